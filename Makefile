@@ -1,0 +1,48 @@
+# The chores. CI calls the same words. Nothing is needed but Python >= 3.11, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run install test check format lock schema clean
+
+run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
+	@exec $(BIN)/python main.py serve
+
+install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
+
+test: install ## every test whose tools are here; the others are skipped with a reason
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install ## lint, format, types, migrations and the printed schema
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/python main.py schema | diff -u schema/schema.graphql -
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## pin pyproject.toml in the two lock files (LOCK_ARGS=--upgrade takes newer versions)
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) -q -o requirements.lock
+	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes -c requirements.lock \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) -q -o requirements-dev.lock
+
+schema: $(VENV)/.runtime ## print the GraphQL schema into its committed file
+	$(BIN)/python main.py schema > schema/schema.graphql
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

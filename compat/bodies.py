@@ -1,0 +1,112 @@
+"""What older clients send, as they mean it. Each `take_*` returns a value or raises BadInput."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+
+from db.models import MessageKind
+from resolvers.errors import BadInput, NotFound, PayloadTooLarge
+from resolvers.fields import check_text, find_id
+
+Body = Mapping[str, Any]
+
+# The names under which older clients send the person a message is for.
+RECEIVER_FIELDS = ("toUserId", "receiverId", "to_user_id", "receiver_id")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+_decoder = msgspec.json.Decoder()
+
+
+async def read_body(request: Request, max_bytes: int) -> Body:
+    """Return the fields of a JSON or form body. Raises BadInput, PayloadTooLarge."""
+    content = await _read_bytes(request, max_bytes)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in FORMS:
+        return await _read_form(request, content)
+    # Whatever else it says it is: some older clients send JSON without a Content-Type.
+    try:
+        body = _decoder.decode(content) if content.strip() else {}
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput("The body is not valid JSON") from error
+    if not isinstance(body, dict):
+        raise BadInput("The body must be a JSON object")
+    return body
+
+
+async def _read_bytes(request: Request, max_bytes: int) -> bytes:
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > max_bytes:
+                raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes")
+    except ClientDisconnect as error:
+        raise BadInput("The body was cut short") from error
+    return bytes(content)
+
+
+async def _read_form(request: Request, content: bytes) -> Body:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    try:
+        form = await Request(request.scope, receive).form(max_files=0, max_fields=100)
+        return {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    except (MultiPartException, UnicodeDecodeError, ValueError) as error:
+        raise BadInput("The form is malformed") from error
+
+
+def take_text(body: Body, name: str, label: str) -> str:
+    """Return a field that must be text."""
+    value = body.get(name)
+    if value is None or value == "":
+        raise BadInput(f"{label} is required")
+    if not isinstance(value, str):
+        raise BadInput(f"{label} must be a string")
+    check_text(value, label)
+    return value
+
+
+def take_optional_text(body: Body, name: str) -> str | None:
+    """Return a field that is text when it is there."""
+    return None if body.get(name) is None else take_text(body, name, name)
+
+
+def take_receiver(body: Body) -> int | None:
+    """Return who the message is for; None for everybody. Raises NotFound for what no id can be."""
+    for name in RECEIVER_FIELDS:
+        value = body.get(name)
+        # Forms cannot send null: an empty field is one.
+        if value is None or value == "":
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise BadInput(f"{name} must be a user's id")
+        id_ = find_id(value)
+        if id_ is None:
+            raise NotFound("Receiver not found")
+        return id_
+    return None
+
+
+def take_kind(body: Body) -> MessageKind:
+    """Return the message's kind: text, unless it says otherwise."""
+    value = body.get("kind") or MessageKind.TEXT
+    try:
+        return MessageKind(value.upper() if isinstance(value, str) else value)
+    except ValueError as error:
+        raise BadInput(f"kind must be one of {', '.join(MessageKind)}") from error
+
+
+def take_number(text: str | None, name: str) -> int | None:
+    """Return a query parameter that is a whole number when it is there."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadInput(f"{name} must be a whole number")
+    return int(text)

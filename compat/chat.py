@@ -1,0 +1,186 @@
+"""The older Socket.IO events, on the default namespace."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from starlette.types import Receive, Scope, Send
+
+from compat.bodies import take_kind, take_optional_text, take_receiver, take_text
+from compat.errors import error_shape
+from compat.packets import EncodedEvent
+from compat.shapes import ErrorShape, MessageShape, message_shape
+from compat.socketio_server import SocketServer
+from db.models import StoredMessage
+from events.facts import PresenceChanged
+from resolvers.auth import authenticate
+from resolvers.context import Context
+from resolvers.errors import BadInput, Unauthenticated
+from resolvers.messages import attach_sink, send_message
+from resolvers.presence import hold_presence
+
+# `user:online` costs the number online, squared: its window grows with that, so that it never
+# takes more than about a twentieth of a core. An arrival waits the least at least.
+LEAST_WINDOW_SECONDS = 0.05
+MOST_WINDOW_SECONDS = 30.0
+WINDOW_SECONDS_PER_PAIR = 1e-6
+
+DRAIN_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Session:
+    """An authenticated connection."""
+
+    ctx: Context
+    leave: ExitStack = field(default_factory=ExitStack)
+
+
+class MessageSink:
+    """Pushes each message to one connection; encoded once for all that get it."""
+
+    __slots__ = ("_events", "_sid")
+
+    def __init__(self, events: "ChatEvents", sid: str) -> None:
+        self._events = events
+        self._sid = sid
+
+    def deliver(self, item: StoredMessage, size: int) -> None:
+        """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
+        self._events.push_message(self._sid, item)
+
+
+class ChatEvents:
+    """Serves Socket.IO under `app`; everything it does is an operation of `resolvers`."""
+
+    def __init__(self, ctx: Context, *, origins: tuple[str, ...]) -> None:
+        self._ctx = ctx
+        self._sessions: dict[str, Session] = {}
+        self._encoded: tuple[int, EncodedEvent] | None = None
+        self._online_timer: asyncio.TimerHandle | None = None
+        self._server = SocketServer(
+            origins=origins,
+            max_payload=ctx.settings.max_body_bytes,
+            queue_messages=ctx.settings.max_queued_messages,
+            queue_bytes=ctx.settings.max_queued_bytes,
+            # Whatever follows a login, in the same breath, is from who logged in.
+            exclusive=frozenset({"auth:login"}),
+        )
+        on = self._server.on
+        on("connect", self._connect)
+        on("disconnect", self._disconnect)
+        on("auth:login", self._log_in)
+        on("message:private", self._send_private)
+        on("message:send", self._send_broadcast)
+        ctx.presence.listen(self._presence_changed)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection, at any path that leads here."""
+        await self._server.handle_request(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Let sends in flight finish, then close each connection so that its client reconnects."""
+        await self._server.drain(DRAIN_SECONDS)
+
+    async def close(self) -> None:
+        """End the timer."""
+        if self._online_timer is not None:
+            self._online_timer.cancel()
+
+    def push_message(self, sid: str, message: StoredMessage) -> None:
+        """Queue a `message:new` for one connection."""
+        if self._encoded is None or self._encoded[0] != message.id:
+            event = self._server.encode_event("message:new", message_shape(message))
+            self._encoded = (message.id, event)
+        self._server.push(sid, self._encoded[1])
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
+        """Let anyone connect: nothing reaches them before `auth:login`."""
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        if (session := self._sessions.pop(sid, None)) is not None:
+            session.leave.close()
+
+    async def _log_in(self, sid: str, *arguments: object) -> None:
+        try:
+            token = take_text(_payload(arguments), "token", "Token")
+            viewer = await authenticate(self._ctx, token.removeprefix("Bearer ").strip())
+        except (BadInput, Unauthenticated):
+            self._server.push(sid, self._server.encode_event("auth:error", "Invalid token"))
+            await self._server.refuse(sid)
+            return
+        except Exception as error:  # the border: the client hears in its form, and may try again
+            self._server.push(
+                sid, self._server.encode_event("auth:error", error_shape(error)["error"])
+            )
+            return
+        if not self._server.push(sid, self._server.encode_event("auth:ok")):
+            return  # it ended while its token was being checked
+        await self._disconnect(sid, "another login on this connection")
+        session = Session(self._ctx.as_viewer(viewer))
+        self._sessions[sid] = session
+        session.leave.enter_context(hold_presence(session.ctx))
+        session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
+        self._announce_online_soon()
+
+    async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
+        return await self._send(sid, arguments, to="somebody")
+
+    async def _send_broadcast(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
+        return await self._send(sid, arguments, to="everybody")
+
+    async def _send(
+        self, sid: str, arguments: tuple[object, ...], *, to: Literal["somebody", "everybody"]
+    ) -> MessageShape | ErrorShape:
+        try:
+            session = self._sessions.get(sid)
+            ctx = self._ctx if session is None else session.ctx
+            ctx.user  # noqa: B018  # the door, before the payload is looked at
+            body = _payload(arguments)
+            receiver_id = take_receiver(body) if to == "somebody" else None
+            if to == "somebody" and receiver_id is None:
+                raise BadInput("toUserId is required")
+            return message_shape(
+                await send_message(
+                    ctx,
+                    receiver_id=receiver_id,
+                    content=take_text(body, "content", "Content"),
+                    kind=take_kind(body),
+                    client_message_id=take_optional_text(body, "clientMessageId"),
+                )
+            )
+        except Exception as error:  # the border: the client hears in its form
+            return error_shape(error)
+
+    def _presence_changed(self, change: PresenceChanged) -> None:
+        if change.online:
+            self._announce_online_soon()
+        else:
+            self._push_to_all(self._server.encode_event("user:offline", change.user_id))
+
+    def _announce_online_soon(self) -> None:
+        if self._online_timer is None:
+            pairs = len(self._ctx.presence.online_ids) * len(self._sessions)
+            window = LEAST_WINDOW_SECONDS + WINDOW_SECONDS_PER_PAIR * pairs
+            self._online_timer = asyncio.get_running_loop().call_later(
+                min(window, MOST_WINDOW_SECONDS), self._announce_online
+            )
+
+    def _announce_online(self) -> None:
+        self._online_timer = None
+        self._push_to_all(
+            self._server.encode_event("user:online", [*self._ctx.presence.online_ids])
+        )
+
+    def _push_to_all(self, event: EncodedEvent) -> None:
+        for sid in [*self._sessions]:
+            self._server.push(sid, event)
+
+
+def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:
+    """Return the event's one argument, which must be an object."""
+    if not arguments or not isinstance(arguments[0], dict):
+        raise BadInput("The payload must be an object")
+    return arguments[0]

@@ -1,0 +1,233 @@
+"""The Engine.IO 4 server: its HTTP and websocket doors in front of many connections."""
+
+import asyncio
+import contextlib
+import gzip
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import engineio
+import msgspec
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from compat.connection import CLOSE_GRACE, LINGER, REFUSED, Connection, Ending
+from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
+
+logger = logging.getLogger(__name__)
+
+# The bodies that the Node server answers with; clients show them.
+_UNKNOWN_TRANSPORT = (400, 0, "Transport unknown")
+_UNKNOWN_SESSION = (400, 1, "Session ID unknown")
+_BAD_METHOD = (400, 2, "Bad handshake method")
+_BAD_REQUEST = (400, 3, "Bad request")
+_FOREIGN_ORIGIN = (403, 4, "Forbidden")
+_BAD_VERSION = (400, 5, "Unsupported protocol version")
+_DRAINING = (503, 3, "Server is restarting")
+
+_COMPRESS_FROM = 1024  # bytes; below, gzip costs more than it saves
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
+    """python-engineio's server with our connections, and an answer for every request.
+
+    Kept from it: handlers, sessions, ids, `transport`. `handle_request` is anew because the
+    library's lets bad requests through as unhandled exceptions, or answers them 200.
+    """
+
+    sockets: dict[str, Connection]
+
+    def __init__(
+        self,
+        *,
+        origins: Sequence[str],
+        ping_interval: float,
+        ping_timeout: float,
+        max_payload: int,
+        queue_messages: int,
+        queue_bytes: int,
+        send_timeout: float,
+        async_handlers: bool,
+    ) -> None:
+        library_logger = logging.getLogger("engineio.server")
+        super().__init__(
+            async_mode="asgi",
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            max_http_buffer_size=max_payload,
+            async_handlers=async_handlers,
+            # Each connection has its own timer; the library's round over all of them is late.
+            monitor_clients=False,
+            logger=library_logger,  # with False it would add a handler of its own to the logger
+        )
+        self.origins = frozenset(origins)
+        self.max_payload = max_payload
+        self.queue_messages = queue_messages
+        self.queue_bytes = queue_bytes
+        self.send_timeout = send_timeout
+        self.draining = False
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    # What a connection asks of its server.
+
+    async def on_message(self, connection: Connection, data: Frame) -> None:
+        """Not by the library's `_trigger_event`: that logs a `BadPacket` and goes on."""
+        await self.handlers["message"](connection.sid, data)
+
+    def on_end(self, connection: Connection, ending: Ending) -> None:
+        task = asyncio.create_task(self._farewell(connection, ending))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    async def _farewell(self, connection: Connection, ending: Ending) -> None:
+        try:
+            await self.handlers["disconnect"](connection.sid, ending.reason)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await connection.over.wait()
+        finally:
+            connection.closed = True
+            self.sockets.pop(connection.sid, None)
+
+    # The rest of the library's interface that touches a socket.
+
+    async def send_packet(self, sid: str, pkt: Any) -> None:
+        if sid in self.sockets:
+            self.sockets[sid].push(EncodedEvent.of(pkt.encode()))
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        for connection in [*self.sockets.values()] if sid is None else [self.sockets.get(sid)]:
+            if connection is not None:
+                connection.end(REFUSED)
+
+    async def end_all(self, ending: Ending) -> None:
+        """End every connection, and wait (not for long) until the clients are told."""
+        for connection in list(self.sockets.values()):
+            connection.end(ending)
+        if self._farewells:
+            await asyncio.wait(self._farewells, timeout=CLOSE_GRACE + 1)
+
+    # The doors.
+
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        websocket = scope["type"] == "websocket"
+        if websocket:
+            await receive()  # websocket.connect
+        query = QueryParams(scope["query_string"])
+        connection = self.sockets.get(query.get("sid", ""))
+        refusal = self._refusal(scope, query, connection)
+        if refusal is not None:
+            status, code, message = refusal
+            answer: Response = JSONResponse({"code": code, "message": message}, status)
+        elif websocket:
+            await self._websocket(connection, scope, receive, send)
+            return
+        elif connection is None:
+            connection = await self._open(scope, upgrades=["websocket"])
+            answer = _payload(connection.take_payload())
+        elif scope["method"] == "GET":
+            answer = await self._poll(connection, scope, receive)
+        else:
+            answer = await self._post(connection, receive)
+        await answer(scope, receive, send)
+
+    def _refusal(
+        self, scope: Scope, query: QueryParams, connection: Connection | None
+    ) -> tuple[int, int, str] | None:
+        websocket = scope["type"] == "websocket"
+        method = "GET" if websocket else scope["method"]
+        if query.get("transport") != ("websocket" if websocket else "polling"):
+            return _UNKNOWN_TRANSPORT
+        if self._is_foreign(Headers(scope=scope)):
+            return _FOREIGN_ORIGIN
+        if connection is None:
+            if "sid" in query:
+                return _UNKNOWN_SESSION
+            if query.get("EIO") != "4":
+                return _BAD_VERSION
+            if method != "GET":
+                return _BAD_METHOD
+            return _DRAINING if self.draining else None
+        # Not on the transport that the connection uses, or not a method of polling.
+        return _BAD_REQUEST if connection.upgraded or method not in ("GET", "POST") else None
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        """Browsers do not ask before they open a websocket to another site, so we look."""
+        origin = headers.get("origin")
+        if origin is None or "*" in self.origins or origin in self.origins:
+            return False
+        return origin.partition("://")[2] != headers.get("host")
+
+    async def _open(self, scope: Scope, upgrades: list[str]) -> Connection:
+        sid = self.generate_id()
+        connection = self.sockets[sid] = Connection(self, sid)
+        opening = {
+            "sid": sid,
+            "upgrades": upgrades,
+            "pingInterval": int(self.ping_interval * 1000),
+            "pingTimeout": int(self.ping_timeout * 1000),
+            "maxPayload": self.max_payload,
+        }
+        connection.push(EncodedEvent.of("0" + msgspec.json.encode(opening).decode()))
+        await self.handlers["connect"](sid, _environ(scope))
+        return connection
+
+    async def _poll(self, connection: Connection, scope: Scope, receive: Receive) -> Response:
+        try:
+            frames = await connection.poll(receive)
+        except BadPacket:
+            return PlainTextResponse("overlap", 400)
+        response = _payload(frames)
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        if len(response.body) >= _COMPRESS_FROM and "gzip" in accepted:
+            # Level 1: the library's 9 holds up every client while it packs a large answer.
+            response.body = gzip.compress(response.body, 1)
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Content-Length"] = str(len(response.body))
+        return response
+
+    async def _post(self, connection: Connection, receive: Receive) -> Response:
+        status = await connection.post(receive)
+        return PlainTextResponse("ok" if status == 200 else "bad request", status)
+
+    async def _websocket(
+        self, connection: Connection | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        await send({"type": "websocket.accept"})
+        if connection is None:
+            connection = await self._open(scope, upgrades=[])
+        elif not await connection.upgrade(receive, send):
+            with contextlib.suppress(OSError, RuntimeError):
+                await send({"type": "websocket.close"})
+            return
+        await connection.carry(receive, send, _abort(scope))
+
+
+def _payload(frames: list[Frame]) -> Response:
+    return PlainTextResponse(encode_payload(frames), headers=_NO_STORE)
+
+
+def _abort(scope: Scope) -> Callable[[], object]:
+    """How to cut the transport of a peer that does not read; our uvicorn protocol offers it."""
+    extension = scope.get("extensions", {}).get("parley.abort", {})
+    abort: Callable[[], object] = extension.get("abort", lambda: None)
+    return abort
+
+
+def _environ(scope: Scope) -> dict[str, object]:
+    """What handlers see of the request. The library's keeps the request's body and channels
+    alive as long as the connection, and says 127.0.0.1 of every client."""
+    environ: dict[str, object] = {
+        "asgi.scope": scope,
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": scope["path"],
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "REMOTE_ADDR": scope["client"][0] if scope.get("client") else "",
+    }
+    for name, value in Headers(scope=scope).items():
+        environ["HTTP_" + name.upper().replace("-", "_")] = value
+    return environ

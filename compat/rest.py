@@ -1,0 +1,134 @@
+"""The older REST routes, those documented and those its clients were seen to use."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from compat.bodies import (
+    read_body,
+    take_kind,
+    take_number,
+    take_optional_text,
+    take_receiver,
+    take_text,
+)
+from compat.errors import JSONAnswer
+from compat.shapes import message_row, message_shape, user_shape
+from db.models import StoredMessage
+from resolvers.auth import identify, log_in, register_user
+from resolvers.context import Context
+from resolvers.errors import ParleyError
+from resolvers.health import check_ready
+from resolvers.messages import send_message, stream_messages
+
+_encoder = msgspec.json.Encoder()
+
+
+def rest_routes(ctx: Context) -> list[Route]:
+    """Return the routes, bound to this server."""
+    max_bytes = ctx.settings.max_body_bytes
+
+    async def register(request: Request) -> Response:
+        body = await read_body(request, max_bytes)
+        user = (
+            await register_user(
+                ctx,
+                email=take_text(body, "email", "Email"),
+                password=take_text(body, "password", "Password"),
+                display_name=take_text(body, "displayName", "Display name"),
+            )
+        ).user
+        return JSONAnswer(
+            {"message": "User registered", "userId": user.id, "user": user_shape(user)}
+        )
+
+    async def login(request: Request) -> Response:
+        body = await read_body(request, max_bytes)
+        logged_in = await log_in(
+            ctx,
+            email=take_text(body, "email", "Email"),
+            password=take_text(body, "password", "Password"),
+        )
+        return JSONAnswer(
+            {
+                "token": logged_in.issued.token,
+                "expiresAt": logged_in.issued.expires_at,
+                "user": user_shape(logged_in.user),
+            }
+        )
+
+    async def send(request: Request) -> Response:
+        viewer = await _identify(ctx, request)
+        body = await read_body(request, max_bytes)
+        sent = await send_message(
+            viewer,
+            receiver_id=take_receiver(body),
+            content=take_text(body, "content", "Content"),
+            kind=take_kind(body),
+            client_message_id=request.headers.get("idempotency-key")
+            or take_optional_text(body, "clientMessageId"),
+        )
+        return JSONAnswer(message_shape(sent), 201)
+
+    def history(shape: Callable[[StoredMessage], Mapping[str, Any]]) -> Any:
+        async def endpoint(request: Request) -> Response:
+            viewer = await _identify(ctx, request)
+            parameters = request.query_params
+            stream = stream_messages(
+                viewer,
+                with_id=take_number(parameters.get("with"), "with"),
+                before=take_number(parameters.get("before"), "before"),
+                limit=take_number(parameters.get("limit"), "limit"),
+            )
+            return await _stream_array(stream, shape)
+
+        return endpoint
+
+    async def health(request: Request) -> Response:
+        return JSONAnswer({"ok": True})
+
+    async def ready(request: Request) -> Response:
+        try:
+            await check_ready(ctx)
+        except ParleyError as error:
+            return JSONAnswer({"ok": False, "message": error.message}, 503)
+        return JSONAnswer({"ok": True})
+
+    return [
+        Route("/api/auth/register", register, methods=["POST"]),
+        Route("/api/auth/login", login, methods=["POST"]),
+        Route("/api/messages", history(message_shape), methods=["GET"]),
+        Route("/api/messages/send", send, methods=["POST"]),
+        Route("/api/message/send", send, methods=["POST"]),
+        Route("/api/message/all-message", history(message_row), methods=["GET"]),
+        Route("/health", health, methods=["GET"]),
+        Route("/ready", ready, methods=["GET"]),
+    ]
+
+
+async def _identify(ctx: Context, request: Request) -> Context:
+    viewer = await identify(ctx, request.headers.get("authorization"))
+    viewer.user  # noqa: B018  # the door, before a large body is read
+    return viewer
+
+
+async def _stream_array(
+    pages: AsyncGenerator[Any, None], shape: Callable[[StoredMessage], Mapping[str, Any]]
+) -> Response:
+    """Answer with a JSON array written as it is read, so that a long history costs no memory."""
+    # The first page is read before the status goes out: an error can still be one.
+    first = await anext(pages, ())
+
+    async def write() -> AsyncGenerator[bytes, None]:
+        async with aclosing(pages):
+            yield b"[" + b",".join(_encoder.encode(shape(message)) for message in first)
+            async for page in pages:
+                yield b"," + b",".join(_encoder.encode(shape(message)) for message in page)
+            yield b"]"
+
+    return StreamingResponse(write(), media_type="application/json")

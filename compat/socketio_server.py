@@ -1,0 +1,358 @@
+"""The Socket.IO server: python-socketio's, with every event in order and every queue bounded."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import socketio
+from socketio import packet
+from socketio.exceptions import ConnectionRefusedError as Refused
+from starlette.types import Receive, Scope, Send
+
+from compat.connection import (
+    CLIENT_CLOSED,
+    NEVER_CONNECTED,
+    REFUSED,
+    RESTART,
+    SLOW_READER,
+    Connection,
+    Outbox,
+)
+from compat.engine import EngineServer
+from compat.packets import MESSAGE, BadPacket, EncodedEvent, Frame, StrictPacket
+
+logger = logging.getLogger(__name__)
+
+_NAMESPACE = "/"  # the only one; every client is in it at most once
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    """What the Socket.IO layer knows of one Engine.IO connection."""
+
+    connection: Connection
+    deadline: asyncio.TimerHandle  # for its CONNECT
+    slots: asyncio.Semaphore  # one for each handler that may run
+    sid: str = ""  # empty until it asks to connect
+    connecting: asyncio.Task[None] | None = None
+    early: Outbox | None = None  # pushed while the connect handler runs
+    partial: StrictPacket | None = None  # waits for its attachments
+
+
+class PushManager(socketio.AsyncManager):  # type: ignore[misc]  # the library has no types
+    """Rooms that push to their members at once: the library makes a task for each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rooms_of: dict[str, set[Hashable]] = {}
+
+    async def emit(
+        self,
+        event: str,
+        data: object,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Callable[..., object] | None = None,
+        to: Any = None,
+        **_: object,
+    ) -> None:
+        args = list(data) if isinstance(data, tuple) else [] if data is None else [data]
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        encoded = _encode(packet.EVENT, [event, *args])
+        for sid, _eio_sid in self.get_participants(namespace, to or room):
+            if sid in skipped:
+                continue
+            if callback is not None:  # each recipient acknowledges under an id of its own
+                number = self._generate_ack_id(sid, callback)
+                encoded = _encode(packet.EVENT, [event, *args], number)
+            self.server.push(sid, encoded)
+
+    # The library looks through every room of every client when one of them leaves.
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Hashable, eio_sid: str | None = None
+    ) -> None:
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        self._rooms_of.setdefault(sid, set()).add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Hashable) -> None:
+        super().basic_leave_room(sid, namespace, room)
+        self._rooms_of.get(sid, set()).discard(room)
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Hashable]:
+        return [room for room in self._rooms_of.get(sid, ()) if room is not None]
+
+    def basic_disconnect(self, sid: str, namespace: str, **_: object) -> None:
+        for room in self._rooms_of.pop(sid, set()):
+            super().basic_leave_room(sid, namespace, room)
+        self.callbacks.pop(sid, None)
+        for pending in (self.pending_connect, self.pending_disconnect):
+            if sid in pending.get(namespace, ()):
+                pending[namespace].remove(sid)
+
+
+class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+    """Socket.IO 5 over polling and websocket, for handlers that take `(sid, *arguments)`.
+
+    A client's handlers start in the order of its events, at most `in_flight` of them run, and an
+    event named in `exclusive` ends before the next one starts. `connect` takes `(sid, environ,
+    auth)`, and `disconnect` `(sid, reason)`.
+    """
+
+    eio: EngineServer
+
+    def __init__(
+        self,
+        *,
+        origins: Sequence[str],
+        ping_interval: float = 25,
+        ping_timeout: float = 20,
+        max_payload: int = 1_000_000,
+        queue_messages: int = 1000,
+        queue_bytes: int = 4 * 1024 * 1024,
+        connect_timeout: float = 45,
+        send_timeout: float = 20,
+        in_flight: int = 64,
+        exclusive: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(
+            client_manager=PushManager(),
+            serializer=StrictPacket,
+            logger=logging.getLogger("socketio.server"),  # as for EngineServer
+            origins=origins,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            max_payload=max_payload,
+            queue_messages=queue_messages,
+            queue_bytes=queue_bytes,
+            send_timeout=send_timeout,
+        )
+        self.connect_timeout = connect_timeout
+        self.in_flight = in_flight
+        self.exclusive = exclusive
+        self._clients: dict[str, _Client] = {}  # by Engine.IO id
+        self._by_sid: dict[str, _Client] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.Event()
+        self._accepting.set()
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application, for any path."""
+        await self.eio.handle_request(scope, receive, send)
+
+    # For the application.
+
+    def encode_event(self, event: str, *args: object) -> EncodedEvent:
+        """Encode once, to push to many."""
+        return _encode(packet.EVENT, [event, *args])
+
+    def push(self, sid: str, encoded: EncodedEvent) -> bool:
+        """Queue an event for one client, in order, without a task; False if it is gone or full."""
+        client = self._by_sid.get(sid)
+        if client is None:
+            return False
+        if client.early is None:
+            return client.connection.push(encoded)
+        if client.connection.ending is None and not client.early.put(encoded):
+            client.connection.end(SLOW_READER)
+        return client.connection.ending is None
+
+    def on_handler_error(self, sid: str, event: str, error: Exception) -> object | None:
+        """What is acknowledged when a handler raised; override it."""
+        return None
+
+    def client_address(self, sid: str) -> str:
+        """The peer's address as the ASGI server sees it; empty if unknown."""
+        client = self._by_sid.get(sid)
+        return str(self.environ[client.connection.sid]["REMOTE_ADDR"]) if client else ""
+
+    async def refuse(self, sid: str) -> None:
+        """Send what is queued, then a Socket.IO DISCONNECT, and close: no reconnection."""
+        client = self._by_sid.get(sid)
+        if client is not None:
+            client.connection.push(_encode(packet.DISCONNECT))
+            client.connection.end(REFUSED)
+
+    async def disconnect(
+        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
+    ) -> None:
+        """As `refuse`: the library's leaves the Engine.IO connection open."""
+        await self.refuse(sid)
+
+    async def drain(self, timeout: float) -> None:
+        """Refuse new clients, start no handler, let those that run end, then close all."""
+        self.eio.draining = True
+        self._accepting.clear()
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout)
+        await self.eio.end_all(RESTART)
+
+    # From Engine.IO.
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> None:
+        connection = self.eio.sockets[eio_sid]
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(self.connect_timeout, connection.end, NEVER_CONNECTED)
+        slots = asyncio.Semaphore(self.in_flight)
+        self._clients[eio_sid] = _Client(connection, deadline, slots)
+        self.environ[eio_sid] = environ
+
+    async def _handle_eio_message(self, eio_sid: str, data: Frame) -> None:
+        """Read a packet and act on it; `BadPacket` ends the connection, without a traceback."""
+        client = self._clients[eio_sid]
+        if client.partial is not None:
+            if isinstance(data, str):
+                raise BadPacket("text where an attachment was announced")
+            received = client.partial
+            if sum(map(len, received.attachments)) + len(data) > self.eio.max_payload:
+                raise BadPacket("attachments are too large")
+            if not received.add_attachment(data):
+                return
+            client.partial = None
+        else:
+            if isinstance(data, bytes) or not data:
+                raise BadPacket("empty, or an attachment that was not announced")
+            received = StrictPacket(encoded_packet=data)
+            if received.packet_type == packet.CONNECT:
+                await self._handle_connect_packet(client, received)
+                return
+            if not client.sid or received.namespace != _NAMESPACE:
+                raise BadPacket("not connected to the namespace")
+            if received.attachment_count:
+                client.partial = received
+                return
+        await self._handle_packet(client, received)
+
+    async def _handle_packet(self, client: _Client, received: StrictPacket) -> None:
+        if received.packet_type == packet.DISCONNECT:
+            client.connection.end(CLIENT_CLOSED)
+        elif received.packet_type in (packet.EVENT, packet.BINARY_EVENT):
+            await self._start_event(client, received)
+        else:
+            # The library takes the id 0 for its counter of ids, and calls it.
+            if not received.id or received.id not in self.manager.callbacks.get(client.sid, {}):
+                raise BadPacket("acknowledgement of nothing")
+            try:
+                await self.manager.trigger_callback(client.sid, received.id, received.data)
+            except Exception:
+                logger.exception("callback failed")
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        client = self._clients[eio_sid]
+        client.deadline.cancel()
+        if client.connecting is not None:
+            await asyncio.wait({client.connecting})
+        try:
+            if client.sid:
+                self.manager.pre_disconnect(client.sid, _NAMESPACE)
+                await self._call("disconnect", client.sid, reason)
+        except Exception:
+            logger.exception("disconnect handler failed")
+        finally:
+            if client.sid:
+                await self._forget(client.sid)
+            del self._clients[eio_sid], self.environ[eio_sid]
+
+    # CONNECT.
+
+    async def _handle_connect_packet(self, client: _Client, received: StrictPacket) -> None:
+        if received.namespace != _NAMESPACE:
+            # The library sends a text, which JavaScript clients show as an empty message.
+            error = {"message": "Invalid namespace"}
+            client.connection.push(_encode(packet.CONNECT_ERROR, error, None, received.namespace))
+            return
+        if client.sid:
+            raise BadPacket("two CONNECTs")
+        await self._accepting.wait()
+        client.connecting = self._start(self._connect(client, received.data))
+        await asyncio.wait({client.connecting})
+
+    async def _connect(self, client: _Client, auth: dict[str, object] | None) -> None:
+        """Ask the connect handler; what it emits goes out after CONNECT, as clients expect."""
+        eio_sid = client.connection.sid
+        sid = client.sid = await self.manager.pre_connect(eio_sid, _NAMESPACE)
+        self._by_sid[sid] = client
+        early = client.early = Outbox(self.eio.queue_messages, self.eio.queue_bytes)
+        refusal: object = {"message": "Connection rejected by server"}
+        accepted = False
+        try:
+            accepted = await self._call("connect", sid, self.environ[eio_sid], auth) is not False
+        except Refused as error:
+            refusal = error.error_args
+        except Exception:
+            logger.exception("connect handler failed")
+        client.early = None
+        if not accepted:
+            await self._forget(sid)
+            client.sid = ""
+            client.connection.push(_encode(packet.CONNECT_ERROR, refusal))
+            return
+        client.deadline.cancel()
+        client.connection.push(_encode(packet.CONNECT, {"sid": sid}))
+        while encoded := early.take():
+            client.connection.push(encoded)
+        await self.manager.connect(sid, _NAMESPACE)
+
+    async def _forget(self, sid: str) -> None:
+        del self._by_sid[sid]
+        await self.manager.disconnect(sid, _NAMESPACE)
+
+    # Events.
+
+    async def _start_event(self, client: _Client, received: StrictPacket) -> None:
+        """Start its handler, as soon as the client has a slot: until then nothing more is read."""
+        await client.slots.acquire()
+        await self._accepting.wait()
+        if client.connection.ending is not None:
+            return
+        task = self._start(self._run_event(client, received))
+        task.add_done_callback(lambda _: client.slots.release())
+        if received.data[0] in self.exclusive:
+            await asyncio.wait({task})
+
+    async def _run_event(self, client: _Client, received: StrictPacket) -> None:
+        event = received.data[0]
+        try:
+            result = await self._call(event, client.sid, *received.data[1:])
+        except Exception as error:
+            logger.exception("handler of %s failed", event)
+            result = self.on_handler_error(client.sid, event, error)
+        if received.id is None or result is self.not_handled:
+            return
+        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
+        client.connection.push(_encode(packet.ACK, args, received.id))
+
+    async def _call(self, event: str, *args: object) -> Any:
+        """Run a handler. The library's swallows cancellation and tries again on a TypeError."""
+        handler, args = self._get_event_handler(event, _NAMESPACE, args)
+        if handler is None:
+            return self.not_handled
+        result = handler(*args)
+        return await result if inspect.isawaitable(result) else result
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of its own: a connection that ends stops its reader, never a handler midway."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a handler's task failed", exc_info=task.exception())
+
+
+def _encode(
+    kind: int, data: object = None, number: int | None = None, namespace: str = _NAMESPACE
+) -> EncodedEvent:
+    encoded = StrictPacket(kind, data, namespace, number).encode()
+    parts = encoded if isinstance(encoded, list) else [encoded]
+    return EncodedEvent.of(*(MESSAGE + p if isinstance(p, str) else bytes(p) for p in parts))

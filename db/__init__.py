@@ -1,0 +1,1 @@
+"""What survives a restart: models, sessions, the message log, migrations. Imports nothing of ours."""

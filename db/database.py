@@ -1,0 +1,195 @@
+"""Connections to SQLite, MySQL or MariaDB: one pool that reads, one that writes."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+logger = logging.getLogger("parley.db")
+
+OLDEST_MYSQL = (8, 0)
+OLDEST_MARIADB = (10, 6)
+# How long a caller waits for a free connection before it is told that the database is unavailable.
+POOL_WAIT_SECONDS = 10
+CONNECT_SECONDS = 5
+ER_DBACCESS_DENIED = 1044
+ER_ACCESS_DENIED_FOR_CREATE = 1227
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer; nothing is wrong with the call."""
+
+
+class DatabaseUnsuitable(Exception):
+    """The database answers but cannot serve us; the text says what to change."""
+
+
+class Database:
+    """`read` and `write` lend connections of the two pools; `close` ends both."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            # SQLite has one writer at a time; more would only wait for its lock.
+            self._reads = _sqlite_engine(self.url, pool_size=pool_size, writes=False)
+            self._writes = _sqlite_engine(self.url, pool_size=1, writes=True)
+        else:
+            self._reads = _mysql_engine(self.url, pool_size=pool_size, writes=False)
+            self._writes = _mysql_engine(self.url, pool_size=pool_size, writes=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection on which each statement sees what is committed. Raises DatabaseUnavailable."""
+        with _naming_unavailability():
+            async with self._reads.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in a transaction, committed at the end. Raises DatabaseUnavailable."""
+        with _naming_unavailability():
+            async with self._writes.begin() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Ask the database for nothing. Raises DatabaseUnavailable."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def prepare(self) -> None:
+        """Make the database when it is missing and we may. Raises DatabaseUnsuitable, DatabaseUnavailable."""
+        if self.is_sqlite:
+            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            return
+        await _create_mysql_database(self.url)
+        async with self.read() as connection:
+            await connection.run_sync(_check_mysql_version)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._reads.dispose()
+        await self._writes.dispose()
+
+
+class _naming_unavailability:  # reads as a with-statement's verb
+    """Turns a driver's many ways to say "gone" into DatabaseUnavailable."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, PoolTimeout | OSError):
+            raise DatabaseUnavailable(str(error)) from error
+        if isinstance(error, IntegrityError):
+            return
+        if isinstance(error, OperationalError | InterfaceError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise DatabaseUnavailable(str(error.orig)) from error
+
+
+def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_reset_on_return="rollback" if writes else None,
+        # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
+        connect_args={"isolation_level": None, "timeout": POOL_WAIT_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        # Readers go on while one writes; each commit is on the disk before it is acknowledged.
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    if writes:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        # A server that restarted has dropped its connections; the ping finds out before the caller does.
+        pool_pre_ping=True,
+        # READ COMMITTED: what is read after the log's row lock is what was committed before it.
+        isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
+        pool_reset_on_return="rollback" if writes else None,
+        connect_args={
+            "charset": "utf8mb4",
+            "connect_timeout": CONNECT_SECONDS,
+            # Too long or malformed values are errors whatever the server's configuration says.
+            "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+        },
+    )
+
+
+async def _create_mysql_database(url: URL) -> None:
+    name = url.database or ""
+    engine = _mysql_engine(url.set(database=""), pool_size=1, writes=False)
+    quoted = engine.dialect.identifier_preparer.quote_identifier(name)
+    try:
+        with _naming_unavailability():
+            async with engine.connect() as connection:
+                await connection.exec_driver_sql(
+                    f"CREATE DATABASE IF NOT EXISTS {quoted}"
+                    " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+                )
+    except DatabaseUnavailable as error:
+        code = _mysql_code(error)
+        if code not in {ER_DBACCESS_DENIED, ER_ACCESS_DENIED_FOR_CREATE}:
+            raise
+        # The user may not create databases: fine when somebody else has made this one.
+        logger.info("May not create databases; using %s as it is", name)
+    finally:
+        await engine.dispose()
+
+
+def _mysql_code(error: DatabaseUnavailable) -> int | None:
+    cause = error.__cause__
+    original = cause.orig if isinstance(cause, DBAPIError) else None
+    code = original.args[0] if original is not None and original.args else None
+    return code if isinstance(code, int) else None
+
+
+def _check_mysql_version(connection: Connection) -> None:
+    dialect: Any = connection.dialect
+    name, oldest = ("MariaDB", OLDEST_MARIADB) if dialect.is_mariadb else ("MySQL", OLDEST_MYSQL)
+    version = tuple(connection.dialect.server_version_info or ())
+    if version[:2] < oldest:
+        raise DatabaseUnsuitable(
+            f"{name} {'.'.join(map(str, version))} is too old: Parley needs {'.'.join(map(str, oldest))}"
+        )
+    wrong = connection.execute(
+        text(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = DATABASE() AND table_name IN ('users', 'messages', 'log_head')"
+            " AND table_collation <> 'utf8mb4_bin'"
+        )
+    ).scalars()
+    if names := sorted(wrong):
+        raise DatabaseUnsuitable(
+            f"The tables {', '.join(names)} are not utf8mb4, so emoji would be lost. Convert each with"
+            " ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        )

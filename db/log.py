@@ -1,0 +1,335 @@
+"""The message log: group commit, one order, each message once.
+
+A writer gathers the drafts that wait in its process and stores them in one transaction:
+
+    advance log_head by the batch's size  -- its row lock makes commit order the order of positions
+    insert the batch as one statement
+    commit, announce the batch, acknowledge each draft
+
+Nothing waits for a timer: a lone draft is written at once, and while it is being written the next
+batch gathers. A rollback gives the positions back, so they stay dense.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.database import Database, DatabaseUnavailable
+from db.messages import COLUMNS, stored
+from db.models import LogHead, Message, MessageKind, StoredMessage
+from db.users import existing_ids
+
+logger = logging.getLogger("parley.log")
+
+# One transaction's bounds: beyond these the gain is small and the statement nears
+# MySQL's max_allowed_packet (16 MiB on MariaDB).
+MAX_BATCH_MESSAGES = 256
+MAX_BATCH_BYTES = 2 * 1024 * 1024
+# Ids of users seen to exist, so that a batch need not ask for each receiver again.
+KNOWN_USERS = 100_000
+
+
+class LogFull(Exception):
+    """Too many drafts wait already; nothing was stored."""
+
+
+class UnknownReceiver(Exception):
+    """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class KeyReused(Exception):
+    """The sender has used this client_message_id for another message; nothing was stored."""
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A message that has no position yet."""
+
+    sender_id: int
+    receiver_id: int | None
+    kind: MessageKind
+    content: str
+    client_message_id: str | None = None
+
+    def is_of(self, message: StoredMessage) -> bool:
+        """Whether the message could have been stored from this draft."""
+        return (self.sender_id, self.receiver_id, self.kind, self.content) == (
+            message.sender_id,
+            message.receiver_id,
+            message.kind,
+            message.content,
+        )
+
+
+class _Waiting(NamedTuple):
+    draft: Draft
+    outcome: asyncio.Future[StoredMessage]
+
+
+class MessageLog:
+    """Appends drafts. `committed` is called with each batch, in order, right after its commit.
+
+    `uncertain` is called when a commit failed in a way that may have stored the batch.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_pending: int,
+        committed: Callable[[Sequence[StoredMessage]], None],
+        uncertain: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._max_pending = max_pending
+        self._committed = committed
+        self._uncertain = uncertain
+        self._pending: deque[_Waiting] = deque()
+        self._known_users: dict[int, None] = {}
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    def append(self, draft: Draft) -> asyncio.Future[StoredMessage]:
+        """Queue a draft; the future gives the stored message, the first one's for a repeated key.
+
+        Drafts take positions in the order of these calls. Raises LogFull; the future raises
+        UnknownReceiver, KeyReused or DatabaseUnavailable.
+        """
+        if len(self._pending) >= self._max_pending:
+            raise LogFull
+        outcome: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Waiting(draft, outcome))
+        self._wake.set()
+        return outcome
+
+    def start(self) -> None:
+        """Start the writer, once, on the running loop."""
+        self._writer = asyncio.create_task(self._write_batches(), name="message-log")
+
+    async def close(self) -> None:
+        """Store what waits, then end the writer."""
+        if self._writer is None:
+            return
+        while self._pending:
+            await asyncio.gather(
+                *(waiting.outcome for waiting in self._pending), return_exceptions=True
+            )
+        self._writer.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
+        self._writer = None
+
+    async def _write_batches(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                batch = self._take_batch()
+                try:
+                    await self._settle(batch)
+                except Exception as error:  # whatever it is, it is the senders' to hear
+                    _fail(batch, error)
+                    self._uncertain()
+                except asyncio.CancelledError:
+                    _fail(batch, DatabaseUnavailable("the server is stopping"))
+                    raise
+
+    def _take_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._pending and len(batch) < MAX_BATCH_MESSAGES:
+            size += len(self._pending[0].draft.content)
+            if batch and size * 4 > MAX_BATCH_BYTES:  # at most 4 bytes a character
+                break
+            batch.append(self._pending.popleft())
+        return batch
+
+    async def _settle(self, batch: list[_Waiting]) -> None:
+        """Store the batch, leaving out, with its reason, each draft that cannot be stored."""
+        firsts, repeats = _split_repeats(batch)
+        try:
+            await self._store(firsts)
+        except IntegrityError:
+            # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
+            rest = await self._settle_known_keys(firsts)
+            self._known_users.clear()
+            try:
+                await self._store(rest)
+            except IntegrityError:
+                for waiting in rest:
+                    await self._store_alone(waiting)
+        for waiting, first in repeats:
+            _settle_repeat(waiting, first)
+
+    async def _store_alone(self, waiting: _Waiting) -> None:
+        # Another process may use the same key between the look-up and the insert, hence twice.
+        for _ in range(2):
+            try:
+                await self._store([waiting])
+            except IntegrityError:
+                if not await self._settle_known_keys([waiting]):
+                    return
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(UnknownReceiver())
+
+    async def _store(self, batch: Iterable[_Waiting]) -> None:
+        batch = [waiting for waiting in batch if not waiting.outcome.done()]
+        if not batch:
+            return
+        async with self._database.write() as connection:
+            batch = await self._refuse_unknown_users(connection, batch)
+            if not batch:
+                return
+            head = await _advance_head(connection, len(batch))
+            now = datetime.now(UTC)
+            first = head - len(batch) + 1
+            messages = [
+                _stored_from(waiting.draft, position, now)
+                for position, waiting in enumerate(batch, first)
+            ]
+            await connection.execute(insert(Message), [_row(message) for message in messages])
+        self._announce(messages)
+        for waiting, message in zip(batch, messages, strict=True):
+            if not waiting.outcome.done():  # the caller may have gone
+                waiting.outcome.set_result(message)
+
+    def _announce(self, messages: list[StoredMessage]) -> None:
+        try:
+            self._committed(messages)
+        except Exception:
+            # They are stored: their senders must hear so, whatever a listener does.
+            logger.exception("A listener failed on the positions from %d", messages[0].id)
+
+    async def _refuse_unknown_users(
+        self, connection: AsyncConnection, batch: list[_Waiting]
+    ) -> list[_Waiting]:
+        named = {waiting.draft.sender_id for waiting in batch}
+        named |= {w.draft.receiver_id for w in batch if w.draft.receiver_id is not None}
+        if unseen := named - self._known_users.keys():
+            found = await existing_ids(connection, unseen)
+            if len(self._known_users) + len(found) > KNOWN_USERS:
+                self._known_users.clear()
+            self._known_users.update(dict.fromkeys(found))
+            named -= unseen - found
+        kept = []
+        for waiting in batch:
+            draft = waiting.draft
+            if draft.sender_id in named and (
+                draft.receiver_id is None or draft.receiver_id in named
+            ):
+                kept.append(waiting)
+            elif not waiting.outcome.done():
+                waiting.outcome.set_exception(UnknownReceiver())
+        return kept
+
+    async def _settle_known_keys(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Answer the drafts whose keys are stored already; return the others."""
+        keys = [
+            (waiting.draft.sender_id, waiting.draft.client_message_id)
+            for waiting in batch
+            if waiting.draft.client_message_id is not None
+        ]
+        if not keys:
+            return batch
+        key = tuple_(col(Message.sender_id), col(Message.client_message_id))
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(*COLUMNS).where(key.in_(keys)))
+            originals = {
+                (message.sender_id, message.client_message_id): message for message in stored(rows)
+            }
+        rest = []
+        for waiting in batch:
+            original = originals.get((waiting.draft.sender_id, waiting.draft.client_message_id))
+            if original is None:
+                rest.append(waiting)
+            else:
+                _answer(waiting, original)
+        return rest
+
+
+def _split_repeats(
+    batch: list[_Waiting],
+) -> tuple[list[_Waiting], list[tuple[_Waiting, _Waiting]]]:
+    """Part the drafts whose key stands in the batch before them, each with the first of its key."""
+    firsts: list[_Waiting] = []
+    repeats: list[tuple[_Waiting, _Waiting]] = []
+    by_key: dict[tuple[int, str], _Waiting] = {}
+    for waiting in batch:
+        if waiting.draft.client_message_id is None:
+            firsts.append(waiting)
+            continue
+        key = (waiting.draft.sender_id, waiting.draft.client_message_id)
+        if key in by_key:
+            repeats.append((waiting, by_key[key]))
+        else:
+            by_key[key] = waiting
+            firsts.append(waiting)
+    return firsts, repeats
+
+
+def _settle_repeat(waiting: _Waiting, first: _Waiting) -> None:
+    if waiting.outcome.done():
+        return
+    if first.outcome.cancelled():
+        waiting.outcome.set_exception(DatabaseUnavailable("the first send was abandoned"))
+    elif (error := first.outcome.exception()) is not None:
+        waiting.outcome.set_exception(error)
+    else:
+        _answer(waiting, first.outcome.result())
+
+
+def _answer(waiting: _Waiting, original: StoredMessage) -> None:
+    if waiting.outcome.done():
+        return
+    if waiting.draft.is_of(original):
+        waiting.outcome.set_result(original)
+    else:
+        waiting.outcome.set_exception(KeyReused())
+
+
+def _fail(batch: Iterable[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)
+
+
+async def _advance_head(connection: AsyncConnection, count: int) -> int:
+    await connection.execute(update(LogHead).values(position=col(LogHead.position) + count))
+    return int((await connection.execute(select(col(LogHead.position)))).scalar_one())
+
+
+def _stored_from(draft: Draft, position: int, now: datetime) -> StoredMessage:
+    return StoredMessage(
+        position,
+        draft.sender_id,
+        draft.receiver_id,
+        draft.kind,
+        draft.content,
+        draft.client_message_id,
+        now,
+    )
+
+
+def _row(message: StoredMessage) -> dict[str, object]:
+    pair: tuple[int | None, int | None] = (None, None)
+    if message.receiver_id is not None:
+        lower, higher = sorted((message.sender_id, message.receiver_id))
+        pair = (lower, higher)
+    return {
+        "id": message.id,
+        "sender_id": message.sender_id,
+        "receiver_id": message.receiver_id,
+        "lower_user_id": pair[0],
+        "higher_user_id": pair[1],
+        "kind": message.kind.value,
+        "content": message.content,
+        "client_message_id": message.client_message_id,
+        "created_at": message.created_at,
+    }

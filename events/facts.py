@@ -1,0 +1,44 @@
+"""The closed set of facts: frozen, typed, in the past tense."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+
+class Entry(Protocol):
+    """An entry of the log, as far as the feed looks into it."""
+
+    @property
+    def id(self) -> int:
+        """The entry's position in the log."""
+
+    @property
+    def sender_id(self) -> int:
+        """Who wrote it."""
+
+    @property
+    def receiver_id(self) -> int | None:
+        """Who it is for; None for everybody."""
+
+    @property
+    def content(self) -> str:
+        """What it says: the part whose size varies."""
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
+    """A batch was committed: the log's positions from the first entry's to the last's, all of them."""
+
+    entries: Sequence[E]
+
+
+class PresenceChanged(msgspec.Struct, frozen=True):
+    """A user came online with the first connection, or went offline with the last."""
+
+    user_id: int
+    online: bool
+    last_seen_at: datetime | None = None

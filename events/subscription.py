@@ -1,0 +1,67 @@
+"""A subscriber's bounded queue."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class SubscriberTooSlow(Exception):
+    """The subscriber did not keep up; it lost its place and must resume from the log."""
+
+
+class Subscription(Generic[T]):
+    """What was delivered and not yet read. Leaving the `with` block ends it.
+
+    Holds at most `max_items` items and `max_bytes` bytes; beyond either it drops all it holds
+    and the reader gets SubscriberTooSlow: a queue must not grow with a reader's slowness.
+    """
+
+    def __init__(
+        self, *, max_items: int, max_bytes: int, leave: Callable[["Subscription[T]"], None]
+    ) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._leave = leave
+        self._items: deque[tuple[T, int]] = deque()
+        self._bytes = 0
+        self._ready = asyncio.Event()
+        self.overflowed = False
+
+    def deliver(self, item: T, size: int) -> None:
+        """Queue an item of about `size` bytes for the reader."""
+        if self.overflowed:
+            return
+        if len(self._items) >= self._max_items or self._bytes + size > self._max_bytes:
+            self.overflowed = True
+            self._items.clear()
+        else:
+            self._items.append((item, size))
+            self._bytes += size
+        self._ready.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave(self)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yield items as they come, without end. Raises SubscriberTooSlow."""
+        while True:
+            await self._ready.wait()
+            while self._items:
+                item, size = self._items.popleft()
+                self._bytes -= size
+                yield item
+            if self.overflowed:
+                raise SubscriberTooSlow
+            self._ready.clear()

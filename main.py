@@ -1,0 +1,239 @@
+"""The composition root: `create_app(settings)` puts the parts together; the command line runs them."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from compat.chat import ChatEvents
+from compat.errors import JSONAnswer, answer_error
+from compat.rest import rest_routes
+from db import messages, migrate
+from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
+from db.log import MessageLog
+from db.models import StoredMessage
+from events.feed import Feed
+from events.presence import Presence
+from resolvers.context import Context
+from resolvers.errors import ParleyError
+from resolvers.messages import announce_committed
+from resolvers.passwords import Passwords
+from resolvers.presence import record_last_seen
+from resolvers.tokens import Tokens
+from schema.endpoint import GraphQLEndpoint
+from schema.playground import playground_assets
+from schema.root import schema
+from server.access_log import AccessLog
+from server.logs import configure_logs
+from server.run import make_server
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parley:
+    """The application, and what to await before it is stopped."""
+
+    app: Starlette
+    drain: Callable[[], Awaitable[None]]
+
+
+def create_app(settings: Settings) -> Parley:
+    """Put the server together. Connections are opened by the application's lifespan."""
+    ctx = _create_context(settings)
+    graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
+    chat = ChatEvents(ctx, origins=settings.cors_origins)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(ctx.db.close)
+            stack.callback(ctx.passwords.close)
+            await migrate.upgrade(ctx.db)
+            await ctx.feed.start()
+            stack.push_async_callback(ctx.feed.close)
+            ctx.log.start()
+            stack.push_async_callback(ctx.log.close)
+            stack.push_async_callback(ctx.presence.close)
+            stack.push_async_callback(chat.close)
+            yield
+
+    async def drain() -> None:
+        await asyncio.gather(graphql.drain(), chat.drain())
+
+    app = Starlette(
+        routes=[
+            Route("/", _welcome, methods=["GET"]),
+            playground_assets(),
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            *rest_routes(ctx),
+            Mount("/socket.io", chat.app),
+        ],
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["Retry-After"],
+                max_age=600,
+            ),
+        ],
+        exception_handlers={ParleyError: answer_error, HTTPException: _answer_http_error},
+        lifespan=lifespan,
+    )
+    return Parley(app, drain)
+
+
+def _create_context(settings: Settings) -> Context:
+    database = Database(settings.database, pool_size=settings.db_pool_size)
+
+    async def read_head() -> int:
+        async with database.read() as connection:
+            return await messages.head_position(connection)
+
+    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage]:
+        async with database.read() as connection:
+            return [*await messages.read_entries(connection, after, upto, limit)]
+
+    feed: Feed[StoredMessage] = Feed(read_entries=read_entries, read_head=read_head)
+    return Context(
+        settings=settings,
+        db=database,
+        log=MessageLog(
+            database,
+            max_pending=settings.max_pending_sends,
+            committed=announce_committed(feed),
+            uncertain=feed.catch_up,
+        ),
+        feed=feed,
+        presence=Presence(
+            grace_seconds=settings.presence_grace_seconds,
+            record_last_seen=record_last_seen(database),
+            max_queued=settings.max_queued_messages,
+        ),
+        passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
+        tokens=Tokens(settings.signing_secret(), lifetime_seconds=settings.token_lifetime_seconds),
+    )
+
+
+async def _welcome(request: Request) -> Response:
+    return JSONAnswer(
+        {"name": "Parley", "graphql": "/graphql", "rest": "/api", "socketio": "/socket.io/"}
+    )
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls this for nothing else
+    return JSONAnswer({"message": error.detail}, error.status_code, headers=error.headers)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if settings.workers > 1:
+        raise SystemExit(
+            "More than one process needs a shared feed, which this version does not have:"
+            " run with --workers 1"
+        )
+    parley = create_app(settings)
+    server = make_server(parley.app, settings, drain=parley.drain)
+    print(_greeting(settings), flush=True)
+    server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def _greeting(settings: Settings) -> str:
+    host = "localhost" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104  # compared, not bound
+    base = f"http://{host}:{settings.port}"
+    kept = settings.database.partition("://")[2]
+    database = (
+        f"SQLite, {kept.lstrip('/')}"
+        if settings.database.startswith("sqlite")
+        else (f"MySQL, {kept.rpartition('@')[2]}")
+    )
+    return f"""
+  Parley is starting.
+
+    Playground  {base}/graphql      (open it in a browser)
+    GraphQL     {base}/graphql      and ws{base[4:]}/graphql for subscriptions
+    REST        {base}/api          POST /api/auth/register, /api/auth/login, …
+    Socket.IO   {base}              default path and namespace
+    Database    {database}
+
+  Ctrl+C stops it.
+"""
+
+
+async def _migrate(settings: Settings, *, check: bool) -> None:
+    database = Database(settings.database)
+    try:
+        await migrate.upgrade(database)
+        if check:
+            await migrate.check(database)
+    finally:
+        await database.close()
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve GraphQL, REST and Socket.IO")
+    serving.add_argument("--host", help="the address to listen on (HOST, 0.0.0.0)")
+    serving.add_argument("--port", type=int, help="the port to listen on (PORT, 3000)")
+    serving.add_argument("--workers", type=int, help="how many processes (WORKERS, 1)")
+    migrating = commands.add_parser("migrate", help="make or upgrade the database's tables")
+    migrating.add_argument(
+        "--check", action="store_true", help="then fail unless they are what the models say"
+    )
+    commands.add_parser("schema", help="print the GraphQL schema")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command line."""
+    options = _parse(arguments)
+    if options.command == "schema":
+        print(schema.as_str())
+        return
+    overrides = {
+        name: value
+        for name in ("host", "port", "workers")
+        if (value := getattr(options, name, None)) is not None
+    }
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SystemExit(_explain(error)) from error
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        if options.command == "migrate":
+            asyncio.run(_migrate(settings, check=options.check))
+        else:
+            serve(settings)
+    except (DatabaseUnavailable, DatabaseUnsuitable) as error:
+        raise SystemExit(f"The database: {error}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = [
+        f"  {'.'.join(map(str, problem['loc'])).upper() or 'settings'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return "\n".join(["The settings cannot be used:", *lines])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

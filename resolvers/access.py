@@ -1,0 +1,39 @@
+"""The doors: one per thing. What is hidden and what is missing give the same answer."""
+
+from collections.abc import Collection
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import messages, users
+from db.models import StoredMessage, StoredUser
+from resolvers.context import Context
+from resolvers.errors import NotFound
+
+
+async def visible_users(
+    ctx: Context, connection: AsyncConnection, ids: Collection[int]
+) -> dict[int, StoredUser]:
+    """Return those of these users that the viewer may know of. Raises Unauthenticated."""
+    ctx.user  # noqa: B018  # the door: strangers see nobody
+    return await users.find_users(connection, ids)
+
+
+async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) -> StoredUser:
+    """Return the user. Raises Unauthenticated, NotFound."""
+    found = await visible_users(ctx, connection, [user_id])
+    if user_id not in found:
+        raise NotFound("User not found")
+    return found[user_id]
+
+
+async def visible_message(
+    ctx: Context, connection: AsyncConnection, message_id: int
+) -> StoredMessage:
+    """Return the message, when the viewer is one of its two people or it is a broadcast.
+
+    Raises Unauthenticated, NotFound.
+    """
+    message = await messages.find_visible(connection, ctx.user.id, message_id)
+    if message is None:
+        raise NotFound("Message not found")
+    return message

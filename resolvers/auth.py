@@ -1,0 +1,87 @@
+"""Who somebody is: register, log in, and the meaning of a token."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+
+from db import users
+from db.models import StoredUser
+from resolvers.context import Context, Viewer
+from resolvers.errors import BadInput, Conflict, Unauthenticated
+from resolvers.fields import clean_display_name, clean_email
+from resolvers.passwords import check_password
+from resolvers.tokens import InvalidToken, IssuedToken
+
+
+class LoggedIn(NamedTuple):
+    """A user, and a fresh token of theirs."""
+
+    user: StoredUser
+    issued: IssuedToken
+
+
+async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
+    """Make an account. Raises BadInput, Conflict when the e-mail is taken, RateLimited."""
+    email = clean_email(email)
+    display_name = clean_display_name(display_name)
+    check_password(password)
+    async with ctx.read() as connection:
+        if await users.find_by_email(connection, email) is not None:
+            raise Conflict("Email already used")
+    password_hash = await ctx.passwords.hash(password)
+    try:
+        async with ctx.write() as connection:
+            user = await users.insert_user(
+                connection,
+                email=email,
+                display_name=display_name,
+                password_hash=password_hash,
+                created_at=datetime.now(UTC),
+            )
+    except IntegrityError as error:
+        raise Conflict("Email already used") from error
+    return LoggedIn(user, ctx.tokens.issue(user.id))
+
+
+async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
+    """Check a password. Raises BadInput when it or the e-mail is wrong, RateLimited.
+
+    An unknown e-mail takes as long as a wrong password, and gives the same answer.
+    """
+    try:
+        email = clean_email(email)
+    except BadInput:
+        found = None
+    else:
+        async with ctx.read() as connection:
+            found = await users.find_by_email(connection, email)
+    user, password_hash = found if found is not None else (None, None)
+    if not await ctx.passwords.verify(password, password_hash) or user is None:
+        raise BadInput("Invalid email or password")
+    return LoggedIn(user, ctx.tokens.issue(user.id))
+
+
+async def authenticate(ctx: Context, token: str) -> Viewer:
+    """Return whose token this is. Raises Unauthenticated."""
+    try:
+        user_id = ctx.tokens.check(token)
+    except InvalidToken as error:
+        raise Unauthenticated("Invalid token") from error
+    async with ctx.read() as connection:
+        if not await users.existing_ids(connection, [user_id]):
+            raise Unauthenticated("Invalid token")
+    return Viewer(user_id)
+
+
+async def identify(ctx: Context, authorization: str | None) -> Context:
+    """Return the context of whoever sent this `Authorization` header, or of nobody."""
+    if not authorization:
+        return ctx
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return ctx.as_nobody("Invalid token")
+    try:
+        return ctx.as_viewer(await authenticate(ctx, token.strip()))
+    except Unauthenticated as error:
+        return ctx.as_nobody(error.message)

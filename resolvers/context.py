@@ -1,0 +1,73 @@
+"""What every operation is handed first: the parts of the running server, and who is calling."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.database import Database, DatabaseUnavailable
+from db.log import MessageLog
+from db.models import StoredMessage
+from events.feed import Feed
+from events.presence import Presence
+from resolvers.errors import Unauthenticated, Unavailable
+from resolvers.passwords import Passwords
+from resolvers.tokens import Tokens
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is calling: a user whose token was checked."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Built once at the start; each request or connection derives its own with `as_viewer`."""
+
+    settings: Settings
+    db: Database
+    log: MessageLog
+    feed: Feed[StoredMessage]
+    presence: Presence
+    passwords: Passwords
+    tokens: Tokens
+    viewer: Viewer | None = None
+    # Why there is no viewer, in the words of the older server.
+    refusal: str = "No token provided"
+
+    @property
+    def user(self) -> Viewer:
+        """The viewer. Raises Unauthenticated when there is none."""
+        if self.viewer is None:
+            raise Unauthenticated(self.refusal)
+        return self.viewer
+
+    def as_viewer(self, viewer: Viewer) -> "Context":
+        """The same server, called by this viewer."""
+        return replace(self, viewer=viewer)
+
+    def as_nobody(self, refusal: str) -> "Context":
+        """The same server, called by somebody whose token was refused."""
+        return replace(self, viewer=None, refusal=refusal)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for reading. Raises Unavailable."""
+        try:
+            async with self.db.read() as connection:
+                yield connection
+        except DatabaseUnavailable as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in the operation's one transaction. Raises Unavailable."""
+        try:
+            async with self.db.write() as connection:
+                yield connection
+        except DatabaseUnavailable as error:
+            raise Unavailable from error

@@ -1,0 +1,88 @@
+"""What an operation refuses with. Each transport has one table from `code` to its own form.
+
+ParleyError
+├── Unauthenticated   UNAUTHENTICATED
+├── Forbidden         FORBIDDEN
+├── NotFound          NOT_FOUND          also for what exists but is hidden
+├── BadInput          BAD_USER_INPUT
+├── Conflict          CONFLICT
+├── RateLimited       RATE_LIMITED
+├── PayloadTooLarge   PAYLOAD_TOO_LARGE
+└── Unavailable       INTERNAL           the database is away: nothing was done, try again
+"""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The closed list of codes that clients see."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    CONFLICT = "CONFLICT"
+    RATE_LIMITED = "RATE_LIMITED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    INTERNAL = "INTERNAL"
+
+
+class ParleyError(Exception):
+    """A refusal: a stable code, and a message meant for the caller's eyes."""
+
+    code = Code.INTERNAL
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unauthenticated(ParleyError):
+    """The caller is nobody we know."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class Forbidden(ParleyError):
+    """The caller is known, and may not."""
+
+    code = Code.FORBIDDEN
+
+
+class NotFound(ParleyError):
+    """There is no such thing, or the caller may not know of it."""
+
+    code = Code.NOT_FOUND
+
+
+class BadInput(ParleyError):
+    """The arguments cannot be right, whoever calls."""
+
+    code = Code.BAD_USER_INPUT
+
+
+class Conflict(ParleyError):
+    """It contradicts what is stored already."""
+
+    code = Code.CONFLICT
+
+
+class RateLimited(ParleyError):
+    """Too much at once; the same call may go through later."""
+
+    code = Code.RATE_LIMITED
+
+
+class PayloadTooLarge(ParleyError):
+    """Beyond a stated size."""
+
+    code = Code.PAYLOAD_TOO_LARGE
+
+
+class Unavailable(ParleyError):
+    """Nothing is wrong with the call; the database does not answer."""
+
+    code = Code.INTERNAL
+
+    def __init__(self) -> None:
+        super().__init__("The service is unavailable for the moment; try again")

@@ -1,0 +1,92 @@
+"""What may be typed into a field: each `clean_*` returns the value to keep, or raises BadInput."""
+
+import unicodedata
+
+import emoji
+from email_validator import EmailNotValidError, validate_email
+
+from db.models import MessageKind
+from resolvers.errors import BadInput, PayloadTooLarge
+
+MAX_DISPLAY_NAME = 100
+MAX_CLIENT_MESSAGE_ID = 128
+MAX_EMAIL = 254
+MAX_EMOJI = 3
+LARGEST_ID = 2**63 - 1
+
+
+def clean_email(value: str) -> str:
+    """Return the e-mail's one form: trimmed, valid, lower case (RFC 5321 lets us keep the case; people mix it)."""
+    value = value.strip()
+    if not value:
+        raise BadInput("Email is required")
+    if len(value) > MAX_EMAIL:
+        raise BadInput("Email is not valid: it is too long")
+    try:
+        # An address of an intranet, without a dot, is an address too; no DNS is asked.
+        checked = validate_email(
+            value, check_deliverability=False, globally_deliverable=False, test_environment=True
+        )
+    except EmailNotValidError as error:
+        raise BadInput(f"Email is not valid: {error}") from error
+    normalized = checked.normalized.lower()
+    if len(normalized) > MAX_EMAIL:
+        raise BadInput("Email is not valid: it is too long")
+    return normalized
+
+
+def clean_display_name(value: str) -> str:
+    """Return the name, composed (NFC) and with its spaces collapsed."""
+    name = " ".join(unicodedata.normalize("NFC", value).split())
+    if not name:
+        raise BadInput("Display name is required")
+    if len(name) > MAX_DISPLAY_NAME:
+        raise BadInput(f"Display name is longer than {MAX_DISPLAY_NAME} characters")
+    check_text(name, "Display name")
+    return name
+
+
+def clean_content(value: str, kind: MessageKind, *, max_bytes: int) -> str:
+    """Return the message's content, as it was typed. Raises PayloadTooLarge too."""
+    if not value.strip():
+        raise BadInput("Content is required")
+    check_text(value, "Content")
+    if len(value.encode()) > max_bytes:
+        raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
+    if kind is MessageKind.EMOJI:
+        value = value.strip()
+        if not emoji.purely_emoji(value) or emoji.emoji_count(value) > MAX_EMOJI:
+            raise BadInput(f"Content of an EMOJI message is one to {MAX_EMOJI} emoji, nothing else")
+    return value
+
+
+def clean_client_message_id(value: str | None) -> str | None:
+    """Return the key, or None when there is none."""
+    if value is None:
+        return None
+    if not value or value != value.strip():
+        # MySQL compares without regard to trailing spaces.
+        raise BadInput("clientMessageId is empty, or begins or ends with a space")
+    if len(value) > MAX_CLIENT_MESSAGE_ID:
+        raise BadInput(f"clientMessageId is longer than {MAX_CLIENT_MESSAGE_ID} characters")
+    check_text(value, "clientMessageId")
+    return value
+
+
+def check_text(value: str, field: str) -> None:
+    """Raise BadInput for text that cannot be kept or shown: NUL characters, lone surrogates."""
+    if "\0" in value:
+        raise BadInput(f"{field} contains a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{field} is not valid Unicode") from error
+
+
+def find_id(value: str | int) -> int | None:
+    """Return the id that a client sent as a string or a number; None when nothing can have it."""
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) < 20):
+            return None
+        value = int(value)
+    return value if 0 < value <= LARGEST_ID else None

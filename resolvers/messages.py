@@ -1,0 +1,211 @@
+"""Messages: send, read back, watch."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from db import messages
+from db.database import DatabaseUnavailable
+from db.log import Draft, KeyReused, LogFull, UnknownReceiver
+from db.models import MessageKind, StoredMessage
+from events.facts import EntriesAppended
+from events.feed import Feed, Sink
+from events.subscription import Subscription
+from resolvers import access
+from resolvers.context import Context
+from resolvers.errors import BadInput, Conflict, NotFound, RateLimited, Unavailable
+from resolvers.fields import clean_client_message_id, clean_content
+
+# Rows read at once where a history is streamed: what it costs in memory.
+PAGE = 500
+
+
+class Page(NamedTuple):
+    """Messages, oldest first, and whether there are others beyond either end."""
+
+    messages: Sequence[StoredMessage]
+    has_older: bool
+    has_newer: bool
+
+
+async def send_message(
+    ctx: Context,
+    *,
+    receiver_id: int | None,
+    content: str,
+    kind: MessageKind = MessageKind.TEXT,
+    client_message_id: str | None = None,
+) -> StoredMessage:
+    """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
+
+    Calls take their places in the order in which they are started: nothing is awaited before the
+    log has the draft. A repeated `client_message_id` returns the first message. Raises
+    Unauthenticated, BadInput, PayloadTooLarge, NotFound, Conflict, RateLimited, Unavailable.
+    """
+    draft = Draft(
+        sender_id=ctx.user.id,
+        receiver_id=receiver_id,
+        kind=kind,
+        content=clean_content(content, kind, max_bytes=ctx.settings.max_message_bytes),
+        client_message_id=clean_client_message_id(client_message_id),
+    )
+    try:
+        return await ctx.log.append(draft)
+    except LogFull as error:
+        raise RateLimited("Too many messages are waiting to be stored; try again") from error
+    except UnknownReceiver as error:
+        raise NotFound("Receiver not found") from error
+    except KeyReused as error:
+        raise Conflict("clientMessageId was used for another message") from error
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
+
+
+def announce_committed(
+    feed: Feed[StoredMessage],
+) -> Callable[[Sequence[StoredMessage]], None]:
+    """Return what the log calls after each commit: the one place where messages are announced."""
+
+    def announce(batch: Sequence[StoredMessage]) -> None:
+        feed.announce(EntriesAppended(batch))
+
+    return announce
+
+
+async def get_message(ctx: Context, message_id: int) -> StoredMessage:
+    """Return a message. Raises Unauthenticated, NotFound."""
+    async with ctx.read() as connection:
+        return await access.visible_message(ctx, connection, message_id)
+
+
+async def list_messages(
+    ctx: Context,
+    *,
+    with_id: int | None = None,
+    after: int | None = None,
+    before: int | None = None,
+    newest: bool = True,
+    limit: int,
+) -> Page:
+    """Return a page of what the viewer may see, or of the conversation with `with_id`.
+
+    The page is the newest end of the range between `after` and `before` (both exclusive ids), or
+    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound.
+    """
+    viewer = ctx.user
+    if not 0 <= limit <= ctx.settings.max_page_size:
+        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} messages")
+    async with ctx.read() as connection:
+        found = await messages.page_messages(
+            connection,
+            viewer.id,
+            peer_id=with_id,
+            after=after,
+            before=before,
+            newest=newest,
+            limit=limit + 1,
+        )
+        if with_id is not None and not found:
+            await access.visible_user(ctx, connection, with_id)
+    more = len(found) > limit
+    if newest:
+        # Past the far end lies what `before` cut off: something, if it was given.
+        return Page(found[1:] if more else found, more, before is not None)
+    return Page(found[:limit], after is not None, more)
+
+
+async def stream_messages(
+    ctx: Context,
+    *,
+    with_id: int | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> AsyncGenerator[Sequence[StoredMessage], None]:
+    """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
+
+    Raises Unauthenticated.
+    """
+    viewer = ctx.user
+    while limit is None or limit > 0:
+        size = PAGE if limit is None else min(PAGE, limit)
+        async with ctx.read() as connection:
+            page = await messages.page_messages(
+                connection, viewer.id, peer_id=with_id, before=before, limit=size
+            )
+        if page:
+            yield page[::-1]
+        if len(page) < size:
+            return
+        before = page[0].id
+        limit = None if limit is None else limit - size
+
+
+async def watch_messages(
+    ctx: Context, *, after: int | None = None
+) -> AsyncGenerator[StoredMessage, None]:
+    """Yield each message the viewer may see: those past `after`, from the log, then live ones.
+
+    No gap and no repeat. Raises Unauthenticated, BadInput when `after` is ahead of the log,
+    SubscriberTooSlow when the reader falls too far behind the live ones.
+    """
+    viewer = ctx.user
+    if after is not None:
+        await _check_cursor(ctx, after)
+    while True:
+        with _subscribe(ctx, viewer.id) as live:
+            start = ctx.feed.position
+            if after is not None:
+                async with aclosing(_replay(ctx, viewer.id, after, start)) as replay:
+                    async for message in replay:
+                        after = message.id
+                        yield message
+                if live.overflowed:
+                    # More arrived during the replay than a queue holds: replay that too.
+                    after = max(after, start)
+                    continue
+            async for message in live:
+                if after is None or message.id > after:
+                    yield message
+
+
+def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
+    """Deliver the viewer's messages from now on to the sink; return what ends that.
+
+    For a transport with a bounded queue of its own. Raises Unauthenticated.
+    """
+    user_id = ctx.user.id
+    ctx.feed.attach(user_id, sink)
+    return lambda: ctx.feed.detach(user_id, sink)
+
+
+def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
+    subscription: Subscription[StoredMessage] = Subscription(
+        max_items=ctx.settings.max_queued_messages,
+        max_bytes=ctx.settings.max_queued_bytes,
+        leave=lambda ended: ctx.feed.detach(user_id, ended),
+    )
+    ctx.feed.attach(user_id, subscription)
+    return subscription
+
+
+async def _replay(
+    ctx: Context, viewer_id: int, after: int, upto: int
+) -> AsyncGenerator[StoredMessage, None]:
+    while after < upto:
+        async with ctx.read() as connection:
+            page = await messages.page_messages(
+                connection, viewer_id, after=after, before=upto + 1, newest=False, limit=PAGE
+            )
+        for message in page:
+            yield message
+        if len(page) < PAGE:
+            return
+        after = page[-1].id
+
+
+async def _check_cursor(ctx: Context, after: int) -> None:
+    if after > ctx.feed.position:
+        # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+        async with ctx.read() as connection:
+            if after > await messages.head_position(connection):
+                raise BadInput("after is ahead of the log: it is not of this server")

@@ -1,0 +1,37 @@
+"""Being online, and seeing who is."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from db import users
+from db.database import Database
+from events.facts import PresenceChanged
+from resolvers.context import Context
+
+
+def hold_presence(ctx: Context) -> AbstractContextManager[None]:
+    """Count one connection of the viewer's while the block lasts. Raises Unauthenticated."""
+    return ctx.presence.hold(ctx.user.id)
+
+
+async def watch_presence(ctx: Context) -> AsyncGenerator[PresenceChanged, None]:
+    """Yield everyone online now, then each change. Raises Unauthenticated, SubscriberTooSlow."""
+    ctx.user  # noqa: B018  # the door: strangers see nobody
+    with ctx.presence.subscribe() as changes:
+        for user_id in [*ctx.presence.online_ids]:
+            yield PresenceChanged(user_id, online=True)
+        async for change in changes:
+            yield change
+
+
+def record_last_seen(
+    database: Database,
+) -> Callable[[Collection[int], datetime], Awaitable[None]]:
+    """Return what presence calls when users have left."""
+
+    async def record(user_ids: Collection[int], at: datetime) -> None:
+        async with database.write() as connection:
+            await users.set_last_seen(connection, user_ids, at)
+
+    return record

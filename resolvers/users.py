@@ -1,0 +1,56 @@
+"""People: oneself, the others, and who is online."""
+
+from collections.abc import Collection, Sequence
+
+from db import users
+from db.models import StoredUser
+from resolvers import access
+from resolvers.context import Context
+from resolvers.errors import BadInput, NotFound, Unauthenticated
+
+# A page asks for this many ids in one statement at most.
+IDS_PER_QUERY = 1000
+
+
+async def get_me(ctx: Context) -> StoredUser:
+    """Return the viewer. Raises Unauthenticated."""
+    async with ctx.read() as connection:
+        try:
+            return await access.visible_user(ctx, connection, ctx.user.id)
+        except NotFound as error:
+            raise Unauthenticated("Invalid token") from error
+
+
+async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
+    """Return those of these users that exist. Raises Unauthenticated."""
+    found: dict[int, StoredUser] = {}
+    wanted = [*ids]
+    async with ctx.read() as connection:
+        for start in range(0, len(wanted), IDS_PER_QUERY):
+            found |= await access.visible_users(
+                ctx, connection, wanted[start : start + IDS_PER_QUERY]
+            )
+    return found
+
+
+async def list_users(
+    ctx: Context, *, search: str | None, first: int, after: int
+) -> tuple[Sequence[StoredUser], bool]:
+    """Return up to `first` users past `after`, and whether there are more.
+
+    `search` keeps those whose display name contains it, whatever the case. Raises BadInput.
+    """
+    ctx.user  # noqa: B018  # the door: strangers see nobody
+    if not 0 <= first <= ctx.settings.max_page_size:
+        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
+    async with ctx.read() as connection:
+        found = await users.page_users(connection, search=search, after=after, limit=first + 1)
+    return found[:first], len(found) > first
+
+
+async def list_online_users(ctx: Context) -> list[StoredUser]:
+    """Return everyone online, in order of arrival. Raises Unauthenticated."""
+    ctx.user  # noqa: B018  # the door: strangers see nobody
+    ids = [*ctx.presence.online_ids]
+    found = await get_users(ctx, ids)
+    return [found[id_] for id_ in ids if id_ in found]

@@ -1,0 +1,64 @@
+"""The ASGI application at /graphql: HTTP, WebSocket and the playground."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from resolvers.context import Context
+from schema.http import answer_request
+from schema.operations import Operations
+from schema.root import schema
+from schema.websocket import GraphQLSocket
+from schema.wire import SUBPROTOCOL, CloseCode
+
+
+class GraphQLEndpoint:
+    """Serves GraphQL. `drain` ends the WebSockets so that their clients reconnect."""
+
+    def __init__(self, ctx: Context, *, origins: Sequence[str]) -> None:
+        self._ctx = ctx
+        self._origins = frozenset(origins)
+        self._operations = Operations(schema)
+        self._sockets: set[GraphQLSocket] = set()
+        self._draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        if scope["type"] == "websocket":
+            await self._serve_websocket(WebSocket(scope, receive, send))
+        else:
+            response = await answer_request(self._ctx, self._operations, Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Take no new WebSockets; let operations in flight finish, then close the open ones."""
+        self._draining = True
+        await asyncio.gather(*(socket.drain() for socket in self._sockets))
+
+    async def _serve_websocket(self, websocket: WebSocket) -> None:
+        if self._draining or not self._is_allowed(websocket):
+            await websocket.close()  # before accept: the handshake is refused with 403
+            return
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(
+                CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable"
+            )
+            return
+        await websocket.accept(SUBPROTOCOL)
+        socket = GraphQLSocket(self._ctx, self._operations, websocket)
+        self._sockets.add(socket)
+        try:
+            await socket.serve()
+        finally:
+            self._sockets.discard(socket)
+
+    def _is_allowed(self, websocket: WebSocket) -> bool:
+        # A browser sends Origin and cannot be told not to; CORS does not cover WebSockets.
+        origin = websocket.headers.get("origin")
+        if origin is None or "*" in self._origins or origin in self._origins:
+            return True
+        return origin.partition("://")[2] == websocket.headers.get("host")

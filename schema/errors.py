@@ -1,0 +1,36 @@
+"""From an error to its GraphQL form: `message`, `path`, and `extensions.code` from one closed list."""
+
+import logging
+from typing import Any
+
+from graphql import GraphQLError, GraphQLFormattedError
+
+from resolvers.errors import Code, ParleyError
+
+logger = logging.getLogger("parley.graphql")
+
+
+def format_error(error: GraphQLError) -> GraphQLFormattedError:
+    """Return the error as clients see it; what is not meant for them is logged and masked."""
+    formatted = error.formatted
+    cause = error.original_error
+    if isinstance(cause, ParleyError):
+        code = cause.code
+    elif cause is None or error.path is None:
+        # The document or its variables are wrong: graphql-core's text says where.
+        code = Code.BAD_USER_INPUT
+    else:
+        logger.error("A field failed at %s", error.path, exc_info=cause)
+        code = Code.INTERNAL
+        formatted["message"] = "Internal error"
+    extensions: dict[str, Any] = {"code": code.value}
+    formatted["extensions"] = extensions
+    return formatted
+
+
+def format_exception(error: Exception) -> GraphQLFormattedError:
+    """Return, in the same form, an error that broke off a whole operation."""
+    if isinstance(error, ParleyError):
+        return {"message": error.message, "extensions": {"code": error.code.value}}
+    logger.error("An operation failed", exc_info=error)
+    return {"message": "Internal error", "extensions": {"code": Code.INTERNAL.value}}

@@ -1,0 +1,162 @@
+"""GraphQL over HTTP (the GraphQL-over-HTTP specification, graphql.github.io/graphql-over-http)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from graphql import OperationType
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from resolvers.auth import identify
+from resolvers.context import Context
+from resolvers.errors import BadInput, ParleyError, PayloadTooLarge
+from schema.operations import Operation, Operations, RequestRefused, Result, refusal
+from schema.playground import playground_page
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+
+
+class GraphQLRequest(msgspec.Struct, rename="camel"):
+    """→ server: the parameters of a request (§5 of the specification)."""
+
+    query: str
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    extensions: dict[str, Any] | None = None
+
+
+_request_decoder = msgspec.json.Decoder(GraphQLRequest)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+_encoder = msgspec.json.Encoder()
+
+
+class _HTTPError(Exception):
+    """A request that is not even a GraphQL request."""
+
+    def __init__(self, status: int, error: ParleyError, headers: dict[str, str] | None = None):
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+        self.headers = headers or {}
+
+
+async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
+    """Answer one HTTP request."""
+    media_type = _negotiate(request.headers.getlist("accept"))
+    if request.method == "GET" and "query" not in request.query_params and _is_browser(request):
+        if ctx.settings.playground:
+            return playground_page()
+        return Response("Not Found", 404)
+    try:
+        if media_type is None:
+            raise _HTTPError(406, BadInput(f"Only {RESPONSE_JSON} and {JSON} are spoken"))
+        parameters = await _read(request, ctx.settings.max_body_bytes)
+    except _HTTPError as error:
+        return _respond(
+            refusal(error.error), error.status, media_type or JSON, headers=error.headers
+        )
+    try:
+        operation = operations.prepare(parameters.query, parameters.operation_name)
+        _check_method(operation, request.method)
+        viewer = await identify(ctx, request.headers.get("authorization"))
+        result = await operations.execute(viewer, operation, parameters.variables)
+    except _HTTPError as error:
+        return _respond(refusal(error.error), error.status, media_type, headers=error.headers)
+    except RequestRefused as error:
+        # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
+        return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
+    except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
+        return _respond(refusal(error), 503 if isinstance(error, ParleyError) else 500, media_type)
+    return _respond(result, 200, media_type)
+
+
+def _negotiate(accept: Sequence[str]) -> str | None:
+    """Return the media type to answer in; None when the client takes neither of ours."""
+    weights: dict[str, float] = {}
+    for part in ",".join(accept).split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[name] = float(quality)
+        except ValueError:
+            weights[name] = 1.0
+    if not "".join(accept).strip():
+        return JSON
+    anything = max(weights.get("*/*", 0), weights.get("application/*", 0))
+    json, response_json = weights.get(JSON, anything), weights.get(RESPONSE_JSON, anything)
+    if max(json, response_json) <= 0:
+        return None
+    # Equal weights: whoever names the newer type knows it; `*/*` alone is an older client.
+    newer = RESPONSE_JSON in weights and response_json >= json
+    return RESPONSE_JSON if newer or response_json > json else JSON
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
+    try:
+        if request.method == "GET":
+            return _read_query(request)
+        if request.method != "POST":
+            raise _HTTPError(405, BadInput("Only GET and POST are served"), {"Allow": "GET, POST"})
+        media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+        if media_type.strip().lower() != JSON:
+            # Also the defence against forged requests: no form can send this type.
+            raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
+        if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
+            raise _HTTPError(415, BadInput("The charset must be utf-8"))
+        return _request_decoder.decode(await _read_body(request, max_bytes))
+    except msgspec.ValidationError as error:
+        raise _HTTPError(400, BadInput(f"Not a GraphQL request: {error}")) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
+
+
+def _read_query(request: Request) -> GraphQLRequest:
+    parameters = request.query_params
+    if "query" not in parameters:
+        raise _HTTPError(400, BadInput("The query parameter `query` is missing"))
+    objects = {
+        name: _object_decoder.decode(parameters[name])
+        for name in ("variables", "extensions")
+        if parameters.get(name)
+    }
+    return GraphQLRequest(
+        query=parameters["query"], operation_name=parameters.get("operationName"), **objects
+    )
+
+
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise _HTTPError(413, PayloadTooLarge(f"The body is larger than {max_bytes} bytes"))
+    except ClientDisconnect as error:
+        raise _HTTPError(400, BadInput("The body was cut short")) from error
+    return bytes(body)
+
+
+def _check_method(operation: Operation, method: str) -> None:
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise _HTTPError(
+            405, BadInput("Subscriptions are served over WebSocket (graphql-transport-ws)")
+        )
+    if method == "GET" and operation.type is not OperationType.QUERY:
+        raise _HTTPError(405, BadInput("A mutation must be sent by POST"), {"Allow": "POST"})
+
+
+def _respond(
+    result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(
+        _encoder.encode(result),
+        status,
+        headers=headers,
+        media_type=f"{media_type}; charset=utf-8",
+    )

@@ -1,0 +1,227 @@
+"""Messages in GraphQL: send, read back, subscribe."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.models import MessageKind, StoredMessage
+from resolvers import messages
+from resolvers.errors import BadInput, NotFound
+from resolvers.fields import find_id
+from schema.context import Info
+from schema.pagination import PageInfo, cursor_of, page_info, slice_of
+from schema.scalars import wire_id
+from schema.users import User
+
+strawberry.enum(
+    MessageKind,
+    description="What a message's content is. TEXT: text, in Unicode. EMOJI: one to three emoji and"
+    " nothing else, for a client to show large.",
+)
+
+
+@strawberry.type(description="A message: direct, or to everybody.")
+class Message:
+    id: strawberry.ID = strawberry.field(
+        description="A decimal string: the position in the server's log. Later ones are greater."
+    )
+    sender_id: strawberry.ID = strawberry.field(description="Who sent it.")
+    receiver_id: strawberry.ID | None = strawberry.field(
+        description="Who it is for; null for a broadcast to everybody."
+    )
+    kind: MessageKind = strawberry.field(description="What the content is.")
+    content: str = strawberry.field(description="What was typed.")
+    client_message_id: str | None = strawberry.field(
+        description="The key that its sender gave it, if any."
+    )
+    created_at: datetime = strawberry.field(description="When the server stored it.")
+    record: strawberry.Private[StoredMessage]
+
+    @strawberry.field(description="Who sent it.")
+    async def sender(self, info: Info) -> User:
+        record = await info.context.loaders.users.load(self.record.sender_id)
+        if record is None:
+            raise NotFound("User not found")
+        return User.of(record)
+
+    @strawberry.field(description="Who it is for; null for a broadcast.")
+    async def receiver(self, info: Info) -> User | None:
+        if self.record.receiver_id is None:
+            return None
+        record = await info.context.loaders.users.load(self.record.receiver_id)
+        return None if record is None else User.of(record)
+
+    @classmethod
+    def of(cls, record: StoredMessage) -> "Message":
+        """Return the message as GraphQL shows it."""
+        return cls(
+            id=wire_id(record.id),
+            sender_id=wire_id(record.sender_id),
+            receiver_id=None if record.receiver_id is None else wire_id(record.receiver_id),
+            kind=record.kind,
+            content=record.content,
+            client_message_id=record.client_message_id,
+            created_at=record.created_at,
+            record=record,
+        )
+
+
+@strawberry.type(description="A message in a list.")
+class MessageEdge:
+    cursor: str = strawberry.field(description="Opaque; for `after` and `before`.")
+    node: Message = strawberry.field(description="The message.")
+
+
+@strawberry.type(description="A page of messages, oldest first.")
+class MessageConnection:
+    edges: list[MessageEdge] = strawberry.field(description="The messages with their cursors.")
+    nodes: list[Message] = strawberry.field(description="The messages without.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+
+
+@strawberry.type
+class MessageQueries:
+    @strawberry.field(
+        description="What one may see: sent by or to oneself, and broadcasts. Oldest first within"
+        " the page; without `first` or `last`, the newest 50."
+    )
+    async def messages(
+        self,
+        info: Info,
+        with_: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                name="with", description="Only those between oneself and this user."
+            ),
+        ] = None,
+        first: Annotated[
+            int | None, strawberry.argument(description="This many from the old end.")
+        ] = None,
+        after: Annotated[
+            str | None, strawberry.argument(description="Only those past this cursor.")
+        ] = None,
+        last: Annotated[
+            int | None, strawberry.argument(description="This many from the new end.")
+        ] = None,
+        before: Annotated[
+            str | None, strawberry.argument(description="Only those before this cursor.")
+        ] = None,
+    ) -> MessageConnection:
+        ctx = info.context.ctx
+        part = slice_of(first, after, last, before)
+        page = await messages.list_messages(
+            ctx,
+            with_id=_user_id(with_, "User not found"),
+            after=part.after,
+            before=part.before,
+            newest=part.newest,
+            limit=part.limit,
+        )
+        nodes = [Message.of(record) for record in page.messages]
+        ids = [record.id for record in page.messages]
+        return MessageConnection(
+            edges=[
+                MessageEdge(cursor=cursor_of(id_), node=node)
+                for id_, node in zip(ids, nodes, strict=True)
+            ],
+            nodes=nodes,
+            page_info=page_info(ids, has_previous=page.has_older, has_next=page.has_newer),
+        )
+
+    @strawberry.field(description="A message; null when there is none that one may see.")
+    async def message(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID, strawberry.argument(description="The message's id.")
+        ],  # GraphQL's word
+    ) -> Message | None:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        id_ = find_id(id)
+        if id_ is None:
+            return None
+        try:
+            return Message.of(await messages.get_message(ctx, id_))
+        except NotFound:
+            return None
+
+
+@strawberry.type
+class MessageMutations:
+    @strawberry.mutation(
+        description="Send a message. It is stored when this answers; a retry with the same"
+        " `clientMessageId` answers the first one."
+    )
+    async def send_message(
+        self,
+        info: Info,
+        receiver_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="Who it is for; without it, everybody."),
+        ] = None,
+        content: Annotated[
+            str | None,
+            strawberry.argument(description="What to say: not blank, at most 16 KiB in UTF-8."),
+        ] = None,
+        kind: Annotated[
+            MessageKind, strawberry.argument(description="What the content is.")
+        ] = MessageKind.TEXT,
+        client_message_id: Annotated[
+            str | None,
+            strawberry.argument(
+                description="A key of one's own choice, 1 to 128 characters, unique for each"
+                " message: with it a retry is safe. Another message under it is a CONFLICT."
+            ),
+        ] = None,
+    ) -> Message:
+        ctx = info.context.ctx
+        sent = await messages.send_message(
+            ctx,
+            receiver_id=_user_id(receiver_id, "Receiver not found"),
+            content=content or "",
+            kind=kind,
+            client_message_id=client_message_id,
+        )
+        return Message.of(sent)
+
+
+@strawberry.type
+class MessageSubscriptions:
+    @strawberry.subscription(
+        description="Each message one may see, one's own included, in order and once. With"
+        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing."
+    )
+    async def message_added(
+        self,
+        info: Info,
+        after: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="The id of the last message seen; 0 for all."),
+        ] = None,
+    ) -> AsyncGenerator[Message, None]:
+        ctx = info.context.ctx
+        async with aclosing(messages.watch_messages(ctx, after=_position(after))) as stream:
+            async for record in stream:
+                yield Message.of(record)
+
+
+def _user_id(value: strawberry.ID | None, missing: str) -> int | None:
+    if value is None:
+        return None
+    id_ = find_id(value)
+    if id_ is None:
+        raise NotFound(missing)
+    return id_
+
+
+def _position(value: strawberry.ID | None) -> int | None:
+    if value is None or value == "0":
+        return None if value is None else 0
+    position = find_id(value)
+    if position is None:
+        raise BadInput("after is not a message's id")
+    return position

@@ -1,0 +1,26 @@
+"""The schema: every noun's queries, mutations and subscriptions put together."""
+
+import strawberry
+
+from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
+from schema.presence import PresenceSubscriptions
+from schema.scalars import CONFIG
+from schema.users import UserMutations, UserQueries
+
+
+@strawberry.type(description="What can be asked. Everything needs a token.")
+class Query(UserQueries, MessageQueries):
+    pass
+
+
+@strawberry.type(description="What can be done. Everything but register and login needs a token.")
+class Mutation(UserMutations, MessageMutations):
+    pass
+
+
+@strawberry.type(description="What can be listened to, over WebSocket. Everything needs a token.")
+class Subscription(MessageSubscriptions, PresenceSubscriptions):
+    pass
+
+
+schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=CONFIG)

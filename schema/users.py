@@ -1,0 +1,172 @@
+"""Users in GraphQL: register, log in, oneself and the others."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.models import StoredUser
+from resolvers import auth, users
+from resolvers.fields import find_id
+from schema.context import Info
+from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
+from schema.scalars import wire_id
+
+
+@strawberry.type(description="Someone who can log in.")
+class User:
+    id: strawberry.ID = strawberry.field(description="A decimal string.")
+    display_name: str = strawberry.field(description="The name that others see.")
+    created_at: datetime = strawberry.field(description="When the account was made.")
+    record: strawberry.Private[StoredUser]
+    is_self: strawberry.Private[bool] = False
+
+    @strawberry.field(description="The e-mail address; null for anyone but oneself.")
+    def email(self, info: Info) -> str | None:
+        viewer = info.context.ctx.viewer
+        known = self.is_self or (viewer is not None and viewer.id == self.record.id)
+        return self.record.email if known else None
+
+    @strawberry.field(description="Whether any connection of theirs is open now.")
+    def online(self, info: Info) -> bool:
+        return info.context.ctx.presence.is_online(self.record.id)
+
+    @strawberry.field(
+        description="When their last connection ended; null while online or if never."
+    )
+    def last_seen_at(self, info: Info) -> datetime | None:
+        online = info.context.ctx.presence.is_online(self.record.id)
+        return None if online else self.record.last_seen_at
+
+    @classmethod
+    def of(cls, record: StoredUser, *, is_self: bool = False) -> "User":
+        """Return the user as GraphQL shows them; `is_self` to whoever just proved to be them."""
+        return cls(
+            id=wire_id(record.id),
+            display_name=record.display_name,
+            created_at=record.created_at,
+            record=record,
+            is_self=is_self,
+        )
+
+
+@strawberry.type(description="A user in a list.")
+class UserEdge:
+    cursor: str = strawberry.field(description="Opaque; for `after`.")
+    node: User = strawberry.field(description="The user.")
+
+
+@strawberry.type(description="A page of users, in the order in which they registered.")
+class UserConnection:
+    edges: list[UserEdge] = strawberry.field(description="The users with their cursors.")
+    nodes: list[User] = strawberry.field(description="The users without.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+
+
+@strawberry.type(description="Who has come in, and the token that proves it.")
+class AuthPayload:
+    token: str = strawberry.field(
+        description="Send it as `Authorization: Bearer …`, over WebSocket in `connection_init`."
+    )
+    expires_at: datetime = strawberry.field(description="When the token ends.")
+    user: User = strawberry.field(description="Oneself.")
+
+    @classmethod
+    def of(cls, logged_in: auth.LoggedIn) -> "AuthPayload":
+        """Return the answer to somebody who has come in."""
+        return cls(
+            token=logged_in.issued.token,
+            expires_at=logged_in.issued.expires_at,
+            user=User.of(logged_in.user, is_self=True),
+        )
+
+
+@strawberry.type
+class UserQueries:
+    @strawberry.field(description="Oneself.")
+    async def me(self, info: Info) -> User:
+        return User.of(await users.get_me(info.context.ctx))
+
+    @strawberry.field(description="A user; null when there is none with this id.")
+    async def user(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID, strawberry.argument(description="The user's id.")
+        ],  # GraphQL's word
+    ) -> User | None:
+        info.context.ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        id_ = find_id(id)
+        record = None if id_ is None else await info.context.loaders.users.load(id_)
+        return None if record is None else User.of(record)
+
+    @strawberry.field(description="Everyone with an account, in the order of registration.")
+    async def users(
+        self,
+        info: Info,
+        search: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Keep those whose display name contains this, in any case."
+            ),
+        ] = None,
+        first: Annotated[
+            int, strawberry.argument(description="The page's size, 200 at most.")
+        ] = DEFAULT_PAGE,
+        after: Annotated[
+            str | None, strawberry.argument(description="The cursor past which to begin.")
+        ] = None,
+    ) -> UserConnection:
+        start = 0 if after is None else id_at(after, "after")
+        page, more = await users.list_users(
+            info.context.ctx, search=search, first=first, after=start
+        )
+        nodes = [User.of(record) for record in page]
+        return UserConnection(
+            edges=[
+                UserEdge(cursor=cursor_of(record.id), node=node)
+                for record, node in zip(page, nodes, strict=True)
+            ],
+            nodes=nodes,
+            page_info=page_info(
+                [record.id for record in page], has_previous=after is not None, has_next=more
+            ),
+        )
+
+    @strawberry.field(description="Everyone online now, in the order of arrival.")
+    async def online_users(self, info: Info) -> list[User]:
+        return [User.of(record) for record in await users.list_online_users(info.context.ctx)]
+
+
+@strawberry.type
+class UserMutations:
+    @strawberry.mutation(description="Make an account. An e-mail that is taken is a CONFLICT.")
+    async def register(
+        self,
+        info: Info,
+        email: Annotated[
+            str, strawberry.argument(description="An e-mail address; its case does not matter.")
+        ],
+        password: Annotated[
+            str, strawberry.argument(description="1 to 72 bytes in UTF-8: bcrypt reads no more.")
+        ],
+        display_name: Annotated[
+            str, strawberry.argument(description="The name for others, 1 to 100 characters.")
+        ],
+    ) -> AuthPayload:
+        return AuthPayload.of(
+            await auth.register_user(
+                info.context.ctx, email=email, password=password, display_name=display_name
+            )
+        )
+
+    @strawberry.mutation(
+        description="Come in. A wrong password and an unknown e-mail give the same answer."
+    )
+    async def login(
+        self,
+        info: Info,
+        email: Annotated[str, strawberry.argument(description="The account's e-mail address.")],
+        password: Annotated[str, strawberry.argument(description="The account's password.")],
+    ) -> AuthPayload:
+        return AuthPayload.of(await auth.log_in(info.context.ctx, email=email, password=password))

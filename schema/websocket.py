@@ -1,0 +1,228 @@
+"""One WebSocket that speaks graphql-transport-ws (graphql-ws, PROTOCOL.md)."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+from graphql import OperationType
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from events.subscription import SubscriberTooSlow
+from resolvers.auth import identify
+from resolvers.context import Context
+from resolvers.errors import ParleyError, RateLimited
+from resolvers.presence import hold_presence
+from schema import wire
+from schema.operations import Operations, RequestRefused, refusal
+from schema.wire import CloseCode
+
+logger = logging.getLogger("parley.graphql")
+
+# RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code.
+MAX_REASON_BYTES = 123
+
+
+class GraphQLSocket:
+    """Serves one accepted connection until either side closes it."""
+
+    def __init__(self, ctx: Context, operations: Operations, websocket: WebSocket) -> None:
+        self._ctx = ctx
+        self._operations = operations
+        self._websocket = websocket
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._streams: set[str] = set()
+        self._initialised = False
+        self._acknowledged = False
+        self._closed = False
+        self._stack = AsyncExitStack()
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        self._heard_at = loop.time()
+        self._sending_since: float | None = None
+
+    async def serve(self) -> None:
+        """Read messages until the end, then end every operation."""
+        watchdog = asyncio.create_task(self._watch())
+        try:
+            async with self._stack:
+                while not self._closed:
+                    await self._handle(await self._receive())
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._closed = True
+            watchdog.cancel()
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(watchdog, *self._running, return_exceptions=True)
+
+    async def close(self, code: CloseCode, reason: str) -> None:
+        """Close the connection, once."""
+        if self._closed:
+            return
+        self._closed = True
+        cut = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        try:
+            await self._websocket.close(code, cut)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            logger.debug("The peer was gone before the close")
+
+    async def drain(self) -> None:
+        """Let the operations in flight finish, subscriptions aside, then have the client reconnect."""
+        in_flight = [task for id_, task in self._tasks.items() if id_ not in self._streams]
+        if in_flight:
+            await asyncio.wait(in_flight)
+        await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
+
+    def abort(self) -> None:
+        """End the connection now: the peer reads nothing, so no close frame would get out."""
+        self._closed = True
+        extension = self._websocket.scope.get("extensions", {}).get("parley.abort")
+        if extension is not None:
+            extension["abort"]()
+
+    async def _receive(self) -> wire.ClientMessage | None:
+        event = await self._websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
+        self._heard_at = self._now()
+        text = event.get("text")
+        if text is None:
+            await self.close(CloseCode.BAD_REQUEST, "Invalid message: not text")
+            return None
+        try:
+            return wire.decode(text)
+        except wire.BadMessage as error:
+            await self.close(CloseCode.BAD_REQUEST, str(error))
+            return None
+
+    async def _handle(self, message: wire.ClientMessage | None) -> None:
+        match message:
+            case wire.Subscribe():
+                await self._handle_subscribe(message)
+            case wire.Complete():
+                if (task := self._tasks.pop(message.id, None)) is not None:
+                    task.cancel()
+            case wire.ConnectionInit():
+                await self._handle_init(message)
+            case wire.Ping():
+                pong: dict[str, Any] = {"type": "pong"}
+                if message.payload is not None:
+                    pong["payload"] = message.payload
+                await self._send(pong)
+
+    async def _handle_init(self, message: wire.ConnectionInit) -> None:
+        if self._initialised:
+            await self.close(CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests")
+            return
+        self._initialised = True
+        authorization = _authorization(message.payload or {})
+        if authorization is not None:
+            try:
+                self._ctx = await identify(self._ctx, authorization)
+            except ParleyError as error:
+                await self.close(CloseCode.TRY_AGAIN_LATER, error.message)
+                return
+            if self._ctx.viewer is None:
+                await self.close(CloseCode.FORBIDDEN, "Forbidden")
+                return
+            self._stack.enter_context(hold_presence(self._ctx))
+        self._acknowledged = True
+        await self._send({"type": "connection_ack"})
+
+    async def _handle_subscribe(self, message: wire.Subscribe) -> None:
+        if not self._acknowledged:
+            await self.close(CloseCode.UNAUTHORIZED, "Unauthorized")
+        elif message.id in self._tasks:
+            await self.close(
+                CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {message.id} already exists"
+            )
+        elif len(self._running) >= self._ctx.settings.max_subscriptions_per_connection:
+            limit = RateLimited("Too many operations at once on this connection")
+            await self._send(
+                {"id": message.id, "type": "error", "payload": refusal(limit)["errors"]}
+            )
+        else:
+            task = asyncio.create_task(self._run(message.id, message.payload))
+            self._tasks[message.id] = task
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _run(self, id_: str, payload: wire.SubscribePayload) -> None:
+        try:
+            operation = self._operations.prepare(payload.query, payload.operation_name)
+            if operation.type is OperationType.SUBSCRIPTION:
+                self._streams.add(id_)
+                stream = self._operations.subscribe(self._ctx, operation, payload.variables)
+                async with aclosing(stream) as results:
+                    async for result in results:
+                        await self._send({"id": id_, "type": "next", "payload": result})
+            else:
+                result = await self._operations.execute(self._ctx, operation, payload.variables)
+                await self._send({"id": id_, "type": "next", "payload": result})
+            await self._finish(id_, {"id": id_, "type": "complete"})
+        except SubscriberTooSlow:
+            await self.close(CloseCode.TRY_AGAIN_LATER, "Too slow: resume after the last id seen")
+        except WebSocketDisconnect:
+            self._closed = True
+        except Exception as error:  # the border: the client hears of it in the protocol's form
+            errors = error.errors if isinstance(error, RequestRefused) else refusal(error)["errors"]
+            await self._finish(id_, {"id": id_, "type": "error", "payload": errors})
+        finally:
+            self._streams.discard(id_)
+            if self._tasks.get(id_) is asyncio.current_task():
+                del self._tasks[id_]
+
+    async def _finish(self, id_: str, message: dict[str, Any]) -> None:
+        # The id is free from here on: the client may use it again as soon as it reads this.
+        self._tasks.pop(id_, None)
+        try:
+            await self._send(message)
+        except WebSocketDisconnect:
+            self._closed = True
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._closed:
+            return
+        started = self._now()
+        if self._sending_since is None:
+            self._sending_since = started
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": wire.encode(message)})
+        finally:
+            self._sending_since = None
+
+    async def _watch(self) -> None:
+        """Close the connection when its peer does not begin, does not read, or is dead."""
+        settings = self._ctx.settings
+        await asyncio.sleep(settings.connection_init_seconds)
+        if not self._initialised:
+            await self.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
+            return
+        interval, patience = settings.ping_interval_seconds, settings.ping_timeout_seconds
+        while not self._closed:
+            stuck = self._sending_since
+            if stuck is not None and self._now() - stuck > patience:
+                self.abort()
+                return
+            if self._now() - self._heard_at >= interval + patience:
+                await self.close(CloseCode.TIMEOUT, "Pong timeout")
+                return
+            if stuck is None and self._now() - self._heard_at >= interval:
+                await self._send({"type": "ping"})
+            await asyncio.sleep(min(interval, patience) / 3)
+
+
+def _authorization(payload: dict[str, Any]) -> str | None:
+    """Return the `Authorization` value that a connection_init carries; None when it has none."""
+    for name in ("authorization", "Authorization"):
+        if (value := payload.get(name)) is not None:
+            return value if isinstance(value, str) else "malformed"
+    token = payload.get("token")
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        return "malformed"
+    return token if token.lower().startswith("bearer ") else f"Bearer {token}"

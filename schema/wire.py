@@ -1,0 +1,90 @@
+"""The messages of graphql-transport-ws (graphql-ws, PROTOCOL.md), and its close codes."""
+
+from enum import IntEnum
+from typing import Annotated, Any
+
+import msgspec
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+Payload = dict[str, Any]
+OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a socket. A client may reconnect after those from 1012 to 1013, and 4408."""
+
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    TIMEOUT = 4408
+    SUBSCRIBER_ALREADY_EXISTS = 4409
+    TOO_MANY_INITIALISATIONS = 4429
+
+
+class ConnectionInit(msgspec.Struct, tag_field="type", tag="connection_init"):
+    """→ server: the first message; the payload may carry the token."""
+
+    payload: Payload | None = None
+
+
+class Ping(msgspec.Struct, tag_field="type", tag="ping"):
+    """↔: answered by a pong."""
+
+    payload: Payload | None = None
+
+
+class Pong(msgspec.Struct, tag_field="type", tag="pong"):
+    """↔: the peer is alive."""
+
+    payload: Payload | None = None
+
+
+class SubscribePayload(msgspec.Struct, rename="camel"):
+    """The operation of a Subscribe."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Payload | None = None
+    extensions: Payload | None = None
+
+
+class Subscribe(msgspec.Struct, tag_field="type", tag="subscribe"):
+    """→ server: execute an operation, of whichever type."""
+
+    id: OperationId
+    payload: SubscribePayload
+
+
+class Complete(msgspec.Struct, tag_field="type", tag="complete"):
+    """↔: the operation is over."""
+
+    id: OperationId
+
+
+ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
+
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_encoder = msgspec.json.Encoder()
+
+
+class BadMessage(Exception):
+    """Not a message of the protocol; the text says why."""
+
+
+def decode(text: str) -> ClientMessage:
+    """Return the client's message. Raises BadMessage."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"Invalid message: {error}") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise BadMessage("Invalid message: not JSON") from error
+
+
+def encode(message: dict[str, Any]) -> str:
+    """Return a server's message as JSON."""
+    return _encoder.encode(message).decode()

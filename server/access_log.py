@@ -1,0 +1,60 @@
+"""One log line a request: method, path, status, time. Never a query string, a header or a body."""
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger("parley.access")
+
+
+class AccessLog:
+    """ASGI middleware that logs each HTTP request and each WebSocket when it is over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and log what came of it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status: int | None = None
+
+        async def watching_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "websocket.close":
+                status = message.get("code", 1000)
+            await send(message)
+
+        async def watching_receive() -> Message:
+            nonlocal status
+            message = await receive()
+            if message["type"] == "websocket.disconnect" and status is None:
+                status = message.get("code", 1005)
+            return message
+
+        watch = receive if scope["type"] == "http" else watching_receive
+        try:
+            await self._app(scope, watch, watching_send)
+        finally:
+            milliseconds = (time.perf_counter() - started) * 1000
+            method = scope.get("method", "WS")
+            logger.info(
+                "%s %s %s %.1fms",
+                method,
+                scope["path"],
+                status,
+                milliseconds,
+                extra={
+                    "fields": {
+                        "method": method,
+                        "path": scope["path"],
+                        "status": status,
+                        "ms": round(milliseconds, 1),
+                    }
+                },
+            )

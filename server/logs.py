@@ -1,0 +1,52 @@
+"""Where log lines go and how they look."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class JSONFormatter(logging.Formatter):
+    """A JSON object a line: time, level, logger, message, and the fields that the caller gave."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return _encoder.encode(line).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a person; control characters of whoever sent them cannot forge another."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        first, separator, rest = super().format(record).partition("\n")
+        printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in first)
+        return printable + separator + rest
+
+
+def configure_logs(level: str, form: Literal["text", "json"]) -> None:
+    """Send every log line to standard error in one form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JSONFormatter()
+        if form == "json"
+        else TextFormatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s", "%H:%M:%S")
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Alembic tells of each step at INFO; uvicorn logs requests that the access log tells better.
+    for name in ("alembic", "uvicorn.access", "engineio", "socketio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -1,0 +1,148 @@
+"""The only reader of the environment and of `.env`; everything else is handed a `Settings`."""
+
+import logging
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+logger = logging.getLogger("parley.settings")
+
+# The secret printed in the older server's documents: everybody knows it.
+SAMPLE_SECRETS = frozenset({"your_jwt_secret", "your_secret_key", "supersecret", "secret"})
+# RFC 7518 §3.2: a key of the size of the hash output or larger.
+MIN_SECRET_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """Every setting, typed and immutable; `.env.example` gives one line of why for each."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    env: Literal["development", "production", "test"] = "development"
+    host: str = "0.0.0.0"  # noqa: S104  # a server in a container must be reachable; narrow it with HOST
+    port: int = Field(default=3000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+
+    data_dir: Path = Path("data")
+    database_url: SecretStr | None = None
+    db_host: str | None = None
+    db_port: int = Field(default=3306, ge=1, le=65535)
+    db_user: str = "root"
+    db_pass: SecretStr = SecretStr("")
+    db_name: str = "parley"
+    db_pool_size: int = Field(default=10, ge=1, le=1000)
+
+    jwt_secret: SecretStr | None = None
+    token_lifetime_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    bcrypt_rounds: int = Field(default=12, ge=4, le=31)
+    password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    playground: bool = True
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
+    max_page_size: int = Field(default=200, ge=1, le=1000)
+    max_pending_sends: int = Field(default=10_000, ge=1)
+    max_queued_messages: int = Field(default=1000, ge=1)
+    max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_subscriptions_per_connection: int = Field(default=100, ge=1)
+
+    connection_init_seconds: float = Field(default=5, gt=0)
+    ping_interval_seconds: float = Field(default=15, gt=0)
+    ping_timeout_seconds: float = Field(default=15, gt=0)
+    presence_grace_seconds: float = Field(default=5, ge=0)
+    shutdown_seconds: float = Field(default=8, gt=0, le=60)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _with_driver(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _no_known_secret_in_production(self) -> "Settings":
+        if self.env == "production" and self.jwt_secret and (why := _weakness(self.jwt_secret)):
+            raise ValueError(f"JWT_SECRET {why}; ENV=production refuses it")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL: DATABASE_URL, else MySQL at DB_HOST, else SQLite in DATA_DIR."""
+        if self.database_url is not None:
+            return _with_driver(self.database_url.get_secret_value())
+        if self.db_host is not None:
+            user, password, name = (
+                quote(part, safe="")
+                for part in (self.db_user, self.db_pass.get_secret_value(), self.db_name)
+            )
+            return f"mysql+asyncmy://{user}:{password}@{self.db_host}:{self.db_port}/{name}"
+        return f"sqlite+aiosqlite:///{self.data_dir / 'parley.db'}"
+
+    def signing_secret(self) -> str:
+        """The key of the tokens: JWT_SECRET, else one made once and kept under DATA_DIR."""
+        if self.jwt_secret is not None:
+            if why := _weakness(self.jwt_secret):
+                logger.warning(
+                    "JWT_SECRET %s: anyone may forge tokens. Choose a long random one.", why
+                )
+            return self.jwt_secret.get_secret_value()
+        return _kept_secret(self.data_dir / "jwt_secret")
+
+
+def _weakness(secret: SecretStr) -> str | None:
+    value = secret.get_secret_value()
+    if value.lower() in SAMPLE_SECRETS:
+        return "is the sample value of the documents"
+    if len(value.encode()) < MIN_SECRET_BYTES:
+        return f"is shorter than {MIN_SECRET_BYTES} bytes"
+    return None
+
+
+def _kept_secret(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # O_EXCL: of several processes starting at once, one makes it and the others read it.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if kept := path.read_text().strip():
+            return kept
+        raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET") from None
+    with os.fdopen(handle, "w") as file:
+        secret = secrets.token_urlsafe(48)
+        file.write(secret)
+    logger.warning("No JWT_SECRET is set: made one and kept it in %s", path)
+    return secret
+
+
+def _with_driver(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    driver = {
+        "sqlite": "sqlite+aiosqlite",
+        "mysql": "mysql+asyncmy",
+        "mariadb": "mysql+asyncmy",
+    }.get(scheme.partition("+")[0])
+    if driver is None or not separator:
+        raise ValueError("DATABASE_URL must start with sqlite:// or mysql:// (or mariadb://)")
+    return f"{driver}://{rest}"

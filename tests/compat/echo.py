@@ -1,0 +1,204 @@
+"""A small application on `SocketServer`, a real uvicorn around it, and raw clients for it."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import uvicorn
+import websockets
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from compat.socketio_server import SocketServer
+
+SEPARATOR = "\x1e"
+WAIT = 10.0  # seconds; nothing here takes one, a wait that long is a failure
+
+
+class Echo(SocketServer):
+    """Tells the test, by queues, what reached its handlers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"origins": ["*"], "exclusive": frozenset(["login"]), **options})
+        self.url = ""
+        self.arrived: asyncio.Queue[str] = asyncio.Queue()
+        self.left: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.lost: asyncio.Queue[None] = asyncio.Queue()  # websocket transports
+        self.notes: asyncio.Queue[Any] = asyncio.Queue()
+        self.gate = asyncio.Event()
+        self.running = 0
+        for name in ("connect", "disconnect", "echo", "note", "wait", "login", "fail", "leave"):
+            self.on(name, getattr(self, "on_" + name))
+
+    async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+        if auth == {"wait": True}:
+            self.notes.put_nowait("connecting")
+            await self.gate.wait()
+        await self.emit("welcome", to=sid)
+        self.arrived.put_nowait(sid)
+        return auth != {"stranger": True}
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        self.left.put_nowait((sid, reason))
+
+    async def on_echo(self, sid: str, *args: Any) -> Any:
+        return args
+
+    async def on_note(self, sid: str, note: Any) -> None:
+        self.notes.put_nowait(note)
+
+    async def on_wait(self, sid: str, note: Any) -> Any:
+        self.running += 1
+        self.notes.put_nowait(note)
+        await self.gate.wait()
+        self.running -= 1
+        return note
+
+    async def on_login(self, sid: str, note: Any) -> None:
+        await self.on_wait(sid, note)
+
+    async def on_fail(self, sid: str) -> None:
+        raise LookupError("on purpose")
+
+    async def on_leave(self, sid: str) -> None:
+        self.push(sid, self.encode_event("auth:error", "Invalid token"))
+        await self.refuse(sid)
+
+    def on_handler_error(self, sid: str, event: str, error: Exception) -> object:
+        return {"error": type(error).__name__, "event": event}
+
+    async def settled(self) -> None:
+        """Wait for farewells; then nothing of any client may be left."""
+        if self.eio._farewells:
+            await asyncio.wait(self.eio._farewells, timeout=WAIT)
+        left = (self.eio.sockets, self.environ, self._clients, self._by_sid, self._running)
+        assert not any(left), left
+        manager = self.manager
+        left = (manager.rooms, manager._rooms_of, manager.callbacks)
+        assert not any(left), left
+        assert not any(manager.pending_connect.values())
+        assert not any(manager.pending_disconnect.values())
+        names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
+        assert not [n for n in names if n.startswith(("Connection.", "SocketServer."))], names
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals stay the tests' own
+
+
+@contextlib.asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[Echo]:
+    """Serve an `Echo` on a free port; at the end nothing of it may be left."""
+    echo = Echo(**options)
+
+    class Protocol(WebSocketsSansIOProtocol):
+        async def run_asgi(self) -> None:
+            self.scope["extensions"]["parley.abort"] = {"abort": self.transport.abort}  # type: ignore[index]  # uvicorn sets it
+            await super().run_asgi()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            echo.lost.put_nowait(None)
+
+    config = uvicorn.Config(
+        echo,
+        ws=Protocol,
+        lifespan="off",
+        log_config=None,
+        ws_ping_interval=None,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Uvicorn(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        echo.url = f"http://127.0.0.1:{listener.getsockname()[1]}/socket.io/"
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield echo
+            echo.gate.set()
+            await echo.drain(WAIT)
+            await echo.settled()
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(task, WAIT)
+
+
+class Poller:
+    """A raw Engine.IO client over polling."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self.http = http
+        self.url = url
+        self.params = {"EIO": "4", "transport": "polling"}
+        self.opening: dict[str, Any] = {}
+        self.sid = ""
+
+    async def open(self) -> None:
+        (packet,) = await self.get()
+        self.opening = json.loads(packet[1:])
+        self.params["sid"] = self.opening["sid"]
+
+    async def connect(self) -> None:
+        """CONNECT, and take the answer and the application's welcome."""
+        await self.open()
+        assert await self.post("40") == 200
+        answer, welcome = await self.get()
+        self.sid = json.loads(answer[2:])["sid"]
+        assert welcome == '42["welcome"]'
+
+    async def ask(self, headers: dict[str, str] | None = None) -> httpx.Response:
+        return await self.http.get(self.url, params=self.params, headers=headers)
+
+    async def get(self) -> list[str]:
+        response = await self.ask()
+        assert response.status_code == 200, response.text
+        return response.text.split(SEPARATOR)
+
+    async def post(self, *packets: str) -> int:
+        return await self.post_body(SEPARATOR.join(packets).encode())
+
+    async def post_body(self, body: bytes) -> int:
+        return (await self.http.post(self.url, params=self.params, content=body)).status_code
+
+
+@contextlib.asynccontextmanager
+async def poller(echo: Echo) -> AsyncIterator[Poller]:
+    async with httpx.AsyncClient(timeout=WAIT) as http:
+        yield Poller(http, echo.url)
+
+
+def websocket_url(echo: Echo, sid: str = "") -> str:
+    url = echo.url.replace("http", "ws", 1) + "?EIO=4&transport=websocket"
+    return f"{url}&sid={sid}" if sid else url
+
+
+@contextlib.asynccontextmanager
+async def websocket(
+    echo: Echo, connect: bool = True
+) -> AsyncIterator[websockets.ClientConnection]:
+    """A raw Engine.IO client over a websocket, connected to the default namespace."""
+    async with websockets.connect(websocket_url(echo), ping_interval=None) as client:
+        assert (await received(client))[0] == "0"
+        if connect:
+            await client.send("40")
+            assert (await received(client)).startswith("40{")
+            assert await received(client) == '42["welcome"]'
+        yield client
+
+
+async def received(client: websockets.ClientConnection) -> str:
+    """The next packet; pings are answered on the way."""
+    while True:
+        packet = await asyncio.wait_for(client.recv(), WAIT)
+        assert isinstance(packet, str)
+        if packet != "2":
+            return packet
+        await client.send("3")
+
+
+async def next_of(queue: asyncio.Queue[Any]) -> Any:
+    return await asyncio.wait_for(queue.get(), WAIT)

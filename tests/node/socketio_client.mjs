@@ -1,0 +1,39 @@
+// A Socket.IO client (package socket.io-client), driven by JSON lines.
+//
+// socketio_client.mjs URL '{"transports": [...], "auth": {...}, ...other options of io()}'
+//   commands: {command: "emit", event, args?, ack?: true, id?}, {command: "disconnect"},
+//             {command: "connect"}
+//   messages: connect {sid, transport}, upgrade {transport}, event {event, args},
+//             ack {id, event, args}, connect_error {message, data?, description?},
+//             disconnect {reason}
+import { io } from "socket.io-client";
+import { commandLine, print, serve } from "./lines.mjs";
+
+const [url, options] = commandLine("socketio_client.mjs URL [OPTIONS]");
+const socket = io(url, { reconnection: false, autoConnect: false, ...options });
+
+socket.io.on("open", () => {
+  socket.io.engine.on("upgrade", ({ name }) => print({ type: "upgrade", transport: name }));
+});
+socket.on("connect", () => {
+  print({ type: "connect", sid: socket.id, transport: socket.io.engine.transport.name });
+});
+socket.on("connect_error", ({ message, data, description }) => {
+  // A transport's description may be an event object with its socket inside: take its text only.
+  print({ type: "connect_error", message, data, description: description && String(description) });
+});
+socket.on("disconnect", (reason) => print({ type: "disconnect", reason }));
+socket.onAny((event, ...args) => print({ type: "event", event, args }));
+
+socket.connect();
+serve(
+  {
+    emit: ({ event, args = [], ack = false, id = null }) => {
+      if (!ack) socket.emit(event, ...args);
+      else socket.emit(event, ...args, (...answer) => print({ type: "ack", id, event, args: answer }));
+    },
+    disconnect: () => socket.disconnect(),
+    connect: () => socket.connect(),
+  },
+  () => socket.disconnect(),
+);
