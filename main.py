@@ -1,4 +1,4 @@
-"""The composition root: `create_app(settings)` puts the parts together; the command line runs them."""
+"""The composition root: `create_app(settings)` puts the parts together; a command line runs it."""
 
 import argparse
 import asyncio
@@ -160,7 +160,7 @@ def _greeting(settings: Settings) -> str:
     base = f"http://{host}:{settings.port}"
     kept = settings.database.partition("://")[2]
     database = (
-        f"SQLite, {kept.lstrip('/')}"
+        f"SQLite, {kept.removeprefix('/')}"
         if settings.database.startswith("sqlite")
         else (f"MySQL, {kept.rpartition('@')[2]}")
     )

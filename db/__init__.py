@@ -1,1 +1,4 @@
-"""What survives a restart: models, sessions, the message log, migrations. Imports nothing of ours."""
+"""What survives a restart: models, connections, the message log, migrations.
+
+Imports nothing of ours.
+"""

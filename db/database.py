@@ -47,7 +47,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which each statement sees what is committed. Raises DatabaseUnavailable."""
+        """Lend a connection whose statements see what is committed. Raises DatabaseUnavailable."""
         with _naming_unavailability():
             async with self._reads.connect() as connection:
                 yield connection
@@ -65,7 +65,10 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def prepare(self) -> None:
-        """Make the database when it is missing and we may. Raises DatabaseUnsuitable, DatabaseUnavailable."""
+        """Make the database when it is missing and we may.
+
+        Raises DatabaseUnsuitable, DatabaseUnavailable.
+        """
         if self.is_sqlite:
             Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
             return
@@ -131,7 +134,7 @@ def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        # A server that restarted has dropped its connections; the ping finds out before the caller does.
+        # A server that restarted dropped its connections; the ping finds out before a caller does.
         pool_pre_ping=True,
         # READ COMMITTED: what is read after the log's row lock is what was committed before it.
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
@@ -178,9 +181,8 @@ def _check_mysql_version(connection: Connection) -> None:
     name, oldest = ("MariaDB", OLDEST_MARIADB) if dialect.is_mariadb else ("MySQL", OLDEST_MYSQL)
     version = tuple(connection.dialect.server_version_info or ())
     if version[:2] < oldest:
-        raise DatabaseUnsuitable(
-            f"{name} {'.'.join(map(str, version))} is too old: Parley needs {'.'.join(map(str, oldest))}"
-        )
+        found, needed = (".".join(map(str, parts)) for parts in (version, oldest))
+        raise DatabaseUnsuitable(f"{name} {found} is too old: Parley needs {needed}")
     wrong = connection.execute(
         text(
             "SELECT table_name FROM information_schema.tables"
@@ -190,6 +192,6 @@ def _check_mysql_version(connection: Connection) -> None:
     ).scalars()
     if names := sorted(wrong):
         raise DatabaseUnsuitable(
-            f"The tables {', '.join(names)} are not utf8mb4, so emoji would be lost. Convert each with"
+            f"The tables {', '.join(names)} are not utf8mb4: emoji would be lost. Convert each with"
             " ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         )

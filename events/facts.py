@@ -31,7 +31,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
-    """A batch was committed: the log's positions from the first entry's to the last's, all of them."""
+    """A batch was committed: every position of the log from the first entry's to the last's."""
 
     entries: Sequence[E]
 

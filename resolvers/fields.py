@@ -16,7 +16,7 @@ LARGEST_ID = 2**63 - 1
 
 
 def clean_email(value: str) -> str:
-    """Return the e-mail's one form: trimmed, valid, lower case (RFC 5321 lets us keep the case; people mix it)."""
+    """Return the e-mail's one form: trimmed, valid, lower case."""
     value = value.strip()
     if not value:
         raise BadInput("Email is required")

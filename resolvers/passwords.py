@@ -30,7 +30,7 @@ class Passwords:
         self._decoy = self._hashes.hash("decoy")
 
     async def hash(self, password: str) -> str:
-        """Return a hash. Raises BadInput for what bcrypt cannot take, RateLimited when too many wait."""
+        """Return a hash. Raises BadInput when bcrypt cannot, RateLimited when too many wait."""
         check_password(password)
         return await self._run(self._hashes.hash, password)
 

@@ -48,7 +48,7 @@ class Tokens:
                 self._secret,
                 algorithms=[ALGORITHM],
                 leeway=LEEWAY_SECONDS,
-                # PyJWT refuses a numeric `sub` (RFC 7519 §4.1.2 wants a string), the older server's.
+                # PyJWT refuses the older server's numeric `sub` (RFC 7519 §4.1.2).
                 options={"verify_sub": False},
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:

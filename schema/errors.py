@@ -1,4 +1,4 @@
-"""From an error to its GraphQL form: `message`, `path`, and `extensions.code` from one closed list."""
+"""From an error to its GraphQL form: `message`, `path`, and `extensions.code`."""
 
 import logging
 from typing import Any

@@ -115,7 +115,7 @@ class Operations:
     async def subscribe(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
     ) -> AsyncGenerator[Result, None]:
-        """Yield the results of a subscription. Raises RequestRefused, and what the operation raises."""
+        """Yield a subscription's results. Raises RequestRefused, and what the operation raises."""
         source = subscribe(
             self._schema,
             operation.document,

@@ -70,7 +70,7 @@ class GraphQLSocket:
             logger.debug("The peer was gone before the close")
 
     async def drain(self) -> None:
-        """Let the operations in flight finish, subscriptions aside, then have the client reconnect."""
+        """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
         in_flight = [task for id_, task in self._tasks.items() if id_ not in self._streams]
         if in_flight:
             await asyncio.wait(in_flight)

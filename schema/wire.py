@@ -12,7 +12,7 @@ OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a socket. A client may reconnect after those from 1012 to 1013, and 4408."""
+    """Why the server closes a socket. After 1012, 1013 and 4408 a client reconnects."""
 
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013

@@ -177,9 +177,7 @@ def websocket_url(echo: Echo, sid: str = "") -> str:
 
 
 @contextlib.asynccontextmanager
-async def websocket(
-    echo: Echo, connect: bool = True
-) -> AsyncIterator[websockets.ClientConnection]:
+async def websocket(echo: Echo, connect: bool = True) -> AsyncIterator[websockets.ClientConnection]:
     """A raw Engine.IO client over a websocket, connected to the default namespace."""
     async with websockets.connect(websocket_url(echo), ping_interval=None) as client:
         assert (await received(client))[0] == "0"
