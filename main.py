@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -150,7 +151,8 @@ def serve(settings: Settings) -> None:
     parley = create_app(settings)
     server = make_server(parley.app, settings, drain=parley.drain)
     print(_greeting(settings), flush=True)
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
+        server.run()
     if not server.started:
         raise SystemExit(3)
 

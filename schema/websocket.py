@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -14,13 +15,15 @@ from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
 from schema import wire
-from schema.operations import Operations, RequestRefused, refusal
+from schema.operations import Operation, Operations, RequestRefused, refusal
 from schema.wire import CloseCode
 
 logger = logging.getLogger("parley.graphql")
 
 # RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code.
 MAX_REASON_BYTES = 123
+# Queries and mutations that one connection may have running.
+MAX_IN_FLIGHT = 100
 
 
 class GraphQLSocket:
@@ -32,7 +35,8 @@ class GraphQLSocket:
         self._websocket = websocket
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._streams: set[str] = set()
+        self._streams: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._initialised = False
         self._acknowledged = False
         self._closed = False
@@ -71,8 +75,7 @@ class GraphQLSocket:
 
     async def drain(self) -> None:
         """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
-        in_flight = [task for id_, task in self._tasks.items() if id_ not in self._streams]
-        if in_flight:
+        if in_flight := self._running - self._streams:
             await asyncio.wait(in_flight)
         await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
 
@@ -133,47 +136,71 @@ class GraphQLSocket:
         await self._send({"type": "connection_ack"})
 
     async def _handle_subscribe(self, message: wire.Subscribe) -> None:
+        id_, payload = message.id, message.payload
         if not self._acknowledged:
             await self.close(CloseCode.UNAUTHORIZED, "Unauthorized")
-        elif message.id in self._tasks:
+            return
+        if id_ in self._tasks:
             await self.close(
-                CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {message.id} already exists"
+                CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {id_} already exists"
             )
-        elif len(self._running) >= self._ctx.settings.max_subscriptions_per_connection:
-            limit = RateLimited("Too many operations at once on this connection")
-            await self._send(
-                {"id": message.id, "type": "error", "payload": refusal(limit)["errors"]}
-            )
-        else:
-            task = asyncio.create_task(self._run(message.id, message.payload))
-            self._tasks[message.id] = task
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-
-    async def _run(self, id_: str, payload: wire.SubscribePayload) -> None:
+            return
         try:
             operation = self._operations.prepare(payload.query, payload.operation_name)
             if operation.type is OperationType.SUBSCRIPTION:
-                self._streams.add(id_)
-                stream = self._operations.subscribe(self._ctx, operation, payload.variables)
-                async with aclosing(stream) as results:
-                    async for result in results:
-                        await self._send({"id": id_, "type": "next", "payload": result})
+                if len(self._streams) >= self._ctx.settings.max_subscriptions_per_connection:
+                    raise RateLimited("Too many subscriptions on this connection")
+                task = self._start(id_, self._stream(id_, operation, payload.variables))
+                self._streams.add(task)
+                task.add_done_callback(self._streams.discard)
             else:
-                result = await self._operations.execute(self._ctx, operation, payload.variables)
-                await self._send({"id": id_, "type": "next", "payload": result})
+                # Beyond the limit nothing more is read: the client waits, and loses nothing.
+                await self._slots.acquire()
+                task = self._start(id_, self._execute(id_, operation, payload.variables))
+                task.add_done_callback(lambda _: self._slots.release())
+        except (RequestRefused, RateLimited) as error:
+            errors = refusal(error)["errors"]
+            await self._send({"id": id_, "type": "error", "payload": errors})
+
+    def _start(self, id_: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # Tasks begin in the order in which they are made, and a send takes its place in the log
+        # before it first waits: a client's messages keep their order.
+        task = asyncio.create_task(self._run(id_, work))
+        self._tasks[id_] = task
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _run(self, id_: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
             await self._finish(id_, {"id": id_, "type": "complete"})
         except SubscriberTooSlow:
             await self.close(CloseCode.TRY_AGAIN_LATER, "Too slow: resume after the last id seen")
         except WebSocketDisconnect:
             self._closed = True
-        except Exception as error:  # the border: the client hears of it in the protocol's form
-            errors = error.errors if isinstance(error, RequestRefused) else refusal(error)["errors"]
-            await self._finish(id_, {"id": id_, "type": "error", "payload": errors})
+        except Exception as error:  # the border: the client hears in its form
+            await self._finish(
+                id_, {"id": id_, "type": "error", "payload": refusal(error)["errors"]}
+            )
         finally:
-            self._streams.discard(id_)
+            work.close()  # of a task that was cancelled before it began
             if self._tasks.get(id_) is asyncio.current_task():
                 del self._tasks[id_]
+
+    async def _execute(
+        self, id_: str, operation: Operation, variables: dict[str, Any] | None
+    ) -> None:
+        result = await self._operations.execute(self._ctx, operation, variables)
+        await self._send({"id": id_, "type": "next", "payload": result})
+
+    async def _stream(
+        self, id_: str, operation: Operation, variables: dict[str, Any] | None
+    ) -> None:
+        results = self._operations.subscribe(self._ctx, operation, variables)
+        async with aclosing(results):
+            async for result in results:
+                await self._send({"id": id_, "type": "next", "payload": result})
 
     async def _finish(self, id_: str, message: dict[str, Any]) -> None:
         # The id is free from here on: the client may use it again as soon as it reads this.

@@ -46,7 +46,8 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
         else TextFormatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s", "%H:%M:%S")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Alembic tells of each step at INFO; uvicorn logs requests that the access log tells better.
-    for name in ("alembic", "uvicorn.access", "engineio", "socketio"):
+    # These tell of each step at INFO, and of requests that the access log tells better.
+    for name in ("alembic", "uvicorn.error", "engineio", "socketio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # It passes on the database's remarks on our statements, none of which is news.
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ class Echo(SocketServer):
         self.notes: asyncio.Queue[Any] = asyncio.Queue()
         self.gate = asyncio.Event()
         self.running = 0
+        self.complaints: list[str] = []  # warnings and errors in the log
         for name in ("connect", "disconnect", "echo", "note", "wait", "login", "fail", "leave"):
             self.on(name, getattr(self, "on_" + name))
 
@@ -85,6 +87,15 @@ class Echo(SocketServer):
         assert not [n for n in names if n.startswith(("Connection.", "SocketServer."))], names
 
 
+class _Complaints(logging.Handler):
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.complaints = complaints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.complaints.append(record.getMessage())
+
+
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -93,8 +104,10 @@ class _Uvicorn(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[Echo]:
-    """Serve an `Echo` on a free port; at the end nothing of it may be left."""
+    """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log."""
     echo = Echo(**options)
+    log = _Complaints(echo.complaints)
+    logging.getLogger().addHandler(log)
 
     class Protocol(WebSocketsSansIOProtocol):
         async def run_asgi(self) -> None:
@@ -125,6 +138,8 @@ async def serving(**options: Any) -> AsyncIterator[Echo]:
         finally:
             server.should_exit = True
             await asyncio.wait_for(task, WAIT)
+            logging.getLogger().removeHandler(log)
+    assert not echo.complaints
 
 
 class Poller:

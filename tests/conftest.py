@@ -1,0 +1,59 @@
+"""Servers and databases that the tests share."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.mariadb import MariaDB, mariadb_server
+from tests.support.server import RunningServer, running_server
+
+ENGINES = ("sqlite", "mariadb")
+
+_databases = count(1)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A private MariaDB for the session; skips where there is none."""
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each database engine in turn."""
+    return str(request.param)
+
+
+def fresh_database_url(engine: str, request: pytest.FixtureRequest, directory: Path) -> str:
+    """Return the URL of a database that does not exist yet."""
+    if engine == "sqlite":
+        return f"sqlite:///{directory / f'test{next(_databases)}.db'}"
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.url(f"test{next(_databases)}")
+
+
+@pytest.fixture
+def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own, not made yet, on each engine."""
+    return fresh_database_url(engine, request, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def chat(
+    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """A server that many tests share, on each engine: use users of your own."""
+    directory = tmp_path_factory.mktemp(f"chat-{engine}")
+    url = fresh_database_url(engine, request, directory)
+    with running_server(directory, database_url=url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A shared server on SQLite only, for what no database has a say in."""
+    with running_server(tmp_path_factory.mktemp("chat")) as server:
+        yield server

@@ -1,0 +1,73 @@
+"""A real server on a free port, in a thread with a loop of its own."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from main import create_app
+from server.run import DrainingServer, make_server
+from settings import Settings
+from tests.support.ports import free_port
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+# Quick where a user would wait, and not in the way of tests that are about something else.
+QUICK: dict[str, Any] = {
+    "env": "test",
+    "host": "127.0.0.1",
+    "jwt_secret": "a secret of the tests, long enough to sign with",
+    "bcrypt_rounds": 4,
+    "presence_grace_seconds": 0.2,
+    "shutdown_seconds": 4,
+}
+
+
+def make_settings(data_dir: Path, **overrides: Any) -> Settings:
+    """Return settings that no environment and no .env has a say in."""
+    values = {**QUICK, "data_dir": data_dir, "port": free_port(), **overrides}
+    return Settings(_env_file=None, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a server listens, and what it was told."""
+
+    settings: Settings
+    server: DrainingServer
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The GraphQL WebSocket's URL."""
+        return f"ws://127.0.0.1:{self.settings.port}/graphql"
+
+
+@contextmanager
+def running_server(data_dir: Path, **overrides: Any) -> Iterator[RunningServer]:
+    """Serve while the block lasts."""
+    settings = make_settings(data_dir, **overrides)
+    parley = create_app(settings)
+    server = make_server(parley.app, settings, drain=parley.drain)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    waited = threading.Event()
+    for _ in range(START_SECONDS * 100):
+        if server.started or not thread.is_alive():
+            break
+        waited.wait(0.01)
+    assert server.started, "the server did not start"
+    try:
+        yield RunningServer(settings, server)
+    finally:
+        server.should_exit = True
+        thread.join(STOP_SECONDS)
+        assert not thread.is_alive(), "the server did not stop"
