@@ -24,8 +24,10 @@ from db import messages, migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.log import MessageLog
 from db.models import StoredMessage
+from events.bus import Bus, LoneBus
 from events.feed import Feed
 from events.presence import Presence
+from events.redis_bus import RedisBus
 from resolvers.context import Context
 from resolvers.errors import ParleyError
 from resolvers.messages import announce_committed
@@ -38,7 +40,13 @@ from schema.root import schema
 from server.access_log import AccessLog
 from server.logs import configure_logs
 from server.run import make_server
+from server.workers import supervise, worker_channel
 from settings import Settings
+
+# How often a process looks at the log's head unasked, where others append too: in case the last
+# announcement was lost; and while Redis is away, when there are none.
+POLL_SECONDS = 1.0
+POLL_SECONDS_ALONE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,15 @@ class Parley:
     drain: Callable[[], Awaitable[None]]
 
 
-def create_app(settings: Settings) -> Parley:
-    """Put the server together. Connections are opened by the application's lifespan."""
-    ctx = _create_context(settings)
+def create_app(settings: Settings, *, process: str = "") -> Parley:
+    """Put the server together. Connections are opened by the application's lifespan.
+
+    `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
+    """
+    bus = _create_bus(settings)
+    ctx = _create_context(settings, bus)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
-    chat = ChatEvents(ctx, origins=settings.cors_origins)
+    chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -61,10 +73,13 @@ def create_app(settings: Settings) -> Parley:
             stack.push_async_callback(ctx.db.close)
             stack.callback(ctx.passwords.close)
             await migrate.upgrade(ctx.db)
+            await bus.start()
+            stack.push_async_callback(bus.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
             stack.push_async_callback(ctx.log.close)
+            await ctx.presence.start()
             stack.push_async_callback(ctx.presence.close)
             stack.push_async_callback(chat.close)
             yield
@@ -98,7 +113,13 @@ def create_app(settings: Settings) -> Parley:
     return Parley(app, drain)
 
 
-def _create_context(settings: Settings) -> Context:
+def _create_bus(settings: Settings) -> Bus:
+    if settings.redis_url is None:
+        return LoneBus()
+    return RedisBus(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)
+
+
+def _create_context(settings: Settings, bus: Bus) -> Context:
     database = Database(settings.database, pool_size=settings.db_pool_size)
 
     async def read_head() -> int:
@@ -109,14 +130,21 @@ def _create_context(settings: Settings) -> Context:
         async with database.read() as connection:
             return [*await messages.read_entries(connection, after, upto, limit)]
 
-    feed: Feed[StoredMessage] = Feed(read_entries=read_entries, read_head=read_head)
+    def poll_seconds() -> float | None:
+        if settings.redis_url is None:
+            return None
+        return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
+
+    feed: Feed[StoredMessage] = Feed(
+        read_entries=read_entries, read_head=read_head, poll_seconds=poll_seconds
+    )
     return Context(
         settings=settings,
         db=database,
         log=MessageLog(
             database,
             max_pending=settings.max_pending_sends,
-            committed=announce_committed(feed),
+            committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
         ),
         feed=feed,
@@ -124,6 +152,10 @@ def _create_context(settings: Settings) -> Context:
             grace_seconds=settings.presence_grace_seconds,
             record_last_seen=record_last_seen(database),
             max_queued=settings.max_queued_messages,
+            bus=bus,
+            lease_seconds=settings.presence_lease_seconds,
+            renewal_seconds=settings.presence_renewal_seconds,
+            sweep_seconds=settings.presence_sweep_seconds,
         ),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(settings.signing_secret(), lifetime_seconds=settings.token_lifetime_seconds),
@@ -143,14 +175,16 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    if settings.workers > 1:
-        raise SystemExit(
-            "More than one process needs a shared feed, which this version does not have:"
-            " run with --workers 1"
-        )
-    parley = create_app(settings)
-    server = make_server(parley.app, settings, drain=parley.drain)
-    print(_greeting(settings), flush=True)
+    worker = worker_channel()
+    if settings.workers > 1 and settings.redis_url is None:
+        raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
+    if worker is None:
+        print(_greeting(settings), flush=True)
+        if settings.workers > 1:
+            raise SystemExit(supervise(settings))
+    process, channel = worker or (settings.instance, None)
+    parley = create_app(settings, process=process)
+    server = make_server(parley.app, settings, drain=parley.drain, channel=channel)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()
     if not server.started:

@@ -3,9 +3,10 @@
 import logging
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     host: str = "0.0.0.0"  # noqa: S104  # a server in a container must be reachable; narrow it with HOST
     port: int = Field(default=3000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
+    instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
 
     data_dir: Path = Path("data")
     database_url: SecretStr | None = None
@@ -42,6 +44,9 @@ class Settings(BaseSettings):
     db_pass: SecretStr = SecretStr("")
     db_name: str = "parley"
     db_pool_size: int = Field(default=10, ge=1, le=1000)
+
+    redis_url: SecretStr | None = None
+    redis_prefix: str = Field(default="parley", min_length=1, max_length=100)
 
     jwt_secret: SecretStr | None = None
     token_lifetime_seconds: int = Field(default=7 * 24 * 3600, ge=60)
@@ -62,6 +67,9 @@ class Settings(BaseSettings):
     ping_interval_seconds: float = Field(default=15, gt=0)
     ping_timeout_seconds: float = Field(default=15, gt=0)
     presence_grace_seconds: float = Field(default=5, ge=0)
+    presence_lease_seconds: float = Field(default=60, gt=0)
+    presence_renewal_seconds: float = Field(default=20, gt=0)
+    presence_sweep_seconds: float = Field(default=5, gt=0)
     shutdown_seconds: float = Field(default=8, gt=0, le=60)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -97,8 +105,10 @@ class Settings(BaseSettings):
                 quote(part, safe="")
                 for part in (self.db_user, self.db_pass.get_secret_value(), self.db_name)
             )
-            return f"mysql+asyncmy://{user}:{password}@{self.db_host}:{self.db_port}/{name}"
-        return f"sqlite+aiosqlite:///{self.data_dir / 'parley.db'}"
+            host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host  # IPv6
+            return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
+        path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
+        return f"sqlite+aiosqlite:///{path}"
 
     def signing_secret(self) -> str:
         """The key of the tokens: JWT_SECRET, else one made once and kept under DATA_DIR."""
@@ -122,18 +132,22 @@ def _weakness(secret: SecretStr) -> str | None:
 
 def _kept_secret(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # O_EXCL: of several processes starting at once, one makes it and the others read it.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if kept := path.read_text().strip():
-            return kept
-        raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET") from None
-    with os.fdopen(handle, "w") as file:
-        secret = secrets.token_urlsafe(48)
-        file.write(secret)
-    logger.warning("No JWT_SECRET is set: made one and kept it in %s", path)
-    return secret
+    if not path.exists():
+        # Of several processes starting at once one makes it and the others read it: mkstemp's file
+        # is ours alone (mode 600), and a link appears whole, or not at all when there is one.
+        handle, written = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(written, path)
+            logger.warning("No JWT_SECRET is set: made one and kept it in %s", path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(written)
+    if kept := path.read_text().strip():
+        return kept
+    raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET")
 
 
 def _with_driver(url: str) -> str:
@@ -144,5 +158,12 @@ def _with_driver(url: str) -> str:
         "mariadb": "mysql+asyncmy",
     }.get(scheme.partition("+")[0])
     if driver is None or not separator:
-        raise ValueError("DATABASE_URL must start with sqlite:// or mysql:// (or mariadb://)")
+        raise ValueError("must start with sqlite:// or mysql:// (or mariadb://)")
+    # A password may hold what would end the address: everything up to the last @ is left out.
+    parts = urlsplit(f"//{rest.rpartition('@')[2]}")
+    if driver.startswith("mysql") and not (parts.hostname and parts.path.strip("/")):
+        raise ValueError("must name a host and a database: mysql://user:password@host:3306/name")
+    if driver.startswith("sqlite") and parts.path.strip("/") in {"", ":memory:"}:
+        raise ValueError("must name a file: sqlite:///data/parley.db; connections share no memory")
+    parts.port  # noqa: B018  # raises ValueError when it is no port
     return f"{driver}://{rest}"

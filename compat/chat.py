@@ -55,13 +55,14 @@ class MessageSink:
 class ChatEvents:
     """Serves Socket.IO under `app`; everything it does is an operation of `resolvers`."""
 
-    def __init__(self, ctx: Context, *, origins: tuple[str, ...]) -> None:
+    def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
         self._ctx = ctx
         self._sessions: dict[str, Session] = {}
         self._encoded: tuple[int, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
         self._server = SocketServer(
             origins=origins,
+            process=process,
             max_payload=ctx.settings.max_body_bytes,
             queue_messages=ctx.settings.max_queued_messages,
             queue_bytes=ctx.settings.max_queued_bytes,

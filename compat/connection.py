@@ -7,13 +7,13 @@ waiting GETs, writers and silent clients behind: every method of it would have t
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.types import Receive, Send
 
+from compat.outbox import Outbox
 from compat.packets import (
     CLOSE,
     MESSAGE,
@@ -58,34 +58,6 @@ NEVER_CONNECTED = Ending("connect timeout", 1008, "no CONNECT")
 SLOW_READER = Ending("slow reader", 1013, "resume")
 RESTART = Ending("server shutting down", 1012, "restart", flush=True)
 REFUSED = Ending("server disconnect", 1000, flush=True)
-
-
-class Outbox:
-    """A queue bounded in messages and in bytes; putting more than that is refused."""
-
-    def __init__(self, messages: int, size: int) -> None:
-        self.messages_left = messages
-        self.bytes_left = size
-        self._items: deque[EncodedEvent] = deque()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def put(self, item: EncodedEvent) -> bool:
-        if self.messages_left < 1 or self.bytes_left < item.size:
-            return False
-        self.messages_left -= 1
-        self.bytes_left -= item.size
-        self._items.append(item)
-        return True
-
-    def take(self) -> EncodedEvent | None:
-        if not self._items:
-            return None
-        item = self._items.popleft()
-        self.messages_left += 1
-        self.bytes_left += item.size
-        return item
 
 
 class Server(Protocol):
@@ -180,6 +152,15 @@ class Connection:
 
     # From the client, over either transport.
 
+    async def room(self) -> None:
+        """Wait until the client has read half of what waits for it.
+
+        Without this, who sends many events at once would overflow its queue by their answers.
+        """
+        self._taking = False  # a client that does not read answers no ping either
+        await self._outbox.room.wait()
+        self._taking = True
+
     async def _take(self, frame: Frame) -> None:
         """Act on one packet of the client; a bad one ends the connection."""
         self._taking = True
@@ -232,7 +213,10 @@ class Connection:
         self.end(TRANSPORT_CLOSED)
 
     def take_payload(self) -> list[Frame]:
-        """What is queued, as much as one polling answer may carry, and CLOSE at the end."""
+        """What is queued, as much as one polling answer may carry; after the last, CLOSE.
+
+        CLOSE comes alone: python-socketio's client closes before it handles what came with it.
+        """
         if self.upgraded:
             return [NOOP]  # the websocket's writer owns the queue now
         frames: list[Frame] = []
@@ -240,12 +224,10 @@ class Connection:
         while size < self.server.max_payload and (encoded := self._outbox.take()):
             frames += encoded.frames
             size += encoded.size
-        if self._outbox:
-            return frames
-        if self.ending is not None:
+        if not frames and self.ending is not None:
             self.over.set()
-            return [*frames, CLOSE]
-        if not self._upgrading:
+            return [CLOSE]
+        if not self._outbox and self.ending is None and not self._upgrading:
             self._wake.clear()
         return frames or [NOOP]
 

@@ -50,6 +50,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         queue_messages: int,
         queue_bytes: int,
         send_timeout: float,
+        process: str = "",
         async_handlers: bool,
     ) -> None:
         library_logger = logging.getLogger("engineio.server")
@@ -69,6 +70,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         self.queue_bytes = queue_bytes
         self.send_timeout = send_timeout
         self.draining = False
+        self.process = process
         self._farewells: set[asyncio.Task[None]] = set()
 
     # What a connection asks of its server.
@@ -120,6 +122,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         query = QueryParams(scope["query_string"])
         connection = self.sockets.get(query.get("sid", ""))
         refusal = self._refusal(scope, query, connection)
+        if refusal is not None and websocket:
+            # 403: uvicorn logs an error for each refusal that has a status of its own.
+            await send({"type": "websocket.close"})
+            return
         if refusal is not None:
             status, code, message = refusal
             answer: Response = JSONResponse({"code": code, "message": message}, status)
@@ -164,6 +170,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
 
     async def _open(self, scope: Scope, upgrades: list[str]) -> Connection:
         sid = self.generate_id()
+        if self.process:
+            sid = f"{self.process}.{sid}"
         connection = self.sockets[sid] = Connection(self, sid)
         opening = {
             "sid": sid,

@@ -19,9 +19,9 @@ from compat.connection import (
     RESTART,
     SLOW_READER,
     Connection,
-    Outbox,
 )
 from compat.engine import EngineServer
+from compat.outbox import Outbox
 from compat.packets import MESSAGE, BadPacket, EncodedEvent, Frame, StrictPacket
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         send_timeout: float = 20,
         in_flight: int = 64,
         exclusive: frozenset[str] = frozenset(),
+        process: str = "",
     ) -> None:
         super().__init__(
             client_manager=PushManager(),
@@ -130,6 +131,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
             queue_messages=queue_messages,
             queue_bytes=queue_bytes,
             send_timeout=send_timeout,
+            process=process,
         )
         self.connect_timeout = connect_timeout
         self.in_flight = in_flight
@@ -307,7 +309,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     # Events.
 
     async def _start_event(self, client: _Client, received: StrictPacket) -> None:
-        """Start its handler, as soon as the client has a slot: until then nothing more is read."""
+        """Start its handler once the client has room and a slot; until then read nothing more."""
+        await client.connection.room()
         await client.slots.acquire()
         await self._accepting.wait()
         if client.connection.ending is not None:

@@ -1,30 +1,48 @@
 """Connections to SQLite, MySQL or MariaDB: one pool that reads, one that writes."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 logger = logging.getLogger("parley.db")
+
+T = TypeVar("T")
 
 OLDEST_MYSQL = (8, 0)
 OLDEST_MARIADB = (10, 6)
 # How long a caller waits for a free connection before it is told that the database is unavailable.
 POOL_WAIT_SECONDS = 10
 CONNECT_SECONDS = 5
+# How long a database that hangs may keep a caller: far longer than any statement of ours takes.
+ANSWER_SECONDS = 30
+DEADLOCK_TRIES = 5
 ER_DBACCESS_DENIED = 1044
+ER_WRONG_DATABASE_NAME = 1102
+ER_LOCK_DEADLOCK = 1213
 ER_ACCESS_DENIED_FOR_CREATE = 1227
 
 
 class DatabaseUnavailable(Exception):
     """The database does not answer; nothing is wrong with the call."""
+
+
+class Deadlocked(DatabaseUnavailable):
+    """The database ended this transaction so that another could go on; it may be tried again."""
 
 
 class DatabaseUnsuitable(Exception):
@@ -46,22 +64,24 @@ class Database:
             self._writes = _mysql_engine(self.url, pool_size=pool_size, writes=True)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
         """Lend a connection whose statements see what is committed. Raises DatabaseUnavailable."""
         with _naming_unavailability():
-            async with self._reads.connect() as connection:
+            async with asyncio.timeout(seconds), self._reads.connect() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(
+        self, *, seconds: float | None = ANSWER_SECONDS
+    ) -> AsyncIterator[AsyncConnection]:
         """Lend a connection in a transaction, committed at the end. Raises DatabaseUnavailable."""
         with _naming_unavailability():
-            async with self._writes.begin() as connection:
+            async with asyncio.timeout(seconds), self._writes.begin() as connection:
                 yield connection
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises DatabaseUnavailable."""
-        async with self.read() as connection:
+        async with self.read(seconds=CONNECT_SECONDS) as connection:
             await connection.execute(text("SELECT 1"))
 
     async def prepare(self) -> None:
@@ -82,6 +102,16 @@ class Database:
         await self._writes.dispose()
 
 
+async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
+    """Await `transaction()`, and again when a deadlock ended it. Raises what it raises."""
+    for _ in range(DEADLOCK_TRIES - 1):
+        try:
+            return await transaction()
+        except Deadlocked:
+            logger.info("A deadlock ended a transaction; trying again")
+    return await transaction()
+
+
 class _naming_unavailability:  # reads as a with-statement's verb
     """Turns a driver's many ways to say "gone" into DatabaseUnavailable."""
 
@@ -90,9 +120,11 @@ class _naming_unavailability:  # reads as a with-statement's verb
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, PoolTimeout | OSError):
-            raise DatabaseUnavailable(str(error)) from error
+            raise DatabaseUnavailable(str(error) or "no answer in time") from error
         if isinstance(error, IntegrityError):
             return
+        if _mysql_code(error) == ER_LOCK_DEADLOCK:
+            raise Deadlocked(str(error)) from error
         if isinstance(error, OperationalError | InterfaceError) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):
@@ -154,24 +186,27 @@ async def _create_mysql_database(url: URL) -> None:
     quoted = engine.dialect.identifier_preparer.quote_identifier(name)
     try:
         with _naming_unavailability():
-            async with engine.connect() as connection:
+            async with asyncio.timeout(CONNECT_SECONDS), engine.connect() as connection:
                 await connection.exec_driver_sql(
                     f"CREATE DATABASE IF NOT EXISTS {quoted}"
                     " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
                 )
     except DatabaseUnavailable as error:
-        code = _mysql_code(error)
+        code = _mysql_code(error.__cause__)
         if code not in {ER_DBACCESS_DENIED, ER_ACCESS_DENIED_FOR_CREATE}:
             raise
         # The user may not create databases: fine when somebody else has made this one.
         logger.info("May not create databases; using %s as it is", name)
+    except ProgrammingError as error:
+        if _mysql_code(error) != ER_WRONG_DATABASE_NAME:
+            raise
+        raise DatabaseUnsuitable(f"{name!r} cannot be the name of a database") from error
     finally:
         await engine.dispose()
 
 
-def _mysql_code(error: DatabaseUnavailable) -> int | None:
-    cause = error.__cause__
-    original = cause.orig if isinstance(cause, DBAPIError) else None
+def _mysql_code(error: BaseException | None) -> int | None:
+    original = error.orig if isinstance(error, DBAPIError) else None
     code = original.args[0] if original is not None and original.args else None
     return code if isinstance(code, int) else None
 

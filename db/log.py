@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.database import Database, DatabaseUnavailable
+from db.database import Database, DatabaseUnavailable, retrying_deadlocks
 from db.messages import COLUMNS, stored
 from db.models import LogHead, Message, MessageKind, StoredMessage
 from db.users import existing_ids
@@ -34,6 +34,10 @@ logger = logging.getLogger("parley.log")
 # MySQL's max_allowed_packet (16 MiB on MariaDB).
 MAX_BATCH_MESSAGES = 256
 MAX_BATCH_BYTES = 2 * 1024 * 1024
+# How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
+REFUSALS = (DBAPIError, ValueError)
+# A database that hangs must not keep the server from ending.
+CLOSE_SECONDS = 1
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
 KNOWN_USERS = 100_000
 
@@ -96,13 +100,16 @@ class MessageLog:
         self._known_users: dict[int, None] = {}
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._closing = False
 
     def append(self, draft: Draft) -> asyncio.Future[StoredMessage]:
         """Queue a draft; the future gives the stored message, the first one's for a repeated key.
 
-        Drafts take positions in the order of these calls. Raises LogFull; the future raises
-        UnknownReceiver, KeyReused or DatabaseUnavailable.
+        Drafts take positions in the order of these calls. Raises LogFull, and DatabaseUnavailable
+        once the log is closed; the future raises UnknownReceiver, KeyReused or DatabaseUnavailable.
         """
+        if self._closing:
+            raise DatabaseUnavailable("the server is stopping")
         if len(self._pending) >= self._max_pending:
             raise LogFull
         outcome: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
@@ -115,19 +122,18 @@ class MessageLog:
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
 
     async def close(self) -> None:
-        """Store what waits, then end the writer."""
-        if self._writer is None:
-            return
-        while self._pending:
-            await asyncio.gather(
-                *(waiting.outcome for waiting in self._pending), return_exceptions=True
-            )
-        self._writer.cancel()
-        await asyncio.gather(self._writer, return_exceptions=True)
-        self._writer = None
+        """Refuse new drafts, store what waits and what is being written, then end the writer."""
+        self._closing = True
+        self._wake.set()
+        if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+            self._writer = None
+        _fail(self._pending, DatabaseUnavailable("the server is stopping"))
 
     async def _write_batches(self) -> None:
-        while True:
+        while self._pending or not self._closing:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
@@ -156,17 +162,24 @@ class MessageLog:
         firsts, repeats = _split_repeats(batch)
         try:
             await self._store(firsts)
-        except IntegrityError:
+        except REFUSALS:
             # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
             rest = await self._settle_known_keys(firsts)
             self._known_users.clear()
             try:
                 await self._store(rest)
-            except IntegrityError:
+            except REFUSALS:
                 for waiting in rest:
                     await self._store_alone(waiting)
+        abandoned = []
         for waiting, first in repeats:
-            _settle_repeat(waiting, first)
+            if first.outcome.cancelled():
+                abandoned.append(waiting)
+            else:
+                _settle_repeat(waiting, first)
+        if abandoned:
+            # The first caller went away, often to come back as this one: ask what became of it.
+            await self._settle(abandoned)
 
     async def _store_alone(self, waiting: _Waiting) -> None:
         # Another process may use the same key between the look-up and the insert, hence twice.
@@ -176,10 +189,16 @@ class MessageLog:
             except IntegrityError:
                 if not await self._settle_known_keys([waiting]):
                     return
+            except REFUSALS as error:
+                _fail([waiting], error)
         if not waiting.outcome.done():
             waiting.outcome.set_exception(UnknownReceiver())
 
     async def _store(self, batch: Iterable[_Waiting]) -> None:
+        # The batch shares locks on its users' rows, which others change: deadlocks can happen.
+        await retrying_deadlocks(lambda: self._insert(batch))
+
+    async def _insert(self, batch: Iterable[_Waiting]) -> None:
         batch = [waiting for waiting in batch if not waiting.outcome.done()]
         if not batch:
             return
@@ -262,6 +281,8 @@ def _split_repeats(
     repeats: list[tuple[_Waiting, _Waiting]] = []
     by_key: dict[tuple[int, str], _Waiting] = {}
     for waiting in batch:
+        if waiting.outcome.done():  # the caller has gone
+            continue
         if waiting.draft.client_message_id is None:
             firsts.append(waiting)
             continue
@@ -277,9 +298,7 @@ def _split_repeats(
 def _settle_repeat(waiting: _Waiting, first: _Waiting) -> None:
     if waiting.outcome.done():
         return
-    if first.outcome.cancelled():
-        waiting.outcome.set_exception(DatabaseUnavailable("the first send was abandoned"))
-    elif (error := first.outcome.exception()) is not None:
+    if (error := first.outcome.exception()) is not None:
         waiting.outcome.set_exception(error)
     else:
         _answer(waiting, first.outcome.result())

@@ -62,17 +62,19 @@ async def page_messages(
     if len(branches) == 1:
         query: Any = select(*COLUMNS).where(branches[0], *range_).order_by(order).limit(limit)
     else:
-        ids = _newest_of_each(branches, range_, order, limit)
-        query = select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order).limit(limit)
+        ids = _first_of_all(branches, range_, order, limit, newest=newest)
+        query = select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order)
     messages = stored(await connection.execute(query))
     return messages[::-1] if newest else messages
 
 
-def _newest_of_each(
+def _first_of_all(
     branches: list[ColumnElement[bool]],
     range_: list[ColumnElement[bool]],
     order: Any,
     limit: int,
+    *,
+    newest: bool,
 ) -> Subquery:
     # One index range for each way to see a message, each cut at the limit, then merged: an OR
     # over the three would make the database scan the whole log. UNION drops what is in two
@@ -81,7 +83,9 @@ def _newest_of_each(
         select(col(Message.id)).where(branch, *range_).order_by(order).limit(limit).subquery()
         for branch in branches
     ]
-    return union(*(select(part.c.id) for part in parts)).subquery()
+    ids = union(*(select(part.c.id) for part in parts)).subquery()
+    first = ids.c.id.desc() if newest else ids.c.id
+    return select(ids.c.id).order_by(first).limit(limit).subquery()
 
 
 def _between(one: int, other: int) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ LOCK_SECONDS = 60
 async def upgrade(database: Database) -> None:
     """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable."""
     await database.prepare()
-    async with database.write() as connection:
+    async with database.write(seconds=None) as connection:  # a large table takes its time
         await connection.run_sync(_upgrade)
 
 

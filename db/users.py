@@ -1,5 +1,6 @@
 """Queries on users."""
 
+import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -19,8 +20,8 @@ _COLUMNS = (
 
 
 def search_form(name: str) -> str:
-    """Return the form in which names are compared by a search: case-folded."""
-    return name.casefold()
+    """Return the form in which names are compared by a search: composed and case-folded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 async def insert_user(

@@ -19,6 +19,11 @@ ReadHead = Callable[[], Awaitable[int]]
 
 PAGE = 500
 RETRY_SECONDS = 1.0
+# Batches of two processes may be announced out of order: the earlier one gets so long to come
+# before it is read from the log.
+HOLE_SECONDS = 0.02
+# Batches kept meanwhile; beyond, they are read from the log too.
+MAX_EARLY = 100
 # What an entry weighs beside its content, roughly, for the limits in bytes.
 ENTRY_BYTES = 300
 
@@ -34,12 +39,22 @@ class Feed(Generic[E]):
     """Everything up to `position` has been handed out; announcements move it on.
 
     An announcement is only a hint. A hole before it (one was lost, or a commit's fate was
-    unknown) is read from the log before the feed goes on.
+    unknown) is read from the log before the feed goes on. Where other processes append too,
+    `poll_seconds()` says how long after the last look the head is looked at unasked, in case
+    the last announcement was lost; None where nobody else appends.
     """
 
-    def __init__(self, *, read_entries: ReadEntries[E], read_head: ReadHead) -> None:
+    def __init__(
+        self,
+        *,
+        read_entries: ReadEntries[E],
+        read_head: ReadHead,
+        poll_seconds: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._read_entries = read_entries
         self._read_head = read_head
+        self._poll_seconds = poll_seconds
+        self._early: dict[int, Sequence[E]] = {}
         self._sinks: dict[int, set[Sink[E]]] = defaultdict(set)
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -70,11 +85,21 @@ class Feed(Generic[E]):
 
     def announce(self, fact: EntriesAppended[E]) -> None:
         """Hand out a committed batch, or what is missing before it first."""
-        first, last = fact.entries[0].id, fact.entries[-1].id
-        if first == self.position + 1:
-            for entry in fact.entries:
-                self._hand_out(entry)
-        elif last > self.position:
+        first = fact.entries[0].id
+        if first <= self.position + 1:
+            entries: Sequence[E] | None = fact.entries
+            while entries is not None:
+                for entry in entries:
+                    if entry.id > self.position:
+                        self._hand_out(entry)
+                entries = self._early.pop(self.position + 1, None)
+        else:
+            if len(self._early) < MAX_EARLY:
+                self._early[first] = fact.entries
+            asyncio.get_running_loop().call_later(HOLE_SECONDS, self._fill, fact.entries[-1].id)
+
+    def _fill(self, last: int) -> None:
+        if self.position < last:
             self.catch_up()
 
     def catch_up(self) -> None:
@@ -83,22 +108,31 @@ class Feed(Generic[E]):
 
     async def _catch_up(self) -> None:
         while True:
-            await self._behind.wait()
+            try:
+                async with asyncio.timeout(self._poll_seconds()):
+                    await self._behind.wait()
+            except TimeoutError:
+                logger.debug("Looking at the log's head unasked")
             self._behind.clear()
             try:
-                head = await self._read_head()
-                while self.position < head:
-                    before = self.position
-                    for entry in await self._read_entries(before, head, PAGE):
-                        # Announcements may have handed it out while the page was being read.
-                        if entry.id == self.position + 1:
-                            self._hand_out(entry)
-                    if self.position == before:
-                        raise RuntimeError(f"the log has no entry at {before + 1}, below its head")
+                await self._read_missing()
             except Exception:
                 logger.exception("Could not read the log past %d; trying again", self.position)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._behind.set()
+
+    async def _read_missing(self) -> None:
+        head = await self._read_head()
+        while self.position < head:
+            before = self.position
+            for entry in await self._read_entries(before, head, PAGE):
+                # Announcements may have handed it out while the page was being read.
+                if entry.id == self.position + 1:
+                    self._hand_out(entry)
+            if self.position == before:
+                raise RuntimeError(f"the log has no entry at {before + 1}, below its head")
+        for first in [first for first in self._early if first <= self.position]:
+            del self._early[first]
 
     def _hand_out(self, entry: E) -> None:
         self.position = entry.id
@@ -110,4 +144,7 @@ class Feed(Generic[E]):
             if entry.receiver_id != entry.sender_id:
                 sinks += self._sinks.get(entry.receiver_id, ())
         for sink in sinks:
-            sink.deliver(entry, size)
+            try:
+                sink.deliver(entry, size)
+            except Exception:
+                logger.exception("A subscriber failed on position %d", entry.id)

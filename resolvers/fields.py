@@ -13,6 +13,8 @@ MAX_CLIENT_MESSAGE_ID = 128
 MAX_EMAIL = 254
 MAX_EMOJI = 3
 LARGEST_ID = 2**63 - 1
+# Unicode's categories of format characters (a zero-width space is one), separators and marks.
+_INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
 
 
 def clean_email(value: str) -> str:
@@ -43,6 +45,11 @@ def clean_display_name(value: str) -> str:
     if len(name) > MAX_DISPLAY_NAME:
         raise BadInput(f"Display name is longer than {MAX_DISPLAY_NAME} characters")
     check_text(name, "Display name")
+    categories = {unicodedata.category(character) for character in name}
+    if "Cc" in categories:
+        raise BadInput("Display name contains a control character")
+    if categories <= _INVISIBLE:
+        raise BadInput("Display name has nothing to see")
     return name
 
 

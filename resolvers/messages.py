@@ -4,10 +4,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
+import msgspec
+
 from db import messages
 from db.database import DatabaseUnavailable
 from db.log import Draft, KeyReused, LogFull, UnknownReceiver
 from db.models import MessageKind, StoredMessage
+from events.bus import Bus, Topic
 from events.facts import EntriesAppended
 from events.feed import Feed, Sink
 from events.subscription import Subscription
@@ -15,6 +18,9 @@ from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, NotFound, RateLimited, Unavailable
 from resolvers.fields import clean_client_message_id, clean_content
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[StoredMessage])
 
 # Rows read at once where a history is streamed: what it costs in memory.
 PAGE = 500
@@ -62,13 +68,21 @@ async def send_message(
 
 
 def announce_committed(
-    feed: Feed[StoredMessage],
+    feed: Feed[StoredMessage], bus: Bus
 ) -> Callable[[Sequence[StoredMessage]], None]:
-    """Return what the log calls after each commit: the one place where messages are announced."""
+    """Return what the log calls after each commit: the one place where messages are announced.
+
+    What other processes announce on the bus goes to the feed as well.
+    """
 
     def announce(batch: Sequence[StoredMessage]) -> None:
         feed.announce(EntriesAppended(batch))
+        bus.publish(Topic.LOG, _encoder.encode(batch))
 
+    def hear(payload: bytes) -> None:
+        feed.announce(EntriesAppended(_decoder.decode(payload)))
+
+    bus.subscribe(Topic.LOG, hear)
     return announce
 
 

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from passlib.context import CryptContext
 
 from resolvers.errors import BadInput, RateLimited
+from resolvers.fields import check_text
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Passwords:
             # No stored hash can be of it, but the answer must take as long as any other.
             password, hashed = "decoy", None
         matches = await self._run(self._matches, password, hashed or self._decoy)
-        return matches and hashed is not None
+        return matches and bool(hashed)
 
     def close(self) -> None:
         """End the threads; those who wait are abandoned."""
@@ -73,7 +74,6 @@ def check_password(password: str) -> None:
     """Raise BadInput unless bcrypt can take the password."""
     if not password:
         raise BadInput("Password is required")
+    check_text(password, "Password")
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise BadInput(f"Password is longer than {MAX_PASSWORD_BYTES} bytes")
-    if "\0" in password:
-        raise BadInput("Password contains a NUL character")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from db import users
-from db.database import Database
+from db.database import Database, retrying_deadlocks
 from events.facts import PresenceChanged
 from resolvers.context import Context
 
@@ -31,7 +31,10 @@ def record_last_seen(
     """Return what presence calls when users have left."""
 
     async def record(user_ids: Collection[int], at: datetime) -> None:
-        async with database.write() as connection:
-            await users.set_last_seen(connection, user_ids, at)
+        async def write() -> None:
+            async with database.write() as connection:
+                await users.set_last_seen(connection, user_ids, at)
+
+        await retrying_deadlocks(write)
 
     return record

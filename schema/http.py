@@ -144,8 +144,9 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
 
 def _check_method(operation: Operation, method: str) -> None:
     if operation.type is OperationType.SUBSCRIPTION:
+        # Not a 405: no method would do, and that one must name those that would.
         raise _HTTPError(
-            405, BadInput("Subscriptions are served over WebSocket (graphql-transport-ws)")
+            400, BadInput("Subscriptions are served over WebSocket (graphql-transport-ws)")
         )
     if method == "GET" and operation.type is not OperationType.QUERY:
         raise _HTTPError(405, BadInput("A mutation must be sent by POST"), {"Allow": "POST"})

@@ -16,11 +16,14 @@ from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.scalars import wire_id
 from schema.users import User
 
-strawberry.enum(
-    MessageKind,
-    description="What a message's content is. TEXT: text, in Unicode. EMOJI: one to three emoji and"
-    " nothing else, for a client to show large.",
-)
+KINDS = {
+    MessageKind.TEXT: "Text, in Unicode.",
+    MessageKind.EMOJI: "One to three emoji and nothing else, for a client to show large.",
+}
+_kind = strawberry.enum(MessageKind, description="What a message's content is.")
+# The enum is of `db`, which knows no GraphQL: its values cannot carry their descriptions there.
+for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defined]  # the decorator adds it
+    _value.description = KINDS[MessageKind(_value.value)]
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
@@ -168,7 +171,7 @@ class MessageMutations:
             strawberry.argument(description="What to say: not blank, at most 16 KiB in UTF-8."),
         ] = None,
         kind: Annotated[
-            MessageKind, strawberry.argument(description="What the content is.")
+            MessageKind | None, strawberry.argument(description="What the content is.")
         ] = MessageKind.TEXT,
         client_message_id: Annotated[
             str | None,
@@ -183,7 +186,7 @@ class MessageMutations:
             ctx,
             receiver_id=_user_id(receiver_id, "Receiver not found"),
             content=content or "",
-            kind=kind,
+            kind=kind or MessageKind.TEXT,
             client_message_id=client_message_id,
         )
         return Message.of(sent)

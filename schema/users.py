@@ -111,7 +111,7 @@ class UserQueries:
             ),
         ] = None,
         first: Annotated[
-            int, strawberry.argument(description="The page's size, 200 at most.")
+            int | None, strawberry.argument(description="The page's size, 200 at most.")
         ] = DEFAULT_PAGE,
         after: Annotated[
             str | None, strawberry.argument(description="The cursor past which to begin.")
@@ -119,7 +119,10 @@ class UserQueries:
     ) -> UserConnection:
         start = 0 if after is None else id_at(after, "after")
         page, more = await users.list_users(
-            info.context.ctx, search=search, first=first, after=start
+            info.context.ctx,
+            search=search,
+            first=DEFAULT_PAGE if first is None else first,
+            after=start,
         )
         nodes = [User.of(record) for record in page]
         return UserConnection(

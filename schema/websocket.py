@@ -55,6 +55,9 @@ class GraphQLSocket:
                     await self._handle(await self._receive())
         except WebSocketDisconnect:
             pass
+        except Exception:  # the border: the client hears that it may come back, and no more
+            logger.exception("A connection failed")
+            await self.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
         finally:
             self._closed = True
             watchdog.cancel()
@@ -108,6 +111,7 @@ class GraphQLSocket:
             case wire.Complete():
                 if (task := self._tasks.pop(message.id, None)) is not None:
                     task.cancel()
+                    self._streams.discard(task)  # its place is free for the next message
             case wire.ConnectionInit():
                 await self._handle_init(message)
             case wire.Ping():
@@ -169,6 +173,8 @@ class GraphQLSocket:
         self._tasks[id_] = task
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        # Cancelled before it began, `_run` never awaits the work: Python would warn of that.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _run(self, id_: str, work: Coroutine[Any, Any, None]) -> None:
@@ -184,7 +190,6 @@ class GraphQLSocket:
                 id_, {"id": id_, "type": "error", "payload": refusal(error)["errors"]}
             )
         finally:
-            work.close()  # of a task that was cancelled before it began
             if self._tasks.get(id_) is asyncio.current_task():
                 del self._tasks[id_]
 

@@ -49,5 +49,8 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
     # These tell of each step at INFO, and of requests that the access log tells better.
     for name in ("alembic", "uvicorn.error", "engineio", "socketio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At DEBUG these repeat statements and bodies: hashes, passwords, what people wrote.
+    for name in ("aiosqlite", "python_multipart", "websockets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.INFO)
     # It passes on the database's remarks on our statements, none of which is news.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from server.websocket import AbortableWebSocket
+from server.workers import READY
 from settings import Settings
 
 logger = logging.getLogger("parley.server")
@@ -39,10 +41,75 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class HandedServer(DrainingServer):
+    """A worker's: listens nowhere; its connections come over a channel from the front."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], Awaitable[None]],
+        channel: socket.socket,
+    ) -> None:
+        super().__init__(config, drain=drain)
+        self._channel = channel
+        self._handing: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then tell the front to send connections."""
+        await super().startup(sockets=[])
+        self._channel.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._channel, self._take)
+        self._channel.send(READY)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, then stop."""
+        asyncio.get_running_loop().remove_reader(self._channel)
+        await super().shutdown(sockets)
+
+    def _take(self) -> None:
+        try:
+            told, descriptors, _flags, _address = socket.recv_fds(self._channel, 1, 1)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            told, descriptors = b"", []
+        if not told:
+            # The front has gone: a worker without one would serve nobody, for ever.
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self.should_exit = True
+            return
+        for descriptor in descriptors:
+            task = asyncio.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
+            self._handing.add(task)
+            task.add_done_callback(self._handing.discard)
+
+    async def _serve_connection(self, connection: socket.socket) -> None:
+        def protocol() -> asyncio.Protocol:
+            make: Any = self.config.http_protocol_class
+            made: asyncio.Protocol = make(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError as error:
+            logger.debug("A connection was gone before it was taken: %s", error)
+            connection.close()
+
+
 def make_server(
-    app: ASGIApp, settings: Settings, *, drain: Callable[[], Awaitable[None]]
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    drain: Callable[[], Awaitable[None]],
+    channel: socket.socket | None = None,
 ) -> DrainingServer:
-    """Return a server for the application, ready to `run()` or `await serve()`."""
+    """Return a server for the application, ready to `run()` or `await serve()`.
+
+    With a channel it is a worker's: its connections come from the front.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -59,4 +126,6 @@ def make_server(
         access_log=False,
         server_header=False,
     )
+    if channel is not None:
+        return HandedServer(config, drain=drain, channel=channel)
     return DrainingServer(config, drain=drain)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.faces import (
     FACES,
-    Face,
     GraphQLFace,
     Refused,
     RestFace,
@@ -208,17 +207,16 @@ async def test_presence_counts_connections_of_every_face(chat: RunningServer) ->
         assert not await _is_online(watcher, bob.id)
         seen = await watcher.execute(
             "query($id: ID!) { user(id: $id) { lastSeenAt } }", {"id": bob.id}
-        )  # type: ignore[attr-defined]  # GraphQL's own
+        )
         assert seen["user"]["lastSeenAt"] is not None
 
 
-async def _is_online(face: Face, user_id: int) -> bool:
-    assert isinstance(face, GraphQLFace)
+async def _is_online(face: GraphQLFace, user_id: int) -> bool:
     query = "query($id: ID!) { user(id: $id) { online } onlineUsers { id } }"
     data = await face.execute(query, {"id": user_id})
     listed = str(user_id) in [user["id"] for user in data["onlineUsers"]]
     assert data["user"]["online"] is listed
-    return listed
+    return bool(listed)
 
 
 async def test_a_reload_is_no_departure(chat: RunningServer) -> None:
@@ -261,11 +259,13 @@ async def test_rest_and_graphql_page_through_the_same_history(chat: RunningServe
     alice, bob = await new_account(chat), await new_account(chat)
     async with RestFace.open(chat, alice) as sender, GraphQLFace.open(chat, bob) as reader:
         sent = [await sender.send(f"page {number}", bob.id) for number in range(25)]
-        pages, before = [], None
+        pages: list[int] = []
+        before = None
         for _ in range(9):
-            data = await reader.execute(  # type: ignore[attr-defined]  # GraphQL's own
-                "query($with: ID, $before: String) { messages(with: $with, last: 10, before: $before)"
-                " { edges { cursor node { id } } pageInfo { hasPreviousPage hasNextPage startCursor } } }",
+            data = await reader.execute(
+                "query($with: ID, $before: String) {"
+                " messages(with: $with, last: 10, before: $before) { edges { node { id } }"
+                " pageInfo { hasPreviousPage hasNextPage startCursor } } }",
                 {"with": alice.id, "before": before},
             )
             page = data["messages"]

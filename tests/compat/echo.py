@@ -41,7 +41,7 @@ class Echo(SocketServer):
             await self.gate.wait()
         await self.emit("welcome", to=sid)
         self.arrived.put_nowait(sid)
-        return auth != {"stranger": True}
+        return bool(auth != {"stranger": True})
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self.left.put_nowait((sid, reason))
@@ -76,13 +76,13 @@ class Echo(SocketServer):
         """Wait for farewells; then nothing of any client may be left."""
         if self.eio._farewells:
             await asyncio.wait(self.eio._farewells, timeout=WAIT)
-        left = (self.eio.sockets, self.environ, self._clients, self._by_sid, self._running)
-        assert not any(left), left
         manager = self.manager
-        left = (manager.rooms, manager._rooms_of, manager.callbacks)
-        assert not any(left), left
-        assert not any(manager.pending_connect.values())
-        assert not any(manager.pending_disconnect.values())
+        for left in (
+            *(self.eio.sockets, self.environ, self._clients, self._by_sid, self._running),
+            *(manager.rooms, manager._rooms_of, manager.callbacks),
+            *(*manager.pending_connect.values(), *manager.pending_disconnect.values()),
+        ):
+            assert not left
         names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
         assert not [n for n in names if n.startswith(("Connection.", "SocketServer."))], names
 
@@ -111,7 +111,7 @@ async def serving(**options: Any) -> AsyncIterator[Echo]:
 
     class Protocol(WebSocketsSansIOProtocol):
         async def run_asgi(self) -> None:
-            self.scope["extensions"]["parley.abort"] = {"abort": self.transport.abort}  # type: ignore[index]  # uvicorn sets it
+            self.scope["extensions"]["parley.abort"] = {"abort": self.transport.abort}
             await super().run_asgi()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -132,14 +132,14 @@ async def serving(**options: Any) -> AsyncIterator[Echo]:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield echo
+        finally:
             echo.gate.set()
             await echo.drain(WAIT)
-            await echo.settled()
-        finally:
             server.should_exit = True
             await asyncio.wait_for(task, WAIT)
             logging.getLogger().removeHandler(log)
-    assert not echo.complaints
+    await echo.settled()
+    assert not echo.complaints, echo.complaints
 
 
 class Poller:
@@ -183,7 +183,9 @@ class Poller:
 @contextlib.asynccontextmanager
 async def poller(echo: Echo) -> AsyncIterator[Poller]:
     async with httpx.AsyncClient(timeout=WAIT) as http:
-        yield Poller(http, echo.url)
+        client = Poller(http, echo.url)
+        yield client
+        await client.post("1")  # if it is still there, so that nobody waits for it
 
 
 def websocket_url(echo: Echo, sid: str = "") -> str:
@@ -211,6 +213,16 @@ async def received(client: websockets.ClientConnection) -> str:
         if packet != "2":
             return packet
         await client.send("3")
+
+
+async def closed(client: websockets.ClientConnection) -> tuple[int, str]:
+    """Read to the end; the close code and reason that the server gave."""
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            await received(client)
+    assert client.close_code is not None
+    assert client.close_reason is not None
+    return client.close_code, client.close_reason
 
 
 async def next_of(queue: asyncio.Queue[Any]) -> Any:

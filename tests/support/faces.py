@@ -153,7 +153,9 @@ class GraphQLFace(Face):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, server: RunningServer, account: Account | None) -> AsyncIterator["Face"]:
+    async def open(
+        cls, server: RunningServer, account: Account | None
+    ) -> AsyncIterator["GraphQLFace"]:
         """Connect, and subscribe to messages."""
         async with connect(server.ws_url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]  # a NewType of str
             init: dict[str, Any] = {"type": "connection_init"}
@@ -204,7 +206,9 @@ class RestFace(Face):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, server: RunningServer, account: Account | None) -> AsyncIterator["Face"]:
+    async def open(
+        cls, server: RunningServer, account: Account | None
+    ) -> AsyncIterator["RestFace"]:
         """Make an HTTP client."""
         headers = {} if account is None else {"Authorization": f"Bearer {account.token}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.routing import Route
+
 from main import create_app
+from resolvers.context import Context
+from schema.endpoint import GraphQLEndpoint
 from server.run import DrainingServer, make_server
 from settings import Settings
 from tests.support.ports import free_port
@@ -49,6 +54,14 @@ class RunningServer:
     def ws_url(self) -> str:
         """The GraphQL WebSocket's URL."""
         return f"ws://127.0.0.1:{self.settings.port}/graphql"
+
+    @property
+    def ctx(self) -> Context:
+        """What its operations are handed, to see what it holds; another thread's: only look."""
+        app = self.server.config.app
+        assert isinstance(app, Starlette)
+        endpoints = [route.endpoint for route in app.routes if isinstance(route, Route)]
+        return next(found._ctx for found in endpoints if isinstance(found, GraphQLEndpoint))
 
 
 @contextmanager

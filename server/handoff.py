@@ -1,0 +1,109 @@
+"""Gives each new connection to one of several workers, the one that a Socket.IO client knows.
+
+Long-polling needs all requests of one client to reach the process that holds its session. The
+front accepts every connection, looks at the first request's line without taking it from the
+socket, and hands the socket itself to a worker: the one whose name begins the session's id, else
+the next in turn. From then on the front is not in the way.
+"""
+
+import asyncio
+import logging
+import re
+import socket
+from collections.abc import Callable, Sequence
+
+logger = logging.getLogger("parley.front")
+
+# The session's id begins with its worker's name and a dot (compat/engine.py).
+_SESSION = re.compile(rb"^[A-Z]+ [^ ]*[?&]sid=([A-Za-z0-9_-]+)\.")
+PEEKED_BYTES = 4096
+# A connection that has not sent a line by then goes to the next worker, whose time limits apply.
+PATIENCE_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 0.02
+MAX_UNDECIDED = 5000
+
+
+class Front:
+    """Accepts on the listening sockets; `choose(name)` gives the worker's channel, or None."""
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        choose: Callable[[str | None], socket.socket | None],
+    ) -> None:
+        self._listeners = listeners
+        self._choose = choose
+        self._undecided: set[socket.socket] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        """Begin to accept."""
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def close(self) -> None:
+        """Accept no more; hand on what is undecided."""
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+            listener.close()
+        for connection in [*self._undecided]:
+            self._decide(connection, None)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(100):  # others must get a turn
+            try:
+                connection, _address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # Out of files, most likely: leave it in the backlog for a moment.
+                logger.warning("Could not accept a connection: %s", error)
+                self._loop.remove_reader(listener)
+                self._loop.call_later(0.5, self._loop.add_reader, listener, self._accept, listener)
+                return
+            connection.setblocking(False)
+            self._undecided.add(connection)
+            if len(self._undecided) > MAX_UNDECIDED:
+                self._decide(connection, None)
+            else:
+                deadline = self._loop.time() + PATIENCE_SECONDS
+                self._loop.add_reader(connection, self._look, connection, deadline)
+                self._loop.call_at(deadline, self._decide, connection, None)
+
+    def _look(self, connection: socket.socket, deadline: float) -> None:
+        if connection not in self._undecided:
+            return
+        self._loop.remove_reader(connection)
+        try:
+            start = connection.recv(PEEKED_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            self._loop.add_reader(connection, self._look, connection, deadline)
+            return
+        except OSError:
+            self._forget(connection)
+            return
+        if start and b"\r\n" not in start and len(start) < PEEKED_BYTES:
+            # Half a line: it stays readable, so a reader would spin.
+            self._loop.call_later(LOOK_AGAIN_SECONDS, self._look, connection, deadline)
+            return
+        session = _SESSION.match(start)
+        self._decide(connection, session[1].decode() if session else None)
+
+    def _decide(self, connection: socket.socket, name: str | None) -> None:
+        if connection not in self._undecided:
+            return
+        self._loop.remove_reader(connection)
+        channel = self._choose(name)
+        if channel is not None:
+            try:
+                socket.send_fds(channel, [b"c"], [connection.fileno()])
+            except OSError as error:
+                # The worker is gone, or takes no more: the client sees a cut and tries again.
+                logger.warning("Could not hand a connection on: %s", error)
+        self._forget(connection)
+
+    def _forget(self, connection: socket.socket) -> None:
+        self._undecided.discard(connection)
+        self._loop.remove_reader(connection)
+        connection.close()

@@ -1,0 +1,177 @@
+"""Several processes on one port: a supervisor with a front, and the workers it keeps alive."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.handoff import Front
+from settings import Settings
+
+logger = logging.getLogger("parley.supervisor")
+
+# How a worker is told who it is: its name, and the descriptor of its channel to the front.
+WORKER_VARIABLE = "PARLEY_WORKER"
+READY = b"r"
+BACKLOG = 2048
+RESTART_SECONDS = (0.1, 0.5, 2.0, 5.0)
+# A worker that lived for so long did not fail to start.
+STEADY_SECONDS = 30.0
+KILL_AFTER_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """A place for a worker; processes come and go in it."""
+
+    name: str
+    process: asyncio.subprocess.Process | None = None
+    channel: socket.socket | None = None
+    ready: bool = False
+    failures: int = 0
+    was_ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """Runs `workers` copies of a command, handing each its connections, until SIGTERM or SIGINT."""
+
+    def __init__(self, settings: Settings, command: Sequence[str]) -> None:
+        self._settings = settings
+        self._command = command
+        prefix = f"{settings.instance}-" if settings.instance else ""
+        names = [f"{prefix}{number}" for number in range(settings.workers)]
+        self._workers = {name: Worker(name) for name in names}
+        self._turn = 0
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve; return the exit status: 0 after a stop, 3 when the workers cannot start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        listeners = _listen(self._settings.host, self._settings.port)
+        front = Front(listeners, self._choose)
+        keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
+        started = asyncio.gather(*(worker.was_ready.wait() for worker in self._workers.values()))
+        stopping = asyncio.create_task(self._stopping.wait())
+        changes: list[asyncio.Future[Any]] = [started, stopping, *keepers]
+        try:
+            await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
+            if not started.done() and not stopping.done():
+                return 3  # a worker failed before it had ever served: it would fail again
+            front.start()
+            await stopping
+            return 0
+        finally:
+            front.close()
+            started.cancel()
+            stopping.cancel()
+            await self._stop(keepers)
+
+    def _choose(self, name: str | None) -> socket.socket | None:
+        worker = self._workers.get(name) if name is not None else None
+        if worker is not None and worker.ready:
+            return worker.channel
+        serving = [worker for worker in self._workers.values() if worker.ready]
+        if not serving:
+            return None
+        self._turn += 1
+        return serving[self._turn % len(serving)].channel
+
+    async def _keep(self, worker: Worker) -> None:
+        """Start the worker again whenever it ends; return when it fails before it ever served."""
+        while True:
+            born = time.monotonic()
+            await self._live(worker)
+            if not worker.was_ready.is_set():
+                return
+            if time.monotonic() - born > STEADY_SECONDS:
+                worker.failures = 0
+            pause = RESTART_SECONDS[min(worker.failures, len(RESTART_SECONDS) - 1)]
+            worker.failures += 1
+            logger.error("Worker %s ended; starting it again in %.1f s", worker.name, pause)
+            await asyncio.sleep(pause)
+
+    async def _live(self, worker: Worker) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with ours:
+            with theirs:
+                worker.process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    env={**os.environ, WORKER_VARIABLE: f"{worker.name}:{theirs.fileno()}"},
+                    pass_fds=[theirs.fileno()],
+                )
+            worker.channel = ours
+            ended = asyncio.create_task(worker.process.wait())
+            told = asyncio.create_task(asyncio.get_running_loop().sock_recv(ours, 1))
+            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+            if told.done() and told.exception() is None and told.result() == READY:
+                worker.ready = True
+                worker.was_ready.set()
+            told.cancel()
+            await ended
+            worker.ready = False
+            worker.channel = None
+
+    async def _stop(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+        living = [
+            worker.process
+            for worker in self._workers.values()
+            if worker.process is not None and worker.process.returncode is None
+        ]
+        for keeper in keepers:
+            keeper.cancel()
+        for process in living:
+            process.terminate()
+        ends = [asyncio.create_task(process.wait()) for process in living]
+        if ends:
+            patience = self._settings.shutdown_seconds + KILL_AFTER_SECONDS
+            await asyncio.wait(ends, timeout=patience)
+        for process in living:
+            if process.returncode is None:
+                logger.error("A worker did not stop in time and is killed")
+                process.kill()
+        await asyncio.gather(*ends, *keepers, return_exceptions=True)
+
+
+def worker_channel() -> tuple[str, socket.socket] | None:
+    """Return this process's name and its channel to the front; None when it is no worker."""
+    told = os.environ.pop(WORKER_VARIABLE, None)
+    if told is None:
+        return None
+    name, _, descriptor = told.partition(":")
+    return name, socket.socket(fileno=int(descriptor))
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    listeners = []
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise SystemExit(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+        listener.listen(BACKLOG)
+        listeners.append(listener)
+    return listeners
+
+
+def supervise(settings: Settings) -> int:
+    """Run this program's workers until it is told to stop; return the exit status."""
+
+    async def run() -> int:
+        return await Supervisor(settings, [sys.executable, *sys.argv]).run()
+
+    return asyncio.run(run())

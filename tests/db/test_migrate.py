@@ -1,0 +1,68 @@
+"""Migrations: from nothing, again, at once, and to exactly what the models say."""
+
+import asyncio
+import sys
+
+import pytest
+from alembic.util.exc import CommandError
+from sqlalchemy import text
+
+from db import migrate
+from db.database import Database
+from db.messages import head_position
+from tests.db.rows import open_database
+
+
+async def test_the_tables_are_what_the_models_say(database: Database) -> None:
+    await migrate.check(database)
+
+
+async def test_the_check_sees_a_column_too_many_and_an_index_too_few(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("ALTER TABLE users ADD COLUMN shoe_size INTEGER"))
+    with pytest.raises(CommandError, match="shoe_size"):
+        await migrate.check(database)
+    async with database.write() as connection:
+        await connection.execute(text("ALTER TABLE users DROP COLUMN shoe_size"))
+        on = "" if database.is_sqlite else " ON messages"
+        await connection.execute(text(f"DROP INDEX ix_messages_pair{on}"))
+    with pytest.raises(CommandError, match="ix_messages_pair"):
+        await migrate.check(database)
+
+
+async def test_upgrading_again_changes_nothing(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE log_head SET position = 7"))
+    await migrate.upgrade(database)
+    async with database.read() as connection:
+        assert await head_position(connection) == 7
+        assert (await connection.execute(text("SELECT COUNT(*) FROM log_head"))).scalar() == 1
+
+
+async def test_processes_that_start_at_once_migrate_one_after_the_other(database_url: str) -> None:
+    program = (
+        "import asyncio, sys; from db import migrate; from tests.db.rows import open_database\n"
+        "async def main():\n"
+        "    database = open_database(sys.argv[1])\n"
+        "    print('ready', flush=True); sys.stdin.readline()\n"
+        "    await migrate.upgrade(database); await database.close()\n"
+        "asyncio.run(main())"
+    )
+    pipe = asyncio.subprocess.PIPE
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, database_url, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        for _ in range(3)
+    ]
+    async with asyncio.timeout(60):
+        for process in processes:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"ready\n"
+        ends = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0], ends
+    database = open_database(database_url)
+    await migrate.check(database)
+    async with database.read() as connection:
+        assert await head_position(connection) == 0
+    await database.close()

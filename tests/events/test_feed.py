@@ -1,0 +1,235 @@
+"""The feed: every entry once, in order, to whom it is for, whatever the announcements do."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from events import feed as feed_module
+from events.facts import EntriesAppended
+from events.feed import Feed
+from tests.support.inbox import Inbox
+
+ALICE, BOB, CAROL = 1, 2, 3
+
+
+class Line(msgspec.Struct, frozen=True):
+    """An entry of the log, as far as the feed looks."""
+
+    id: int
+    sender_id: int = ALICE
+    receiver_id: int | None = None
+    content: str = "x"
+
+
+class Log:
+    """The truth: a list, which may be away or slow."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.away = False
+        self.reads: list[tuple[int, int]] = []
+        self.reading = asyncio.Event()
+        self.refused = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def append(self, *lines: tuple[int, int | None]) -> EntriesAppended[Line]:
+        """Add lines of these senders and receivers."""
+        new = [Line(len(self.lines) + i, *line) for i, line in enumerate(lines, 1)]
+        self.lines += new
+        return EntriesAppended(new)
+
+    async def read_head(self) -> int:
+        """The last position."""
+        if self.away:
+            self.refused.set()
+            raise ConnectionError("the log is away")
+        return len(self.lines)
+
+    async def read_entries(self, after: int, upto: int, limit: int) -> Sequence[Line]:
+        """A page."""
+        self.reads.append((after, upto))
+        self.reading.set()
+        page = self.lines[after : min(upto, after + limit)]
+        await self.gate.wait()
+        return page
+
+
+class Reader(Inbox[Line]):
+    """A sink that keeps all it gets."""
+
+    def deliver(self, item: Line, size: int) -> None:
+        """Take an entry."""
+        assert size >= len(item.content)
+        self.put(item)
+
+    @property
+    def ids(self) -> list[int]:
+        """The positions it got."""
+        return [line.id for line in self.items]
+
+    async def reach(self, position: int) -> list[int]:
+        """Wait for this position; return all that came."""
+        await self.expect(lambda line: line.id == position)
+        return self.ids
+
+
+@asynccontextmanager
+async def _feed(log: Log) -> AsyncIterator[tuple[Feed[Line], Reader]]:
+    feed: Feed[Line] = Feed(read_entries=log.read_entries, read_head=log.read_head)
+    await feed.start()
+    reader = Reader()
+    feed.attach(CAROL, reader)
+    try:
+        yield feed, reader
+    finally:
+        await feed.close()
+
+
+BROADCAST = (ALICE, None)
+
+
+async def test_it_begins_at_the_logs_end_and_hands_out_what_is_announced() -> None:
+    log = Log()
+    log.append(BROADCAST, BROADCAST)
+    async with _feed(log) as (feed, reader):
+        feed.announce(log.append(BROADCAST))
+        feed.announce(log.append(BROADCAST, BROADCAST))
+        assert reader.ids == [3, 4, 5]
+        assert log.reads == []
+
+
+async def test_each_entry_goes_to_its_two_people_and_a_broadcast_to_all() -> None:
+    log = Log()
+    async with _feed(log) as (feed, carol):
+        alice, other_alice, bob = Reader(), Reader(), Reader()
+        for user, reader in ((ALICE, alice), (ALICE, other_alice), (BOB, bob)):
+            feed.attach(user, reader)
+        feed.announce(log.append((ALICE, BOB), (BOB, ALICE), (ALICE, ALICE), (BOB, None)))
+        assert (alice.ids, bob.ids, carol.ids) == ([1, 2, 3, 4], [1, 2, 4], [4])
+        assert other_alice.ids == alice.ids
+        feed.detach(ALICE, alice)
+        feed.announce(log.append(BROADCAST))
+        assert (alice.ids[-1], other_alice.ids[-1]) == (4, 5)
+        for user, reader in ((ALICE, other_alice), (BOB, bob), (CAROL, carol), (CAROL, carol)):
+            feed.detach(user, reader)
+        assert not feed._sinks
+
+
+async def test_a_lost_announcement_is_read_from_the_log() -> None:
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        log.append(BROADCAST, BROADCAST)
+        feed.announce(log.append(BROADCAST))
+        assert await reader.reach(3) == [1, 2, 3]
+        log.append(BROADCAST)
+        feed.catch_up()
+        assert await reader.reach(4) == [1, 2, 3, 4]
+
+
+async def test_announcements_in_any_order_and_twice_are_handed_out_once_in_order() -> None:
+    log = Log()
+    chance = random.Random(3)
+    async with _feed(log) as (feed, reader):
+        facts = [log.append(*[BROADCAST] * chance.randint(1, 4)) for _ in range(60)]
+        facts = [fact for fact in facts for _ in range(chance.randint(0, 2))]  # some are lost
+        chance.shuffle(facts)
+        for fact in facts:
+            feed.announce(fact)
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        feed.announce(log.append(BROADCAST))
+        last = len(log.lines)
+        assert await reader.reach(last) == [*range(1, last + 1)]
+
+
+async def test_many_pages_behind_it_reads_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "PAGE", 7)
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        log.append(*[BROADCAST] * 100)
+        feed.catch_up()
+        assert await reader.reach(100) == [*range(1, 101)]
+        assert len(log.reads) == 15
+
+
+async def test_what_is_announced_while_a_hole_is_read_comes_once_and_is_not_left_behind() -> None:
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        log.append(BROADCAST, BROADCAST)
+        log.gate.clear()
+        feed.catch_up()
+        await log.reading.wait()
+        # The head was read before this; nothing else will ever be announced.
+        feed.announce(log.append(BROADCAST))
+        await asyncio.sleep(0)
+        log.gate.set()
+        assert await reader.reach(3) == [1, 2, 3]
+
+
+async def test_an_announcement_may_overtake_the_reading_of_a_hole() -> None:
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        first = log.append(BROADCAST, BROADCAST)
+        log.gate.clear()
+        feed.catch_up()
+        await log.reading.wait()
+        feed.announce(first)
+        feed.announce(log.append(BROADCAST))
+        assert reader.ids == [1, 2, 3]
+        log.gate.set()
+        feed.announce(log.append(BROADCAST))
+        assert await reader.reach(4) == [1, 2, 3, 4]
+
+
+async def test_a_log_that_is_away_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feed_module, "RETRY_SECONDS", 0.01)
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        log.append(BROADCAST)
+        log.away = True
+        feed.catch_up()
+        await asyncio.wait_for(log.refused.wait(), 5)
+        log.away = False
+        assert await reader.reach(1) == [1]
+        assert "Could not read the log past 0" in caplog.text
+
+
+async def test_a_subscriber_that_fails_is_nobody_elses_trouble(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Reader):
+        def deliver(self, item: Line, size: int) -> None:
+            raise ZeroDivisionError
+
+    log = Log()
+    async with _feed(log) as (feed, reader):
+        other = Reader()
+        for user, sink in ((ALICE, Broken()), (BOB, Broken()), (BOB, other)):
+            feed.attach(user, sink)
+        feed.announce(log.append(BROADCAST, BROADCAST))
+        assert reader.ids == other.ids == [1, 2]
+    assert "A subscriber failed on position 1" in caplog.text
+
+
+async def test_a_subscriber_may_leave_while_it_is_being_told() -> None:
+    log = Log()
+    async with _feed(log) as (feed, reader):
+
+        class Leaver(Reader):
+            def deliver(self, item: Line, size: int) -> None:
+                super().deliver(item, size)
+                feed.detach(BOB, self)
+
+        leavers = [Leaver(), Leaver()]
+        for leaver in leavers:
+            feed.attach(BOB, leaver)
+        feed.announce(log.append(BROADCAST, BROADCAST))
+        assert reader.ids == [1, 2]
+        assert [leaver.ids for leaver in leavers] == [[1], [1]]

@@ -1,0 +1,209 @@
+"""Presence: counts connections, forgives a reload, and cannot get stuck."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from events import presence as presence_module
+from events.facts import PresenceChanged
+from events.presence import Presence
+from tests.support.inbox import Inbox
+
+ALICE, BOB = 1, 2
+GRACE = 0.05
+
+
+class Records:
+    """What is remembered of departures; may fail or hang."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[int, datetime]] = []
+        self.fail: Callable[[], None] = lambda: None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def record(self, user_ids: Collection[int], at: datetime) -> None:
+        """Remember."""
+        self.fail()
+        await self.gate.wait()
+        self.kept += [(user_id, at) for user_id in user_ids]
+
+
+@asynccontextmanager
+async def _presence(
+    grace_seconds: float = GRACE,
+) -> AsyncIterator[tuple[Presence, Inbox[PresenceChanged], Records]]:
+    records = Records()
+    presence = Presence(
+        grace_seconds=grace_seconds, record_last_seen=records.record, max_queued=100
+    )
+    changes: Inbox[PresenceChanged] = Inbox()
+    presence.listen(changes.put)
+    await presence.start()
+    yield presence, changes, records
+    await presence.close()
+
+
+async def _offline(changes: Inbox[PresenceChanged], user_id: int) -> PresenceChanged:
+    return await changes.expect(lambda change: change.user_id == user_id and not change.online)
+
+
+async def test_the_first_connection_arrives_and_the_last_departs() -> None:
+    async with _presence() as (presence, changes, records):
+        with ExitStack() as tabs:
+            tabs.enter_context(presence.hold(ALICE))
+            with presence.hold(ALICE), presence.hold(BOB):
+                assert presence.is_online(ALICE)
+                assert [*presence.online_ids] == [ALICE, BOB]
+            await _offline(changes, BOB)
+            assert [*presence.online_ids] == [ALICE]
+        gone = await _offline(changes, ALICE)
+        assert [*presence.online_ids] == []
+        assert [(change.user_id, change.online) for change in changes.items] == [
+            (ALICE, True),
+            (BOB, True),
+            (BOB, False),
+            (ALICE, False),
+        ]
+        # Whoever hears of it and asks finds the time, which is when the connection ended.
+        assert records.kept[-1] == (ALICE, gone.last_seen_at)
+        assert gone.last_seen_at is not None
+        assert 0 <= (datetime.now(UTC) - gone.last_seen_at).total_seconds() < 10
+
+
+async def test_a_reload_is_nothing() -> None:
+    async with _presence(grace_seconds=0.3) as (presence, changes, records):
+        for _ in range(20):
+            with presence.hold(ALICE):
+                await asyncio.sleep(0)
+            assert presence.is_online(ALICE)
+        await _offline(changes, ALICE)
+        assert len(changes.items) == 2
+        assert len(records.kept) == 1
+
+
+async def test_coming_back_while_the_departure_is_recorded_is_no_departure() -> None:
+    async with _presence(grace_seconds=0) as (presence, changes, records):
+        records.gate.clear()
+        with presence.hold(ALICE):
+            pass
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        with presence.hold(ALICE):
+            records.gate.set()
+            with presence.hold(BOB):
+                pass
+            await _offline(changes, BOB)
+            assert presence.is_online(ALICE)
+        await _offline(changes, ALICE)
+        assert [change.online for change in changes.items if change.user_id == ALICE] == [
+            True,
+            False,
+        ]
+
+
+async def test_many_connections_come_and_go_and_nobody_stays() -> None:
+    async with _presence(grace_seconds=0.01) as (presence, changes, _):
+
+        async def visit(user_id: int) -> None:
+            for _ in range(20):
+                with presence.hold(user_id):
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(0.001 * user_id)
+
+        await asyncio.gather(*(visit(number % 5) for number in range(30)))
+        await changes.expect(lambda _: not presence.online_ids)
+        for user_id in range(5):
+            mine = [change.online for change in changes.items if change.user_id == user_id]
+            assert mine == [True, False] * (len(mine) // 2)
+
+
+async def test_a_connection_that_fails_is_given_back() -> None:
+    async with _presence() as (presence, changes, _):
+        for error in (ZeroDivisionError, asyncio.CancelledError):
+
+            def hold(error: type[BaseException] = error) -> None:
+                with presence.hold(ALICE):
+                    raise error
+
+            with pytest.raises(error):
+                hold()
+        await _offline(changes, ALICE)
+        assert not presence.is_online(ALICE)
+
+
+@pytest.mark.parametrize("trouble", ["fails", "hangs"])
+async def test_a_record_that_cannot_be_kept_leaves_nobody_online(
+    trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(presence_module, "RECORD_SECONDS", 0.05)
+
+    def fail() -> None:
+        raise ConnectionError("away")
+
+    async with _presence() as (presence, changes, records):
+        if trouble == "fails":
+            records.fail = fail
+        else:
+            records.gate.clear()
+        with presence.hold(ALICE):
+            pass
+        await _offline(changes, ALICE)
+        assert not presence.is_online(ALICE)
+        assert "Could not record when 1 users were last seen" in caplog.text
+
+
+async def test_a_listener_that_fails_leaves_nobody_online(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(change: PresenceChanged) -> None:
+        raise ZeroDivisionError
+
+    async with _presence() as (presence, changes, _):
+        presence._listeners.insert(0, fail)
+        with presence.hold(ALICE):
+            assert presence.is_online(ALICE)
+        await _offline(changes, ALICE)
+        assert not presence.is_online(ALICE)
+    assert "A listener failed" in caplog.text
+
+
+async def test_a_stop_is_no_departure_and_is_remembered() -> None:
+    async with _presence(grace_seconds=30) as (presence, changes, records):
+        with presence.hold(BOB):
+            pass
+        with presence.hold(ALICE):
+            await asyncio.wait_for(presence.close(), 5)
+        # The connections of a server that stops end after its presence has.
+        assert {user_id for user_id, _ in records.kept} == {ALICE, BOB}
+        assert all(change.online for change in changes.items)
+        assert not [task for task in asyncio.all_tasks() if "departure" in task.get_name()]
+
+
+async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
+    async with _presence(grace_seconds=0) as (presence, changes, _):
+        over = asyncio.Event()
+
+        async def visit(user_id: int) -> None:
+            while not over.is_set():
+                with presence.hold(user_id):
+                    await asyncio.sleep(0.0005 * user_id)
+                await asyncio.sleep(0.0005)
+
+        visitors = [asyncio.create_task(visit(number)) for number in range(1, 6)]
+        for _ in range(20):
+            await changes.expect_many(lambda _: True, len(changes.items) + 3)
+            with presence.subscribe() as subscription:
+                online = {*presence.online_ids}
+                heard = aiter(subscription)
+                for _ in range(10):
+                    change = await asyncio.wait_for(anext(heard), 5)
+                    # Each change is news: it fits what was known before it.
+                    assert (change.user_id in online) is not change.online
+                    (online.add if change.online else online.discard)(change.user_id)
+        over.set()
+        await asyncio.gather(*visitors)
+        assert not presence._subscriptions

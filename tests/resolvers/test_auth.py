@@ -1,0 +1,149 @@
+"""Accounts: one to an e-mail, a log-in that tells nothing, tokens of people who exist."""
+
+import asyncio
+import statistics
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from resolvers import auth
+from resolvers.auth import LoggedIn
+from resolvers.context import Context
+from resolvers.errors import BadInput, Conflict, Unauthenticated
+from resolvers.users import get_me, list_users
+from tests.resolvers.conftest import join, running_context
+from tests.resolvers.test_passwords import OLDER_HASHES
+
+
+def _email() -> str:
+    return f"{uuid4().hex}@Example.com"
+
+
+async def _register(ctx: Context, email: str, password: str = "123456") -> LoggedIn:
+    return await auth.register_user(ctx, email=email, password=password, display_name="Zoë 🎉")
+
+
+async def test_who_registered_can_log_in_however_the_email_is_typed(ctx: Context) -> None:
+    email = _email()
+    joined = await _register(ctx, email)
+    assert (joined.user.email, joined.user.display_name) == (email.lower(), "Zoë 🎉")
+    for typed in (email, email.upper(), f" {email.lower()} "):
+        back = await auth.log_in(ctx, email=typed, password="123456")
+        assert back.user == joined.user
+        viewer = await auth.authenticate(ctx, back.issued.token)
+        assert (await get_me(ctx.as_viewer(viewer))) == joined.user
+
+
+async def test_an_email_is_taken_whatever_its_case_and_however_many_try_at_once(
+    ctx: Context,
+) -> None:
+    email = _email()
+    forms = [email, email.upper(), email.lower(), email.title(), f" {email}"]
+    outcomes = await asyncio.gather(
+        *(_register(ctx, form) for form in forms), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, LoggedIn) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == len(forms) - 1
+    with pytest.raises(Conflict, match="Email already used"):
+        await _register(ctx, email.swapcase())
+
+
+async def test_a_wrong_password_and_an_unknown_email_get_the_same_answer(ctx: Context) -> None:
+    email = _email()
+    await _register(ctx, email, "x" * 72)
+    wrong = [
+        (email, "x" * 71),
+        (email, "x" * 73),
+        (email, "decoy"),
+        (email, ""),
+        (email, "\ud800"),
+        (email, "a\0b"),
+        (_email(), "x" * 72),
+        (_email(), "decoy"),
+        ("not an e-mail", "x" * 72),
+        ("\ud800", "x"),
+        ("", ""),
+    ]
+    for typed, password in wrong:
+        with pytest.raises(BadInput) as refused:
+            await auth.log_in(ctx, email=typed, password=password)
+        assert refused.value.message == "Invalid email or password"
+    await auth.log_in(ctx, email=email, password="x" * 72)
+
+
+async def test_an_unknown_email_takes_as_long_as_a_wrong_password(tmp_path: Path) -> None:
+    async with running_context(tmp_path, bcrypt_rounds=10) as ctx:
+        email = _email()
+        await _register(ctx, email)
+
+        async def seconds(typed: str, password: str) -> float:
+            started = time.perf_counter()
+            with pytest.raises(BadInput):
+                await auth.log_in(ctx, email=typed, password=password)
+            return time.perf_counter() - started
+
+        taken: dict[str, list[float]] = {"wrong": [], "unknown": [], "no e-mail": [], "long": []}
+        for _ in range(7):  # in turns, so that a busy moment is everybody's
+            taken["wrong"].append(await seconds(email, "wrong"))
+            taken["unknown"].append(await seconds(_email(), "wrong"))
+            taken["no e-mail"].append(await seconds("not an e-mail", "wrong"))
+            taken["long"].append(await seconds(email, "x" * 100))
+    medians = {what: statistics.median(each) for what, each in taken.items()}
+    for median in medians.values():
+        assert 0.5 < median / medians["wrong"] < 2, medians
+
+
+@pytest.mark.parametrize(("password", "hashed"), OLDER_HASHES)
+async def test_accounts_of_the_older_server_log_in(
+    ctx: Context, password: str, hashed: str
+) -> None:
+    email = _email()
+    joined = await _register(ctx, email, "something else")
+    async with ctx.write() as connection:
+        await connection.execute(text("UPDATE users SET password_hash = :h"), {"h": hashed})
+    back = await auth.log_in(ctx, email=email, password=password)
+    assert back.user == joined.user
+
+
+async def test_an_account_without_a_hash_lets_nobody_in(ctx: Context) -> None:
+    email = _email()
+    await _register(ctx, email)
+    for hashed in ("", "plain", "$2b$10$short"):
+        async with ctx.write() as connection:
+            await connection.execute(text("UPDATE users SET password_hash = :h"), {"h": hashed})
+        for password in ("decoy", "plain", "123456"):
+            with pytest.raises(BadInput):
+                await auth.log_in(ctx, email=email, password=password)
+
+
+async def test_a_token_of_nobody_is_no_token(ctx: Context) -> None:
+    with pytest.raises(Unauthenticated):
+        await auth.authenticate(ctx, ctx.tokens.issue(2**40).token)
+    with pytest.raises(Unauthenticated):
+        await auth.authenticate(ctx, "x")
+
+
+async def test_the_authorization_header_names_the_viewer(ctx: Context) -> None:
+    someone = await join(ctx)
+    token = ctx.tokens.issue(someone.user.id).token
+    for header in (f"Bearer {token}", f"bearer {token}", f"  BEARER   {token} "):
+        assert (await auth.identify(ctx, header)).user == someone.user
+    refusals: dict[str | None, str] = {None: "No token provided", "": "No token provided"}
+    bad = ("Bearer", "Bearer ", token, f"Basic {token}", f"Bearer {token} x", "Bearer \ud800")
+    refusals |= dict.fromkeys(bad, "Invalid token")
+    for header, refusal in refusals.items():
+        nobody = await auth.identify(ctx, header)
+        with pytest.raises(Unauthenticated, match=refusal):
+            _ = nobody.user
+
+
+async def test_a_search_that_is_no_unicode_is_refused(ctx: Context) -> None:
+    someone = await join(ctx, "Zoë")
+    for search in ("\ud800", "a\0b"):
+        with pytest.raises(BadInput):
+            await list_users(someone, search=search, first=10, after=0)
+    found, more = await list_users(someone, search="zoe\u0308", first=10, after=0)
+    assert ([user.display_name for user in found], more) == (["Zoë"], False)

@@ -1,0 +1,124 @@
+"""Tokens: ours, the older server's, and everything that only looks like one."""
+
+import base64
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from resolvers.tokens import InvalidToken, Tokens
+
+SECRET = "a secret of the tests, long enough to sign with"
+
+
+def _signed(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
+    """Sign a token whose times are given in seconds from now."""
+    times = {name: claims[name] for name in ("iat", "nbf", "exp") if name in claims}
+    now = int(time.time())
+    in_time = {k: now + each if type(each) is int else each for k, each in times.items()}
+    return jwt.encode({**claims, **in_time}, secret, algorithm=algorithm)
+
+
+def _forged(header: str, signature: str = "c2lnbmF0dXJl") -> str:
+    parts = (header, '{"sub":"5"}')
+    encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, signature])
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    """Tokens of an hour."""
+    return Tokens(SECRET, lifetime_seconds=3600)
+
+
+def test_a_token_is_its_users_until_it_ends(tokens: Tokens) -> None:
+    issued = tokens.issue(7)
+    assert tokens.check(issued.token) == 7
+    claims = jwt.decode(issued.token, SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "7"
+    assert claims["exp"] - claims["iat"] == 3600
+    assert issued.expires_at.timestamp() == claims["exp"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "user_id"),
+    [
+        ({"sub": 5, "iat": 0, "exp": 60}, 5),
+        ({"sub": "5"}, 5),
+        ({"id": 5, "email": "a@example.com", "iat": 0}, 5),
+        ({"userId": 5}, 5),
+        ({"id": "5"}, 5),
+        ({"sub": 2**63 - 1}, 2**63 - 1),
+        # Clocks differ a little.
+        ({"sub": 5, "iat": 5}, 5),
+        ({"sub": 5, "exp": -5}, 5),
+    ],
+)
+def test_tokens_of_the_older_server_are_good(
+    tokens: Tokens, claims: dict[str, Any], user_id: int
+) -> None:
+    assert tokens.check(_signed(claims)) == user_id
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"sub": None, "id": 5},
+        {"sub": 0},
+        {"sub": -5},
+        {"sub": True},
+        {"sub": 5.0},
+        {"sub": [5]},
+        {"sub": ""},
+        {"sub": "five"},
+        {"sub": "-5"},
+        {"sub": "٥"},
+        {"sub": "5" * 30},
+        {"sub": 2**63},
+        {"sub": 5, "exp": -60},
+        {"sub": 5, "exp": "soon"},
+        {"sub": 5, "iat": 600},
+        {"sub": 5, "nbf": 600},
+        {"sub": 5, "aud": "another service"},
+    ],
+    ids=str,
+)
+def test_a_signed_token_must_be_of_somebody_and_of_now(
+    tokens: Tokens, claims: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.check(_signed(claims))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "..",
+        "a.b.c",
+        "é.é.é",
+        "\ud800",
+        "\0",
+        "a" * 100_000,
+        _forged("[" * 50_000),
+        _forged('{"x":' + "9" * 5000 + "}"),
+        _forged("null"),
+        _forged('{"alg":"none"}'),
+        _forged('{"alg":"none"}', ""),
+        _forged('{"alg":"NONE"}', ""),
+        _forged('{"alg":["HS256"]}'),
+        _forged('{"alg":"HS256"}', ""),
+        _forged('{"alg":"HS256","crit":["x"]}'),
+        _signed({"sub": "5"}, "another secret, as long as the first one is"),
+        _signed({"sub": "5"}, SECRET * 2, "HS512"),
+        _signed({"sub": "5"})[:-2],
+        _signed({"sub": "5"}).rpartition(".")[0] + "." + _signed({"sub": "6"}).rpartition(".")[2],
+    ],
+    ids=lambda token: ascii(token)[:40],
+)
+def test_what_was_not_signed_with_our_secret_is_nobodys(tokens: Tokens, token: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.check(token)
