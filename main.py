@@ -179,6 +179,8 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     if worker is None:
+        # Before anything listens: what is wrong with the database is said in a line, here.
+        asyncio.run(_migrate(settings, check=False))
         print(_greeting(settings), flush=True)
         if settings.workers > 1:
             raise SystemExit(supervise(settings))

@@ -103,6 +103,19 @@ def take_kind(body: Body) -> MessageKind:
         raise BadInput(f"kind must be one of {', '.join(MessageKind)}") from error
 
 
+def take_position(body: Body, name: str) -> int | None:
+    """Return a position of the log, 0 for its beginning; None when the field is not there."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise BadInput(f"{name} is not a message's id")
+    position = 0 if str(value) == "0" else find_id(value)
+    if position is None:
+        raise BadInput(f"{name} is not a message's id")
+    return position
+
+
 def take_number(text: str | None, name: str) -> int | None:
     """Return a query parameter that is a whole number when it is there."""
     if text is None:

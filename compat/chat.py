@@ -2,23 +2,30 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from starlette.types import Receive, Scope, Send
 
-from compat.bodies import take_kind, take_optional_text, take_receiver, take_text
+from compat.bodies import (
+    take_kind,
+    take_optional_text,
+    take_position,
+    take_receiver,
+    take_text,
+)
 from compat.errors import error_shape
 from compat.packets import EncodedEvent
 from compat.shapes import ErrorShape, MessageShape, message_shape
 from compat.socketio_server import SocketServer
 from db.models import StoredMessage
 from events.facts import PresenceChanged
+from events.subscription import SubscriberTooSlow
 from resolvers.auth import authenticate
 from resolvers.context import Context
 from resolvers.errors import BadInput, Unauthenticated
-from resolvers.messages import attach_sink, send_message
+from resolvers.messages import attach_sink, send_message, watch_messages
 from resolvers.presence import hold_presence
 
 # `user:online` costs the number online, squared: its window grows with that, so that it never
@@ -52,6 +59,15 @@ class MessageSink:
         self._events.push_message(self._sid, item)
 
 
+class ChatServer(SocketServer):
+    """Tells those who want no acknowledgement of what failed, in an event."""
+
+    def on_unclaimed(self, sid: str, event: str, result: object) -> None:
+        """Send `message:error` for a send that failed."""
+        if isinstance(result, dict) and "error" in result:
+            self.push(sid, self.encode_event("message:error", result))
+
+
 class ChatEvents:
     """Serves Socket.IO under `app`; everything it does is an operation of `resolvers`."""
 
@@ -60,7 +76,7 @@ class ChatEvents:
         self._sessions: dict[str, Session] = {}
         self._encoded: tuple[int, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
-        self._server = SocketServer(
+        self._server = ChatServer(
             origins=origins,
             process=process,
             max_payload=ctx.settings.max_body_bytes,
@@ -106,25 +122,55 @@ class ChatEvents:
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
         try:
-            token = take_text(_payload(arguments), "token", "Token")
+            body = _payload(arguments)
+            token = take_text(body, "token", "Token")
             viewer = await authenticate(self._ctx, token.removeprefix("Bearer ").strip())
         except (BadInput, Unauthenticated):
-            self._server.push(sid, self._server.encode_event("auth:error", "Invalid token"))
+            self._tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
             return
-        except Exception as error:  # the border: the client hears in its form, and may try again
-            self._server.push(
-                sid, self._server.encode_event("auth:error", error_shape(error)["error"])
-            )
+        except Exception as error:  # the border: the client hears in its form
+            self._tell(sid, "auth:error", error_shape(error)["error"])
+            self._server.drop(sid)  # not its fault: it comes back and tries again
             return
-        if not self._server.push(sid, self._server.encode_event("auth:ok")):
+        try:
+            after = take_position(body, "after")
+        except BadInput as error:
+            self._tell(sid, "auth:error", error.message)
+            await self._server.refuse(sid)
+            return
+        if not self._tell(sid, "auth:ok"):
             return  # it ended while its token was being checked
         await self._disconnect(sid, "another login on this connection")
         session = Session(self._ctx.as_viewer(viewer))
         self._sessions[sid] = session
         session.leave.enter_context(hold_presence(session.ctx))
-        session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
+        if after is None:
+            session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
+        else:
+            resuming = asyncio.create_task(self._resume(sid, session.ctx, after))
+            session.leave.callback(resuming.cancel)
         self._announce_online_soon()
+
+    async def _resume(self, sid: str, ctx: Context, after: int) -> None:
+        """Push what came past a position, then what comes, as fast as the client reads."""
+        try:
+            async with aclosing(watch_messages(ctx, after=after)) as stream:
+                async for message in stream:
+                    if not await self._server.room(sid):
+                        return
+                    self.push_message(sid, message)
+        except BadInput as error:
+            self._tell(sid, "auth:error", error.message)
+            await self._server.refuse(sid)
+        except SubscriberTooSlow:
+            self._server.drop(sid)
+        except Exception as error:  # the border: the client comes back and resumes
+            self._tell(sid, "message:error", error_shape(error))
+            self._server.drop(sid)
+
+    def _tell(self, sid: str, event: str, *arguments: object) -> bool:
+        return self._server.push(sid, self._server.encode_event(event, *arguments))
 
     async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
         return await self._send(sid, arguments, to="somebody")

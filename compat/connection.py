@@ -56,6 +56,7 @@ TOO_LARGE = Ending("parse error", 1009, "too large")
 PING_TIMEOUT = Ending("ping timeout", 1001, "ping timeout")
 NEVER_CONNECTED = Ending("connect timeout", 1008, "no CONNECT")
 SLOW_READER = Ending("slow reader", 1013, "resume")
+DROPPED = Ending("dropped", 1013, "resume", flush=True)
 RESTART = Ending("server shutting down", 1012, "restart", flush=True)
 REFUSED = Ending("server disconnect", 1000, flush=True)
 
@@ -126,7 +127,10 @@ class Connection:
         self._ended.set()
         self._wake.set()
         if self._probe is not None and not self._probe.expired():
-            self._probe.reschedule(self._loop.time())
+            # A client that has its answer to the probe polls no more: what is still for it can
+            # only go over the websocket, once it has said UPGRADE.
+            wait = LINGER if self._upgrading and ending.flush else 0
+            self._probe.reschedule(self._loop.time() + wait)
         if self._reader is not None and self._reader is not asyncio.current_task():
             self._reader.cancel()
         self.server.on_end(self, ending)
@@ -152,8 +156,12 @@ class Connection:
 
     # From the client, over either transport.
 
+    async def half_read(self) -> None:
+        """Wait until the client has read half of what waits for it."""
+        await self._outbox.room.wait()
+
     async def room(self) -> None:
-        """Wait until the client has read half of what waits for it.
+        """Wait, from within its own packets, until the client has read half of what waits for it.
 
         Without this, who sends many events at once would overflow its queue by their answers.
         """
@@ -275,7 +283,9 @@ class Connection:
                     self._upgrading = True
                     self._wake.set()
                     upgrade = await _next_frame(receive) == UPGRADE
-                    self.upgraded = upgrade and not self._posting and not self._ended.is_set()
+                    flushing = self.ending is not None and self.ending.flush
+                    open_ = flushing or not self._ended.is_set()
+                    self.upgraded = upgrade and not self._posting and open_
         except TimeoutError:
             pass
         finally:

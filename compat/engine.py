@@ -10,7 +10,7 @@ from typing import Any
 import engineio
 import msgspec
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from compat.connection import CLOSE_GRACE, LINGER, REFUSED, Connection, Ending
@@ -26,6 +26,8 @@ _BAD_REQUEST = (400, 3, "Bad request")
 _FOREIGN_ORIGIN = (403, 4, "Forbidden")
 _BAD_VERSION = (400, 5, "Unsupported protocol version")
 _DRAINING = (503, 3, "Server is restarting")
+
+_MOVED = "moved"  # a parameter of requests that were sent to another process already
 
 _COMPRESS_FROM = 1024  # bytes; below, gzip costs more than it saves
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -122,13 +124,17 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         query = QueryParams(scope["query_string"])
         connection = self.sockets.get(query.get("sid", ""))
         refusal = self._refusal(scope, query, connection)
+        if refusal is _UNKNOWN_SESSION and self._is_elsewhere(scope, query):
+            answer: Response = _again(scope)
+            await answer(scope, receive, send)
+            return
         if refusal is not None and websocket:
             # 403: uvicorn logs an error for each refusal that has a status of its own.
             await send({"type": "websocket.close"})
             return
         if refusal is not None:
             status, code, message = refusal
-            answer: Response = JSONResponse({"code": code, "message": message}, status)
+            answer = JSONResponse({"code": code, "message": message}, status)
         elif websocket:
             await self._websocket(connection, scope, receive, send)
             return
@@ -139,7 +145,20 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             answer = await self._poll(connection, scope, receive)
         else:
             answer = await self._post(connection, receive)
+        if self.process:
+            # The next request may be another session's, whose process only a new connection finds.
+            answer.headers["Connection"] = "close"
         await answer(scope, receive, send)
+
+    def _is_elsewhere(self, scope: Scope, query: QueryParams) -> bool:
+        """Whether another process may hold the session, and was not asked for it yet.
+
+        A connection stays with the process that it was handed to. A browser that opened it for
+        something else may use it for a session of another's (docs/decisions/0007).
+        """
+        holder = query["sid"].partition(".")[0]
+        known = self.process and holder != self.process
+        return bool(known and scope["type"] == "http" and _MOVED not in query)
 
     def _refusal(
         self, scope: Scope, query: QueryParams, connection: Connection | None
@@ -213,6 +232,12 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
                 await send({"type": "websocket.close"})
             return
         await connection.carry(receive, send, _abort(scope))
+
+
+def _again(scope: Scope) -> Response:
+    """Have the client repeat its request, whatever its method, on a new connection."""
+    path = f"{scope['path']}?{scope['query_string'].decode('latin-1')}&{_MOVED}=1"
+    return RedirectResponse(path, 307, headers={"Connection": "close"})
 
 
 def _payload(frames: list[Frame]) -> Response:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from compat.connection import (
     CLIENT_CLOSED,
+    DROPPED,
     NEVER_CONNECTED,
     REFUSED,
     RESTART,
@@ -169,6 +170,21 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     def on_handler_error(self, sid: str, event: str, error: Exception) -> object | None:
         """What is acknowledged when a handler raised; override it."""
         return None
+
+    def on_unclaimed(self, sid: str, event: str, result: object) -> None:
+        """What a handler returned, when the client wants no acknowledgement; override it."""
+
+    async def room(self, sid: str) -> bool:
+        """Wait until the client has read half of what waits for it; False if it is gone."""
+        client = self._by_sid.get(sid)
+        if client is not None:
+            await client.connection.half_read()
+        return sid in self._by_sid
+
+    def drop(self, sid: str) -> None:
+        """Send what is queued, then close so that the client reconnects and resumes."""
+        if (client := self._by_sid.get(sid)) is not None:
+            client.connection.end(DROPPED)
 
     def client_address(self, sid: str) -> str:
         """The peer's address as the ASGI server sees it; empty if unknown."""
@@ -327,7 +343,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         except Exception as error:
             logger.exception("handler of %s failed", event)
             result = self.on_handler_error(client.sid, event, error)
-        if received.id is None or result is self.not_handled:
+        if result is self.not_handled:
+            return
+        if received.id is None:
+            self.on_unclaimed(client.sid, event, result)
             return
         args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
         client.connection.push(_encode(packet.ACK, args, received.id))

@@ -90,11 +90,27 @@ class Database:
         Raises DatabaseUnsuitable, DatabaseUnavailable.
         """
         if self.is_sqlite:
-            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            with _naming_unavailability():
+                Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+                await self._write_ahead()
             return
         await _create_mysql_database(self.url)
         async with self.read() as connection:
             await connection.run_sync(_check_mysql_version)
+
+    async def _write_ahead(self) -> None:
+        # So that readers go on while one writes; the file remembers it. SQLite does not wait for
+        # other processes here, as it does elsewhere: they may be starting too.
+        deadline = asyncio.get_running_loop().time() + POOL_WAIT_SECONDS
+        while True:
+            try:
+                async with self._reads.connect() as connection:
+                    await connection.execute(text("PRAGMA journal_mode = WAL"))
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -145,8 +161,7 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
-        # Readers go on while one writes; each commit is on the disk before it is acknowledged.
-        cursor.execute("PRAGMA journal_mode = WAL")
+        # Each commit is on the disk before it is acknowledged.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()

@@ -122,10 +122,14 @@ async def list_messages(
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
     more = len(found) > limit
-    if newest:
-        # Past the far end lies what `before` cut off: something, if it was given.
-        return Page(found[1:] if more else found, more, before is not None)
-    return Page(found[:limit], after is not None, more)
+    if more:
+        found = found[1:] if newest else found[:limit]
+    # Beyond a bound lies at least the message that it names.
+    return Page(
+        found,
+        has_older=after is not None or (newest and more),
+        has_newer=before is not None or (not newest and more),
+    )
 
 
 async def stream_messages(

@@ -1,6 +1,6 @@
 """Being online, and seeing who is."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -15,14 +15,16 @@ def hold_presence(ctx: Context) -> AbstractContextManager[None]:
     return ctx.presence.hold(ctx.user.id)
 
 
-async def watch_presence(ctx: Context) -> AsyncGenerator[PresenceChanged, None]:
-    """Yield everyone online now, then each change. Raises Unauthenticated, SubscriberTooSlow."""
+async def watch_presence(ctx: Context) -> AsyncGenerator[Sequence[PresenceChanged], None]:
+    """Yield everyone online now, all at once, then each change by itself.
+
+    Raises Unauthenticated, SubscriberTooSlow.
+    """
     ctx.user  # noqa: B018  # the door: strangers see nobody
     with ctx.presence.subscribe() as changes:
-        for user_id in [*ctx.presence.online_ids]:
-            yield PresenceChanged(user_id, online=True)
+        yield [PresenceChanged(user_id, online=True) for user_id in ctx.presence.online_ids]
         async for change in changes:
-            yield change
+            yield [change]
 
 
 def record_last_seen(

@@ -8,7 +8,7 @@ import strawberry
 from resolvers.errors import BadInput
 from resolvers.fields import find_id
 
-# Says what the number is, so that a cursor of one list is not taken for another's.
+# Keeps a cursor from being taken for an id, and leaves room for other kinds of position.
 _PREFIX = "id:"
 DEFAULT_PAGE = 50
 

@@ -29,11 +29,12 @@ class PresenceSubscriptions:
     async def presence(self, info: Info) -> AsyncGenerator[PresenceChange, None]:
         loaders = info.context.loaders
         async with aclosing(presence.watch_presence(info.context.ctx)) as stream:
-            async for change in stream:
-                record = await loaders.users.load(change.user_id)
-                if record is not None:
-                    yield PresenceChange(
-                        user=User.of(record),
-                        online=change.online,
-                        last_seen_at=change.last_seen_at,
-                    )
+            async for changes in stream:
+                records = await loaders.users.load_many([change.user_id for change in changes])
+                for change, record in zip(changes, records, strict=True):
+                    if record is not None:
+                        yield PresenceChange(
+                            user=User.of(record),
+                            online=change.online,
+                            last_seen_at=change.last_seen_at,
+                        )

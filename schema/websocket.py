@@ -40,6 +40,7 @@ class GraphQLSocket:
         self._initialised = False
         self._acknowledged = False
         self._closed = False
+        self._draining = False
         self._stack = AsyncExitStack()
         loop = asyncio.get_running_loop()
         self._now = loop.time
@@ -78,6 +79,8 @@ class GraphQLSocket:
 
     async def drain(self) -> None:
         """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
+        # What is read from here on is not begun: its client, unanswered, sends it again elsewhere.
+        self._draining = True
         if in_flight := self._running - self._streams:
             await asyncio.wait(in_flight)
         await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
@@ -141,6 +144,8 @@ class GraphQLSocket:
 
     async def _handle_subscribe(self, message: wire.Subscribe) -> None:
         id_, payload = message.id, message.payload
+        if self._draining:
+            return
         if not self._acknowledged:
             await self.close(CloseCode.UNAUTHORIZED, "Unauthorized")
             return
@@ -160,6 +165,8 @@ class GraphQLSocket:
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
                 await self._slots.acquire()
+                if self._draining:
+                    return
                 task = self._start(id_, self._execute(id_, operation, payload.variables))
                 task.add_done_callback(lambda _: self._slots.release())
         except (RequestRefused, RateLimited) as error:

@@ -31,13 +31,15 @@ class DrainingServer(uvicorn.Server):
         for server in self.servers:
             server.close()
         seconds = self.config.timeout_graceful_shutdown or 1
+        left = max(1, round(seconds / 2))
         try:
             # Half of the time for what is in flight, half for what is left to say good-bye.
             async with asyncio.timeout(seconds / 2):
                 await self._drain()
         except TimeoutError:
             logger.warning("Some requests took longer than %.1f s and were cut off", seconds / 2)
-        self.config.timeout_graceful_shutdown = max(1, round(seconds / 2))
+            left = 1  # what hung for so long will not end by itself
+        self.config.timeout_graceful_shutdown = left
         await super().shutdown(sockets)
 
 

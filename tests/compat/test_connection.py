@@ -100,6 +100,16 @@ async def test_a_reader_that_stopped_is_gone_in_bounded_time() -> None:
         client.close()
 
 
+async def test_a_peer_that_does_not_answer_the_close_frame_is_cut() -> None:
+    async with serving(queue_messages=50) as echo:
+        client = await silent_websocket(echo)
+        sid = await next_of(echo.arrived)
+        while echo.push(sid, echo.encode_event("tick")):
+            pass
+        await asyncio.wait_for(echo.lost.get(), 5)  # uvicorn alone waits twice as long
+        client.close()
+
+
 async def test_a_blocked_send_counts_as_a_stopped_reader() -> None:
     async with serving(send_timeout=0.3, queue_bytes=100_000_000) as echo:
         client = await silent_websocket(echo)
@@ -233,6 +243,12 @@ async def test_who_never_sends_connect_is_closed(transport: str) -> None:
                 assert await closed(silent) == (1008, "no CONNECT")
         await echo.settled()
         assert echo.left.empty()
+
+
+async def test_who_sent_connect_in_time_may_stay() -> None:
+    async with serving(connect_timeout=0.2) as echo, websocket(echo):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(echo.left.get(), 0.5)
 
 
 async def test_the_upgrade_loses_and_reorders_nothing_under_traffic() -> None:

@@ -1,6 +1,7 @@
 """The Engine.IO server's doors: what is let in, what is refused, and draining."""
 
 import asyncio
+import json
 from urllib.parse import urlsplit
 
 import httpx
@@ -66,6 +67,7 @@ async def test_a_foreign_origin_is_refused_on_both_transports(
         assert answer.status_code == (200 if let_in else 403)
         assert not [name for name in answer.headers if name.startswith("access-control")]
         if let_in:
+            client.params["sid"] = json.loads(answer.text[1:])["sid"]
             async with websockets.connect(websocket_url(echo), additional_headers=headers):
                 pass
         else:

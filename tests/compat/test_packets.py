@@ -192,6 +192,11 @@ async def test_many_bad_clients_at_once_do_not_disturb_a_good_one() -> None:
         assert await received(good) == '437["still here"]'
 
 
+def test_what_is_not_base64_is_not_read_as_less() -> None:
+    with pytest.raises(BadPacket):
+        decode_payload(b"bAA!!==")
+
+
 def test_an_encoded_event_counts_bytes() -> None:
     assert EncodedEvent.of("ä", b"\0\0").size == 4
 

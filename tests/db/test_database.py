@@ -40,6 +40,16 @@ async def test_a_missing_directory_is_made(tmp_path: Path) -> None:
     assert path.exists()
 
 
+async def test_a_place_where_no_file_can_be_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "parley.db", tmp_path):
+        database = open_database(f"sqlite:///{path}")
+        async with asyncio.timeout(3):
+            with pytest.raises(DatabaseUnavailable, match=r"Not a directory|unable to open"):
+                await database.prepare()
+        await database.close()
+
+
 async def test_sqlite_readers_go_on_while_one_writes(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path / 'parley.db'}")
     other = open_database(f"sqlite:///{tmp_path / 'parley.db'}")

@@ -134,8 +134,8 @@ async def test_the_authorization_header_names_the_viewer(ctx: Context) -> None:
     refusals: dict[str | None, str] = {None: "No token provided", "": "No token provided"}
     bad = ("Bearer", "Bearer ", token, f"Basic {token}", f"Bearer {token} x", "Bearer \ud800")
     refusals |= dict.fromkeys(bad, "Invalid token")
-    for header, refusal in refusals.items():
-        nobody = await auth.identify(ctx, header)
+    for wrong, refusal in refusals.items():
+        nobody = await auth.identify(ctx, wrong)
         with pytest.raises(Unauthenticated, match=refusal):
             _ = nobody.user
 

@@ -14,10 +14,11 @@ SECRET = "a secret of the tests, long enough to sign with"
 
 def _signed(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
     """Sign a token whose times are given in seconds from now."""
-    times = {name: claims[name] for name in ("iat", "nbf", "exp") if name in claims}
-    now = int(time.time())
-    in_time = {k: now + each if type(each) is int else each for k, each in times.items()}
-    return jwt.encode({**claims, **in_time}, secret, algorithm=algorithm)
+    claims = dict(claims)
+    for name in {"iat", "nbf", "exp"} & claims.keys():
+        if isinstance(claims[name], int):
+            claims[name] += int(time.time())
+    return jwt.encode(claims, secret, algorithm=algorithm)
 
 
 def _forged(header: str, signature: str = "c2lnbmF0dXJl") -> str:

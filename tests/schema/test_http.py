@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from resolvers.errors import Code
+from schema.operations import MAX_TOKENS
 from tests.support.faces import new_account
 from tests.support.node import run_node
 from tests.support.server import RunningServer
@@ -49,7 +50,8 @@ def check_errors(response: httpx.Response) -> str:
 async def http(sqlite_chat: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client; whatever the test sent, the server answers the next one too."""
     headers = {"Content-Type": JSON, "Accept": RESPONSE_JSON}
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
+    # verify=False: no certificates are read for each of so many tests; none is needed here.
+    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers, verify=False) as client:
         yield client
         after = await client.post("/graphql", content=post("{ __typename }"))
         assert (after.status_code, after.json()) == (200, {"data": {"__typename": "Query"}})
@@ -280,6 +282,16 @@ async def test_a_request_that_cannot_be_executed_is_refused(
     assert check_errors(answer) == "BAD_USER_INPUT"
     assert "data" not in answer.json()
     assert len(answer.content) < 20_000
+
+
+async def test_a_document_has_a_bounded_number_of_tokens(http: httpx.AsyncClient) -> None:
+    # Validation compares each field with those of the same name, on everybody's event loop.
+    names = [f" a{number}: __typename" for number in range(MAX_TOKENS // 3)]  # three tokens each
+    fits = await http.post("/graphql", content=post("{" + "".join(names[1:]) + "}"))
+    assert len(fits.json()["data"]) == len(names) - 1
+    over = await http.post("/graphql", content=post("{" + "".join(names) + "}"))
+    assert over.status_code == 400
+    assert f"more than {MAX_TOKENS} tokens" in over.json()["errors"][0]["message"]
 
 
 async def test_the_operation_meant_is_the_one_executed(http: httpx.AsyncClient) -> None:

@@ -176,9 +176,6 @@ async def test_every_page_of_everything_knows_where_it_lies(tmp_path: Path) -> N
                 assert await read_page(socket, MESSAGES, arguments(case, ids)) == expected, case
 
 
-@pytest.mark.xfail(
-    strict=True, reason="resolvers.messages.list_messages does not count what a far cursor is of"
-)
 async def test_a_page_that_reaches_its_far_cursor_knows_what_lies_past_it(
     history: tuple[Account, Account, list[str]], chat: RunningServer
 ) -> None:

@@ -57,6 +57,18 @@ async def test_an_idle_peer_is_pinged_and_closed_when_it_does_not_answer(tmp_pat
             assert {"type": "ping"} in socket.inbox
 
 
+async def test_frames_that_no_socket_may_carry_close_it_alone(tmp_path: Path) -> None:
+    with running_server(tmp_path, max_body_bytes=1024) as server:
+        async with open_socket(server) as other:
+            async with open_socket(server) as socket:
+                await socket.connection.send(b'{"type": "ping"\xff}', text=True)
+                assert (await socket.closed())[0] == 1007
+            async with open_socket(server) as socket:
+                await socket.send({"type": "ping", "payload": {"a": "x" * 200_000}})
+                assert (await socket.closed())[0] == 1009
+            assert (await other.execute("{ __typename }"))["data"]
+
+
 async def test_subscriptions_beyond_the_limit_are_refused_alone(tmp_path: Path) -> None:
     with running_server(tmp_path, max_subscriptions_per_connection=3) as server:
         async with open_socket(server, await new_account(server)) as socket:

@@ -37,6 +37,10 @@ class Daemon(ABC):
     def answers(self) -> bool:
         """Whether this very process answers a client now; returns within seconds."""
 
+    def environment(self) -> dict[str, str] | None:
+        """The program's environment; None for that of the tests."""
+        return None
+
     @property
     def pid(self) -> int:
         """The running process's id."""
@@ -54,6 +58,7 @@ class Daemon(ABC):
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
+                env=self.environment(),
                 start_new_session=True,
             )
         atexit.register(self.kill)

@@ -130,6 +130,8 @@ class MariaDB(Daemon):
     def _sizes(self) -> list[str]:
         # Small files and little memory, yet enough that a load test is not one long checkpoint.
         sizes = ["--innodb-buffer-pool-size=64M"]
+        # A server empties its tmpdir of temporary tables when it starts: not of another server's.
+        sizes.append(f"--tmpdir={self.directory}")
         return [*sizes, "--innodb-log-file-size=48M"] if self.is_mariadb else sizes
 
     def _as_root(self) -> list[str]:

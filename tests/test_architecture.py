@@ -1,0 +1,129 @@
+"""The house of docs: who may import whom, who may announce, how large a file may be."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LARGEST_FILE = 400
+
+GRAPHQL = {"strawberry", "graphql"}
+WEB = {"starlette", "uvicorn"}
+SOCKETS = {"socketio", "engineio"}
+SQL = {"sqlalchemy", "sqlmodel", "alembic"}
+OURS = {"main", "settings", "schema", "compat", "resolvers", "events", "db", "server", "tests"}
+
+
+class Room(NamedTuple):
+    """What a top-level place may import of ours (packages, or modules of one), and what never."""
+
+    ours: set[str]
+    never: set[str]
+
+
+# fmt: off
+HOUSE = {
+    "main":      Room(OURS - {"tests"}, set()),
+    "settings":  Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
+    "server":    Room({"settings"}, GRAPHQL | SOCKETS | SQL),
+    "schema":    Room({"resolvers", "events", "db.models"}, SQL | SOCKETS),
+    "compat":    Room({"resolvers", "events", "db.models"}, SQL | GRAPHQL),
+    "resolvers": Room({"db", "events", "settings"}, WEB | GRAPHQL | SOCKETS),
+    "events":    Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
+    "db":        Room(set(), WEB | GRAPHQL | SOCKETS),
+}
+# fmt: on
+
+TOP_LEVEL_FILES = {"main.py", "settings.py"}
+HIDDEN_OR_MADE = {"data", "node_modules"}
+NOT_PYTHON = {"docs", "deploy"}
+
+
+def _room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _sources() -> list[Path]:
+    """Every Python file of the house; the tests live outside it."""
+    files = [ROOT / name for name in TOP_LEVEL_FILES]
+    for room in HOUSE:
+        files += (ROOT / room).rglob("*.py")
+    return sorted(files)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, wherever it stands in it, in full."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            # `from db import models` names a module too.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+each_source = pytest.mark.parametrize("path", _sources(), ids=lambda p: str(p.relative_to(ROOT)))
+
+
+@each_source
+def test_imports_follow_the_table(path: Path) -> None:
+    name = _room_of(path)
+    room = HOUSE[name]
+    for module in _imports(path):
+        top = module.partition(".")[0]
+        assert top not in room.never, f"{name} must never import {module}"
+        if top in OURS and top != name:
+            allowed = any(f"{module}.".startswith(f"{prefix}.") for prefix in room.ours)
+            assert allowed, f"{name} may not import {module}"
+
+
+@each_source
+def test_only_operations_announce(path: Path) -> None:
+    announcing = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"announce", "publish"}
+    ]
+    assert not announcing or _room_of(path) in {"resolvers", "events"}, announcing
+
+
+@each_source
+def test_only_settings_reads_the_environment(path: Path) -> None:
+    reading = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
+    ]
+    # How a supervisor and its workers know each other is not a setting.
+    allowed = {ROOT / "settings.py", ROOT / "server" / "workers.py"}
+    assert not reading or path in allowed, reading
+
+
+def test_no_file_is_too_large() -> None:
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts]
+    sizes = {path: len(path.read_text().splitlines()) for path in [*_sources(), *tests]}
+    assert {str(path): size for path, size in sizes.items() if size > LARGEST_FILE} == {}
+
+
+def test_the_house_has_these_rooms_and_no_other() -> None:
+    rooms = {path.stem for path in ROOT.glob("*.py")}
+    for path in ROOT.iterdir():
+        if path.is_dir() and not path.name.startswith((".", "__")):
+            rooms.add(path.name)
+    assert rooms - HIDDEN_OR_MADE - NOT_PYTHON == {*HOUSE, "tests"}
+
+
+def test_modules_say_what_they_are() -> None:
+    silent = [
+        str(path) for path in _sources() if ast.get_docstring(ast.parse(path.read_text())) is None
+    ]
+    assert silent == []
+
+
+def test_the_table_sees_a_wrong_import(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def f():\n    from db import messages\n    import sqlalchemy.orm as orm\n")
+    assert [*_imports(wrong)] == ["db.messages", "sqlalchemy.orm"]
