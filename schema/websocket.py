@@ -22,6 +22,8 @@ logger = logging.getLogger("parley.graphql")
 
 # RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code.
 MAX_REASON_BYTES = 123
+# How long a close frame may wait for a peer that does not read.
+CLOSE_SECONDS = 5
 # Queries and mutations that one connection may have running.
 MAX_IN_FLIGHT = 100
 
@@ -73,7 +75,10 @@ class GraphQLSocket:
         self._closed = True
         cut = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
         try:
-            await self._websocket.close(code, cut)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, cut)
+        except TimeoutError:
+            self.abort()  # the peer reads nothing, not even the close frame
         except (WebSocketDisconnect, RuntimeError, OSError):
             logger.debug("The peer was gone before the close")
 
@@ -86,7 +91,7 @@ class GraphQLSocket:
         await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
 
     def abort(self) -> None:
-        """End the connection now: the peer reads nothing, so no close frame would get out."""
+        """End the connection now, without a close frame."""
         self._closed = True
         extension = self._websocket.scope.get("extensions", {}).get("parley.abort")
         if extension is not None:
@@ -250,7 +255,12 @@ class GraphQLSocket:
                 await self.close(CloseCode.TIMEOUT, "Pong timeout")
                 return
             if stuck is None and self._now() - self._heard_at >= interval:
-                await self._send({"type": "ping"})
+                try:
+                    async with asyncio.timeout(patience):
+                        await self._send({"type": "ping"})
+                except TimeoutError:
+                    self.abort()
+                    return
             await asyncio.sleep(min(interval, patience) / 3)
 
 
