@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from db.models import MessageKind
@@ -16,7 +17,7 @@ Body = Mapping[str, Any]
 
 # The names under which older clients send the person a message is for.
 RECEIVER_FIELDS = ("toUserId", "receiverId", "to_user_id", "receiver_id")
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+MAX_FORM_FIELDS = 100
 
 _decoder = msgspec.json.Decoder()
 
@@ -25,12 +26,14 @@ async def read_body(request: Request, max_bytes: int) -> Body:
     """Return the fields of a JSON or form body. Raises BadInput, PayloadTooLarge."""
     content = await _read_bytes(request, max_bytes)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in FORMS:
-        return await _read_form(request, content)
+    if media_type == "application/x-www-form-urlencoded":
+        return _read_urlencoded(content)
+    if media_type == "multipart/form-data":
+        return await _read_multipart(request, content)
     # Whatever else it says it is: some older clients send JSON without a Content-Type.
     try:
         body = _decoder.decode(content) if content.strip() else {}
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # text that is not UTF-8 is no DecodeError
         raise BadInput("The body is not valid JSON") from error
     if not isinstance(body, dict):
         raise BadInput("The body must be a JSON object")
@@ -49,15 +52,29 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-async def _read_form(request: Request, content: bytes) -> Body:
+def _read_urlencoded(content: bytes) -> Body:
+    # Starlette reads what was not percent-encoded (`curl -d` does not) as Latin-1.
+    try:
+        fields = parse_qsl(
+            content.decode(),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_FORM_FIELDS,
+        )
+    except ValueError as error:
+        raise BadInput("The form is malformed") from error
+    return dict(fields)
+
+
+async def _read_multipart(request: Request, content: bytes) -> Body:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": content, "more_body": False}
 
     try:
-        form = await Request(request.scope, receive).form(max_files=0, max_fields=100)
+        form = await Request(request.scope, receive).form(max_files=0, max_fields=MAX_FORM_FIELDS)
         return {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
-    except (MultiPartException, UnicodeDecodeError, ValueError) as error:
-        raise BadInput("The form is malformed") from error
+    except HTTPException as error:
+        raise BadInput(f"The form is malformed: {error.detail}") from error
 
 
 def take_text(body: Body, name: str, label: str) -> str:
@@ -73,7 +90,10 @@ def take_text(body: Body, name: str, label: str) -> str:
 
 def take_optional_text(body: Body, name: str) -> str | None:
     """Return a field that is text when it is there."""
-    return None if body.get(name) is None else take_text(body, name, name)
+    value = body.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise BadInput(f"{name} must be a string")
 
 
 def take_receiver(body: Body) -> int | None:

@@ -121,8 +121,7 @@ class Connection:
         if ending.told:
             self.over.set()
         if not ending.flush:
-            while self._outbox.take():
-                pass
+            self.empty()
         self._timer.cancel()
         self._ended.set()
         self._wake.set()
@@ -134,6 +133,11 @@ class Connection:
         if self._reader is not None and self._reader is not asyncio.current_task():
             self._reader.cancel()
         self.server.on_end(self, ending)
+
+    def empty(self) -> None:
+        """Forget what is queued; whoever waits for room in it goes on."""
+        while self._outbox.take():
+            pass
 
     # Liveness: one timer, for the next ping or for its pong.
 

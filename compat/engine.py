@@ -94,6 +94,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
                     await connection.over.wait()
         finally:
             connection.closed = True
+            connection.empty()
             self.sockets.pop(connection.sid, None)
 
     # The rest of the library's interface that touches a socket.

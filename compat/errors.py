@@ -44,6 +44,12 @@ async def answer_error(request: Request, error: Exception) -> Response:
     return JSONAnswer({"message": error.message, "code": error.code.value}, STATUS[error.code])
 
 
+def answer_unexpected(error: Exception) -> Response:
+    """Return what nobody foresaw as a failure in the same form; it is logged, not shown."""
+    logger.error("A request's handler failed", exc_info=error)
+    return JSONAnswer({"message": UNEXPECTED, "code": Code.INTERNAL.value}, 500)
+
+
 def error_shape(error: Exception) -> ErrorShape:
     """Return an error as Socket.IO clients get it; what is not meant for them is logged."""
     if isinstance(error, ParleyError):

@@ -63,6 +63,7 @@ class Front:
                 self._loop.call_later(0.5, self._loop.add_reader, listener, self._accept, listener)
                 return
             connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._undecided.add(connection)
             if len(self._undecided) > MAX_UNDECIDED:
                 self._decide(connection, None)
