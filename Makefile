@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test check format lock schema clean
+.PHONY: run install test test-faults check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -11,7 +11,10 @@ run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DI
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 
 test: install ## every test whose tools are here; the others are skipped with a reason
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/faults $(ARGS)
+
+test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: install ## lint, format, types, migrations and the printed schema
 	$(BIN)/ruff check .

@@ -255,6 +255,8 @@ def main(arguments: list[str]) -> None:
         settings = Settings(**overrides)
     except ValidationError as error:
         raise SystemExit(_explain(error)) from error
+    except UnicodeDecodeError as error:
+        raise SystemExit(f"The file .env is not UTF-8: {error}") from error
     configure_logs(settings.log_level, settings.log_format)
     try:
         if options.command == "migrate":
@@ -263,6 +265,8 @@ def main(arguments: list[str]) -> None:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"DATA_DIR cannot be used: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -75,6 +75,8 @@ async def _read_multipart(request: Request, content: bytes) -> Body:
         return {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
     except HTTPException as error:
         raise BadInput(f"The form is malformed: {error.detail}") from error
+    except ValueError as error:
+        raise BadInput("The form is malformed") from error
 
 
 def take_text(body: Body, name: str, label: str) -> str:

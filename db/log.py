@@ -81,7 +81,7 @@ class _Waiting(NamedTuple):
 class MessageLog:
     """Appends drafts. `committed` is called with each batch, in order, right after its commit.
 
-    `uncertain` is called when a commit failed in a way that may have stored the batch.
+    `uncertain` is called when a message may be stored that `committed` was not told of.
     """
 
     def __init__(
@@ -186,6 +186,7 @@ class MessageLog:
         for _ in range(2):
             try:
                 await self._store([waiting])
+                return
             except IntegrityError:
                 if not await self._settle_known_keys([waiting]):
                     return
@@ -199,7 +200,9 @@ class MessageLog:
         await retrying_deadlocks(lambda: self._insert(batch))
 
     async def _insert(self, batch: Iterable[_Waiting]) -> None:
-        batch = [waiting for waiting in batch if not waiting.outcome.done()]
+        # A caller that went away is stored for all that: left out, its message would come after
+        # those that the same client, back again, sends after repeating it.
+        batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
         if not batch:
             return
         async with self._database.write() as connection:
@@ -263,6 +266,9 @@ class MessageLog:
             originals = {
                 (message.sender_id, message.client_message_id): message for message in stored(rows)
             }
+        if originals:
+            # Perhaps of a commit that took effect after its failure was looked into.
+            self._uncertain()
         rest = []
         for waiting in batch:
             original = originals.get((waiting.draft.sender_id, waiting.draft.client_message_id))

@@ -18,6 +18,15 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
             extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
             extensions["parley.abort"] = {"abort": self._abort}
 
+    def shutdown(self) -> None:
+        """End the connection, but not one that is being closed and waits for the peer's reply.
+
+        uvicorn would end that at once: a peer still sending gets a reset, which throws away the
+        answers, and the reason of the close, that it has not read yet.
+        """
+        if self.close_timer is None:
+            super().shutdown()
+
     def keepalive_timeout(self) -> None:
         """End a connection whose peer has not answered a ping in time."""
         super().keepalive_timeout()

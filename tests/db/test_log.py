@@ -251,6 +251,25 @@ async def test_a_retry_finds_out_what_became_of_an_abandoned_send(
     assert await expect_dense(database) == [retry.result()]
 
 
+@pytest.mark.parametrize("steps", [0, 1, 3, 10, 30, 100, 300])
+async def test_who_comes_back_and_sends_again_keeps_its_order(
+    database: Database, steps: int
+) -> None:
+    [user] = await add_users(database, 1)
+    async with running_log(database) as log:
+        await log.append(draft(user, None, "old", "0"))
+        abandoned = [log.append(draft(user, None, key, key)) for key in ("1", "2")]
+        again = [log.append(draft(user, None, "old", "0"))]  # stored: the batch needs a second try
+        again += [log.append(draft(user, None, key, key)) for key in ("1", "2", "3", "4")]
+        for _ in range(steps):  # how far the writer may get before the first connection's end
+            await asyncio.sleep(0)
+        for outcome in abandoned:
+            outcome.cancel()
+        ids = [message.id for message in await asyncio.gather(*again)]
+    assert ids == sorted(ids)
+    await expect_dense(database)
+
+
 async def test_a_listener_that_fails_does_not_fail_the_senders(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

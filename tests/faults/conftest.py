@@ -26,6 +26,9 @@ def times(short: int, long: int) -> int:
     return long if LONG else short
 
 
+SECONDS = times(300, 3600)  # for one test
+
+
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     """A private Redis; skips where there is none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.faults.conftest import Report
 from tests.faults.load import register
 from tests.faults.processes import DATABASE_AWAY, parleys
 from tests.faults.store import MariaDBStore
+from tests.faults.waits import until
 from tests.faults.wire import Refused, SocketIOClient
 from tests.support.mariadb import MariaDB
 
@@ -17,18 +19,17 @@ pytestmark = pytest.mark.timeout(120)
 MAX_PENDING = 200
 ONE_BATCH = 256  # is being written and does not wait any more
 CONTENT_BYTES = 8000
-IN_FLIGHT = 64  # of one Socket.IO connection
 MEGABYTE = 1024 * 1024
 
 
 async def test_beyond_what_may_wait_senders_are_told_to_try_again(
     mariadb: MariaDB, mariadb_store: MariaDBStore, tmp_path: Path, report: Report
 ) -> None:
-    settings = {"database_url": mariadb_store.url, "max_pending_sends": MAX_PENDING}
+    settings: dict[str, Any] = {"database_url": mariadb_store.url, "max_pending_sends": MAX_PENDING}
     with parleys(tmp_path, allowed=(DATABASE_AWAY,), **settings) as [parley]:
         users = await register(parley.port, 20)
         clients = [await SocketIOClient.open(parley.port, user.token) for user in users]
-        answers = {}
+        answers: dict[tuple[int, str], asyncio.Future[int]] = {}
 
         async def send(rounds: int) -> None:
             for number in range(rounds):
@@ -39,21 +40,22 @@ async def test_beyond_what_may_wait_senders_are_told_to_try_again(
                 if number % 10 == 9:
                     await asyncio.sleep(0)
 
+        def open_sends() -> int:
+            return sum(1 for answer in answers.values() if not answer.done())
+
         await send(1)
         await asyncio.gather(*answers.values())
         before = parley.resident_bytes()
         mariadb.pause()
         try:
             await send(150)
-            refused = 0
-            async with asyncio.timeout(20):
-                # Each connection has at most so many under way: all others must be answered.
-                while sum(1 for a in answers.values() if not a.done()) > MAX_PENDING + ONE_BATCH:
-                    await asyncio.sleep(0.05)
+            # Each connection has at most so many under way: all others must be answered.
+            await until(lambda: open_sends() <= MAX_PENDING + ONE_BATCH, 20)
             grown = parley.resident_bytes() - before
         finally:
             mariadb.resume()
         await asyncio.wait(answers.values(), timeout=40)
+        refused = 0
         stored: dict[tuple[int, str], int] = {}
         for key, answer in answers.items():
             error = answer.exception()

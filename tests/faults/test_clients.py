@@ -3,16 +3,17 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Report, settle, times
+from tests.faults.conftest import SECONDS, Report, settle, times
 from tests.faults.load import load_on
 from tests.faults.processes import parleys
 from tests.faults.store import MariaDBStore, Store
 from tests.support.redis import Redis
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(SECONDS)
 
 
 async def test_clients_cut_at_random_resume(store: Store, tmp_path: Path, report: Report) -> None:
@@ -27,7 +28,11 @@ async def test_clients_cut_at_random_resume(store: Store, tmp_path: Path, report
 async def test_clients_that_send_everything_twice_to_two_processes(
     mariadb_store: MariaDBStore, redis: Redis, tmp_path: Path, report: Report
 ) -> None:
-    settings = {"database_url": mariadb_store.url, "redis_url": redis.url, "redis_prefix": "twice"}
+    settings: dict[str, Any] = {
+        "database_url": mariadb_store.url,
+        "redis_url": redis.url,
+        "redis_prefix": "twice",
+    }
     with parleys(tmp_path, 2, **settings) as pair:
         async with load_on([parley.port for parley in pair], doubled=True) as load:
             for _ in range(times(60, 600)):

@@ -4,23 +4,31 @@ import asyncio
 import os
 import random
 import signal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Report, settle, times
+from tests.faults.conftest import SECONDS, Report, settle, times
 from tests.faults.load import load_on
 from tests.faults.processes import PROCESS_SILENT, WORKER_ENDED, Parley, parleys
 from tests.faults.store import MariaDBStore, Store
+from tests.faults.waits import until
 from tests.support.redis import Redis
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(SECONDS)
 
 
 async def restart(parley: Parley) -> None:
     """Kill -9, and start again."""
     await asyncio.to_thread(parley.kill)
     await asyncio.to_thread(parley.start)
+
+
+def has_another_worker(parley: Parley, before: list[int]) -> bool:
+    """Whether one worker is new."""
+    return len({*parley.worker_pids()} - {*before}) == 1
 
 
 async def test_a_lone_process_killed_again_and_again(
@@ -38,7 +46,11 @@ async def test_a_lone_process_killed_again_and_again(
 async def test_one_of_two_processes_killed_while_the_other_carries_on(
     mariadb_store: MariaDBStore, redis: Redis, tmp_path: Path, report: Report
 ) -> None:
-    settings = {"database_url": mariadb_store.url, "redis_url": redis.url, "redis_prefix": "two"}
+    settings: dict[str, Any] = {
+        "database_url": mariadb_store.url,
+        "redis_url": redis.url,
+        "redis_prefix": "two",
+    }
     with parleys(tmp_path, 2, allowed=(PROCESS_SILENT,), **settings) as pair:
         async with load_on([parley.port for parley in pair]) as load:
             for turn in range(times(6, 40)):
@@ -50,7 +62,7 @@ async def test_one_of_two_processes_killed_while_the_other_carries_on(
 async def test_a_worker_killed_is_started_again(
     mariadb_store: MariaDBStore, redis: Redis, tmp_path: Path, report: Report
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "database_url": mariadb_store.url,
         "redis_url": redis.url,
         "redis_prefix": "workers",
@@ -63,7 +75,5 @@ async def test_a_worker_killed_is_started_again(
                 before = parley.worker_pids()
                 assert len(before) == 2
                 os.kill(before[turn % 2], signal.SIGKILL)
-                async with asyncio.timeout(30):
-                    while len({*parley.worker_pids()} - {*before}) != 1:
-                        await asyncio.sleep(0.05)
+                await until(partial(has_another_worker, parley, before), 30)
             await settle(load, mariadb_store, report)

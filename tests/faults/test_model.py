@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,9 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.faults.conftest import times
+from tests.faults.conftest import SECONDS, times
 from tests.faults.load import User, register
 from tests.faults.store import Store
+from tests.faults.waits import until
 from tests.faults.wire import WATCH, GraphQLClient, Refused, RestClient, Sender, SocketIOClient
 from tests.support.server import RunningServer, running_server
 
@@ -176,16 +178,12 @@ class Chat(RuleBasedStateMachine):
             if entry.receiver is None or user in (entry.sender, entry.receiver)
         ]
 
-        async def arrive() -> None:
-            async with asyncio.timeout(WAIT_SECONDS):
-                while len(self.seen[user]) < len(wanted):
-                    assert not self.readers[user].over.is_set()
-                    await asyncio.sleep(0.005)
+        def arrived() -> bool:
+            assert not self.readers[user].over.is_set()
+            return len(self.seen[user]) >= len(wanted)
 
-        try:
-            self.run(arrive())
-        except TimeoutError:
-            pass  # the comparison says more
+        with suppress(TimeoutError):  # the comparison says more
+            self.run(until(arrived, WAIT_SECONDS))
         assert self.seen[user] == wanted
 
     def teardown(self) -> None:
@@ -237,7 +235,7 @@ class Chat(RuleBasedStateMachine):
             await client.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(SECONDS)
 def test_clients_see_what_a_list_would_show(store: Store, tmp_path: Path) -> None:
     loop = asyncio.new_event_loop()
     try:

@@ -2,22 +2,27 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Report, settle, times
+from tests.faults.conftest import SECONDS, Report, settle, times
 from tests.faults.load import load_on
 from tests.faults.processes import PROCESS_SILENT, REDIS_AWAY, parleys
 from tests.faults.store import MariaDBStore
 from tests.support.redis import Redis
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(SECONDS)
 
 
 async def test_redis_killed_restarted_and_frozen(
     mariadb_store: MariaDBStore, redis: Redis, tmp_path: Path, report: Report
 ) -> None:
-    settings = {"database_url": mariadb_store.url, "redis_url": redis.url, "redis_prefix": "gone"}
+    settings: dict[str, Any] = {
+        "database_url": mariadb_store.url,
+        "redis_url": redis.url,
+        "redis_prefix": "gone",
+    }
     with parleys(tmp_path, 2, allowed=(REDIS_AWAY, PROCESS_SILENT), **settings) as pair:
         async with load_on([parley.port for parley in pair]) as load:
             for _ in range(times(2, 10)):

@@ -1,6 +1,7 @@
 """Readers that stop reading: closed in bounded time, no growth, and nobody else notices."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Report, times
+from tests.faults.conftest import SECONDS, Report, times
 from tests.faults.load import User, register
 from tests.faults.processes import Parley, parleys
 from tests.faults.stalled import held_by, stalled_graphql, stalled_socketio
+from tests.faults.waits import until
 from tests.faults.wire import WATCH, GraphQLClient, SocketIOClient
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(SECONDS)
 
 NUMBER = 50
 A_SECOND = 20
@@ -100,7 +102,7 @@ def after(seconds: float) -> Callable[[], bool]:
 async def test_stalled_readers_are_closed_and_the_others_do_not_notice(
     read: Any, stall: Any, tmp_path: Path, report: Report
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "max_queued_messages": 60,
         "max_queued_bytes": QUEUE_BYTES,
         "ping_interval_seconds": 4,
@@ -109,7 +111,7 @@ async def test_stalled_readers_are_closed_and_the_others_do_not_notice(
     with parleys(tmp_path, **settings) as [parley]:
         [sender, user] = await register(parley.port, 2)
         got: list[Got] = [[] for _ in range(NUMBER)]
-        stalled = []
+        stalled: list[socket.socket] = []
         clients: list[Client] = [await read(parley.port, user, reader) for reader in got]
         try:
             writing = await GraphQLClient.open(parley.port, sender.token)
@@ -119,8 +121,8 @@ async def test_stalled_readers_are_closed_and_the_others_do_not_notice(
             without = await broadcaster.run(after(times(5, 20)))
             before = broadcaster.peak
 
-            for _ in range(NUMBER):
-                stalled.append(await asyncio.to_thread(stall, parley.port, user.token))
+            while len(stalled) < NUMBER:
+                stalled += [await asyncio.to_thread(stall, parley.port, user.token)]
             ports = {reader.getsockname()[1] for reader in stalled}
             assert ports <= held_by(parley.port)
             began = time.monotonic()
@@ -135,10 +137,8 @@ async def test_stalled_readers_are_closed_and_the_others_do_not_notice(
             beside = await broadcaster.run(all_closed)
             growth = broadcaster.peak - before
             wanted = [*range(1, broadcaster.sent + 1)]
-            async with asyncio.timeout(15):
-                while any(len(reader) < len(wanted) for reader in got):
-                    assert not any(client.over.is_set() for client in clients)
-                    await asyncio.sleep(0.05)
+            await until(lambda: all(len(reader) >= len(wanted) for reader in got), 15)
+            assert not any(client.over.is_set() for client in clients)
             assert all([id_ for id_, _ in reader] == wanted for reader in got)
             calm, beside_p99 = p99(got, without), p99(got, beside)
             report(

@@ -3,12 +3,14 @@
 import asyncio
 import statistics
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
+from db import users
 from resolvers import auth
 from resolvers.auth import LoggedIn
 from resolvers.context import Context
@@ -147,3 +149,17 @@ async def test_a_search_that_is_no_unicode_is_refused(ctx: Context) -> None:
             await list_users(someone, search=search, first=10, after=0)
     found, more = await list_users(someone, search="zoe\u0308", first=10, after=0)
     assert ([user.display_name for user in found], more) == (["Zoë"], False)
+
+
+async def test_an_account_of_the_older_server_comes_in_by_what_is_no_address(ctx: Context) -> None:
+    password_hash = await ctx.passwords.hash("123456")
+    async with ctx.write() as connection:
+        made = await users.insert_user(
+            connection,
+            email="root@localhost",
+            display_name="Root",
+            password_hash=password_hash,
+            created_at=datetime.now(UTC),
+        )
+    logged_in = await auth.log_in(ctx, email=" Root@Localhost ", password="123456")
+    assert logged_in.user.id == made.id
