@@ -21,7 +21,7 @@ class GraphQLEndpoint:
     def __init__(self, ctx: Context, *, origins: Sequence[str]) -> None:
         self._ctx = ctx
         self._origins = frozenset(origins)
-        self._operations = Operations(schema)
+        self._operations = Operations(schema, ctx)
         self._sockets: set[GraphQLSocket] = set()
         self._draining = False
 

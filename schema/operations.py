@@ -66,10 +66,11 @@ class Operation:
 class Operations:
     """The schema's operations, for every transport."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, ctx: Context) -> None:
         # Strawberry offers no public way to its graphql-core schema; pinned to a minor for it.
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
+        self._stream_loaders = Loaders(ctx, shared=True)
         self._documents: OrderedDict[str, DocumentNode | list[GraphQLError]] = OrderedDict()
 
     def prepare(self, query: str, operation_name: str | None) -> Operation:
@@ -105,7 +106,7 @@ class Operations:
         result = execute(
             self._schema,
             operation.document,
-            context_value=OperationContext(ctx, Loaders(ctx, keep=True)),
+            context_value=OperationContext(ctx, Loaders(ctx)),
             variable_values=variables,
             operation_name=operation.name,
             executor_class=self._executor,
@@ -120,7 +121,7 @@ class Operations:
         source = subscribe(
             self._schema,
             operation.document,
-            context_value=OperationContext(ctx, Loaders(ctx, keep=False)),
+            context_value=OperationContext(ctx, self._stream_loaders),
             variable_values=variables,
             operation_name=operation.name,
             executor_class=self._executor,

@@ -3,7 +3,7 @@
 import itertools
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -319,3 +319,23 @@ async def test_an_address_is_shown_to_its_owner_only(chat: RunningServer) -> Non
         for email in (bob.email, bob.email.upper()):  # whoever knows the password is its owner
             answer = await one.execute(LOGIN, {"e": email, "p": PASSWORD})
             assert answer["data"]["login"]["user"] == {"id": str(bob.id), "email": bob.email}
+
+
+async def test_an_event_for_many_subscribers_asks_for_its_users_once(chat: RunningServer) -> None:
+    sender, *others = [await new_account(chat) for _ in range(12)]
+    query = "subscription { messageAdded { content sender { displayName } } }"
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(open_socket(chat, other)) for other in others]
+        for socket in sockets:
+            await socket.subscribe("s", query)
+            await socket.settle()
+        own = await stack.enter_async_context(open_socket(chat, sender))
+        content = uuid4().hex
+        with statements() as seen:
+            await own.execute(
+                "mutation($c: String) { sendMessage(content: $c) { id } }", {"c": content}
+            )
+            for socket in sockets:
+                heard = await socket.expect(type="next", id="s")
+                assert heard["payload"]["data"]["messageAdded"]["content"] == content
+        assert len([text for text in seen if "FROM users" in text]) <= 2
