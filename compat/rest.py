@@ -138,7 +138,8 @@ async def _stream_array(
 ) -> Response:
     """Answer with a JSON array written as it is read, so that a long history costs no memory."""
     # The first page is read before the status goes out: an error can still be one.
-    first = await anext(pages, ())
+    # Not `()` for none: CPython 3.11 raises a SystemError when the default is a tuple.
+    first = await anext(pages, None) or []
 
     async def write() -> AsyncGenerator[bytes, None]:
         async with aclosing(pages):

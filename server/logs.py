@@ -52,5 +52,7 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
     # At DEBUG these repeat statements and bodies: hashes, passwords, what people wrote.
     for name in ("aiosqlite", "python_multipart", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO)
+    # A traceback for each connection that the database dropped; callers hear of it in a line.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # It passes on the database's remarks on our statements, none of which is news.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
