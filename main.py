@@ -29,7 +29,7 @@ from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from resolvers.context import Context
-from resolvers.errors import ParleyError
+from resolvers.errors import Code, ParleyError
 from resolvers.messages import announce_committed
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
@@ -170,7 +170,9 @@ async def _welcome(request: Request) -> Response:
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls this for nothing else
-    return JSONAnswer({"message": error.detail}, error.status_code, headers=error.headers)
+    code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_USER_INPUT
+    body = {"message": error.detail, "code": code.value}
+    return JSONAnswer(body, error.status_code, headers=error.headers)
 
 
 def serve(settings: Settings) -> None:

@@ -3,10 +3,13 @@
 A publication may be lost, late or doubled. Whoever listens must be right without it, later.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
+
+logger = logging.getLogger("parley.bus")
 
 Handler = Callable[[bytes], None]
 
@@ -67,6 +70,9 @@ class Subscribers:
         self._handlers[topic].append(handler)
 
     def call(self, topic: str, payload: bytes) -> None:
-        """Call the topic's handlers."""
+        """Call the topic's handlers; one that fails is logged, and nobody else's trouble."""
         for handler in self._handlers[topic]:
-            handler(payload)
+            try:
+                handler(payload)
+            except Exception:
+                logger.exception("A publication on %s could not be handled", topic)

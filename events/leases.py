@@ -107,6 +107,7 @@ class Leases:
         self._mine: set[int] = set()
         self._peers: dict[str, _Peer] = {}
         self._told_at = 0.0
+        self._ended = False
         self._tasks: list[asyncio.Task[None]] = []
         bus.subscribe(Topic.PRESENCE, self._hear)
 
@@ -125,6 +126,7 @@ class Leases:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._publish(Ended(self._process))
+        self._ended = True  # a word after that would bring this process back, as a ghost
 
     def hold(self, user_id: int) -> None:
         """This process holds the user from now on."""
@@ -141,7 +143,8 @@ class Leases:
         self._lost(user_id, False)
 
     def _publish(self, news: News) -> None:
-        self._bus.publish(Topic.PRESENCE, _encoder.encode(news))
+        if not self._ended:
+            self._bus.publish(Topic.PRESENCE, _encoder.encode(news))
 
     def _publish_mine(self) -> None:
         self._publish(WholeSet(self._process, self._version, sorted(self._mine)))

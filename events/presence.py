@@ -18,6 +18,9 @@ CHANGE_BYTES = 64
 RECORD_SECONDS = 5
 # Nor the server from ending.
 CLOSE_SECONDS = 1
+# Two processes that lose a user at once each hear of the other's loss after their own, later by
+# what the bus takes: then neither was told of the last one's by who knew it to be the last.
+CROSSING_SECONDS = 5
 
 
 class Presence:
@@ -52,6 +55,7 @@ class Presence:
         self._connections: dict[int, int] = {}  # of this process
         self._holders: dict[int, int] = {}  # processes, this one included
         self._online: dict[int, None] = {}  # in the order of arrival; also during the grace
+        self._left: dict[int, float] = {}  # when this process ceased to hold who others still held
         self._departures: dict[int, asyncio.Task[None]] = {}
         self._subscriptions: set[Subscription[PresenceChanged]] = set()
         self._listeners: list[Callable[[PresenceChanged], None]] = []
@@ -114,9 +118,13 @@ class Presence:
         if self._connections[user_id] == 0:
             del self._connections[user_id]
             self._leases.release(user_id)
+            if user_id in self._holders:
+                self._left[user_id] = asyncio.get_running_loop().time()
 
     def _gain(self, user_id: int) -> None:
         self._holders[user_id] = self._holders.get(user_id, 0) + 1
+        if user_id in self._connections:
+            self._left.pop(user_id, None)
         if (departure := self._departures.pop(user_id, None)) is not None:
             departure.cancel()
         if user_id not in self._online:
@@ -127,6 +135,9 @@ class Presence:
         self._holders[user_id] -= 1
         if self._holders[user_id] == 0:
             del self._holders[user_id]
+            left = self._left.pop(user_id, None)
+            if left is not None and asyncio.get_running_loop().time() - left < CROSSING_SECONDS:
+                told = False
             if not self._closed:
                 self._departures[user_id] = asyncio.create_task(
                     self._depart(user_id, datetime.now(UTC), told), name=f"departure of {user_id}"

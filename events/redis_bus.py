@@ -6,7 +6,7 @@ from collections import deque
 from uuid import uuid4
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from events.bus import Handler, Subscribers, Topic
 
@@ -14,11 +14,14 @@ logger = logging.getLogger("parley.bus")
 
 # Publications that wait while Redis is slow; beyond, the oldest are dropped: the log has them.
 MAX_WAITING = 10_000
+MAX_WAITING_BYTES = 8 * 1024 * 1024
 # One round trip carries as many as wait, to this many.
 MAX_PIPELINE = 200
 # Redis that has not answered for so long counts as gone (also one that is stopped, not closed).
 TIMEOUT_SECONDS = 2.0
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
+# A Redis that hangs must not keep the server from ending.
+CLOSE_SECONDS = 1.0
 ORIGIN_BYTES = 16
 
 
@@ -36,7 +39,10 @@ class RedisBus:
         # Begins each publication, so that a process knows its own when Redis sends it back.
         self._origin = uuid4().bytes
         self._subscribers = Subscribers()
-        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting_bytes = 0
+        # One flush at a time keeps the order.
+        self._flushing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._listening = False
         self._publishing = True
@@ -54,6 +60,9 @@ class RedisBus:
     def publish(self, topic: Topic, payload: bytes) -> None:
         """Send to the other processes soon; dropped when Redis is away."""
         self._waiting.append((self._channel(topic), self._origin + payload))
+        self._waiting_bytes += len(payload)
+        while len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
+            self._take()
         self._wake.set()
 
     async def start(self) -> None:
@@ -65,9 +74,10 @@ class RedisBus:
 
     async def close(self) -> None:
         """End, after a last try to send what waits."""
-        if self._waiting and self.connected:
+        if self.connected:
             try:
-                await self._flush()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._flush()
             except (RedisError, OSError, TimeoutError):
                 logger.info("Redis did not take the last publications")
         for task in self._tasks:
@@ -111,31 +121,53 @@ class RedisBus:
                 self._handle(message["channel"].decode(), message["data"])
 
     def _handle(self, channel: str, data: bytes) -> None:
-        if data[:ORIGIN_BYTES] == self._origin:
-            return
-        try:
+        if data[:ORIGIN_BYTES] != self._origin:
             self._subscribers.call(channel.rpartition(":")[2], data[ORIGIN_BYTES:])
-        except Exception:
-            logger.exception("A publication on %s could not be handled", channel)
 
     async def _send(self) -> None:
+        failures = 0
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
                 await self._flush()
                 self._publishing = True
+                failures = 0
             except (RedisError, OSError, TimeoutError) as error:
-                if self._publishing:
+                # The first failure may tell of no more than a connection that Redis had closed.
+                if failures == 1:
                     logger.warning("Redis takes no publications (%s)", error)
                 self._publishing = False
-                await asyncio.sleep(RETRY_SECONDS[-1])
+                await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
                 self._wake.set()
 
     async def _flush(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_PIPELINE))]
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for channel, payload in batch:
-                    pipeline.publish(channel, payload)
-                await pipeline.execute()
+        async with self._flushing:
+            while self._waiting:
+                batch = [self._take() for _ in range(min(len(self._waiting), MAX_PIPELINE))]
+                try:
+                    async with self._redis.pipeline(transaction=False) as pipeline:
+                        for channel, publication in batch:
+                            pipeline.publish(channel, publication)
+                        await pipeline.execute()
+                except ResponseError:
+                    raise  # it would be refused again
+                except (RedisError, OSError, TimeoutError):
+                    self._put_back(batch)
+                    raise
+
+    def _take(self) -> tuple[str, bytes]:
+        channel, publication = self._waiting.popleft()
+        self._waiting_bytes -= len(publication) - ORIGIN_BYTES
+        return channel, publication
+
+    def _put_back(self, batch: list[tuple[str, bytes]]) -> None:
+        """Let a batch wait again, but for what there is no room for."""
+        for channel, publication in reversed(batch):
+            size = len(publication) - ORIGIN_BYTES
+            full = len(self._waiting) >= MAX_WAITING
+            if full or self._waiting_bytes + size > MAX_WAITING_BYTES:
+                return
+            self._waiting.appendleft((channel, publication))
+            self._waiting_bytes += size

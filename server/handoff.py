@@ -7,6 +7,7 @@ the next in turn. From then on the front is not in the way.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
@@ -19,7 +20,8 @@ _SESSION = re.compile(rb"^[A-Z]+ [^ ]*[?&]sid=([A-Za-z0-9_-]+)\.")
 PEEKED_BYTES = 4096
 # A connection that has not sent a line by then goes to the next worker, whose time limits apply.
 PATIENCE_SECONDS = 5.0
-LOOK_AGAIN_SECONDS = 0.02
+# A worker that is busy, or has just died, is given the connection again so soon.
+HAND_AGAIN_SECONDS = 0.02
 MAX_UNDECIDED = 5000
 
 
@@ -33,7 +35,8 @@ class Front:
     ) -> None:
         self._listeners = listeners
         self._choose = choose
-        self._undecided: set[socket.socket] = set()
+        # Each with the end of its patience.
+        self._undecided: dict[socket.socket, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -49,6 +52,8 @@ class Front:
             listener.close()
         for connection in [*self._undecided]:
             self._decide(connection, None)
+        for connection in [*self._undecided]:  # no worker took it
+            self._forget(connection)
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(100):  # others must get a turn
@@ -64,29 +69,28 @@ class Front:
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._undecided.add(connection)
+            deadline = self._loop.time() + PATIENCE_SECONDS
+            timer = self._loop.call_at(deadline, self._decide, connection, None)
+            self._undecided[connection] = timer
             if len(self._undecided) > MAX_UNDECIDED:
                 self._decide(connection, None)
             else:
-                deadline = self._loop.time() + PATIENCE_SECONDS
-                self._loop.add_reader(connection, self._look, connection, deadline)
-                self._loop.call_at(deadline, self._decide, connection, None)
+                self._loop.add_reader(connection, self._look, connection, 0)
 
-    def _look(self, connection: socket.socket, deadline: float) -> None:
-        if connection not in self._undecided:
-            return
+    def _look(self, connection: socket.socket, seen: int) -> None:
         self._loop.remove_reader(connection)
         try:
             start = connection.recv(PEEKED_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            self._loop.add_reader(connection, self._look, connection, deadline)
+            self._loop.add_reader(connection, self._look, connection, seen)
             return
         except OSError:
             self._forget(connection)
             return
-        if start and b"\r\n" not in start and len(start) < PEEKED_BYTES:
-            # Half a line: it stays readable, so a reader would spin.
-            self._loop.call_later(LOOK_AGAIN_SECONDS, self._look, connection, deadline)
+        if b"\r\n" not in start and seen < len(start) < PEEKED_BYTES:
+            # Half a line stays readable, a reader would spin: wake at one byte more, or the end.
+            _wake_at(connection, len(start) + 1)
+            self._loop.add_reader(connection, self._look, connection, len(start))
             return
         session = _SESSION.match(start)
         self._decide(connection, session[1].decode() if session else None)
@@ -97,14 +101,25 @@ class Front:
         self._loop.remove_reader(connection)
         channel = self._choose(name)
         if channel is not None:
+            _wake_at(connection, 1)
             try:
                 socket.send_fds(channel, [b"c"], [connection.fileno()])
             except OSError as error:
-                # The worker is gone, or takes no more: the client sees a cut and tries again.
+                in_time = self._loop.time() < self._undecided[connection].when()
+                if in_time and len(self._undecided) <= MAX_UNDECIDED:
+                    self._loop.call_later(HAND_AGAIN_SECONDS, self._decide, connection, name)
+                    return
+                # The client sees a cut and tries again.
                 logger.warning("Could not hand a connection on: %s", error)
         self._forget(connection)
 
     def _forget(self, connection: socket.socket) -> None:
-        self._undecided.discard(connection)
+        self._undecided.pop(connection).cancel()
         self._loop.remove_reader(connection)
         connection.close()
+
+
+def _wake_at(connection: socket.socket, size: int) -> None:
+    """Count the connection as readable once it holds so many bytes, or has ended."""
+    with contextlib.suppress(OSError):  # it is gone; reading it will say so
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)

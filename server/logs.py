@@ -54,5 +54,7 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
     # A traceback for each connection that the database dropped; callers hear of it in a line.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    # It remarks on every malformed form, which anyone may send.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # It passes on the database's remarks on our statements, none of which is news.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -70,21 +70,22 @@ class HandedServer(DrainingServer):
         await super().shutdown(sockets)
 
     def _take(self) -> None:
-        try:
-            told, descriptors, _flags, _address = socket.recv_fds(self._channel, 1, 1)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            told, descriptors = b"", []
-        if not told:
-            # The front has gone: a worker without one would serve nobody, for ever.
-            asyncio.get_running_loop().remove_reader(self._channel)
-            self.should_exit = True
-            return
-        for descriptor in descriptors:
-            task = asyncio.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
-            self._handing.add(task)
-            task.add_done_callback(self._handing.discard)
+        for _ in range(100):  # others must get a turn
+            try:
+                told, descriptors, _flags, _address = socket.recv_fds(self._channel, 1, 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                told, descriptors = b"", []
+            if not told:
+                # The front has gone: a worker without one would serve nobody, for ever.
+                asyncio.get_running_loop().remove_reader(self._channel)
+                self.should_exit = True
+                return
+            for descriptor in descriptors:
+                task = asyncio.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
+                self._handing.add(task)
+                task.add_done_callback(self._handing.discard)
 
     async def _serve_connection(self, connection: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:

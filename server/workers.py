@@ -58,13 +58,15 @@ class Supervisor:
         listeners = _listen(self._settings.host, self._settings.port)
         front = Front(listeners, self._choose)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
-        started = asyncio.gather(*(worker.was_ready.wait() for worker in self._workers.values()))
+        started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
-        changes: list[asyncio.Future[Any]] = [started, stopping, *keepers]
+        changes: list[asyncio.Task[Any]] = [started, stopping, *keepers]
         try:
             await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
             if not started.done() and not stopping.done():
-                return 3  # a worker failed before it had ever served: it would fail again
+                # It would fail again.
+                logger.error("A worker ended before it had ever served; its last words are above")
+                return 3
             front.start()
             await stopping
             return 0
@@ -73,6 +75,10 @@ class Supervisor:
             started.cancel()
             stopping.cancel()
             await self._stop(keepers)
+
+    async def _all_ready(self) -> None:
+        for worker in self._workers.values():
+            await worker.was_ready.wait()
 
     def _choose(self, name: str | None) -> socket.socket | None:
         worker = self._workers.get(name) if name is not None else None

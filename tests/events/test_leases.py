@@ -1,0 +1,407 @@
+"""Who is online, told between processes: everybody agrees, and nobody gets stuck."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from datetime import datetime
+from itertools import count
+
+import msgspec
+import pytest
+
+from events import leases as leases_module
+from events.bus import Bus, Topic
+from events.facts import PresenceChanged
+from events.leases import Alive, Ended, Held, WholeSet
+from events.presence import Presence
+from events.redis_bus import RedisBus
+from tests.events.hub import Hub, HubBus
+from tests.faults.waits import until
+from tests.support.inbox import Inbox
+from tests.support.redis import Redis, redis_server
+
+ALICE, BOB, CAROL = 1, 2, 3
+GRACE, LEASE, RENEWAL, SWEEP = 0.05, 0.5, 0.1, 0.05
+# What the loop may be late by, on a busy machine.
+SLACK = 1.0
+SECONDS = 5.0
+
+_prefixes = count(1)
+
+
+class Process:
+    """One process's presence, and what it said of it and recorded."""
+
+    def __init__(self, bus: Bus, **seconds: float) -> None:
+        self.bus = bus
+        self.recorded: list[int] = []
+        self.changes: Inbox[PresenceChanged] = Inbox()
+        times = {
+            "grace_seconds": GRACE,
+            "lease_seconds": LEASE,
+            "renewal_seconds": RENEWAL,
+            "sweep_seconds": SWEEP,
+        }
+        self.presence = Presence(
+            record_last_seen=self._record, max_queued=100, bus=bus, **{**times, **seconds}
+        )
+        self.presence.listen(self.changes.put)
+
+    async def _record(self, user_ids: Collection[int], at: datetime) -> None:
+        self.recorded += user_ids
+
+    async def hears(self, user_id: int, online: bool, seconds: float = 5) -> None:
+        """Wait until the user's last change is this."""
+        await self.changes.expect(lambda _: self.last(user_id) is online, seconds)
+
+    def last(self, user_id: int) -> bool | None:
+        """Whether the user came or went last, as it was announced."""
+        said = self.said(user_id)
+        return said[-1] if said else None
+
+    def said(self, user_id: int) -> list[bool]:
+        """Everything announced of the user."""
+        return [change.online for change in self.changes.items if change.user_id == user_id]
+
+    async def vanish(self) -> None:
+        """End as kill -9 would: without a word."""
+        for task in self.presence._leases._tasks:
+            task.cancel()
+        await self.bus.close()
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    """A private Redis; skips where there is none."""
+    with redis_server() as server:
+        yield server
+
+
+class Processes:
+    """Processes that share a bus of one kind."""
+
+    def __init__(self, stack: AsyncExitStack, url: str | None) -> None:
+        self._stack = stack
+        self._url = url
+        self._prefix = f"leases{next(_prefixes)}"
+        self.hub = Hub()
+
+    async def start(self, **seconds: float) -> Process:
+        """Add a process."""
+        bus: Bus = self.hub.bus()
+        if self._url is not None:
+            bus = RedisBus(self._url, prefix=self._prefix)
+        await bus.start()
+        self._stack.push_async_callback(bus.close)
+        process = Process(bus, **seconds)
+        await process.presence.start()
+        self._stack.push_async_callback(process.presence.close)
+        return process
+
+
+@pytest.fixture(params=["hub", "redis"])
+async def processes(request: pytest.FixtureRequest) -> AsyncIterator[Processes]:
+    """On the bus of the tests' own, and on Redis."""
+    server: Redis | None = None
+    if request.param == "redis":
+        server = request.getfixturevalue("redis")
+    async with AsyncExitStack() as stack:
+        yield Processes(stack, server.url if server else None)
+
+
+@asynccontextmanager
+async def _on_a_hub(number: int, **seconds: float) -> AsyncIterator[tuple[Hub, list[Process]]]:
+    async with AsyncExitStack() as stack:
+        processes = Processes(stack, None)
+        yield processes.hub, [await processes.start(**seconds) for _ in range(number)]
+
+
+async def test_arrivals_and_departures_are_seen_by_all_and_recorded_once(
+    processes: Processes,
+) -> None:
+    everyone = [await processes.start() for _ in range(3)]
+    with everyone[1].presence.hold(ALICE):
+        for process in everyone:
+            await process.hears(ALICE, True)
+            assert process.presence.is_online(ALICE)
+    for process in everyone:
+        await process.hears(ALICE, False)
+        assert process.said(ALICE) == [True, False]
+        assert [*process.presence.online_ids] == []
+    assert [process.recorded for process in everyone] == [[], [ALICE], []]
+
+
+async def test_a_user_of_two_processes_is_online_until_both_are_left(
+    processes: Processes,
+) -> None:
+    one, two, three = [await processes.start() for _ in range(3)]
+    with ExitStack() as second:
+        with one.presence.hold(ALICE):
+            second.enter_context(two.presence.hold(ALICE))
+            await until(
+                lambda: all(p.presence._holders.get(ALICE) == 2 for p in (one, two, three)), SECONDS
+            )
+        await until(
+            lambda: all(p.presence._holders.get(ALICE) == 1 for p in (one, two, three)), SECONDS
+        )
+        await asyncio.sleep(3 * GRACE)
+        assert all(process.presence.is_online(ALICE) for process in (one, two, three))
+    for process in (one, two, three):
+        await process.hears(ALICE, False)
+        assert process.said(ALICE) == [True, False]
+
+
+async def test_leaving_two_processes_at_once_is_recorded(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    with one.presence.hold(ALICE), two.presence.hold(ALICE):
+        await until(lambda: all(p.presence._holders.get(ALICE) == 2 for p in (one, two)), SECONDS)
+    # Each hears of the other's loss after its own: neither was the last to hold, as it saw it.
+    for process in (one, two):
+        await process.hears(ALICE, False)
+    assert one.recorded + two.recorded in ([ALICE], [ALICE, ALICE])
+
+
+async def test_moving_to_another_process_within_the_grace_is_nothing(
+    processes: Processes,
+) -> None:
+    one, two = [await processes.start(grace_seconds=0.5) for _ in range(2)]
+    for _ in range(5):
+        for process in (one, two):
+            with process.presence.hold(ALICE):
+                await until(lambda: ALICE in one.presence._holders, SECONDS)
+                await until(lambda: ALICE in two.presence._holders, SECONDS)
+    for process in (one, two):
+        await process.hears(ALICE, False)
+        assert process.said(ALICE) == [True, False]
+    assert one.recorded + two.recorded == [ALICE]
+
+
+async def test_a_new_process_learns_of_everybody_at_once(processes: Processes) -> None:
+    patient = {"renewal_seconds": 30.0, "sweep_seconds": 30.0, "lease_seconds": 90.0}
+    one, two = [await processes.start(**patient) for _ in range(2)]
+    with ExitStack() as held:
+        for user_id in range(1, 501):
+            held.enter_context((one, two)[user_id % 2].presence.hold(user_id))
+        await until(
+            lambda: len(one.presence.online_ids) == len(two.presence.online_ids) == 500, SECONDS
+        )
+        for _ in range(5):
+            late = await processes.start(**patient)
+            await until(lambda: len(late.presence.online_ids) == 500, 2)  # noqa: B023
+
+
+async def test_a_process_that_ends_cleanly_holds_nobody_from_then_on(
+    processes: Processes,
+) -> None:
+    one, two = [await processes.start(lease_seconds=30) for _ in range(2)]
+    with one.presence.hold(ALICE), two.presence.hold(BOB):
+        await two.hears(ALICE, True)
+        await one.presence.close()
+        await two.hears(ALICE, False, seconds=2)
+        # It recorded that itself; its connections may end after it has.
+        assert (one.recorded, two.recorded) == ([ALICE], [])
+    await asyncio.sleep(0.3)
+    assert two.said(ALICE) == [True, False]
+    assert len(two.presence._leases._peers) == 0
+
+
+async def test_what_a_process_does_after_its_end_brings_nobody_back() -> None:
+    async with _on_a_hub(2, lease_seconds=30) as (_, [one, two]):
+        tabs = ExitStack()
+        with one.presence.hold(ALICE), one.presence.hold(BOB):
+            await two.hears(BOB, True)
+            tabs.enter_context(one.presence.hold(CAROL))
+            # Somebody has just asked, so the answer to the next who asks is put off.
+            two.bus.publish(Topic.PRESENCE, leases_module._encoder.encode(leases_module.Wanted("")))
+            two.bus.publish(Topic.PRESENCE, leases_module._encoder.encode(leases_module.Wanted("")))
+            await two.hears(CAROL, True)
+            await one.presence.close()
+        tabs.close()
+        for user_id in (ALICE, BOB, CAROL):
+            await two.hears(user_id, False)
+        await asyncio.sleep(2.5 * leases_module.WHOLE_SET_SECONDS)
+        assert [*two.presence.online_ids] == []
+        assert all(two.said(user_id) == [True, False] for user_id in (ALICE, BOB, CAROL))
+
+
+async def test_a_silent_process_is_dropped_after_its_lease_and_not_before(
+    processes: Processes,
+) -> None:
+    one, two, three = [await processes.start() for _ in range(3)]
+    with one.presence.hold(ALICE), one.presence.hold(BOB), two.presence.hold(BOB):
+        for process in (two, three):
+            await until(lambda: process.presence._holders == {ALICE: 1, BOB: 2}, SECONDS)  # noqa: B023
+        await asyncio.sleep(2 * LEASE)  # alive and saying so
+        assert two.said(ALICE) == [True]
+        await one.vanish()
+        began = time.monotonic()
+        for process in (two, three):
+            await process.hears(ALICE, False)
+        # Its last renewal may have been one renewal ago.
+        took = time.monotonic() - began
+        assert LEASE - RENEWAL <= took < LEASE + SWEEP + GRACE + SLACK
+        assert two.said(BOB) == three.said(BOB) == [True]
+        # Nobody lives who could record it: whoever saw it does.
+        await until(lambda: two.recorded == three.recorded == [ALICE], SECONDS)
+
+
+async def test_a_lost_change_is_healed_at_the_next_word() -> None:
+    async with _on_a_hub(2, renewal_seconds=0.1) as (hub, [one, two]):
+        with one.presence.hold(ALICE):
+            await two.hears(ALICE, True)
+            hub.fate = lambda topic, payload: []
+            with ExitStack() as held:
+                held.enter_context(one.presence.hold(BOB))
+                held.enter_context(one.presence.hold(CAROL))
+                hub.fate = lambda topic, payload: [0]
+                for user_id in (BOB, CAROL):
+                    await two.hears(user_id, True, seconds=2)
+                hub.fate = lambda topic, payload: []
+            hub.fate = lambda topic, payload: [0]
+            for user_id in (BOB, CAROL):
+                await two.hears(user_id, False, seconds=2)
+            assert two.said(ALICE) == [True]
+
+
+async def test_a_hole_before_a_change_is_healed_without_a_renewal() -> None:
+    async with _on_a_hub(2, renewal_seconds=30, lease_seconds=90) as (hub, [one, two]):
+        hub.fate = lambda topic, payload: []
+        with one.presence.hold(ALICE):
+            hub.fate = lambda topic, payload: [0]
+            with one.presence.hold(BOB):
+                for user_id in (ALICE, BOB):
+                    await two.hears(user_id, True, seconds=2)
+
+
+async def test_any_loss_delay_and_doubling_is_healed() -> None:
+    chance = random.Random(5)
+
+    def unreliable(topic: Topic, payload: bytes) -> list[float]:
+        return [chance.random() * 0.03 for _ in range(chance.choice([0, 1, 1, 2]))]
+
+    async with _on_a_hub(3, lease_seconds=30, renewal_seconds=0.1) as (hub, everyone):
+        hub.fate = unreliable
+        with ExitStack() as stay:
+
+            async def visit(number: int) -> None:
+                mine = random.Random(number)
+                for _ in range(15):
+                    with mine.choice(everyone).presence.hold(number % 4):
+                        await asyncio.sleep(mine.random() * 0.03)
+                if number % 4 < 2:
+                    stay.enter_context(mine.choice(everyone).presence.hold(number % 4))
+
+            await asyncio.gather(*(visit(number) for number in range(12)))
+            await until(lambda: all({*p.presence.online_ids} == {0, 1} for p in everyone), SECONDS)
+            hub.fate = lambda topic, payload: [0]
+            await asyncio.sleep(0.5)
+            assert all({*process.presence.online_ids} == {0, 1} for process in everyone)
+        await until(lambda: not any(process.presence.online_ids for process in everyone), SECONDS)
+        for process in everyone:
+            for user_id in range(4):
+                said = process.said(user_id)
+                assert said == [True, False] * (len(said) // 2)
+
+
+async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
+    async with _on_a_hub(4, lease_seconds=30, renewal_seconds=30) as (hub, everyone):
+        with ExitStack() as held:
+            hub.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
+            hub.said.clear()
+            for user_id in range(2000):
+                held.enter_context(everyone[0].presence.hold(user_id))
+                if user_id % 50 == 0:
+                    await asyncio.sleep(0.005)
+            spoken = [leases_module._decoder.decode(payload) for _, payload in hub.said]
+            # Three ask, each five times a second; one answers, five times a second.
+            assert sum(isinstance(news, WholeSet) for news in spoken) < 20
+            assert len(spoken) - sum(isinstance(news, Held) for news in spoken) < 70
+            hub.fate = lambda topic, payload: [0]
+            with everyone[0].presence.hold(5000):
+                await until(
+                    lambda: all(len(p.presence.online_ids) == 2001 for p in everyone), SECONDS
+                )
+
+
+async def test_while_the_bus_is_away_nobody_is_dropped_and_then_each_has_a_lease() -> None:
+    async with _on_a_hub(3) as (hub, [one, two, three]):
+        with one.presence.hold(ALICE), three.presence.hold(BOB):
+            for user_id in (ALICE, BOB):
+                await two.hears(user_id, True)
+            for bus in hub.buses:
+                bus.connected = False
+            with one.presence.hold(CAROL):
+                await one.vanish()  # nobody can hear of it
+                await asyncio.sleep(2 * LEASE)
+                assert two.said(ALICE) == two.said(BOB) == [True]
+                for process in (two, three):
+                    assert isinstance(process.bus, HubBus)
+                    process.bus.connected = True
+                began = time.monotonic()
+                await two.hears(ALICE, False)
+                assert LEASE <= time.monotonic() - began < LEASE + 2 * SWEEP + GRACE + SLACK
+            assert two.said(BOB) == [True]
+            assert two.said(CAROL) == []
+
+
+async def test_changes_during_an_outage_are_told_when_it_is_over() -> None:
+    patient = {"renewal_seconds": 30.0, "lease_seconds": 90.0}
+    async with _on_a_hub(2, **patient) as (hub, [one, two]), AsyncExitStack() as held:
+        with one.presence.hold(ALICE):
+            await two.hears(ALICE, True)
+            for bus in hub.buses:
+                bus.connected = False
+            await asyncio.sleep(3 * SWEEP)
+        held.enter_context(one.presence.hold(BOB))
+        held.enter_context(two.presence.hold(CAROL))
+        for bus in hub.buses:
+            bus.connected = True
+        await two.hears(ALICE, False, seconds=2)
+        await two.hears(BOB, True, seconds=2)
+        await one.hears(CAROL, True, seconds=2)
+
+
+async def test_redis_restarting_empty_or_hanging_drops_nobody(redis: Redis) -> None:
+    async with AsyncExitStack() as stack:
+        processes = Processes(stack, redis.url)
+        one, two = await processes.start(), await processes.start()
+        with one.presence.hold(ALICE):
+            await two.hears(ALICE, True)
+            await asyncio.to_thread(redis.kill)
+            with two.presence.hold(BOB):
+                await asyncio.sleep(2 * LEASE)
+                assert two.said(ALICE) == [True]
+                await asyncio.to_thread(redis.start)
+                await one.hears(BOB, True)
+            await one.hears(BOB, False)
+            assert two.said(ALICE) == one.said(ALICE) == [True]
+        await two.hears(ALICE, False)
+
+
+async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    async with _on_a_hub(2) as (hub, [one, two]):
+        strangers = [
+            b"",
+            b"\xc1",
+            b"\xff" * 100,
+            msgspec.msgpack.encode(["Promoted", "x", 1]),
+            msgspec.msgpack.encode(["Held", "x"]),
+            msgspec.msgpack.encode(["Held", "x", "one", 2]),
+            msgspec.msgpack.encode(["Held", "x", 1, "two"]),
+            msgspec.msgpack.encode({"type": "Held"}),
+        ]
+        stranger = hub.bus()
+        for payload in strangers:
+            stranger.publish(Topic.PRESENCE, payload)
+        with one.presence.hold(ALICE):
+            await two.hears(ALICE, True)
+        assert len(caplog.records) == 2 * len(strangers)
+        assert not any(record.exc_info for record in caplog.records)
+        # One that speaks our words but never answers holds nobody, for one lease.
+        for news in (Alive("x", 7), Held("x", 9, BOB), Ended("never heard of")):
+            stranger.publish(Topic.PRESENCE, leases_module._encoder.encode(news))
+        await until(lambda: not two.presence.online_ids, SECONDS)
+        await until(lambda: "x" not in two.presence._leases._peers, SECONDS)
+        assert two.said(BOB) == []
