@@ -50,11 +50,11 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
     for name in ("alembic", "uvicorn.error", "engineio", "socketio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # At DEBUG these repeat statements and bodies: hashes, passwords, what people wrote.
-    for name in ("aiosqlite", "python_multipart", "websockets", "asyncio"):
+    for name in ("aiosqlite", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO)
     # A traceback for each connection that the database dropped; callers hear of it in a line.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    # It remarks on every malformed form, which anyone may send.
+    # It repeats bodies at DEBUG, and remarks on every malformed form, which anyone may send.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # It passes on the database's remarks on our statements, none of which is news.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

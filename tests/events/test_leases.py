@@ -3,73 +3,24 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from datetime import datetime
-from itertools import count
 
 import msgspec
 import pytest
 
 from events import leases as leases_module
-from events.bus import Bus, Topic
-from events.facts import PresenceChanged
+from events.bus import Topic
 from events.leases import Alive, Ended, Held, WholeSet
-from events.presence import Presence
-from events.redis_bus import RedisBus
 from tests.events.hub import Hub, HubBus
+from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes
 from tests.faults.waits import until
-from tests.support.inbox import Inbox
 from tests.support.redis import Redis, redis_server
 
 ALICE, BOB, CAROL = 1, 2, 3
-GRACE, LEASE, RENEWAL, SWEEP = 0.05, 0.5, 0.1, 0.05
 # What the loop may be late by, on a busy machine.
 SLACK = 1.0
 SECONDS = 5.0
-
-_prefixes = count(1)
-
-
-class Process:
-    """One process's presence, and what it said of it and recorded."""
-
-    def __init__(self, bus: Bus, **seconds: float) -> None:
-        self.bus = bus
-        self.recorded: list[int] = []
-        self.changes: Inbox[PresenceChanged] = Inbox()
-        times = {
-            "grace_seconds": GRACE,
-            "lease_seconds": LEASE,
-            "renewal_seconds": RENEWAL,
-            "sweep_seconds": SWEEP,
-        }
-        self.presence = Presence(
-            record_last_seen=self._record, max_queued=100, bus=bus, **{**times, **seconds}
-        )
-        self.presence.listen(self.changes.put)
-
-    async def _record(self, user_ids: Collection[int], at: datetime) -> None:
-        self.recorded += user_ids
-
-    async def hears(self, user_id: int, online: bool, seconds: float = 5) -> None:
-        """Wait until the user's last change is this."""
-        await self.changes.expect(lambda _: self.last(user_id) is online, seconds)
-
-    def last(self, user_id: int) -> bool | None:
-        """Whether the user came or went last, as it was announced."""
-        said = self.said(user_id)
-        return said[-1] if said else None
-
-    def said(self, user_id: int) -> list[bool]:
-        """Everything announced of the user."""
-        return [change.online for change in self.changes.items if change.user_id == user_id]
-
-    async def vanish(self) -> None:
-        """End as kill -9 would: without a word."""
-        for task in self.presence._leases._tasks:
-            task.cancel()
-        await self.bus.close()
 
 
 @pytest.fixture(scope="module")
@@ -77,28 +28,6 @@ def redis() -> Iterator[Redis]:
     """A private Redis; skips where there is none."""
     with redis_server() as server:
         yield server
-
-
-class Processes:
-    """Processes that share a bus of one kind."""
-
-    def __init__(self, stack: AsyncExitStack, url: str | None) -> None:
-        self._stack = stack
-        self._url = url
-        self._prefix = f"leases{next(_prefixes)}"
-        self.hub = Hub()
-
-    async def start(self, **seconds: float) -> Process:
-        """Add a process."""
-        bus: Bus = self.hub.bus()
-        if self._url is not None:
-            bus = RedisBus(self._url, prefix=self._prefix)
-        await bus.start()
-        self._stack.push_async_callback(bus.close)
-        process = Process(bus, **seconds)
-        await process.presence.start()
-        self._stack.push_async_callback(process.presence.close)
-        return process
 
 
 @pytest.fixture(params=["hub", "redis"])
@@ -116,6 +45,14 @@ async def _on_a_hub(number: int, **seconds: float) -> AsyncIterator[tuple[Hub, l
     async with AsyncExitStack() as stack:
         processes = Processes(stack, None)
         yield processes.hub, [await processes.start(**seconds) for _ in range(number)]
+
+
+async def _all_count(holders: int, *processes: Process) -> None:
+    """Wait until each of them knows that so many processes hold Alice."""
+    await until(
+        lambda: all(process.presence._holders.get(ALICE) == holders for process in processes),
+        SECONDS,
+    )
 
 
 async def test_arrivals_and_departures_are_seen_by_all_and_recorded_once(
@@ -156,7 +93,7 @@ async def test_a_user_of_two_processes_is_online_until_both_are_left(
 async def test_leaving_two_processes_at_once_is_recorded(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     with one.presence.hold(ALICE), two.presence.hold(ALICE):
-        await until(lambda: all(p.presence._holders.get(ALICE) == 2 for p in (one, two)), SECONDS)
+        await _all_count(2, one, two)
     # Each hears of the other's loss after its own: neither was the last to hold, as it saw it.
     for process in (one, two):
         await process.hears(ALICE, False)
@@ -189,7 +126,7 @@ async def test_a_new_process_learns_of_everybody_at_once(processes: Processes) -
         )
         for _ in range(5):
             late = await processes.start(**patient)
-            await until(lambda: len(late.presence.online_ids) == 500, 2)  # noqa: B023
+            await until(lambda: len(late.presence.online_ids) == 500, 2)  # noqa: B023  # awaited at once
 
 
 async def test_a_process_that_ends_cleanly_holds_nobody_from_then_on(
@@ -232,7 +169,7 @@ async def test_a_silent_process_is_dropped_after_its_lease_and_not_before(
     one, two, three = [await processes.start() for _ in range(3)]
     with one.presence.hold(ALICE), one.presence.hold(BOB), two.presence.hold(BOB):
         for process in (two, three):
-            await until(lambda: process.presence._holders == {ALICE: 1, BOB: 2}, SECONDS)  # noqa: B023
+            await until(lambda: process.presence._holders == {ALICE: 1, BOB: 2}, SECONDS)  # noqa: B023  # awaited at once
         await asyncio.sleep(2 * LEASE)  # alive and saying so
         assert two.said(ALICE) == [True]
         await one.vanish()

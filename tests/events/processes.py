@@ -1,0 +1,80 @@
+"""Several processes' presence, on one loop and one bus."""
+
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from datetime import datetime
+from itertools import count
+
+from events.bus import Bus
+from events.facts import PresenceChanged
+from events.presence import Presence
+from events.redis_bus import RedisBus
+from tests.events.hub import Hub
+from tests.support.inbox import Inbox
+
+GRACE, LEASE, RENEWAL, SWEEP = 0.05, 0.5, 0.1, 0.05
+
+_prefixes = count(1)
+
+
+class Process:
+    """One process's presence, and what it said of it and recorded."""
+
+    def __init__(self, bus: Bus, **seconds: float) -> None:
+        self.bus = bus
+        self.recorded: list[int] = []
+        self.changes: Inbox[PresenceChanged] = Inbox()
+        times = {
+            "grace_seconds": GRACE,
+            "lease_seconds": LEASE,
+            "renewal_seconds": RENEWAL,
+            "sweep_seconds": SWEEP,
+        }
+        self.presence = Presence(
+            record_last_seen=self._record, max_queued=100, bus=bus, **{**times, **seconds}
+        )
+        self.presence.listen(self.changes.put)
+
+    async def _record(self, user_ids: Collection[int], at: datetime) -> None:
+        self.recorded += user_ids
+
+    async def hears(self, user_id: int, online: bool, seconds: float = 5) -> None:
+        """Wait until the user's last change is this."""
+        await self.changes.expect(lambda _: self.last(user_id) is online, seconds)
+
+    def last(self, user_id: int) -> bool | None:
+        """Whether the user came or went last, as it was announced."""
+        said = self.said(user_id)
+        return said[-1] if said else None
+
+    def said(self, user_id: int) -> list[bool]:
+        """Everything announced of the user."""
+        return [change.online for change in self.changes.items if change.user_id == user_id]
+
+    async def vanish(self) -> None:
+        """End as kill -9 would: without a word."""
+        for task in self.presence._leases._tasks:
+            task.cancel()
+        await self.bus.close()
+
+
+class Processes:
+    """Processes that share a bus of one kind."""
+
+    def __init__(self, stack: AsyncExitStack, url: str | None) -> None:
+        self._stack = stack
+        self._url = url
+        self._prefix = f"leases{next(_prefixes)}"
+        self.hub = Hub()
+
+    async def start(self, **seconds: float) -> Process:
+        """Add a process."""
+        bus: Bus = self.hub.bus()
+        if self._url is not None:
+            bus = RedisBus(self._url, prefix=self._prefix)
+        await bus.start()
+        self._stack.push_async_callback(bus.close)
+        process = Process(bus, **seconds)
+        await process.presence.start()
+        self._stack.push_async_callback(process.presence.close)
+        return process
