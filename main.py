@@ -151,7 +151,6 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
         presence=Presence(
             grace_seconds=settings.presence_grace_seconds,
             record_last_seen=record_last_seen(database),
-            max_queued=settings.max_queued_messages,
             bus=bus,
             lease_seconds=settings.presence_lease_seconds,
             renewal_seconds=settings.presence_renewal_seconds,
@@ -268,7 +267,7 @@ def main(arguments: list[str]) -> None:
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
     except OSError as error:
-        raise SystemExit(f"DATA_DIR cannot be used: {error}") from error
+        raise SystemExit(f"Cannot start: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     playground: bool = True
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
-    max_page_size: int = Field(default=200, ge=1, le=1000)
+    max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
@@ -79,7 +79,8 @@ class Settings(BaseSettings):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+            # A browser's Origin has no path, not even a slash.
+            return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip())
         return value
 
     @field_validator("database_url")
@@ -88,6 +89,12 @@ class Settings(BaseSettings):
         if value is not None:
             _with_driver(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _leases_outlive_renewals(self) -> "Settings":
+        if self.presence_lease_seconds < 2 * self.presence_renewal_seconds:
+            raise ValueError("PRESENCE_LEASE_SECONDS must be twice PRESENCE_RENEWAL_SECONDS")
+        return self
 
     @model_validator(mode="after")
     def _no_known_secret_in_production(self) -> "Settings":

@@ -20,7 +20,8 @@ class Outbox:
         return len(self._items)
 
     def put(self, item: EncodedEvent) -> bool:
-        if self._messages_left < 1 or self._bytes_left < item.size:
+        # An empty queue takes anything: what is too large for it could never be sent.
+        if self._items and (self._messages_left < 1 or self._bytes_left < item.size):
             return False
         self._items.append(item)
         self._count(-1, -item.size)

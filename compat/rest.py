@@ -1,6 +1,7 @@
 """The older REST routes, those documented and those its clients were seen to use."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Scope
 
 from compat.bodies import (
     read_body,
@@ -27,6 +29,13 @@ from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Shape = Callable[[StoredMessage], Mapping[str, Any]]
+Pages = AsyncGenerator[Sequence[StoredMessage], None]
+
+logger = logging.getLogger("parley.compat")
+
+# Written at once where a history is streamed: what waits in memory for a slow reader.
+CHUNK_BYTES = 64 * 1024
 
 _encoder = msgspec.json.Encoder()
 
@@ -77,7 +86,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         )
         return JSONAnswer(message_shape(sent), 201)
 
-    def history(shape: Callable[[StoredMessage], Mapping[str, Any]]) -> Endpoint:
+    def history(shape: Shape) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             viewer = await _identify(ctx, request)
             parameters = request.query_params
@@ -87,7 +96,7 @@ def rest_routes(ctx: Context) -> list[Route]:
                 before=take_number(parameters.get("before"), "before"),
                 limit=take_number(parameters.get("limit"), "limit"),
             )
-            return await _stream_array(stream, shape)
+            return await _stream_array(request, stream, shape)
 
         return endpoint
 
@@ -133,19 +142,34 @@ async def _identify(ctx: Context, request: Request) -> Context:
     return viewer
 
 
-async def _stream_array(
-    pages: AsyncGenerator[Any, None], shape: Callable[[StoredMessage], Mapping[str, Any]]
-) -> Response:
+async def _stream_array(request: Request, pages: Pages, shape: Shape) -> Response:
     """Answer with a JSON array written as it is read, so that a long history costs no memory."""
     # The first page is read before the status goes out: an error can still be one.
     # Not `()` for none: CPython 3.11 raises a SystemError when the default is a tuple.
-    first = await anext(pages, None) or []
+    first: Sequence[StoredMessage] = await anext(pages, [])
+    body = _write_array(request.scope, first, pages, shape)
+    return StreamingResponse(body, media_type="application/json")
 
-    async def write() -> AsyncGenerator[bytes, None]:
-        async with aclosing(pages):
-            yield b"[" + b",".join(_encoder.encode(shape(message)) for message in first)
-            async for page in pages:
-                yield b"," + b",".join(_encoder.encode(shape(message)) for message in page)
-            yield b"]"
 
-    return StreamingResponse(write(), media_type="application/json")
+async def _write_array(
+    scope: Scope, page: Sequence[StoredMessage], pages: Pages, shape: Shape
+) -> AsyncGenerator[bytes, None]:
+    chunk = b"["
+    separator = b""
+    async with aclosing(pages):
+        while page:
+            for message in page:
+                row = separator + _encoder.encode(shape(message))
+                separator = b","
+                if len(chunk) + len(row) > CHUNK_BYTES:
+                    yield chunk
+                    chunk = b""
+                chunk += row
+            try:
+                page = await anext(pages, [])
+            except ParleyError as error:
+                # The status has gone out: an answer without its end is all that tells the client.
+                logger.warning("An answer was cut off: %s", error.message)
+                scope["extensions"]["parley.abort"]["abort"]()
+                return
+    yield chunk + b"]"

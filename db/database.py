@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -177,7 +178,7 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
 
 def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
     return create_async_engine(
-        url,
+        url.set(query={}),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
@@ -188,11 +189,32 @@ def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
         pool_reset_on_return="rollback" if writes else None,
         connect_args={
             "charset": "utf8mb4",
+            "ssl": _tls(url),
             "connect_timeout": CONNECT_SECONDS,
             # Too long or malformed values are errors whatever the server's configuration says.
             "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         },
     )
+
+
+def _tls(url: URL) -> ssl.SSLContext | None:
+    """Return what the URL's parameters say of TLS, in MySQL's words or PostgreSQL's."""
+    mode = "disabled"
+    for name, value in url.query.items():
+        if name.lower().replace("_", "-") in {"ssl-mode", "sslmode", "ssl"}:
+            mode = str(value).lower().replace("_", "-")
+        elif name != "charset":  # it is utf8mb4, whatever they say
+            raise DatabaseUnsuitable(f"DATABASE_URL has a parameter that is not known: {name}")
+    if mode in {"disabled", "disable", "false", "0"}:
+        return None
+    context = ssl.create_default_context()
+    if mode not in {"verify-identity", "verify-full"}:
+        context.check_hostname = False
+    if mode in {"required", "require", "true", "1"}:
+        context.verify_mode = ssl.CERT_NONE
+    elif mode not in {"verify-ca", "verify-identity", "verify-full"}:
+        raise DatabaseUnsuitable(f"DATABASE_URL's {mode!r} is no way to use TLS that is known")
+    return context
 
 
 async def _create_mysql_database(url: URL) -> None:

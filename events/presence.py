@@ -4,18 +4,23 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from events.bus import Bus, LoneBus
 from events.facts import PresenceChanged
+from events.latest import LatestChanges
 from events.leases import Leases
-from events.subscription import Subscription
 
 logger = logging.getLogger("parley.presence")
 
-CHANGE_BYTES = 64
-# A database that hangs must not keep anybody online.
+# Departures share a transaction: each by itself, they would keep the database from the senders.
+MOST_AT_ONCE = 500
+# A database that hangs must not keep anybody online: so long after the grace, at most,
 RECORD_SECONDS = 5
+# but those who waited behind others that hung get a chance.
+LEAST_RECORD_SECONDS = 0.1
 # Nor the server from ending.
 CLOSE_SECONDS = 1
 # Two processes that lose a user at once each hear of the other's loss after their own, later by
@@ -23,11 +28,20 @@ CLOSE_SECONDS = 1
 CROSSING_SECONDS = 5
 
 
+@dataclass(slots=True, frozen=True, eq=False)
+class _Departure:
+    user_id: int
+    at: datetime
+    due: float  # when the grace ends
+    told: bool  # by another process, which records it
+
+
 class Presence:
     """Counts connections, here and (over the bus) elsewhere. Changes go to `listeners`, in order.
 
     `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
-    hears of it and asks finds the time.
+    hears of it and asks finds the time. Those who left together get the time of the last of them.
+    It raises OSError when they cannot be recorded now.
     """
 
     def __init__(
@@ -35,7 +49,6 @@ class Presence:
         *,
         grace_seconds: float,
         record_last_seen: Callable[[Collection[int], datetime], Awaitable[None]],
-        max_queued: int,
         bus: Bus | None = None,
         lease_seconds: float = 60,
         renewal_seconds: float = 20,
@@ -43,7 +56,6 @@ class Presence:
     ) -> None:
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
-        self._max_queued = max_queued
         self._leases = Leases(
             bus or LoneBus(),
             lease_seconds=lease_seconds,
@@ -56,8 +68,9 @@ class Presence:
         self._holders: dict[int, int] = {}  # processes, this one included
         self._online: dict[int, None] = {}  # in the order of arrival; also during the grace
         self._left: dict[int, float] = {}  # when this process ceased to hold who others still held
-        self._departures: dict[int, asyncio.Task[None]] = {}
-        self._subscriptions: set[Subscription[PresenceChanged]] = set()
+        self._departures: dict[int, _Departure] = {}  # in the order in which they are due
+        self._departing: asyncio.Task[None] | None = None
+        self._subscriptions: set[LatestChanges] = set()
         self._listeners: list[Callable[[PresenceChanged], None]] = []
         self._closed = False
 
@@ -83,13 +96,9 @@ class Presence:
         finally:
             self._leave(user_id)
 
-    def subscribe(self) -> Subscription[PresenceChanged]:
-        """Queue every change from now on."""
-        subscription: Subscription[PresenceChanged] = Subscription(
-            max_items=self._max_queued,
-            max_bytes=self._max_queued * CHANGE_BYTES,
-            leave=self._subscriptions.discard,
-        )
+    def subscribe(self) -> LatestChanges:
+        """Keep every change from now on, until it is read."""
+        subscription = LatestChanges(self._subscriptions.discard)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -100,12 +109,14 @@ class Presence:
     async def close(self) -> None:
         """Remember when everyone was last seen; announce nothing: a restart is no departure."""
         self._closed = True
-        departures = [*self._departures.values()]
-        for departure in departures:
-            departure.cancel()
-        await asyncio.gather(*departures, return_exceptions=True)
-        if mine := {*self._connections, *self._departures}:
-            await self._record(mine, datetime.now(UTC), CLOSE_SECONDS)
+        if self._departing is not None:
+            self._departing.cancel()
+            await asyncio.gather(self._departing, return_exceptions=True)
+        mine = [*{*self._connections, *self._departures}]
+        clock = asyncio.get_running_loop().time
+        end, at = clock() + CLOSE_SECONDS, datetime.now(UTC)
+        for start in range(0, len(mine), MOST_AT_ONCE):
+            await self._record(mine[start : start + MOST_AT_ONCE], at, end - clock())
         await self._leases.close()
 
     def _arrive(self, user_id: int) -> None:
@@ -125,8 +136,7 @@ class Presence:
         self._holders[user_id] = self._holders.get(user_id, 0) + 1
         if user_id in self._connections:
             self._left.pop(user_id, None)
-        if (departure := self._departures.pop(user_id, None)) is not None:
-            departure.cancel()
+        self._departures.pop(user_id, None)
         if user_id not in self._online:
             self._online[user_id] = None
             self._announce(PresenceChanged(user_id, online=True))
@@ -135,32 +145,61 @@ class Presence:
         self._holders[user_id] -= 1
         if self._holders[user_id] == 0:
             del self._holders[user_id]
+            now = asyncio.get_running_loop().time()
             left = self._left.pop(user_id, None)
-            if left is not None and asyncio.get_running_loop().time() - left < CROSSING_SECONDS:
+            if left is not None and now - left < CROSSING_SECONDS:
                 told = False
             if not self._closed:
-                self._departures[user_id] = asyncio.create_task(
-                    self._depart(user_id, datetime.now(UTC), told), name=f"departure of {user_id}"
+                self._departures[user_id] = _Departure(
+                    user_id, datetime.now(UTC), now + self._grace_seconds, told
                 )
+                if self._departing is None or self._departing.done():
+                    self._departing = asyncio.create_task(self._depart(), name="departures")
 
-    async def _depart(self, user_id: int, at: datetime, told: bool) -> None:
-        await asyncio.sleep(self._grace_seconds)
-        if not told:  # else the process that told of it records it
-            await self._record([user_id], at, RECORD_SECONDS)
-        del self._departures[user_id]
-        del self._online[user_id]
-        self._announce(PresenceChanged(user_id, online=False, last_seen_at=at))
+    async def _depart(self) -> None:
+        """Record and announce departures as they become due, until none is left."""
+        clock = asyncio.get_running_loop().time
+        while self._departures:
+            first = next(iter(self._departures.values()))
+            await asyncio.sleep(first.due - clock())
+            now = clock()
+            foremost = islice(self._departures.values(), MOST_AT_ONCE)
+            due = [departure for departure in foremost if departure.due <= now]
+            untold = [departure for departure in due if not departure.told]
+            at = max((departure.at for departure in untold), default=datetime.now(UTC))
+            if untold:
+                seconds = max(untold[0].due + RECORD_SECONDS - now, LEAST_RECORD_SECONDS)
+                await self._record([departure.user_id for departure in untold], at, seconds)
+            for departure in due:
+                # Who came back meanwhile has not left; who left again since is not due yet.
+                if self._departures.get(departure.user_id) is departure:
+                    del self._departures[departure.user_id]
+                    del self._online[departure.user_id]
+                    seen_at = departure.at if departure.told else at
+                    self._announce(PresenceChanged(departure.user_id, False, seen_at))
 
     async def _record(self, user_ids: Collection[int], at: datetime, seconds: float) -> None:
+        recording = asyncio.ensure_future(self._record_last_seen(user_ids, at))
+        # What it ends with after its time is of no interest.
+        recording.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            async with asyncio.timeout(seconds):
-                await self._record_last_seen(user_ids, at)
+            # Not `timeout`: cancelled, a statement that waits for SQLite's lock goes on waiting.
+            await asyncio.wait([recording], timeout=seconds)
+            if not recording.done() or recording.cancelled():
+                raise TimeoutError("no answer in time")
+            recording.result()
+        except OSError as error:
+            logger.warning(
+                "Could not record when %d users were last seen: %r", len(user_ids), error
+            )
         except Exception:
             logger.exception("Could not record when %d users were last seen", len(user_ids))
+        finally:
+            recording.cancel()
 
     def _announce(self, change: PresenceChanged) -> None:
         for subscription in self._subscriptions:
-            subscription.deliver(change, CHANGE_BYTES)
+            subscription.deliver(change)
         for listener in self._listeners:
             try:
                 listener(change)

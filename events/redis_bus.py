@@ -96,7 +96,9 @@ class RedisBus:
                     await pubsub.subscribe(*(self._channel(topic) for topic in Topic))
                     await self._receive(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
-                if self._listening or failures == 0:
+                if self._listening:
+                    failures = 0
+                if failures == 0:
                     logger.warning("Redis is away (%s); the log is polled instead", error)
                 self._listening = False
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])

@@ -35,7 +35,9 @@ class Subscription(Generic[T]):
         """Queue an item of about `size` bytes for the reader."""
         if self.overflowed:
             return
-        if len(self._items) >= self._max_items or self._bytes + size > self._max_bytes:
+        full = len(self._items) >= self._max_items or self._bytes + size > self._max_bytes
+        # An empty queue takes anything: what is too large for it could never be delivered.
+        if self._items and full:
             self.overflowed = True
             self._items.clear()
         else:

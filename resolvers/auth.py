@@ -54,6 +54,11 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
     user, password_hash = found if found is not None else (None, None)
     if not await ctx.passwords.verify(password, password_hash) or user is None:
         raise BadInput("Invalid email or password")
+    if password_hash is not None and ctx.passwords.is_outdated(password_hash):
+        # An account of the older server, or of an older setting: from now on it is like the others.
+        renewed = await ctx.passwords.hash(password)
+        async with ctx.write() as connection:
+            await users.set_password_hash(connection, user.id, renewed)
     return LoggedIn(user, ctx.tokens.issue(user.id))
 
 

@@ -22,8 +22,8 @@ from resolvers.fields import clean_client_message_id, clean_content
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
 
-# Rows read at once where a history is streamed: what it costs in memory.
-PAGE = 500
+# Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
+PAGE = 100
 
 
 class Page(NamedTuple):

@@ -48,6 +48,10 @@ class Passwords:
         matches = await self._run(self._matches, password, hashed or self._decoy)
         return matches and bool(hashed)
 
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash that was verified is of another cost than new ones are."""
+        return bool(self._hashes.needs_update(hashed))
+
     def close(self) -> None:
         """End the threads; those who wait are abandoned."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from db import users
-from db.database import Database, retrying_deadlocks
+from db.database import Database, DatabaseUnavailable, retrying_deadlocks
 from events.facts import PresenceChanged
 from resolvers.context import Context
 
@@ -16,27 +16,30 @@ def hold_presence(ctx: Context) -> AbstractContextManager[None]:
 
 
 async def watch_presence(ctx: Context) -> AsyncGenerator[Sequence[PresenceChanged], None]:
-    """Yield everyone online now, all at once, then each change by itself.
+    """Yield everyone online now, then the changes since: what waits, all at once.
 
-    Raises Unauthenticated, SubscriberTooSlow.
+    To a slow reader each user's latest change is all that waits. Raises Unauthenticated.
     """
     ctx.user  # noqa: B018  # the door: strangers see nobody
     with ctx.presence.subscribe() as changes:
         yield [PresenceChanged(user_id, online=True) for user_id in ctx.presence.online_ids]
-        async for change in changes:
-            yield [change]
+        async for latest in changes:
+            yield latest
 
 
 def record_last_seen(
     database: Database,
 ) -> Callable[[Collection[int], datetime], Awaitable[None]]:
-    """Return what presence calls when users have left."""
+    """Return what presence calls when users have left. That raises ConnectionError."""
 
     async def record(user_ids: Collection[int], at: datetime) -> None:
         async def write() -> None:
             async with database.write() as connection:
                 await users.set_last_seen(connection, user_ids, at)
 
-        await retrying_deadlocks(write)
+        try:
+            await retrying_deadlocks(write)
+        except DatabaseUnavailable as error:
+            raise ConnectionError(str(error)) from error
 
     return record

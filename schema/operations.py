@@ -26,6 +26,7 @@ from graphql import (
 from strawberry import Schema
 
 from resolvers.context import Context
+from resolvers.errors import ParleyError, Unavailable
 from schema.context import OperationContext
 from schema.errors import format_error, format_exception
 from schema.loaders import Loaders
@@ -34,8 +35,9 @@ from schema.loaders import Loaders
 # those of the same name: at 4,000 tokens it kept the event loop from everybody for a second.
 MAX_TOKENS = 1000
 # Documents are cached, but neither many nor long ones: clients send the same few again and again.
-MAX_CACHED = 1000
-MAX_CACHED_CHARACTERS = 10_000
+# Together so many characters: parsed, a document takes some hundred times its text.
+MAX_CACHED_CHARACTERS = 200_000
+MAX_CACHED_DOCUMENT = 5_000
 MAX_VALIDATION_ERRORS = 20
 
 Result = dict[str, Any]
@@ -47,6 +49,10 @@ class RequestRefused(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = [format_error(error) for error in errors]
+
+
+class EventLost(Exception):
+    """An event of a subscription could not be shown; the subscriber must resume before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Operations:
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
         self._stream_loaders = Loaders(ctx, shared=True)
-        self._documents: OrderedDict[str, DocumentNode | list[GraphQLError]] = OrderedDict()
+        self._documents: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._cached_characters = 0
 
     def prepare(self, query: str, operation_name: str | None) -> Operation:
         """Return the operation that the request means. Raises RequestRefused."""
@@ -132,6 +139,8 @@ class Operations:
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
+                if result.data is None:
+                    _refuse_to_skip(result.errors or [])
                 yield _formatted(result)
 
     def _document(self, query: str) -> DocumentNode | list[GraphQLError]:
@@ -140,10 +149,13 @@ class Operations:
             self._documents.move_to_end(query)
             return known
         document = self._parse(query)
-        if len(query) <= MAX_CACHED_CHARACTERS:
+        # One that is wrong is not sent again, unless to fill the memory.
+        if len(query) <= MAX_CACHED_DOCUMENT and not isinstance(document, list):
             self._documents[query] = document
-            if len(self._documents) > MAX_CACHED:
-                self._documents.popitem(last=False)
+            self._cached_characters += len(query)
+            while self._cached_characters > MAX_CACHED_CHARACTERS:
+                dropped, _ = self._documents.popitem(last=False)
+                self._cached_characters -= len(dropped)
         return document
 
     def _parse(self, query: str) -> DocumentNode | list[GraphQLError]:
@@ -171,6 +183,17 @@ def _forgetting(executor: type[Any]) -> type[Any]:
             return copied
 
     return ForgettingExecutor
+
+
+def _refuse_to_skip(errors: list[GraphQLError]) -> None:
+    """Raise EventLost when an event came to nothing for no fault of its own.
+
+    Passed over, it would be lost: its subscriber resumes after a later one.
+    """
+    for error in errors:
+        cause = error.original_error
+        if not isinstance(cause, ParleyError) or isinstance(cause, Unavailable):
+            raise EventLost(error.message) from cause
 
 
 def _checked(result: ExecutionResult) -> Result:

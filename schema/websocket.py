@@ -15,7 +15,7 @@ from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
 from schema import wire
-from schema.operations import Operation, Operations, RequestRefused, refusal
+from schema.operations import EventLost, Operation, Operations, RequestRefused, refusal
 from schema.wire import CloseCode
 
 logger = logging.getLogger("parley.graphql")
@@ -195,6 +195,11 @@ class GraphQLSocket:
             await self._finish(id_, {"id": id_, "type": "complete"})
         except SubscriberTooSlow:
             await self.close(CloseCode.TRY_AGAIN_LATER, "Too slow: resume after the last id seen")
+        except EventLost:
+            logger.warning("An event could not be shown; its subscriber resumes", exc_info=True)
+            await self.close(
+                CloseCode.TRY_AGAIN_LATER, "Interrupted: resume after the last id seen"
+            )
         except WebSocketDisconnect:
             self._closed = True
         except Exception as error:  # the border: the client hears in its form

@@ -32,9 +32,9 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        first, separator, rest = super().format(record).partition("\n")
-        printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in first)
-        return printable + separator + rest
+        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record.getMessage())
+        harmless = logging.makeLogRecord({**record.__dict__, "msg": message, "args": None})
+        return super().format(harmless)
 
 
 def configure_logs(level: str, form: Literal["text", "json"]) -> None:

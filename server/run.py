@@ -1,6 +1,7 @@
 """Runs an application under uvicorn, and stops it cleanly."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -9,11 +10,15 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from server.http import ImpatientHTTP
 from server.websocket import AbortableWebSocket
-from server.workers import READY
+from server.workers import READY, STOPPING
 from settings import Settings
 
 logger = logging.getLogger("parley.server")
+
+# For connections that the front handed over before it heard that the worker stops.
+ON_THEIR_WAY_SECONDS = 0.1
 
 # The largest WebSocket message, beyond the largest body that it may carry as JSON.
 FRAME_SLACK_BYTES = 64 * 1024
@@ -25,6 +30,13 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say where it listens."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                logger.info("Listening on %s port %s", *listener.getsockname()[:2])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop as uvicorn does."""
@@ -65,7 +77,11 @@ class HandedServer(DrainingServer):
         self._channel.send(READY)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, then stop."""
+        """Have the front send no more connections, take those on their way, then stop."""
+        with contextlib.suppress(OSError):  # the front has gone
+            self._channel.send(STOPPING)
+        await asyncio.sleep(ON_THEIR_WAY_SECONDS)
+        self._take()
         asyncio.get_running_loop().remove_reader(self._channel)
         await super().shutdown(sockets)
 
@@ -117,6 +133,7 @@ def make_server(
         app,
         host=settings.host,
         port=settings.port,
+        http=ImpatientHTTP,
         ws=AbortableWebSocket,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,

@@ -1,6 +1,7 @@
 """Several processes on one port: a supervisor with a front, and the workers it keeps alive."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ logger = logging.getLogger("parley.supervisor")
 # How a worker is told who it is: its name, and the descriptor of its channel to the front.
 WORKER_VARIABLE = "PARLEY_WORKER"
 READY = b"r"
+STOPPING = b"s"
 BACKLOG = 2048
 RESTART_SECONDS = (0.1, 0.5, 2.0, 5.0)
 # A worker that lived for so long did not fail to start.
@@ -94,7 +96,10 @@ class Supervisor:
         """Start the worker again whenever it ends; return when it fails before it ever served."""
         while True:
             born = time.monotonic()
-            await self._live(worker)
+            try:
+                await self._live(worker)
+            except OSError as error:  # no process or descriptor to be had: perhaps later
+                logger.error("Worker %s cannot be started: %s", worker.name, error)
             if not worker.was_ready.is_set():
                 return
             if time.monotonic() - born > STEADY_SECONDS:
@@ -115,16 +120,19 @@ class Supervisor:
                     pass_fds=[theirs.fileno()],
                 )
             worker.channel = ours
-            ended = asyncio.create_task(worker.process.wait())
-            told = asyncio.create_task(asyncio.get_running_loop().sock_recv(ours, 1))
-            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
-            if told.done() and told.exception() is None and told.result() == READY:
-                worker.ready = True
-                worker.was_ready.set()
-            told.cancel()
-            await ended
+            listening = asyncio.create_task(self._listen_to(worker, ours))
+            await worker.process.wait()
+            listening.cancel()
             worker.ready = False
             worker.channel = None
+
+    async def _listen_to(self, worker: Worker, channel: socket.socket) -> None:
+        """Follow what the worker says of itself: that it is ready, that it is stopping."""
+        with contextlib.suppress(OSError):  # it has died, which is noticed elsewhere
+            while told := await asyncio.get_running_loop().sock_recv(channel, 1):
+                worker.ready = told == READY
+                if worker.ready:
+                    worker.was_ready.set()
 
     async def _stop(self, keepers: Sequence[asyncio.Task[None]]) -> None:
         living = [

@@ -69,7 +69,7 @@ async def test_a_long_history_is_streamed_whole_and_in_order(tmp_path: Path) -> 
                 assert answer.headers["transfer-encoding"] == "chunked"
                 assert [row["id"] for row in answer.json()] == [*range(3000, 0, -1)]
             # What ends on a page's edge, just before it and just after.
-            for limit in (1, 499, 500, 501, 1000, 2999, 3000, 3001, 10**15):
+            for limit in (1, 99, 100, 101, 500, 2999, 3000, 3001, 10**15):
                 rows = (await http.get(f"/api/messages?limit={limit}")).json()
                 assert [row["id"] for row in rows] == [*range(3000, 0, -1)][:limit]
             assert len((await http.get("/api/messages?before=501")).json()) == 500

@@ -1,11 +1,13 @@
 """Connections: made, refused, lost and found again."""
 
 import asyncio
+import ssl
 import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from db import database as database_module
 from db import migrate
@@ -294,3 +296,26 @@ async def test_the_loser_of_a_deadlock_goes_again(mariadb: MariaDB) -> None:
         await retrying_deadlocks(always)
     assert tries.count(0) == database_module.DEADLOCK_TRIES
     await database.close()
+
+
+@pytest.mark.parametrize("parameter", ["bogus=1", "ssl-mode=weird"])
+def test_a_parameter_that_is_not_known_is_named(parameter: str) -> None:
+    with pytest.raises(DatabaseUnsuitable, match=r"bogus|weird"):
+        Database(f"mysql+asyncmy://u:p@127.0.0.1/db?{parameter}")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "verified", "named"),
+    [
+        ("ssl-mode=REQUIRED", False, False),
+        ("sslmode=require", False, False),
+        ("ssl=true", False, False),
+        ("ssl-mode=VERIFY_CA", True, False),
+        ("sslmode=verify-full", True, True),
+    ],
+)
+def test_tls_is_as_the_address_says(parameter: str, verified: bool, named: bool) -> None:
+    context = database_module._tls(make_url(f"mysql://u:p@127.0.0.1/db?charset=utf8&{parameter}"))
+    assert context is not None
+    assert (context.verify_mode is ssl.CERT_REQUIRED, context.check_hostname) == (verified, named)
+    assert database_module._tls(make_url("mysql://u:p@127.0.0.1/db?ssl-mode=DISABLED")) is None

@@ -30,9 +30,7 @@ class Process:
             "renewal_seconds": RENEWAL,
             "sweep_seconds": SWEEP,
         }
-        self.presence = Presence(
-            record_last_seen=self._record, max_queued=100, bus=bus, **{**times, **seconds}
-        )
+        self.presence = Presence(record_last_seen=self._record, bus=bus, **{**times, **seconds})
         self.presence.listen(self.changes.put)
 
     async def _record(self, user_ids: Collection[int], at: datetime) -> None:

@@ -243,7 +243,7 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
 
 
 async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
-    async with _on_a_hub(4, lease_seconds=30, renewal_seconds=30) as (hub, everyone):
+    async with _on_a_hub(4, lease_seconds=30, renewal_seconds=1) as (hub, everyone):
         with ExitStack() as held:
             hub.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
             hub.said.clear()

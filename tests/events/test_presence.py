@@ -37,9 +37,7 @@ async def _presence(
     grace_seconds: float = GRACE,
 ) -> AsyncIterator[tuple[Presence, Inbox[PresenceChanged], Records]]:
     records = Records()
-    presence = Presence(
-        grace_seconds=grace_seconds, record_last_seen=records.record, max_queued=100
-    )
+    presence = Presence(grace_seconds=grace_seconds, record_last_seen=records.record)
     changes: Inbox[PresenceChanged] = Inbox()
     presence.listen(changes.put)
     await presence.start()
@@ -156,6 +154,37 @@ async def test_a_record_that_cannot_be_kept_leaves_nobody_online(
         assert "Could not record when 1 users were last seen" in caplog.text
 
 
+async def test_a_record_that_hangs_holds_a_crowd_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "RECORD_SECONDS", 0.5)
+    monkeypatch.setattr(presence_module, "MOST_AT_ONCE", 10)
+    monkeypatch.setattr(presence_module, "LEAST_RECORD_SECONDS", 0.01)
+    async with _presence() as (presence, changes, records):
+        records.gate.clear()
+        with ExitStack() as crowd:
+            for user_id in range(200):
+                crowd.enter_context(presence.hold(user_id))
+        # In order; if each of the twenty batches took its time, they would take ten seconds.
+        gone = await changes.expect_many(lambda change: not change.online, 200, 5)
+        assert [change.user_id for change in gone] == [*reversed(range(200))]
+
+
+async def test_coming_back_and_leaving_again_during_the_record_is_one_later_departure() -> None:
+    async with _presence() as (presence, changes, records):
+        records.gate.clear()
+        with presence.hold(ALICE), presence.hold(BOB):
+            pass
+        await asyncio.sleep(2 * GRACE)  # their departures are being recorded now
+        with presence.hold(ALICE):
+            returned = datetime.now(UTC)
+        records.gate.set()
+        await _offline(changes, BOB)
+        assert presence.is_online(ALICE)
+        gone = await _offline(changes, ALICE)
+        assert gone.last_seen_at is not None
+        assert gone.last_seen_at >= returned
+        assert len(changes.items) == 4
+
+
 async def test_a_listener_that_fails_leaves_nobody_online(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -199,11 +228,13 @@ async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
             with presence.subscribe() as subscription:
                 online = {*presence.online_ids}
                 heard = aiter(subscription)
-                for _ in range(10):
-                    change = await asyncio.wait_for(anext(heard), 5)
-                    # Each change is news: it fits what was known before it.
-                    assert (change.user_id in online) is not change.online
-                    (online.add if change.online else online.discard)(change.user_id)
+                for _ in range(5):
+                    async with asyncio.timeout(5):
+                        latest = await anext(heard)
+                    for change in latest:
+                        (online.add if change.online else online.discard)(change.user_id)
+                    # Nothing waits now, so what was heard is all there is to know.
+                    assert online == {*presence.online_ids}
         over.set()
         await asyncio.gather(*visitors)
         assert not presence._subscriptions

@@ -30,6 +30,7 @@ const client = createClient({
   url,
   lazy: false,
   retryAttempts: 0,
+  shouldRetry: () => true, // also while nobody listens: a restart takes a moment
   onNonLazyError: (error) => print({ type: "fatal", ...failure(error) }),
   ...options,
   on: {

@@ -163,3 +163,15 @@ async def test_an_account_of_the_older_server_comes_in_by_what_is_no_address(ctx
         )
     logged_in = await auth.log_in(ctx, email=" Root@Localhost ", password="123456")
     assert logged_in.user.id == made.id
+
+
+async def test_a_login_renews_a_hash_of_another_cost(tmp_path: Path) -> None:
+    async with running_context(tmp_path, bcrypt_rounds=5) as before:
+        await auth.register_user(before, email="a@example.com", password="pw", display_name="A")
+    async with running_context(tmp_path, bcrypt_rounds=4) as after:
+        for _ in range(2):
+            await auth.log_in(after, email="a@example.com", password="pw")
+            async with after.read() as connection:
+                found = await users.find_by_email(connection, "a@example.com")
+            assert found is not None
+            assert found[1].startswith("$2b$04$")

@@ -41,11 +41,12 @@ query($id: ID!) {
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Collect every SQL statement of every server of this process."""
+    """Collect every SELECT of every server of this process; what is written, others write."""
     seen: list[str] = []
 
     def see(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        seen.append(statement)
+        if statement.startswith("SELECT"):
+            seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", see)
     try:

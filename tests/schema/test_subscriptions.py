@@ -1,14 +1,18 @@
 """What a subscriber can rely on: no gap, no repeat, and nothing left behind when it goes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from websockets.exceptions import ConnectionClosed
 
+from db import users
+from db.database import DatabaseUnavailable
+from schema.wire import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket
 from tests.support.faces import Account, new_account
 from tests.support.server import RunningServer, running_server
@@ -262,3 +266,30 @@ async def test_a_completed_subscription_leaves_its_socket_clean(tmp_path: Path) 
                 await socket.settle()
                 assert len(server.ctx.feed._sinks) == 0
                 assert len(server.ctx.presence._subscriptions) == 0
+
+
+async def test_an_event_that_cannot_be_shown_is_resumed_not_skipped(
+    sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = [await new_account(sqlite_chat) for _ in range(2)]
+    query = "subscription($after: ID) { messageAdded(after: $after) { id sender { id } } }"
+    find_users, failures = users.find_users, iter([True])
+
+    async def fail_once(connection: AsyncConnection, ids: Collection[int]) -> Any:
+        if next(failures, False):
+            raise DatabaseUnavailable("gone for a moment")
+        return await find_users(connection, ids)
+
+    async with open_socket(sqlite_chat, bob) as reader, open_socket(sqlite_chat, alice) as sender:
+        await reader.subscribe("s", query)
+        await reader.settle()
+        first = (await send_many(sender, ["seen"], bob.id))[0]
+        await reader.expect(id="s", type="next")
+        monkeypatch.setattr(users, "find_users", fail_once)
+        missed = await send_many(sender, ["missed", "after it"], bob.id)
+        assert (await reader.closed())[0] == CloseCode.TRY_AGAIN_LATER
+    async with open_socket(sqlite_chat, bob) as again:
+        await again.subscribe("s", query, {"after": first})
+        for id_ in missed:
+            heard = await again.expect(id="s", type="next")
+            assert heard["payload"]["data"]["messageAdded"]["id"] == id_

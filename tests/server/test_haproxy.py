@@ -153,10 +153,11 @@ async def test_graphql_reaches_both_instances_and_hears_all(house: House) -> Non
 async def test_one_instance_stopped_its_clients_go_on_with_the_other(house: House) -> None:
     users = await register(house.proxy.port, 4)
     again = {"reconnection": True, "reconnectionDelay": 100, "reconnectionDelayMax": 500}
+    # Before there are clients: the instance with fewer connections gets all the new ones.
+    held = await sessions_of_each(house.proxy.port, {*INSTANCE_PORTS})
     async with node_clients(house.proxy.url, users, **again) as clients:
         for client in clients:
             await client.expect_type("upgrade")
-        held = await sessions_of_each(house.proxy.port, {*INSTANCE_PORTS})
         await asyncio.to_thread(house.instances["a"].stop)
         try:
             # Not one request falls on the instance that is gone, though no check has told of it.

@@ -1,0 +1,206 @@
+"""uvicorn's HTTP protocol, able to end a connection whose peer does not go on."""
+
+import asyncio
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
+from enum import Enum, auto
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# uvicorn waits without end for a request that was begun; each such connection costs a descriptor.
+# From the connection, or the first byte on a kept-alive one, to the end of the headers: one packet
+# for nearly all, and dripping them byte by byte gains nothing.
+HEAD_SECONDS = 10.0
+# A body may take as long as it likes while it goes on: uploads over a bad line pause for seconds.
+BODY_SECONDS = 20.0
+# How often in that time we look: it must not count while we ourselves do not read.
+BODY_LOOKS = 4
+
+
+class Awaited(Enum):
+    """What of a request the peer has to send next."""
+
+    START = auto()
+    HEADERS = auto()
+    BODY = auto()
+
+
+class ImpatientHTTP(HttpToolsProtocol):
+    """Ends the connections that uvicorn would wait for, and adds the extension `parley.abort`.
+
+    Neither a slow handler nor an answer that is being read, however slowly, ends one.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._awaited = Awaited.START
+        self._upgraded = False
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._idle_looks = 0
+        # What a peer's WebSocket has to answer a ping.
+        self._write_seconds = (self.config.ws_ping_interval or 0) + (
+            self.config.ws_ping_timeout or 0
+        )
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the headers."""
+        super().connection_made(transport)
+        self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; wait for the rest of the request, if there is one."""
+        super().data_received(data)
+        if self._upgraded:
+            return
+        if self.transport.is_closing():  # it was no HTTP
+            self._watch_writing()
+        elif self._awaited is Awaited.BODY:
+            self._idle_looks = 0
+            if self._reading is None:
+                self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+        # An empty line, or the end of a body that was answered early, ends uvicorn's keep-alive
+        # timer although no request begins.
+        elif self._reading is None and (
+            self._awaited is Awaited.HEADERS or not self._is_answering()
+        ):
+            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+
+    def on_message_begin(self) -> None:
+        """Offer the extension to the application."""
+        super().on_message_begin()
+        self._awaited = Awaited.HEADERS
+        self.scope["extensions"] = {"parley.abort": {"abort": self._abort}}
+
+    def on_headers_complete(self) -> None:
+        """Wait for the body."""
+        super().on_headers_complete()
+        self._awaited = Awaited.BODY
+        self._stop_reading()
+
+    def on_message_complete(self) -> None:
+        """Wait for nothing: it is the application's turn."""
+        super().on_message_complete()
+        self._awaited = Awaited.START
+        self._stop_reading()
+
+    def on_response_complete(self) -> None:
+        """Where the connection is to end now, see that it does."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._watch_writing()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
+        self._upgraded = True
+        self._stop_timers()
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the peer to read."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """The peer has read; where the connection is to end, it has to read the rest too."""
+        super().resume_writing()
+        if self._writing is not None and not self.transport.is_closing():
+            self._writing.cancel()
+            self._writing = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection, also when its last answer is never read."""
+        self._close()
+
+    def _look_at_head(self) -> None:
+        self._reading = None
+        if self._is_answering():  # to the request before: the client may well wait for it
+            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+        else:
+            self._close()
+
+    def _look_at_body(self) -> None:
+        cycle = self.cycle
+        ours = (
+            self.flow.read_paused
+            or bool(self.pipeline)
+            or cycle.waiting_for_100_continue
+            or (cycle.response_started and not cycle.response_complete)
+        )
+        self._idle_looks = 0 if ours else self._idle_looks + 1
+        if self._idle_looks >= BODY_LOOKS:
+            self._reading = None
+            self._abort()
+        else:
+            self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+
+    def _is_answering(self) -> bool:
+        # None before the first request, whatever its type says.
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]  # see above
+
+    def _watch_writing(self) -> None:
+        if self._writing is None and self.transport.get_write_buffer_size():
+            self._writing = self.loop.call_later(
+                self._write_seconds, self._look_at_writing, self._unread_bytes()
+            )
+
+    def _look_at_writing(self, before: int) -> None:
+        self._writing = None
+        if self._unread_bytes() < before:
+            self._watch_writing()
+        else:
+            self._forget_unsent()
+            self._abort()
+
+    def _forget_unsent(self) -> None:
+        """Have the kernel throw away its part too: it would go on offering it for minutes."""
+        connection: socket.socket | None = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with (
+                contextlib.suppress(OSError),  # it is gone
+                socket.fromfd(connection.fileno(), connection.family, connection.type) as same,
+            ):
+                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _unread_bytes(self) -> int:
+        """What waits for the peer, the kernel's part too: that can be megabytes, and only a third
+        of it at a time makes room for ours, which takes a slow reader minutes.
+        """
+        ours = self.transport.get_write_buffer_size()
+        connection: socket.socket | None = self.transport.get_extra_info("socket")
+        if connection is None:
+            return ours
+        try:
+            told = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # not every system tells it of a socket
+            return ours
+        return ours + int(struct.unpack("i", told)[0])
+
+    def _close(self) -> None:
+        """End the connection when the peer has read what there is, or stops to."""
+        if not self.transport.is_closing():
+            self.transport.close()
+        self._watch_writing()
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _stop_timers(self) -> None:
+        self._stop_reading()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
