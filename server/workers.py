@@ -121,8 +121,11 @@ class Supervisor:
                 )
             worker.channel = ours
             listening = asyncio.create_task(self._listen_to(worker, ours))
-            await worker.process.wait()
-            listening.cancel()
+            try:
+                await worker.process.wait()
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
             worker.ready = False
             worker.channel = None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, insert, select, text
 from sqlmodel import col
 
 from db.models import User
@@ -115,6 +115,20 @@ async def test_a_locked_database_keeps_nobody_online_and_is_said_in_few_lines(
     lines = [record for record in caplog.records if "Could not record" in record.message]
     assert 1 <= len(lines) <= 2 * CROWD / presence_module.MOST_AT_ONCE
     assert not any(record.exc_info for record in lines)
+
+
+async def test_a_refusing_database_is_said_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _running(tmp_path) as (ctx, ids, _):
+        async with ctx.db.write() as connection:
+            await connection.execute(text("ALTER TABLE users RENAME TO away"))
+        with ctx.presence.hold(ids[0]):
+            pass
+        await until(lambda: not ctx.presence.online_ids, 5)
+    [line] = [record for record in caplog.records if "Could not record" in record.message]
+    assert "no such table" in line.message
+    assert line.exc_info is None
 
 
 Watch = AsyncGenerator[Sequence[PresenceChanged], None]
