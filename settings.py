@@ -138,7 +138,7 @@ def _weakness(secret: SecretStr) -> str | None:
 
 
 def _kept_secret(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         # Of several processes starting at once one makes it and the others read it: mkstemp's file
         # is ours alone (mode 600), and a link appears whole, or not at all when there is one.

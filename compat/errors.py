@@ -41,7 +41,9 @@ class JSONAnswer(Response):
 async def answer_error(request: Request, error: Exception) -> Response:
     """Return a refusal as the older server answers one: a status and a `message`."""
     assert isinstance(error, ParleyError)  # noqa: S101  # Starlette calls this for nothing else
-    return JSONAnswer({"message": error.message, "code": error.code.value}, STATUS[error.code])
+    status = STATUS[error.code]
+    headers = {"Retry-After": "1"} if status in {429, 503} else None
+    return JSONAnswer({"message": error.message, "code": error.code.value}, status, headers)
 
 
 def answer_unexpected(error: Exception) -> Response:

@@ -92,7 +92,7 @@ class Database:
         """
         if self.is_sqlite:
             with _naming_unavailability():
-                Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+                Path(self.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 await self._write_ahead()
             return
         await _create_mysql_database(self.url)
