@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -12,14 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from db.models import MessageKind
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge
 from resolvers.fields import check_text, find_id
+from resolvers.json_input import read_json
 
 Body = Mapping[str, Any]
 
 # The names under which older clients send the person a message is for.
 RECEIVER_FIELDS = ("toUserId", "receiverId", "to_user_id", "receiver_id")
 MAX_FORM_FIELDS = 100
-
-_decoder = msgspec.json.Decoder()
 
 
 async def read_body(request: Request, max_bytes: int) -> Body:
@@ -32,7 +30,7 @@ async def read_body(request: Request, max_bytes: int) -> Body:
         return await _read_multipart(request, content)
     # Whatever else it says it is: some older clients send JSON without a Content-Type.
     try:
-        body = _decoder.decode(content) if content.strip() else {}
+        body = read_json(content) if content.strip() else {}
     except (ValueError, RecursionError) as error:  # text that is not UTF-8 is no DecodeError
         raise BadInput("The body is not valid JSON") from error
     if not isinstance(body, dict):
@@ -99,21 +97,26 @@ def take_optional_text(body: Body, name: str) -> str | None:
 
 
 def take_receiver(body: Body) -> int | None:
-    """Return who the message is for; None for everybody. Raises NotFound for what no id can be."""
-    for name in RECEIVER_FIELDS:
-        value = body.get(name)
-        # Forms cannot send null: an empty field is one.
-        if value is None or value == "":
-            continue
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise BadInput(f"{name} must be a user's id")
-        id_ = find_id(value)
-        if id_ is None:
-            raise NotFound("Receiver not found")
-        return id_
-    return None
+    """Return who the message is for; None for everybody. Raises NotFound for what no id can be.
+
+    An empty field is refused: a client's empty variable must not tell everybody what was meant
+    for one. So are two fields that name two people.
+    """
+    named = [_receiver(name, body[name]) for name in RECEIVER_FIELDS if body.get(name) is not None]
+    if len(set(named)) > 1:
+        raise BadInput("The message has two receivers")
+    return named[0] if named else None
+
+
+def _receiver(name: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise BadInput(f"{name} must be a user's id")
+    id_ = find_id(value)
+    if id_ is None:
+        raise NotFound("Receiver not found")
+    return id_
 
 
 def take_kind(body: Body) -> MessageKind:

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 from socketio import packet
 
+from resolvers.json_input import read_json
+
 Frame = str | bytes  # one Engine.IO packet, in its websocket form
 
 CLOSE, PING, PONG, MESSAGE, NOOP = "1", "2", "3", "4", "6"
@@ -70,7 +72,7 @@ class _Json:
     @staticmethod
     def loads(text: str) -> Any:
         try:
-            return msgspec.json.decode(text)
+            return read_json(text)
         except (ValueError, RecursionError) as error:
             raise BadPacket("broken JSON") from error
 

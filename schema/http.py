@@ -11,6 +11,7 @@ from starlette.responses import Response
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, PayloadTooLarge
+from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
 
@@ -27,8 +28,6 @@ class GraphQLRequest(msgspec.Struct, rename="camel"):
     extensions: dict[str, Any] | None = None
 
 
-_request_decoder = msgspec.json.Decoder(GraphQLRequest)
-_object_decoder = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
 
 
@@ -45,7 +44,7 @@ class _HTTPError(Exception):
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
     media_type = _negotiate(request.headers.getlist("accept"))
-    if request.method == "GET" and "query" not in request.query_params and _is_browser(request):
+    if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
         if ctx.settings.playground:
             return playground_page()
         return Response("Not Found", 404)
@@ -59,7 +58,7 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
         )
     try:
         operation = operations.prepare(parameters.query, parameters.operation_name)
-        _check_method(operation, request.method)
+        _check_method(operation, _method(request))
         viewer = await identify(ctx, request.headers.get("authorization"))
         result = await operations.execute(viewer, operation, parameters.variables)
     except _HTTPError as error:
@@ -93,13 +92,18 @@ def _negotiate(accept: Sequence[str]) -> str | None:
     return RESPONSE_JSON if newer or response_json > json else JSON
 
 
+def _method(request: Request) -> str:
+    # The server leaves out the body of what HEAD asks for.
+    return "GET" if request.method == "HEAD" else request.method
+
+
 def _is_browser(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
 async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
     try:
-        if request.method == "GET":
+        if _method(request) == "GET":
             return _read_query(request)
         if request.method != "POST":
             raise _HTTPError(405, BadInput("Only GET and POST are served"), {"Allow": "GET, POST"})
@@ -109,10 +113,10 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
         if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
-        return _request_decoder.decode(await _read_body(request, max_bytes))
+        return read_json_as(await _read_body(request, max_bytes), GraphQLRequest)
     except msgspec.ValidationError as error:
         raise _HTTPError(400, BadInput(f"Not a GraphQL request: {error}")) from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
 
 
@@ -121,7 +125,7 @@ def _read_query(request: Request) -> GraphQLRequest:
     if "query" not in parameters:
         raise _HTTPError(400, BadInput("The query parameter `query` is missing"))
     objects = {
-        name: _object_decoder.decode(parameters[name])
+        name: read_json_as(parameters[name], dict[str, Any])
         for name in ("variables", "extensions")
         if parameters.get(name)
     }

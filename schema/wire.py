@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from resolvers.json_input import read_json
+
 SUBPROTOCOL = "graphql-transport-ws"
 
 Payload = dict[str, Any]
@@ -78,11 +80,19 @@ class BadMessage(Exception):
 def decode(text: str) -> ClientMessage:
     """Return the client's message. Raises BadMessage."""
     try:
-        return _decoder.decode(text)
+        return _decode(text)
     except msgspec.ValidationError as error:
         raise BadMessage(f"Invalid message: {error}") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadMessage("Invalid message: not JSON") from error
+
+
+def _decode(text: str) -> ClientMessage:
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError:
+        message: ClientMessage = msgspec.convert(read_json(text), ClientMessage)
+        return message
 
 
 def encode(message: dict[str, Any]) -> str:

@@ -251,7 +251,7 @@ async def test_a_failure_is_an_answer_or_an_event_never_both(
         assert await client.expect("message:error") == [["message:error", stranger]]
         await client.send("auth:login", {"token": alice.token})
         needed = {"error": "toUserId is required", "code": "BAD_USER_INPUT"}
-        bodies: list[dict[str, Any]] = [{}, {"toUserId": None}, {"toUserId": ""}]
+        bodies: list[dict[str, Any]] = [{}, {"toUserId": None}, {"receiverId": None}]
         for number, body in enumerate(bodies, 3):
             await client.send("message:private", {**body, "content": "x"}, ack=number)
             await client.acks.expect(lambda ack, n=number: ack == (n, needed), WAIT)  # type: ignore[misc]  # mypy knows no default of a lambda

@@ -100,7 +100,7 @@ async def test_whatever_the_form_of_the_body_one_registers_logs_in_and_sends(
 async def test_without_a_recipient_a_message_is_a_broadcast(http: httpx.AsyncClient) -> None:
     alice, bob = [await new_account_of(http) for _ in range(2)]
     for path in ("/api/messages/send", "/api/message/send"):
-        for nobody in ({}, {"toUserId": None}, {"receiverId": ""}):
+        for nobody in ({}, {"toUserId": None}, {"receiverId": None}):
             body = {"content": "Hello World", **nobody}
             answer = await http.post(path, json=body, headers=bearer(alice))
             assert answer.status_code == 201

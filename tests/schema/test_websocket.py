@@ -43,8 +43,6 @@ BAD_MESSAGES: dict[str, Message | str | bytes] = {
     "array": '[{"type": "ping"}]',
     "deep": "[" * 5000,
     "deep payload": '{"type":"ping","payload":{"a":' + "[" * 5000 + "]" * 5000 + "}}",
-    "6,000 digits": '{"type":"ping","payload":{"a":' + "7" * 6000 + "}}",
-    "lone surrogate": '{"type":"ping","payload":{"a":"\\ud800"}}',
     "no type": {"id": "1"},
     "null type": {"type": None},
     "unknown type": {"type": "start", "id": "1"},

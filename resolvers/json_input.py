@@ -1,0 +1,53 @@
+"""JSON as clients in JavaScript write it: read fast, else as leniently as they mean it."""
+
+import json
+import sys
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_decoder = msgspec.json.Decoder()
+
+
+def read_json(text: bytes | str) -> Any:
+    """Return what JSON says. Raises ValueError, RecursionError.
+
+    Half of a surrogate pair, which a client that cuts text by its length writes as an escape,
+    becomes U+FFFD, as it does where a browser sends text; a number that nothing holds becomes
+    the largest that something does, and is refused where it is used.
+    """
+    try:
+        return _decoder.decode(text)
+    except msgspec.MsgspecError:
+        # Not left to `loads`, which would take other encodings, and surrogates unescaped.
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+        return _whole(
+            json.loads(plain, parse_int=_number, parse_float=_number, parse_constant=_refuse)
+        )
+
+
+def read_json_as(text: bytes | str, kind: type[T]) -> T:
+    """As `read_json`, for what must be of a type. Raises msgspec.ValidationError too."""
+    return msgspec.convert(read_json(text), kind)
+
+
+def _number(digits: str) -> int | float:
+    if len(digits) < 100 and digits.lstrip("-").isdigit():
+        return int(digits)
+    return max(-sys.float_info.max, min(float(digits), sys.float_info.max))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    return value
