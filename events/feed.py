@@ -107,6 +107,7 @@ class Feed(Generic[E]):
         self._behind.set()
 
     async def _catch_up(self) -> None:
+        failing = False
         while True:
             try:
                 async with asyncio.timeout(self._poll_seconds()):
@@ -116,8 +117,16 @@ class Feed(Generic[E]):
             self._behind.clear()
             try:
                 await self._read_missing()
-            except Exception:
-                logger.exception("Could not read the log past %d; trying again", self.position)
+                failing = False
+            except Exception as error:
+                # One traceback for an outage, however often it is tried.
+                logger.error(
+                    "Could not read the log past %d; trying again (%r)",
+                    self.position,
+                    error,
+                    exc_info=not failing,
+                )
+                failing = True
                 await asyncio.sleep(RETRY_SECONDS)
                 self._behind.set()
 
