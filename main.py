@@ -19,17 +19,22 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from compat.chat import ChatEvents
 from compat.errors import JSONAnswer, answer_error
+from compat.files import file_routes
 from compat.rest import rest_routes
 from db import messages, migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
+from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
 from db.models import StoredMessage
 from events.bus import Bus, LoneBus
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
+from media.inspector import Inspector
+from resolvers.attachments import sweep_regularly
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
+from resolvers.file_urls import FileUrls
 from resolvers.messages import announce_committed
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
@@ -47,6 +52,8 @@ from settings import Settings
 # announcement was lost; and while Redis is away, when there are none.
 POLL_SECONDS = 1.0
 POLL_SECONDS_ALONE = 0.2
+# What pages of other origins may read of an answer, beside what they may anyway.
+EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(ctx.db.close)
             stack.callback(ctx.passwords.close)
+            stack.callback(ctx.inspector.close)
             await migrate.upgrade(ctx.db)
             await bus.start()
             stack.push_async_callback(bus.close)
@@ -82,6 +90,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await ctx.presence.start()
             stack.push_async_callback(ctx.presence.close)
             stack.push_async_callback(chat.close)
+            sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
+            stack.callback(sweeping.cancel)
             yield
 
     async def drain() -> None:
@@ -94,6 +104,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
             *rest_routes(ctx),
+            *file_routes(ctx),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
@@ -103,7 +114,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["Retry-After"],
+                expose_headers=EXPOSED_HEADERS,
                 max_age=600,
             ),
         ],
@@ -120,6 +131,7 @@ def _create_bus(settings: Settings) -> Bus:
 
 
 def _create_context(settings: Settings, bus: Bus) -> Context:
+    secret = settings.signing_secret()
     database = Database(settings.database, pool_size=settings.db_pool_size)
 
     async def read_head() -> int:
@@ -157,7 +169,16 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             sweep_seconds=settings.presence_sweep_seconds,
         ),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
-        tokens=Tokens(settings.signing_secret(), lifetime_seconds=settings.token_lifetime_seconds),
+        tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
+        files=FileStore(settings.storage),
+        file_urls=FileUrls(
+            secret, lifetime_seconds=settings.file_url_seconds, base=settings.public_url
+        ),
+        inspector=Inspector(
+            workers=settings.media_workers,
+            memory_bytes=settings.media_memory_bytes,
+            seconds=settings.media_seconds,
+        ),
     )
 
 
@@ -182,6 +203,7 @@ def serve(settings: Settings) -> None:
     if worker is None:
         # Before anything listens: what is wrong with the database is said in a line, here.
         asyncio.run(_migrate(settings, check=False))
+        FileStore(settings.storage)
         print(_greeting(settings), flush=True)
         if settings.workers > 1:
             raise SystemExit(supervise(settings))
@@ -266,6 +288,8 @@ def main(arguments: list[str]) -> None:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
+    except StoreUnsuitable as error:
+        raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:
         raise SystemExit(f"Cannot start: {error}") from error
 

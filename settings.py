@@ -17,6 +17,8 @@ logger = logging.getLogger("parley.settings")
 SAMPLE_SECRETS = frozenset({"your_jwt_secret", "your_secret_key", "supersecret", "secret"})
 # RFC 7518 §3.2: a key of the size of the hash output or larger.
 MIN_SECRET_BYTES = 32
+# What a size in GraphQL can say: its Int has 32 bits.
+MAX_INT = 2**31 - 1
 
 
 class Settings(BaseSettings):
@@ -55,6 +57,18 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     playground: bool = True
+    storage_url: SecretStr | None = None
+    public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
+    file_url_seconds: int = Field(default=3600, ge=1)
+    max_image_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
+    max_voice_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
+    max_file_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
+    max_unsent_uploads: int = Field(default=100, ge=1)
+    unsent_upload_seconds: int = Field(default=24 * 3600, ge=60)
+    media_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
+    media_memory_bytes: int = Field(default=1024**3, ge=256 * 1024**2)
+    media_seconds: int = Field(default=20, ge=1, le=600)
+
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
@@ -124,6 +138,18 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def storage(self) -> str:
+        """Where attachments are kept: STORAGE_URL, else a directory in DATA_DIR."""
+        if self.storage_url is not None:
+            return self.storage_url.get_secret_value()
+        return (self.data_dir / "files").resolve().as_uri()
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest file of any kind."""
+        return max(self.max_image_bytes, self.max_voice_bytes, self.max_file_bytes)
 
     def signing_secret(self) -> str:
         """The key of the tokens: JWT_SECRET, else one made once and kept under DATA_DIR."""

@@ -119,9 +119,33 @@ def _receiver(name: str, value: Any) -> int:
     return id_
 
 
-def take_kind(body: Body) -> MessageKind:
-    """Return the message's kind: text, unless it says otherwise."""
-    value = body.get("kind") or MessageKind.TEXT
+def take_content(body: Body) -> str:
+    """Return the message's content: required, unless there is an attachment to caption."""
+    if take_attachment(body) is None:
+        return take_text(body, "content", "Content")
+    return take_optional_text(body, "content") or ""
+
+
+def take_attachment(body: Body) -> int | None:
+    """Return the attachment's id when there is one. Raises NotFound for what no id can be."""
+    value = body.get("attachmentId")
+    if value is None or value == "":
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise BadInput("attachmentId must be an attachment's id")
+    id_ = find_id(value)
+    if id_ is None:
+        raise NotFound("Attachment not found")
+    return id_
+
+
+def take_kind(body: Body) -> MessageKind | None:
+    """Return the message's kind; unless it says one, text, or None for the attachment's."""
+    value = body.get("kind")
+    if not value:
+        return MessageKind.TEXT if take_attachment(body) is None else None
     try:
         return MessageKind(value.upper() if isinstance(value, str) else value)
     except ValueError as error:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from starlette.types import Receive, Scope, Send
 
 from compat.bodies import (
+    take_attachment,
+    take_content,
     take_kind,
     take_optional_text,
     take_position,
@@ -109,7 +111,9 @@ class ChatEvents:
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""
         if self._encoded is None or self._encoded[0] != message.id:
-            event = self._server.encode_event("message:new", message_shape(message))
+            event = self._server.encode_event(
+                "message:new", message_shape(message, self._ctx.file_urls)
+            )
             self._encoded = (message.id, event)
         self._server.push(sid, self._encoded[1])
 
@@ -189,15 +193,15 @@ class ChatEvents:
             receiver_id = take_receiver(body) if to == "somebody" else None
             if to == "somebody" and receiver_id is None:
                 raise BadInput("toUserId is required")
-            return message_shape(
-                await send_message(
-                    ctx,
-                    receiver_id=receiver_id,
-                    content=take_text(body, "content", "Content"),
-                    kind=take_kind(body),
-                    client_message_id=take_optional_text(body, "clientMessageId"),
-                )
+            sent = await send_message(
+                ctx,
+                receiver_id=receiver_id,
+                content=take_content(body),
+                kind=take_kind(body),
+                attachment_id=take_attachment(body),
+                client_message_id=take_optional_text(body, "clientMessageId"),
             )
+            return message_shape(sent, ctx.file_urls)
         except Exception as error:  # the border: the client hears in its form
             return error_shape(error)
 

@@ -3,16 +3,19 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
 from compat.bodies import (
     read_body,
+    take_attachment,
+    take_content,
     take_kind,
     take_number,
     take_optional_text,
@@ -20,13 +23,15 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import JSONAnswer, answer_unexpected
-from compat.shapes import message_row, message_shape, user_shape
+from compat.shapes import attachment_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
+from resolvers.attachments import upload_attachment
 from resolvers.auth import identify, log_in, register_user
 from resolvers.context import Context
-from resolvers.errors import ParleyError
+from resolvers.errors import BadInput, ParleyError
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
+from resolvers.uploads import receive_form
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
@@ -79,14 +84,34 @@ def rest_routes(ctx: Context) -> list[Route]:
         sent = await send_message(
             viewer,
             receiver_id=take_receiver(body),
-            content=take_text(body, "content", "Content"),
+            content=take_content(body),
             kind=take_kind(body),
+            attachment_id=take_attachment(body),
             client_message_id=request.headers.get("idempotency-key")
             or take_optional_text(body, "clientMessageId"),
         )
-        return JSONAnswer(message_shape(sent), 201)
+        return JSONAnswer(message_shape(sent, ctx.file_urls), 201)
 
-    def history(shape: Shape) -> Endpoint:
+    async def upload(request: Request) -> Response:
+        viewer = await _identify(ctx, request)
+        try:
+            async with receive_form(
+                viewer,
+                request.stream(),
+                content_type=request.headers.get("content-type", ""),
+                content_length=request.headers.get("content-length"),
+                max_files=1,
+            ) as form:
+                if not form.files:
+                    raise BadInput("The form has no file")
+                [received] = form.files.values()
+                kind = take_kind(form.fields) if form.fields.get("kind") else None
+                kept = await upload_attachment(viewer, received, kind=kind)
+        except ClientDisconnect as error:
+            raise BadInput("The body was cut short") from error
+        return JSONAnswer(attachment_shape(kept, ctx.file_urls), 201)
+
+    def history(shape: Callable[..., Mapping[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             viewer = await _identify(ctx, request)
             parameters = request.query_params
@@ -96,7 +121,7 @@ def rest_routes(ctx: Context) -> list[Route]:
                 before=take_number(parameters.get("before"), "before"),
                 limit=take_number(parameters.get("limit"), "limit"),
             )
-            return await _stream_array(request, stream, shape)
+            return await _stream_array(request, stream, partial(shape, urls=ctx.file_urls))
 
         return endpoint
 
@@ -117,6 +142,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         _route("POST", "/api/messages/send", send),
         _route("POST", "/api/message/send", send),
         _route("GET", "/api/message/all-message", history(message_row)),
+        _route("POST", "/api/uploads", upload),
         _route("GET", "/health", health),
         _route("GET", "/ready", ready),
     ]

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import TypedDict
 
-from db.models import StoredMessage, StoredUser
+from db.models import StoredAttachment, StoredMessage, StoredUser
+from resolvers.file_urls import FileUrls, Part
 
 
 class UserShape(TypedDict):
@@ -12,6 +13,24 @@ class UserShape(TypedDict):
     id: int
     email: str
     displayName: str
+
+
+class AttachmentShape(TypedDict):
+    """server →: an attachment, alone or in a message."""
+
+    id: int
+    kind: str
+    filename: str
+    mediaType: str
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+    durationMs: int | None
+    waveform: list[int] | None
+    url: str
+    thumbnailUrl: str | None
+    createdAt: datetime
 
 
 class MessageShape(TypedDict):
@@ -24,6 +43,7 @@ class MessageShape(TypedDict):
     createdAt: datetime
     kind: str
     clientMessageId: str | None
+    attachment: AttachmentShape | None
 
 
 class MessageRow(TypedDict):
@@ -35,6 +55,7 @@ class MessageRow(TypedDict):
     content: str
     created_at: datetime
     kind: str
+    attachment: AttachmentShape | None
 
 
 class ErrorShape(TypedDict):
@@ -49,26 +70,62 @@ def user_shape(user: StoredUser) -> UserShape:
     return {"id": user.id, "email": user.email, "displayName": user.display_name}
 
 
-def message_shape(message: StoredMessage) -> MessageShape:
+def attachment_shape(attachment: StoredAttachment, urls: FileUrls) -> AttachmentShape:
+    """Return an attachment, with addresses that are good for a while."""
+    return {
+        "id": attachment.id,
+        "kind": attachment.kind.value,
+        "filename": attachment.filename,
+        "mediaType": attachment.media_type,
+        "size": attachment.size,
+        "sha256": attachment.sha256,
+        "width": attachment.width,
+        "height": attachment.height,
+        "durationMs": attachment.duration_ms,
+        "waveform": None if attachment.waveform is None else [*attachment.waveform],
+        "url": urls.url(Part(attachment.id)),
+        "thumbnailUrl": (
+            None
+            if attachment.thumbnail_size is None
+            else urls.url(Part(attachment.id, thumbnail=True))
+        ),
+        "createdAt": attachment.created_at,
+    }
+
+
+def _content(message: StoredMessage) -> str:
+    # Clients that know nothing of attachments show this: the caption, or at least the name.
+    if message.attachment is not None and not message.content:
+        return message.attachment.filename
+    return message.content
+
+
+def _attached(message: StoredMessage, urls: FileUrls) -> AttachmentShape | None:
+    return None if message.attachment is None else attachment_shape(message.attachment, urls)
+
+
+def message_shape(message: StoredMessage, urls: FileUrls) -> MessageShape:
     """Return a message."""
     return {
         "id": message.id,
         "senderId": message.sender_id,
         "receiverId": message.receiver_id,
-        "content": message.content,
+        "content": _content(message),
         "createdAt": message.created_at,
         "kind": message.kind.value,
         "clientMessageId": message.client_message_id,
+        "attachment": _attached(message, urls),
     }
 
 
-def message_row(message: StoredMessage) -> MessageRow:
+def message_row(message: StoredMessage, urls: FileUrls) -> MessageRow:
     """Return a message as the older server's undocumented route shows it."""
     return {
         "id": message.id,
         "sender_id": message.sender_id,
         "receiver_id": message.receiver_id,
-        "content": message.content,
+        "content": _content(message),
         "created_at": message.created_at,
         "kind": message.kind.value,
+        "attachment": _attached(message, urls),
     }

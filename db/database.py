@@ -258,7 +258,8 @@ def _check_mysql_version(connection: Connection) -> None:
     wrong = connection.execute(
         text(
             "SELECT table_name FROM information_schema.tables"
-            " WHERE table_schema = DATABASE() AND table_name IN ('users', 'messages', 'log_head')"
+            " WHERE table_schema = DATABASE() AND table_name IN"
+            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments')"
             " AND table_collation <> 'utf8mb4_bin'"
         )
     ).scalars()

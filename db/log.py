@@ -15,17 +15,28 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db import attachments
 from db.database import Database, DatabaseUnavailable, retrying_deadlocks
-from db.messages import COLUMNS, stored
-from db.models import LogHead, Message, MessageKind, StoredMessage
+from db.drafts import (
+    Draft,
+    LogFull,
+    OtherKind,
+    UnknownAttachment,
+    UnknownReceiver,
+    Waiting,
+    answer,
+    fail,
+    settle_repeat,
+    split_repeats,
+)
+from db.messages import COLUMNS, read_messages
+from db.models import LogHead, Message, MessageKind, StoredAttachment, StoredMessage
 from db.users import existing_ids
 
 logger = logging.getLogger("parley.log")
@@ -40,42 +51,6 @@ REFUSALS = (DBAPIError, ValueError)
 CLOSE_SECONDS = 1
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
 KNOWN_USERS = 100_000
-
-
-class LogFull(Exception):
-    """Too many drafts wait already; nothing was stored."""
-
-
-class UnknownReceiver(Exception):
-    """The receiver, or the sender, is not a user; nothing was stored."""
-
-
-class KeyReused(Exception):
-    """The sender has used this client_message_id for another message; nothing was stored."""
-
-
-class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A message that has no position yet."""
-
-    sender_id: int
-    receiver_id: int | None
-    kind: MessageKind
-    content: str
-    client_message_id: str | None = None
-
-    def is_of(self, message: StoredMessage) -> bool:
-        """Whether the message could have been stored from this draft."""
-        return (self.sender_id, self.receiver_id, self.kind, self.content) == (
-            message.sender_id,
-            message.receiver_id,
-            message.kind,
-            message.content,
-        )
-
-
-class _Waiting(NamedTuple):
-    draft: Draft
-    outcome: asyncio.Future[StoredMessage]
 
 
 class MessageLog:
@@ -96,7 +71,7 @@ class MessageLog:
         self._max_pending = max_pending
         self._committed = committed
         self._uncertain = uncertain
-        self._pending: deque[_Waiting] = deque()
+        self._pending: deque[Waiting] = deque()
         self._known_users: dict[int, None] = {}
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -106,14 +81,15 @@ class MessageLog:
         """Queue a draft; the future gives the stored message, the first one's for a repeated key.
 
         Drafts take positions in the order of these calls. Raises LogFull, and DatabaseUnavailable
-        once the log is closed; the future raises UnknownReceiver, KeyReused or DatabaseUnavailable.
+        once the log is closed; the future raises UnknownReceiver, UnknownAttachment, OtherKind,
+        KeyReused or DatabaseUnavailable.
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")
         if len(self._pending) >= self._max_pending:
             raise LogFull
         outcome: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Waiting(draft, outcome))
+        self._pending.append(Waiting(draft, outcome))
         self._wake.set()
         return outcome
 
@@ -130,7 +106,7 @@ class MessageLog:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
-        _fail(self._pending, DatabaseUnavailable("the server is stopping"))
+        fail(self._pending, DatabaseUnavailable("the server is stopping"))
 
     async def _write_batches(self) -> None:
         while self._pending or not self._closing:
@@ -141,14 +117,14 @@ class MessageLog:
                 try:
                     await self._settle(batch)
                 except Exception as error:  # whatever it is, it is the senders' to hear
-                    _fail(batch, error)
+                    fail(batch, error)
                     self._uncertain()
                 except asyncio.CancelledError:
-                    _fail(batch, DatabaseUnavailable("the server is stopping"))
+                    fail(batch, DatabaseUnavailable("the server is stopping"))
                     raise
 
-    def _take_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take_batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
         size = 0
         while self._pending and len(batch) < MAX_BATCH_MESSAGES:
             size += len(self._pending[0].draft.content)
@@ -157,9 +133,9 @@ class MessageLog:
             batch.append(self._pending.popleft())
         return batch
 
-    async def _settle(self, batch: list[_Waiting]) -> None:
+    async def _settle(self, batch: list[Waiting]) -> None:
         """Store the batch, leaving out, with its reason, each draft that cannot be stored."""
-        firsts, repeats = _split_repeats(batch)
+        firsts, repeats = split_repeats(batch)
         try:
             await self._store(firsts)
         except REFUSALS:
@@ -176,12 +152,12 @@ class MessageLog:
             if first.outcome.cancelled():
                 abandoned.append(waiting)
             else:
-                _settle_repeat(waiting, first)
+                settle_repeat(waiting, first)
         if abandoned:
             # The first caller went away, often to come back as this one: ask what became of it.
             await self._settle(abandoned)
 
-    async def _store_alone(self, waiting: _Waiting) -> None:
+    async def _store_alone(self, waiting: Waiting) -> None:
         # Another process may use the same key between the look-up and the insert, hence twice.
         for _ in range(2):
             try:
@@ -191,32 +167,35 @@ class MessageLog:
                 if not await self._settle_known_keys([waiting]):
                     return
             except REFUSALS as error:
-                _fail([waiting], error)
+                fail([waiting], error)
         if not waiting.outcome.done():
             waiting.outcome.set_exception(UnknownReceiver())
 
-    async def _store(self, batch: Iterable[_Waiting]) -> None:
+    async def _store(self, batch: Iterable[Waiting]) -> None:
         # The batch shares locks on its users' rows, which others change: deadlocks can happen.
         await retrying_deadlocks(lambda: self._insert(batch))
 
-    async def _insert(self, batch: Iterable[_Waiting]) -> None:
+    async def _insert(self, batch: Iterable[Waiting]) -> None:
         # A caller that went away is stored for all that: left out, its message would come after
         # those that the same client, back again, sends after repeating it.
         batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
         if not batch:
             return
         async with self._database.write() as connection:
+            now = datetime.now(UTC)
             batch = await self._refuse_unknown_users(connection, batch)
+            batch, attached = await _attach(connection, batch, now)
             if not batch:
                 return
             head = await _advance_head(connection, len(batch))
-            now = datetime.now(UTC)
             first = head - len(batch) + 1
             messages = [
-                _stored_from(waiting.draft, position, now)
+                _stored_from(waiting.draft, position, now, attached)
                 for position, waiting in enumerate(batch, first)
             ]
             await connection.execute(insert(Message), [_row(message) for message in messages])
+            if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
+                await attachments.link(connection, links)
         self._announce(messages)
         for waiting, message in zip(batch, messages, strict=True):
             if not waiting.outcome.done():  # the caller may have gone
@@ -230,8 +209,8 @@ class MessageLog:
             logger.exception("A listener failed on the positions from %d", messages[0].id)
 
     async def _refuse_unknown_users(
-        self, connection: AsyncConnection, batch: list[_Waiting]
-    ) -> list[_Waiting]:
+        self, connection: AsyncConnection, batch: list[Waiting]
+    ) -> list[Waiting]:
         named = {waiting.draft.sender_id for waiting in batch}
         named |= {w.draft.receiver_id for w in batch if w.draft.receiver_id is not None}
         if unseen := named - self._known_users.keys():
@@ -251,7 +230,7 @@ class MessageLog:
                 waiting.outcome.set_exception(UnknownReceiver())
         return kept
 
-    async def _settle_known_keys(self, batch: list[_Waiting]) -> list[_Waiting]:
+    async def _settle_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""
         keys = [
             (waiting.draft.sender_id, waiting.draft.client_message_id)
@@ -262,10 +241,8 @@ class MessageLog:
             return batch
         key = tuple_(col(Message.sender_id), col(Message.client_message_id))
         async with self._database.read() as connection:
-            rows = await connection.execute(select(*COLUMNS).where(key.in_(keys)))
-            originals = {
-                (message.sender_id, message.client_message_id): message for message in stored(rows)
-            }
+            found = await read_messages(connection, select(*COLUMNS).where(key.in_(keys)))
+        originals = {(message.sender_id, message.client_message_id): message for message in found}
         if originals:
             # Perhaps of a commit that took effect after its failure was looked into.
             self._uncertain()
@@ -275,54 +252,46 @@ class MessageLog:
             if original is None:
                 rest.append(waiting)
             else:
-                _answer(waiting, original)
+                answer(waiting, original)
         return rest
 
 
-def _split_repeats(
-    batch: list[_Waiting],
-) -> tuple[list[_Waiting], list[tuple[_Waiting, _Waiting]]]:
-    """Part the drafts whose key stands in the batch before them, each with the first of its key."""
-    firsts: list[_Waiting] = []
-    repeats: list[tuple[_Waiting, _Waiting]] = []
-    by_key: dict[tuple[int, str], _Waiting] = {}
+async def _attach(
+    connection: AsyncConnection, batch: list[Waiting], now: datetime
+) -> tuple[list[Waiting], dict[int, StoredAttachment]]:
+    """Keep what the drafts attach from the sweep; refuse those that may not attach it."""
+    named = {w.draft.attachment_id for w in batch if w.draft.attachment_id is not None}
+    if not named:
+        return batch, {}
+    found = await attachments.find_attachments(connection, named)
+    kept = []
     for waiting in batch:
-        if waiting.outcome.done():  # the caller has gone
-            continue
-        if waiting.draft.client_message_id is None:
-            firsts.append(waiting)
-            continue
-        key = (waiting.draft.sender_id, waiting.draft.client_message_id)
-        if key in by_key:
-            repeats.append((waiting, by_key[key]))
-        else:
-            by_key[key] = waiting
-            firsts.append(waiting)
-    return firsts, repeats
+        refusal = await _refusal_to_attach(connection, waiting.draft, found)
+        if refusal is None:
+            kept.append(waiting)
+        elif not waiting.outcome.done():
+            waiting.outcome.set_exception(refusal)
+    sent = {w.draft.attachment_id for w in kept if w.draft.attachment_id is not None}
+    if sent:
+        await attachments.mark_sent(connection, sent, now)
+    return kept, found
 
 
-def _settle_repeat(waiting: _Waiting, first: _Waiting) -> None:
-    if waiting.outcome.done():
-        return
-    if (error := first.outcome.exception()) is not None:
-        waiting.outcome.set_exception(error)
-    else:
-        _answer(waiting, first.outcome.result())
-
-
-def _answer(waiting: _Waiting, original: StoredMessage) -> None:
-    if waiting.outcome.done():
-        return
-    if waiting.draft.is_of(original):
-        waiting.outcome.set_result(original)
-    else:
-        waiting.outcome.set_exception(KeyReused())
-
-
-def _fail(batch: Iterable[_Waiting], error: BaseException) -> None:
-    for waiting in batch:
-        if not waiting.outcome.done():
-            waiting.outcome.set_exception(error)
+async def _refusal_to_attach(
+    connection: AsyncConnection, draft: Draft, found: dict[int, StoredAttachment]
+) -> Exception | None:
+    if draft.attachment_id is None:
+        return None
+    attachment = found.get(draft.attachment_id)
+    if attachment is None or not (
+        attachment.owner_id == draft.sender_id
+        # What was sent to somebody is theirs to send on.
+        or await attachments.is_shared_with(connection, attachment.id, draft.sender_id)
+    ):
+        return UnknownAttachment()
+    if draft.kind not in {None, attachment.kind}:
+        return OtherKind(attachment.kind.value)
+    return None
 
 
 async def _advance_head(connection: AsyncConnection, count: int) -> int:
@@ -330,15 +299,19 @@ async def _advance_head(connection: AsyncConnection, count: int) -> int:
     return int((await connection.execute(select(col(LogHead.position)))).scalar_one())
 
 
-def _stored_from(draft: Draft, position: int, now: datetime) -> StoredMessage:
+def _stored_from(
+    draft: Draft, position: int, now: datetime, attached: dict[int, StoredAttachment]
+) -> StoredMessage:
+    attachment = None if draft.attachment_id is None else attached[draft.attachment_id]
     return StoredMessage(
         position,
         draft.sender_id,
         draft.receiver_id,
-        draft.kind,
+        draft.kind or (MessageKind.TEXT if attachment is None else attachment.kind),
         draft.content,
         draft.client_message_id,
         now,
+        attachment,
     )
 
 

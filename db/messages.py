@@ -1,12 +1,14 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Subquery, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.attachments import attachments_of
 from db.models import LogHead, Message, MessageKind, StoredMessage
 
 COLUMNS = (
@@ -20,11 +22,25 @@ COLUMNS = (
 )
 
 
-def stored(rows: Iterable[Any]) -> list[StoredMessage]:
-    """Turn rows of COLUMNS into records."""
-    return [
+ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
+
+
+async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredMessage]:
+    """Return what a query for COLUMNS finds, with the attachments of those that have one."""
+    rows = await connection.execute(query)
+    found = [
         StoredMessage(id_, sender, receiver, MessageKind(kind), content, key, created)
         for id_, sender, receiver, kind, content, key, created in rows
+    ]
+    attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
+    if not attaching:
+        return found
+    attached = await attachments_of(connection, attaching)
+    return [
+        msgspec.structs.replace(message, attachment=attached[message.id])
+        if message.id in attached
+        else message
+        for message in found
     ]
 
 
@@ -64,7 +80,7 @@ async def page_messages(
     else:
         ids = _first_of_all(branches, range_, order, limit, newest=newest)
         query = select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order)
-    messages = stored(await connection.execute(query))
+    messages = await read_messages(connection, query)
     return messages[::-1] if newest else messages
 
 
@@ -97,30 +113,28 @@ async def find_visible(
     connection: AsyncConnection, viewer_id: int, message_id: int
 ) -> StoredMessage | None:
     """Return the message, or None when there is none or the viewer may not see it."""
-    rows = await connection.execute(
-        select(*COLUMNS).where(
-            col(Message.id) == message_id,
-            or_(
-                col(Message.sender_id) == viewer_id,
-                col(Message.receiver_id) == viewer_id,
-                col(Message.receiver_id).is_(None),
-            ),
-        )
+    query = select(*COLUMNS).where(
+        col(Message.id) == message_id,
+        or_(
+            col(Message.sender_id) == viewer_id,
+            col(Message.receiver_id) == viewer_id,
+            col(Message.receiver_id).is_(None),
+        ),
     )
-    return next(iter(stored(rows)), None)
+    return next(iter(await read_messages(connection, query)), None)
 
 
 async def read_entries(
     connection: AsyncConnection, after: int, upto: int, limit: int
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` entries of the whole log with after < id <= upto, in order."""
-    rows = await connection.execute(
+    query = (
         select(*COLUMNS)
         .where(col(Message.id) > after, col(Message.id) <= upto)
         .order_by(col(Message.id))
         .limit(limit)
     )
-    return stored(rows)
+    return await read_messages(connection, query)
 
 
 async def head_position(connection: AsyncConnection) -> int:

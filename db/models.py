@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -56,6 +57,9 @@ class MessageKind(StrEnum):
 
     TEXT = "TEXT"
     EMOJI = "EMOJI"
+    IMAGE = "IMAGE"
+    FILE = "FILE"
+    VOICE = "VOICE"
 
 
 def _column(type_: Any, *constraints: Any, nullable: bool = False, **options: Any) -> Any:
@@ -106,6 +110,73 @@ class Message(SQLModel, table=True):
     created_at: datetime = _column(UTCDateTime())
 
 
+class File(SQLModel, table=True):
+    """Content that was uploaded, once however often; the bytes are in the store under `name`.
+
+    Without `sha256` it is not there yet, or not any more: after a day, the sweep removes it.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (
+        UniqueConstraint("sha256", name="uq_files_sha256"),
+        TABLE_OPTIONS,
+    )
+
+    id: int = _column(BigId, primary_key=True)
+    # Of this row alone, so that removing it can never remove what a later upload has put.
+    name: str = _column(String(120))
+    sha256: str | None = _column(String(64), nullable=True)
+    size: int = _column(BigId)
+    media_type: str = _column(String(100))
+    width: int | None = _column(Integer, nullable=True)
+    height: int | None = _column(Integer, nullable=True)
+    duration_ms: int | None = _column(Integer, nullable=True)
+    waveform: bytes | None = _column(LargeBinary(100), nullable=True)  # a byte a value
+    thumbnail_size: int | None = _column(Integer, nullable=True)
+    created_at: datetime = _column(UTCDateTime())
+
+
+class Attachment(SQLModel, table=True):
+    """An upload of somebody's, under the name they gave it; its content is a File."""
+
+    __tablename__ = "attachments"
+    __table_args__ = (
+        Index("ix_attachments_owner_sent", "owner_id", "sent_at"),
+        Index("ix_attachments_sent_created", "sent_at", "created_at"),
+        Index("ix_attachments_file", "file_id"),
+        TABLE_OPTIONS,
+    )
+
+    id: int = _column(BigId, primary_key=True)
+    owner_id: int = _column(BigId, ForeignKey("users.id", name="fk_attachments_owner"))
+    file_id: int = _column(BigId, ForeignKey("files.id", name="fk_attachments_file"))
+    kind: str = _column(String(8))
+    filename: str = _column(String(255))
+    # When it was first sent; until then it is its owner's alone, and swept after a day.
+    sent_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    created_at: datetime = _column(UTCDateTime())
+
+
+class MessageAttachment(SQLModel, table=True):
+    """Which messages carry an attachment; a row only for those that do."""
+
+    __tablename__ = "message_attachments"
+    __table_args__ = (
+        Index("ix_message_attachments_attachment", "attachment_id", "message_id"),
+        TABLE_OPTIONS,
+    )
+
+    message_id: int = _column(
+        BigId,
+        ForeignKey("messages.id", name="fk_message_attachments_message"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    attachment_id: int = _column(
+        BigId, ForeignKey("attachments.id", name="fk_message_attachments_attachment")
+    )
+
+
 class LogHead(SQLModel, table=True):
     """One row: the last position taken. Its lock makes commit order the order of positions."""
 
@@ -114,6 +185,25 @@ class LogHead(SQLModel, table=True):
 
     id: int = _column(Integer, primary_key=True, autoincrement=False)
     position: int = _column(BigId)
+
+
+class StoredAttachment(msgspec.Struct, frozen=True, gc=False):
+    """An attachment with what is known of its content."""
+
+    id: int
+    owner_id: int
+    kind: MessageKind
+    filename: str
+    created_at: datetime
+    name: str  # of its content in the store
+    sha256: str
+    size: int
+    media_type: str
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    waveform: bytes | None  # a byte a value, each 0 to 100
+    thumbnail_size: int | None
 
 
 class StoredMessage(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +216,7 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     content: str
     client_message_id: str | None
     created_at: datetime
+    attachment: StoredAttachment | None = None
 
 
 class StoredUser(msgspec.Struct, frozen=True, gc=False):

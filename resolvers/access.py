@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import messages, users
-from db.models import StoredMessage, StoredUser
+from db import attachments, messages, users
+from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.context import Context
 from resolvers.errors import NotFound
 
@@ -24,6 +24,23 @@ async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) 
     if user_id not in found:
         raise NotFound("User not found")
     return found[user_id]
+
+
+async def visible_attachment(
+    ctx: Context, connection: AsyncConnection, attachment_id: int
+) -> StoredAttachment:
+    """Return the attachment, when it is the viewer's or of a message that the viewer may see.
+
+    Raises Unauthenticated, NotFound.
+    """
+    viewer = ctx.user
+    found = (await attachments.find_attachments(connection, [attachment_id])).get(attachment_id)
+    if found is None or not (
+        found.owner_id == viewer.id
+        or await attachments.is_shared_with(connection, attachment_id, viewer.id)
+    ):
+        raise NotFound("File not found")
+    return found
 
 
 async def visible_message(

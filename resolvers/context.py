@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.database import Database, DatabaseUnavailable
+from db.files import FileStore
 from db.log import MessageLog
 from db.models import StoredMessage
 from events.feed import Feed
 from events.presence import Presence
+from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, Unavailable
+from resolvers.file_urls import FileUrls
 from resolvers.passwords import Passwords
 from resolvers.tokens import Tokens
 from settings import Settings
@@ -35,6 +38,9 @@ class Context:
     presence: Presence
     passwords: Passwords
     tokens: Tokens
+    files: FileStore
+    file_urls: FileUrls
+    inspector: Inspector
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"

@@ -11,6 +11,9 @@ from resolvers.errors import BadInput, PayloadTooLarge
 MAX_DISPLAY_NAME = 100
 MAX_CLIENT_MESSAGE_ID = 128
 MAX_EMAIL = 254
+MAX_FILENAME_BYTES = 255  # what file systems take
+MAX_EXTENSION = 16
+JOINER = "\u200d"
 MAX_EMOJI = 3
 LARGEST_ID = 2**63 - 1
 # Unicode's categories of format characters (a zero-width space is one), separators and marks.
@@ -53,10 +56,17 @@ def clean_display_name(value: str) -> str:
     return name
 
 
-def clean_content(value: str, kind: MessageKind, *, max_bytes: int) -> str:
-    """Return the message's content, as it was typed. Raises PayloadTooLarge too."""
+def clean_content(
+    value: str, kind: MessageKind | None, *, max_bytes: int, caption: bool = False
+) -> str:
+    """Return the message's content, as it was typed; a caption may be empty.
+
+    Raises PayloadTooLarge too.
+    """
     if not value.strip():
-        raise BadInput("Content is required")
+        if not caption:
+            raise BadInput("Content is required")
+        return ""
     check_text(value, "Content")
     if len(value.encode()) > max_bytes:
         raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
@@ -78,6 +88,25 @@ def clean_client_message_id(value: str | None) -> str | None:
         raise BadInput(f"clientMessageId is longer than {MAX_CLIENT_MESSAGE_ID} characters")
     check_text(value, "clientMessageId")
     return value
+
+
+def clean_filename(value: str, *, suffix: str | None = None) -> str:
+    """Return a name to save a file under: of any script, without a path or what deceives the eye.
+
+    Whatever was sent becomes a name; `suffix` replaces that of a file in another format now.
+    """
+    name = unicodedata.normalize("NFC", value.encode(errors="replace").decode())
+    name = name.replace("\\", "/").rpartition("/")[2]
+    # Format characters turn the reading direction, so that "gpj.exe" reads as a picture's name;
+    # what joins emoji is one too, and stays.
+    kept = [c for c in name if c == JOINER or unicodedata.category(c) not in {"Cc", "Cf", "Cs"}]
+    name = " ".join("".join(kept).split()).strip(". ") or "file"
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension) > MAX_EXTENSION:
+        stem, extension = name, ""
+    ending = suffix or (f".{extension}" if extension else "")
+    room = MAX_FILENAME_BYTES - len(ending.encode())
+    return stem.encode()[:room].decode(errors="ignore").rstrip() + ending
 
 
 def check_text(value: str, field: str) -> None:

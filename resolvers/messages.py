@@ -8,7 +8,15 @@ import msgspec
 
 from db import messages
 from db.database import DatabaseUnavailable
-from db.log import Draft, KeyReused, LogFull, UnknownReceiver
+from db.drafts import (
+    Draft,
+    KeyReused,
+    LogFull,
+    OtherKind,
+    UnknownAttachment,
+    UnknownReceiver,
+)
+from db.messages import ATTACHING_KINDS
 from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
 from events.facts import EntriesAppended
@@ -39,21 +47,33 @@ async def send_message(
     *,
     receiver_id: int | None,
     content: str,
-    kind: MessageKind = MessageKind.TEXT,
+    kind: MessageKind | None = MessageKind.TEXT,
+    attachment_id: int | None = None,
     client_message_id: str | None = None,
 ) -> StoredMessage:
     """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
 
     Calls take their places in the order in which they are started: nothing is awaited before the
-    log has the draft. A repeated `client_message_id` returns the first message. Raises
+    log has the draft. A repeated `client_message_id` returns the first message. An attachment is
+    one's own, or of a message that one may see; without a `kind`, the message has its. Raises
     Unauthenticated, BadInput, PayloadTooLarge, NotFound, Conflict, RateLimited, Unavailable.
     """
+    attaching = attachment_id is not None
+    if kind is not None and (kind in ATTACHING_KINDS) != attaching:
+        raise BadInput(
+            f"A message of kind {kind} has no attachment; its kind is the attachment's"
+            if attaching
+            else f"A message of kind {kind} needs an attachmentId"
+        )
     draft = Draft(
         sender_id=ctx.user.id,
         receiver_id=receiver_id,
         kind=kind,
-        content=clean_content(content, kind, max_bytes=ctx.settings.max_message_bytes),
+        content=clean_content(
+            content, kind, max_bytes=ctx.settings.max_message_bytes, caption=attaching
+        ),
         client_message_id=clean_client_message_id(client_message_id),
+        attachment_id=attachment_id,
     )
     try:
         return await ctx.log.append(draft)
@@ -61,6 +81,10 @@ async def send_message(
         raise RateLimited("Too many messages are waiting to be stored; try again") from error
     except UnknownReceiver as error:
         raise NotFound("Receiver not found") from error
+    except UnknownAttachment as error:
+        raise NotFound("Attachment not found") from error
+    except OtherKind as error:
+        raise BadInput(f"The attachment is of kind {error}, and so must the message be") from error
     except KeyReused as error:
         raise Conflict("clientMessageId was used for another message") from error
     except DatabaseUnavailable as error:

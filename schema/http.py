@@ -10,22 +10,24 @@ from starlette.responses import Response
 
 from resolvers.auth import identify
 from resolvers.context import Context
-from resolvers.errors import BadInput, ParleyError, PayloadTooLarge
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
+from schema.uploads import check_preflight, read_multipart
+from schema.wire import GraphQLRequest
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
+MULTIPART = "multipart/form-data"
 
-
-class GraphQLRequest(msgspec.Struct, rename="camel"):
-    """→ server: the parameters of a request (§5 of the specification)."""
-
-    query: str
-    operation_name: str | None = None
-    variables: dict[str, Any] | None = None
-    extensions: dict[str, Any] | None = None
+# What a request with files can be refused with before it is one.
+_STATUS = {
+    Code.UNAUTHENTICATED: 401,
+    Code.PAYLOAD_TOO_LARGE: 413,
+    Code.RATE_LIMITED: 429,
+    Code.INTERNAL: 503,
+}
 
 
 _encoder = msgspec.json.Encoder()
@@ -51,11 +53,37 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
     try:
         if media_type is None:
             raise _HTTPError(406, BadInput(f"Only {RESPONSE_JSON} and {JSON} are spoken"))
+        if _is_multipart(request):
+            return await _answer_multipart(ctx, operations, request, media_type)
         parameters = await _read(request, ctx.settings.max_body_bytes)
     except _HTTPError as error:
         return _respond(
             refusal(error.error), error.status, media_type or JSON, headers=error.headers
         )
+    return await _answer(ctx, operations, request, parameters, media_type)
+
+
+async def _answer_multipart(
+    ctx: Context, operations: Operations, request: Request, media_type: str
+) -> Response:
+    try:
+        check_preflight(request)
+        viewer = await identify(ctx, request.headers.get("authorization"))
+        async with read_multipart(viewer, request) as parameters:
+            return await _answer(ctx, operations, request, parameters, media_type)
+    except ClientDisconnect as error:
+        raise _HTTPError(400, BadInput("The body was cut short")) from error
+    except ParleyError as error:
+        raise _HTTPError(_STATUS.get(error.code, 400), error) from error
+
+
+async def _answer(
+    ctx: Context,
+    operations: Operations,
+    request: Request,
+    parameters: GraphQLRequest,
+    media_type: str,
+) -> Response:
     try:
         operation = operations.prepare(parameters.query, parameters.operation_name)
         _check_method(operation, _method(request))
@@ -69,6 +97,11 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
         return _respond(refusal(error), 503 if isinstance(error, ParleyError) else 500, media_type)
     return _respond(result, 200, media_type)
+
+
+def _is_multipart(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return request.method == "POST" and media_type.strip().lower() == MULTIPART
 
 
 def _negotiate(accept: Sequence[str]) -> str | None:

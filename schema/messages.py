@@ -11,19 +11,11 @@ from db.models import MessageKind, StoredMessage
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.fields import find_id
+from schema.attachments import Attachment
 from schema.context import Info
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.scalars import wire_id
 from schema.users import User
-
-KINDS = {
-    MessageKind.TEXT: "Text, in Unicode.",
-    MessageKind.EMOJI: "One to three emoji and nothing else, for a client to show large.",
-}
-_kind = strawberry.enum(MessageKind, description="What a message's content is.")
-# The enum is of `db`, which knows no GraphQL: its values cannot carry their descriptions there.
-for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defined]  # the decorator adds it
-    _value.description = KINDS[MessageKind(_value.value)]
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
@@ -36,9 +28,14 @@ class Message:
         description="Who it is for; null for a broadcast to everybody."
     )
     kind: MessageKind = strawberry.field(description="What the content is.")
-    content: str = strawberry.field(description="What was typed.")
+    content: str = strawberry.field(
+        description="What was typed; beside an attachment a caption, which may be empty."
+    )
     client_message_id: str | None = strawberry.field(
         description="The key that its sender gave it, if any."
+    )
+    attachment: Attachment | None = strawberry.field(
+        description="What it carries, when its kind is IMAGE, FILE or VOICE."
     )
     created_at: datetime = strawberry.field(description="When the server stored it.")
     record: strawberry.Private[StoredMessage]
@@ -67,6 +64,7 @@ class Message:
             kind=record.kind,
             content=record.content,
             client_message_id=record.client_message_id,
+            attachment=None if record.attachment is None else Attachment.of(record.attachment),
             created_at=record.created_at,
             record=record,
         )
@@ -117,7 +115,7 @@ class MessageQueries:
         part = slice_of(first, after, last, before)
         page = await messages.list_messages(
             ctx,
-            with_id=_user_id(with_, "User not found"),
+            with_id=_known_id(with_, "User not found"),
             after=part.after,
             before=part.before,
             newest=part.newest,
@@ -168,11 +166,22 @@ class MessageMutations:
         ] = None,
         content: Annotated[
             str | None,
-            strawberry.argument(description="What to say: not blank, at most 16 KiB in UTF-8."),
+            strawberry.argument(
+                description="What to say: at most 16 KiB in UTF-8, not blank; beside an attachment"
+                " a caption, which may be left out."
+            ),
         ] = None,
         kind: Annotated[
-            MessageKind | None, strawberry.argument(description="What the content is.")
+            MessageKind | None,
+            strawberry.argument(description="What it is; with an attachment, the attachment's."),
         ] = MessageKind.TEXT,
+        attachment_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                description="An upload of one's own, or to forward, what a message that one may"
+                " see carries."
+            ),
+        ] = None,
         client_message_id: Annotated[
             str | None,
             strawberry.argument(
@@ -184,9 +193,10 @@ class MessageMutations:
         ctx = info.context.ctx
         sent = await messages.send_message(
             ctx,
-            receiver_id=_user_id(receiver_id, "Receiver not found"),
+            receiver_id=_known_id(receiver_id, "Receiver not found"),
             content=content or "",
             kind=kind or MessageKind.TEXT,
+            attachment_id=_known_id(attachment_id, "Attachment not found"),
             client_message_id=client_message_id,
         )
         return Message.of(sent)
@@ -212,7 +222,7 @@ class MessageSubscriptions:
                 yield Message.of(record)
 
 
-def _user_id(value: strawberry.ID | None, missing: str) -> int | None:
+def _known_id(value: strawberry.ID | None, missing: str) -> int | None:
     if value is None:
         return None
     id_ = find_id(value)

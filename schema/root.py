@@ -2,6 +2,7 @@
 
 import strawberry
 
+from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
@@ -9,12 +10,12 @@ from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be asked. Everything needs a token.")
-class Query(UserQueries, MessageQueries):
+class Query(UserQueries, MessageQueries, AttachmentQueries):
     pass
 
 
 @strawberry.type(description="What can be done. Everything but register and login needs a token.")
-class Mutation(UserMutations, MessageMutations):
+class Mutation(UserMutations, MessageMutations, AttachmentMutations):
     pass
 
 

@@ -1,9 +1,14 @@
 """How values look on the wire."""
 
 from datetime import datetime
+from typing import NewType
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+
+from db.models import MessageKind
+from resolvers.errors import BadInput
+from resolvers.uploads import ReceivedFile
 
 DATE_TIME = strawberry.scalar(
     name="DateTime",
@@ -14,7 +19,36 @@ DATE_TIME = strawberry.scalar(
     parse_value=lambda text: datetime.fromisoformat(text),
 )
 
-CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME})
+Upload = NewType("Upload", ReceivedFile)
+
+
+def _take_upload(value: object) -> object:
+    if not isinstance(value, ReceivedFile):
+        raise BadInput("A file is sent by the GraphQL multipart request specification")
+    return value
+
+
+UPLOAD = strawberry.scalar(
+    name="Upload",
+    description="A file, sent by the GraphQL multipart request specification.",
+    specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
+    serialize=lambda file: None,  # it is never an answer
+    parse_value=_take_upload,
+)
+
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, Upload: UPLOAD})
+
+KINDS = {
+    MessageKind.TEXT: "Text, in Unicode.",
+    MessageKind.EMOJI: "One to three emoji and nothing else, for a client to show large.",
+    MessageKind.IMAGE: "A picture: `attachment`, with `content` as its caption.",
+    MessageKind.FILE: "Any other file: `attachment`, with `content` as its caption.",
+    MessageKind.VOICE: "A voice note: `attachment`, with `content` as its caption.",
+}
+_kind = strawberry.enum(MessageKind, description="What a message's content is.")
+# The enum is of `db`, which knows no GraphQL: its values cannot carry their descriptions there.
+for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defined]  # the decorator adds it
+    _value.description = KINDS[MessageKind(_value.value)]
 
 
 def wire_id(value: int) -> strawberry.ID:

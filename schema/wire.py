@@ -1,4 +1,7 @@
-"""The messages of graphql-transport-ws (graphql-ws, PROTOCOL.md), and its close codes."""
+"""What travels: a request's parameters, and the messages and close codes of graphql-transport-ws.
+
+The latter as in graphql-ws, PROTOCOL.md.
+"""
 
 from enum import IntEnum
 from typing import Annotated, Any
@@ -27,6 +30,15 @@ class CloseCode(IntEnum):
     TOO_MANY_INITIALISATIONS = 4429
 
 
+class GraphQLRequest(msgspec.Struct, rename="camel"):
+    """→ server: the parameters of a request over HTTP (GraphQL over HTTP, §5)."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Payload | None = None
+    extensions: Payload | None = None
+
+
 class ConnectionInit(msgspec.Struct, tag_field="type", tag="connection_init"):
     """→ server: the first message; the payload may carry the token."""
 
@@ -45,20 +57,11 @@ class Pong(msgspec.Struct, tag_field="type", tag="pong"):
     payload: Payload | None = None
 
 
-class SubscribePayload(msgspec.Struct, rename="camel"):
-    """The operation of a Subscribe."""
-
-    query: str
-    operation_name: str | None = None
-    variables: Payload | None = None
-    extensions: Payload | None = None
-
-
 class Subscribe(msgspec.Struct, tag_field="type", tag="subscribe"):
     """→ server: execute an operation, of whichever type."""
 
     id: OperationId
-    payload: SubscribePayload
+    payload: GraphQLRequest
 
 
 class Complete(msgspec.Struct, tag_field="type", tag="complete"):

@@ -19,6 +19,9 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
 # How often in that time we look: it must not count while we ourselves do not read.
 BODY_LOOKS = 4
+# A body that was answered before its end is read on, since most clients look for the answer only
+# then; but not for ever.
+ANSWERED_BODY_SECONDS = 30.0
 
 
 class Awaited(Enum):
@@ -41,6 +44,7 @@ class ImpatientHTTP(HttpToolsProtocol):
         self._upgraded = False
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._ignoring: asyncio.TimerHandle | None = None
         self._idle_looks = 0
         # What a peer's WebSocket has to answer a ping.
         self._write_seconds = (self.config.ws_ping_interval or 0) + (
@@ -92,12 +96,15 @@ class ImpatientHTTP(HttpToolsProtocol):
         super().on_message_complete()
         self._awaited = Awaited.START
         self._stop_reading()
+        self._stop_ignoring()
 
     def on_response_complete(self) -> None:
-        """Where the connection is to end now, see that it does."""
+        """Where the connection is to end now, or its peer to send no more, see that it does."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_writing()
+        elif self._awaited is Awaited.BODY:
+            self._ignoring = self.loop.call_later(ANSWERED_BODY_SECONDS, self._abort)
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
@@ -199,8 +206,14 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._reading.cancel()
             self._reading = None
 
+    def _stop_ignoring(self) -> None:
+        if self._ignoring is not None:
+            self._ignoring.cancel()
+            self._ignoring = None
+
     def _stop_timers(self) -> None:
         self._stop_reading()
+        self._stop_ignoring()
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None

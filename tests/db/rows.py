@@ -12,8 +12,9 @@ from sqlmodel import col
 
 from db import users
 from db.database import Database
-from db.log import Draft, MessageLog
-from db.messages import COLUMNS, head_position, stored
+from db.drafts import Draft
+from db.log import MessageLog
+from db.messages import COLUMNS, head_position, read_messages
 from db.models import LogHead, Message, MessageKind, StoredMessage
 from settings import Settings
 
@@ -91,7 +92,7 @@ def draft(
 async def everything(database: Database) -> list[StoredMessage]:
     """Return the whole table, in the order of ids."""
     async with database.read() as connection:
-        return stored(await connection.execute(select(*COLUMNS).order_by(col(Message.id))))
+        return await read_messages(connection, select(*COLUMNS).order_by(col(Message.id)))
 
 
 async def expect_dense(database: Database) -> list[StoredMessage]:

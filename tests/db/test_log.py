@@ -10,7 +10,8 @@ from sqlalchemy import text
 from db import log as log_module
 from db import migrate
 from db.database import Database, DatabaseUnavailable
-from db.log import KeyReused, LogFull, MessageLog, UnknownReceiver
+from db.drafts import KeyReused, LogFull, UnknownReceiver
+from db.log import MessageLog
 from db.models import StoredMessage
 from resolvers.presence import record_last_seen
 from tests.db.rows import (

@@ -1,0 +1,205 @@
+"""Queries on attachments and their files: kept once, swept when nobody sent them."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.models import (
+    Attachment,
+    File,
+    Message,
+    MessageAttachment,
+    MessageKind,
+    StoredAttachment,
+)
+
+_COLUMNS = (
+    col(Attachment.id),
+    col(Attachment.owner_id),
+    col(Attachment.kind),
+    col(Attachment.filename),
+    col(Attachment.created_at),
+    col(File.name),
+    col(File.sha256),
+    col(File.size),
+    col(File.media_type),
+    col(File.width),
+    col(File.height),
+    col(File.duration_ms),
+    col(File.waveform),
+    col(File.thumbnail_size),
+)
+_JOINED = select(*_COLUMNS).join(File, col(File.id) == col(Attachment.file_id))
+
+
+class Content(NamedTuple):
+    """What is known of a file that is about to be kept."""
+
+    name: str
+    sha256: str
+    size: int
+    media_type: str
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    waveform: bytes | None
+    thumbnail_size: int | None
+
+
+def _stored(rows: Iterable[Any]) -> dict[int, StoredAttachment]:
+    return {row[0]: StoredAttachment(row[0], row[1], MessageKind(row[2]), *row[3:]) for row in rows}
+
+
+async def find_attachments(
+    connection: AsyncConnection, ids: Collection[int]
+) -> dict[int, StoredAttachment]:
+    """Return the attachments that exist among these ids."""
+    return _stored(await connection.execute(_JOINED.where(col(Attachment.id).in_(ids))))
+
+
+async def attachments_of(
+    connection: AsyncConnection, message_ids: Collection[int]
+) -> dict[int, StoredAttachment]:
+    """Return the attachments of these messages, by the message's id."""
+    rows = await connection.execute(
+        _JOINED.add_columns(col(MessageAttachment.message_id))
+        .join(MessageAttachment, col(MessageAttachment.attachment_id) == col(Attachment.id))
+        .where(col(MessageAttachment.message_id).in_(message_ids))
+    )
+    return {row[-1]: _stored([row[:-1]])[row[0]] for row in rows}
+
+
+async def is_shared_with(connection: AsyncConnection, attachment_id: int, viewer_id: int) -> bool:
+    """Whether a message that the viewer may see carries the attachment."""
+    rows = await connection.execute(
+        select(col(Message.id))
+        .join(MessageAttachment, col(MessageAttachment.message_id) == col(Message.id))
+        .where(
+            col(MessageAttachment.attachment_id) == attachment_id,
+            or_(
+                col(Message.sender_id) == viewer_id,
+                col(Message.receiver_id) == viewer_id,
+                col(Message.receiver_id).is_(None),
+            ),
+        )
+        .limit(1)
+    )
+    return rows.first() is not None
+
+
+async def mark_sent(connection: AsyncConnection, ids: Collection[int], at: datetime) -> None:
+    """Keep these attachments from the sweep; their rows stay locked until the commit."""
+    await connection.execute(
+        update(Attachment)
+        .where(col(Attachment.id).in_(ids))
+        .values(sent_at=func.coalesce(col(Attachment.sent_at), at))
+    )
+
+
+async def link(connection: AsyncConnection, links: Collection[tuple[int, int]]) -> None:
+    """Say which messages carry which attachments: pairs of their ids."""
+    rows = [{"message_id": message, "attachment_id": attached} for message, attached in links]
+    await connection.execute(insert(MessageAttachment), rows)
+
+
+async def count_unsent(connection: AsyncConnection, owner_id: int) -> int:
+    """Return how many uploads of this user were never sent."""
+    found = await connection.execute(
+        select(func.count()).where(
+            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
+        )
+    )
+    return int(found.scalar_one())
+
+
+async def lock_file(connection: AsyncConnection, sha256: str) -> int | None:
+    """Return the id of the file with this content; the sweep waits until the commit."""
+    rows = await connection.execute(
+        select(col(File.id)).where(col(File.sha256) == sha256).with_for_update()
+    )
+    return rows.scalar()
+
+
+async def insert_file(connection: AsyncConnection, content: Content, at: datetime) -> int:
+    """Note, before its bytes are put into the store, that they may be there."""
+    values = {**content._asdict(), "sha256": None, "created_at": at}
+    inserted = await connection.execute(insert(File).values(values))
+    return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
+
+
+async def publish_file(connection: AsyncConnection, file_id: int, sha256: str) -> None:
+    """Note that the bytes are in the store. Raises IntegrityError when another has this content."""
+    await connection.execute(update(File).where(col(File.id) == file_id).values(sha256=sha256))
+
+
+async def insert_attachment(
+    connection: AsyncConnection,
+    *,
+    owner_id: int,
+    file_id: int,
+    kind: MessageKind,
+    filename: str,
+    at: datetime,
+) -> StoredAttachment:
+    """Make an attachment of a file that is there."""
+    inserted = await connection.execute(
+        insert(Attachment).values(
+            owner_id=owner_id,
+            file_id=file_id,
+            kind=kind.value,
+            filename=filename,
+            sent_at=None,
+            created_at=at,
+        )
+    )
+    id_ = int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
+    return (await find_attachments(connection, [id_]))[id_]
+
+
+async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:
+    """Forget up to `limit` attachments uploaded before then and never sent; return how many.
+
+    Files that nothing refers to any more lose their `sha256`: no upload takes them up again.
+    """
+    found = await connection.execute(
+        select(col(Attachment.id), col(Attachment.file_id))
+        .where(col(Attachment.sent_at).is_(None), col(Attachment.created_at) < before)
+        .order_by(col(Attachment.created_at))
+        .limit(limit)
+    )
+    old = {row.id: row.file_id for row in found}
+    if not old:
+        return 0
+    files = sorted(set(old.values()))
+    # An upload that is about to refer to one of them holds its lock, or waits for ours.
+    await connection.execute(select(col(File.id)).where(col(File.id).in_(files)).with_for_update())
+    forgotten = await connection.execute(
+        delete(Attachment).where(col(Attachment.id).in_(old), col(Attachment.sent_at).is_(None))
+    )
+    used = await connection.execute(
+        select(col(Attachment.file_id)).where(col(Attachment.file_id).in_(files))
+    )
+    unused = set(files) - set(used.scalars())
+    await connection.execute(update(File).where(col(File.id).in_(unused)).values(sha256=None))
+    return forgotten.rowcount
+
+
+async def find_dead_files(
+    connection: AsyncConnection, before: datetime, limit: int
+) -> dict[int, str]:
+    """Return the names of files that are not there, or no more, noted before then; by id."""
+    rows = await connection.execute(
+        select(col(File.id), col(File.name))
+        .where(col(File.sha256).is_(None), col(File.created_at) < before)
+        .limit(limit)
+    )
+    return {row.id: row.name for row in rows}
+
+
+async def forget_files(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Forget files whose bytes are gone from the store."""
+    await connection.execute(delete(File).where(col(File.id).in_(ids)))

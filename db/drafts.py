@@ -1,0 +1,101 @@
+"""Drafts of messages while they wait for the log, and how each is answered."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from db.models import MessageKind, StoredMessage
+
+
+class LogFull(Exception):
+    """Too many drafts wait already; nothing was stored."""
+
+
+class UnknownReceiver(Exception):
+    """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class KeyReused(Exception):
+    """The sender has used this client_message_id for another message; nothing was stored."""
+
+
+class UnknownAttachment(Exception):
+    """There is no such attachment that the sender may send; nothing was stored."""
+
+
+class OtherKind(Exception):
+    """The attachment is of another kind than the message, this one; nothing was stored."""
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A message that has no position yet. Without a kind, it has its attachment's."""
+
+    sender_id: int
+    receiver_id: int | None
+    kind: MessageKind | None
+    content: str
+    client_message_id: str | None = None
+    attachment_id: int | None = None
+
+    def is_of(self, message: StoredMessage) -> bool:
+        """Whether the message could have been stored from this draft."""
+        attached = None if message.attachment is None else message.attachment.id
+        return (self.sender_id, self.receiver_id, self.content, self.attachment_id) == (
+            message.sender_id,
+            message.receiver_id,
+            message.content,
+            attached,
+        ) and self.kind in {None, message.kind}
+
+
+class Waiting(NamedTuple):
+    draft: Draft
+    outcome: asyncio.Future[StoredMessage]
+
+
+def split_repeats(
+    batch: list[Waiting],
+) -> tuple[list[Waiting], list[tuple[Waiting, Waiting]]]:
+    """Part the drafts whose key stands in the batch before them, each with the first of its key."""
+    firsts: list[Waiting] = []
+    repeats: list[tuple[Waiting, Waiting]] = []
+    by_key: dict[tuple[int, str], Waiting] = {}
+    for waiting in batch:
+        if waiting.outcome.done():  # the caller has gone
+            continue
+        if waiting.draft.client_message_id is None:
+            firsts.append(waiting)
+            continue
+        key = (waiting.draft.sender_id, waiting.draft.client_message_id)
+        if key in by_key:
+            repeats.append((waiting, by_key[key]))
+        else:
+            by_key[key] = waiting
+            firsts.append(waiting)
+    return firsts, repeats
+
+
+def settle_repeat(waiting: Waiting, first: Waiting) -> None:
+    if waiting.outcome.done():
+        return
+    if (error := first.outcome.exception()) is not None:
+        waiting.outcome.set_exception(error)
+    else:
+        answer(waiting, first.outcome.result())
+
+
+def answer(waiting: Waiting, original: StoredMessage) -> None:
+    if waiting.outcome.done():
+        return
+    if waiting.draft.is_of(original):
+        waiting.outcome.set_result(original)
+    else:
+        waiting.outcome.set_exception(KeyReused())
+
+
+def fail(batch: Iterable[Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

@@ -1,0 +1,126 @@
+"""The store of files' bytes: a directory, or S3, GCS or Azure, behind one interface."""
+
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+logger = logging.getLogger("parley.files")
+
+# What is held of a file at once, while it is written and while it is read.
+CHUNK_BYTES = 1024 * 1024
+CHUNKS_AT_ONCE = 2
+READ_BYTES = 64 * 1024
+# A store that does not answer: a caller hears so before its own patience ends.
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 30
+TRIES = 2
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer; nothing is wrong with the call."""
+
+
+class StoreUnsuitable(Exception):
+    """There is no such store; the text says why."""
+
+
+class FileMissing(Exception):
+    """The store has no such file."""
+
+
+class FileStore:
+    """Keeps files by name. A file that was put is there whole, or not at all.
+
+    `url` is a directory (`file:///srv/files`) or a bucket (`s3://bucket/prefix?region=…`), whose
+    parameters are obstore's settings; what it does not say is read where the cloud's own tools do.
+    Raises StoreUnsuitable for a URL that cannot be one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._directory: Path | None = None
+        self._store: ObjectStore
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            self._directory = Path(unquote(parts.path))
+            try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._store = LocalStore(self._directory)
+            except (BaseError, OSError) as error:
+                raise StoreUnsuitable(_first_line(error)) from error
+            return
+        settings: dict[str, Any] = dict(parse_qsl(parts.query))
+        plain = str(settings.get("endpoint", "")).startswith("http://")
+        try:
+            self._store = from_url(
+                parts._replace(query="").geturl(),
+                client_options={
+                    "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+                    "timeout": timedelta(seconds=ANSWER_SECONDS),
+                    "allow_http": plain,  # only where an address without TLS was written down
+                },
+                retry_config={
+                    "max_retries": TRIES,
+                    "retry_timeout": timedelta(seconds=ANSWER_SECONDS),
+                },
+                **settings,
+            )
+        except BaseError as error:
+            raise StoreUnsuitable(_first_line(error)) from error
+
+    async def put(self, name: str, content: BinaryIO | bytes) -> None:
+        """Keep the content, from where its file stands. Raises StoreUnavailable."""
+        with _naming_unavailability():
+            await obstore.put_async(
+                self._store,
+                name,
+                content,
+                chunk_size=max(CHUNK_BYTES, 0 if self._directory else 5 * CHUNK_BYTES),
+                max_concurrency=CHUNKS_AT_ONCE,
+            )
+
+    async def read(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes from `start` up to, and without, `end`; at most 64 KiB at a time.
+
+        Raises FileMissing, StoreUnavailable.
+        """
+        if start >= end:
+            return
+        with _naming_unavailability():
+            found = await obstore.get_async(self._store, name, options={"range": (start, end)})
+            async for chunk in found.stream(min_chunk_size=READ_BYTES):
+                yield bytes(chunk)
+
+    async def delete(self, name: str) -> None:
+        """Remove the file, and what a crash left of putting it. Raises StoreUnavailable."""
+        try:
+            with _naming_unavailability():
+                await obstore.delete_async(self._store, name)
+        except FileMissing:
+            logger.debug("%s was never put", name)
+        if self._directory is not None:
+            # Where a file is written before it takes its name.
+            path = self._directory / name
+            for left in path.parent.glob(f"{path.name}#*"):
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming_unavailability() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileMissing(_first_line(error)) from error
+    except (BaseError, OSError) as error:
+        raise StoreUnavailable(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

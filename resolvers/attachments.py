@@ -1,0 +1,246 @@
+"""Attachments: upload, open, sweep."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+
+from db import attachments
+from db.attachments import Content
+from db.database import retrying_deadlocks
+from db.files import FileMissing, StoreUnavailable
+from db.models import MessageKind, StoredAttachment
+from media.facts import FileKind
+from media.inspector import FileRefused, Inspected, TooManyFiles
+from resolvers import access
+from resolvers.context import Context
+from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
+from resolvers.fields import clean_filename
+from resolvers.file_urls import Part
+from resolvers.uploads import ReceivedFile, sha256_of
+
+logger = logging.getLogger("parley.attachments")
+
+# How often each process looks for uploads that nobody sent, and how many it forgets at a time.
+SWEEP_SECONDS = 600
+SWEEP_BATCH = 100
+
+
+class OpenFile(NamedTuple):
+    """What is served of an attachment."""
+
+    attachment: StoredAttachment
+    name: str  # in the store
+    size: int
+    media_type: str
+    etag: str
+
+
+async def upload_attachment(
+    ctx: Context, received: ReceivedFile, *, kind: MessageKind | None = None
+) -> StoredAttachment:
+    """Keep a file for its sender to send. What it is, its bytes say, not its sender.
+
+    `kind` IMAGE or VOICE refuses what is not one; FILE keeps the file as it is, unread. Raises
+    Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
+    """
+    owner = ctx.user
+    if kind is not None and kind.value not in set(FileKind):
+        raise BadInput(f"kind must be one of {', '.join(FileKind)}")
+    async with ctx.read() as connection:
+        unsent = await attachments.count_unsent(connection, owner.id)
+    if unsent >= ctx.settings.max_unsent_uploads:
+        raise RateLimited("Too many uploads wait to be sent; send some first")
+    facts, thumbnail = await _inspect(ctx, received, kind)
+    if kind is not None and facts.kind != kind.value:
+        raise BadInput(f"The file is no {_WORDS[kind]}")
+    try:
+        sha256, size = await asyncio.to_thread(sha256_of, received.content)
+        content = Content(
+            name=f"{sha256[:2]}/{sha256}-{secrets.token_hex(8)}",
+            sha256=sha256,
+            size=size,
+            media_type=facts.media_type,
+            width=facts.width,
+            height=facts.height,
+            duration_ms=facts.duration_ms,
+            waveform=bytes(facts.waveform) if facts.waveform else None,
+            thumbnail_size=len(thumbnail) or None,
+        )
+        filename = clean_filename(received.filename, suffix=facts.suffix)
+        return await _keep(ctx, received, content, thumbnail, MessageKind(facts.kind), filename)
+    except (StoreUnavailable, OSError) as error:
+        logger.error("A file could not be kept: %s", error)
+        raise Unavailable from error
+
+
+_WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
+
+
+async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
+    wanted = None if kind is None else FileKind(kind.value)
+    try:
+        found = await ctx.inspector.inspect(received.content, size=received.size, wanted=wanted)
+    except FileRefused as error:
+        raise BadInput(str(error)) from error
+    except TooManyFiles as error:
+        raise RateLimited("Too many uploads at once; try again in a few seconds") from error
+    limits = {
+        FileKind.IMAGE: ctx.settings.max_image_bytes,
+        FileKind.VOICE: ctx.settings.max_voice_bytes,
+        FileKind.FILE: ctx.settings.max_file_bytes,
+    }
+    if received.size > (limit := limits[found.facts.kind]):
+        raise PayloadTooLarge(f"A file of kind {found.facts.kind} has at most {limit} bytes")
+    return found
+
+
+async def _keep(
+    ctx: Context,
+    received: ReceivedFile,
+    content: Content,
+    thumbnail: bytes,
+    kind: MessageKind,
+    filename: str,
+) -> StoredAttachment:
+    """Keep the content, unless it is there already, and make an attachment of it.
+
+    What may be in the store is noted in the database first: whatever happens in between, the
+    sweep finds it.
+    """
+    owner_id = ctx.user.id
+
+    async def attach(file_id: int | None) -> StoredAttachment | None:
+        async with ctx.write() as connection:
+            if file_id is None:
+                file_id = await attachments.lock_file(connection, content.sha256)
+            else:
+                await attachments.publish_file(connection, file_id, content.sha256)
+            if file_id is None:
+                return None
+            return await attachments.insert_attachment(
+                connection,
+                owner_id=owner_id,
+                file_id=file_id,
+                kind=kind,
+                filename=filename,
+                at=datetime.now(UTC),
+            )
+
+    if (known := await retrying_deadlocks(lambda: attach(None))) is not None:
+        return known
+    async with ctx.write() as connection:
+        file_id = await attachments.insert_file(connection, content, datetime.now(UTC))
+    await ctx.files.put(content.name, received.content)
+    if thumbnail:
+        await ctx.files.put(thumbnail_name(content.name), thumbnail)
+    try:
+        kept = await retrying_deadlocks(lambda: attach(file_id))
+    except IntegrityError:
+        # Another upload of the same content came first; ours is left to the sweep.
+        kept = await retrying_deadlocks(lambda: attach(None))
+    if kept is None:
+        raise Unavailable  # it came first and was swept at once: nothing is lost by trying again
+    return kept
+
+
+def thumbnail_name(name: str) -> str:
+    """Return where the store has the thumbnail of a file."""
+    return f"{name}.webp"
+
+
+async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
+    """Return one's own attachment, or one of a message that one may see.
+
+    Raises Unauthenticated, NotFound.
+    """
+    async with ctx.read() as connection:
+        return await access.visible_attachment(ctx, connection, attachment_id)
+
+
+async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile:
+    """Return what there is to serve, to the viewer or to whoever has a `signed` address of it.
+
+    Raises Unauthenticated, NotFound.
+    """
+    if signed:
+        async with ctx.read() as connection:
+            found = await attachments.find_attachments(connection, [part.attachment_id])
+        if part.attachment_id not in found:
+            raise NotFound("File not found")
+        attachment = found[part.attachment_id]
+    else:
+        attachment = await get_attachment(ctx, part.attachment_id)
+    if not part.thumbnail:
+        return OpenFile(
+            attachment,
+            attachment.name,
+            attachment.size,
+            attachment.media_type,
+            f'"{attachment.sha256}"',
+        )
+    if attachment.thumbnail_size is None:
+        raise NotFound("File not found")
+    return OpenFile(
+        attachment,
+        thumbnail_name(attachment.name),
+        attachment.thumbnail_size,
+        "image/webp",
+        f'"{attachment.sha256}-thumbnail"',
+    )
+
+
+async def read_file(
+    ctx: Context, file: OpenFile, start: int, end: int
+) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes from `start` up to, and without, `end`. Raises NotFound, Unavailable."""
+    try:
+        async for chunk in ctx.files.read(file.name, start, end):
+            yield chunk
+    except FileMissing as error:
+        logger.error("The store has lost %s, of attachment %d", file.name, file.attachment.id)
+        raise NotFound("File not found") from error
+    except StoreUnavailable as error:
+        raise Unavailable from error
+
+
+async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
+    """Forget uploads that were not sent for a day, and remove files that nothing refers to.
+
+    Raises Unavailable; what is left then is found again.
+    """
+    before = (now or datetime.now(UTC)) - timedelta(seconds=ctx.settings.unsent_upload_seconds)
+    forgotten = SWEEP_BATCH
+    while forgotten == SWEEP_BATCH:
+        async with ctx.write() as connection:
+            forgotten = await attachments.forget_unsent(connection, before, SWEEP_BATCH)
+    while True:
+        async with ctx.read() as connection:
+            dead = await attachments.find_dead_files(connection, before, SWEEP_BATCH)
+        try:
+            for name in dead.values():
+                await ctx.files.delete(name)
+                await ctx.files.delete(thumbnail_name(name))
+        except StoreUnavailable as error:
+            raise Unavailable from error
+        if dead:
+            async with ctx.write() as connection:
+                await attachments.forget_files(connection, [*dead])
+        if len(dead) < SWEEP_BATCH:
+            return
+
+
+async def sweep_regularly(ctx: Context) -> None:
+    """Sweep for ever. What fails is logged, and tried again the next time."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await sweep_uploads(ctx)
+        except Unavailable as error:
+            logger.warning("Uploads that nobody sent could not be swept: %r", error.__cause__)
+        except Exception:
+            logger.exception("Uploads that nobody sent could not be swept")

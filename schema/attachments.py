@@ -1,0 +1,115 @@
+"""Attachments in GraphQL: upload, look at, open."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.models import MessageKind, StoredAttachment
+from resolvers import attachments
+from resolvers.errors import NotFound
+from resolvers.fields import find_id
+from resolvers.file_urls import Part
+from schema.context import Info
+from schema.scalars import Upload, wire_id
+
+
+@strawberry.type(description="An image, a voice note or another file.")
+class Attachment:
+    id: strawberry.ID = strawberry.field(description="A decimal string.")
+    kind: MessageKind = strawberry.field(description="What its bytes are: IMAGE, VOICE or FILE.")
+    filename: str = strawberry.field(description="The name it was sent under, made safe.")
+    media_type: str = strawberry.field(description="What its bytes are, as a MIME type.")
+    size: int = strawberry.field(description="In bytes.")
+    sha256: str = strawberry.field(description="Of its content, in hexadecimal.")
+    width: int | None = strawberry.field(description="In pixels, of an image or a video.")
+    height: int | None = strawberry.field(description="In pixels, of an image or a video.")
+    duration_ms: int | None = strawberry.field(
+        description="In milliseconds, of a voice note or a video."
+    )
+    waveform: list[int] | None = strawberry.field(
+        description="How loud a voice note is over its time: at most 100 numbers from 0 to 100."
+    )
+    created_at: datetime = strawberry.field(description="When it was uploaded.")
+    record: strawberry.Private[StoredAttachment]
+
+    @strawberry.field(
+        description="Where it is served. The address is signed: it needs no token, and expires"
+        " (FILE_URL_SECONDS); ask again for a fresh one."
+    )
+    def url(self, info: Info) -> str:
+        return info.context.ctx.file_urls.url(Part(self.record.id))
+
+    @strawberry.field(
+        description="Where a WebP picture of it, at most 320 pixels wide and high, is served."
+        " Null for what is no image."
+    )
+    def thumbnail_url(self, info: Info) -> str | None:
+        if self.record.thumbnail_size is None:
+            return None
+        return info.context.ctx.file_urls.url(Part(self.record.id, thumbnail=True))
+
+    @classmethod
+    def of(cls, record: StoredAttachment) -> "Attachment":
+        """Return the attachment as GraphQL shows it."""
+        return cls(
+            id=wire_id(record.id),
+            kind=record.kind,
+            filename=record.filename,
+            media_type=record.media_type,
+            size=record.size,
+            sha256=record.sha256,
+            width=record.width,
+            height=record.height,
+            duration_ms=record.duration_ms,
+            waveform=None if record.waveform is None else [*record.waveform],
+            created_at=record.created_at,
+            record=record,
+        )
+
+
+@strawberry.type
+class AttachmentQueries:
+    @strawberry.field(
+        description="An upload of one's own, or what a message that one may see carries; null when"
+        " there is none."
+    )
+    async def attachment(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The attachment's id.")],
+    ) -> Attachment | None:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        id_ = find_id(id)
+        if id_ is None:
+            return None
+        try:
+            return Attachment.of(await attachments.get_attachment(ctx, id_))
+        except NotFound:
+            return None
+
+
+@strawberry.type
+class AttachmentMutations:
+    @strawberry.mutation(
+        description="Upload a file, to be sent by `sendMessage(attachmentId: …)` within a day. By"
+        " the GraphQL multipart request specification, with the header `GraphQL-Preflight: 1` (or"
+        " `Apollo-Require-Preflight`). What a file is, its bytes say: its name and the type it was"
+        " sent with do not count. Images are turned upright and lose what else is in them, where"
+        " they were taken above all; HEIC becomes JPEG."
+    )
+    async def upload_attachment(
+        self,
+        info: Info,
+        file: Annotated[Upload, strawberry.argument(description="The file.")],
+        kind: Annotated[
+            MessageKind | None,
+            strawberry.argument(
+                description="IMAGE or VOICE: refuse what is not one. FILE: keep it byte by byte,"
+                " also when it is an image. Without it: whatever the file is."
+            ),
+        ] = None,
+    ) -> Attachment:
+        ctx = info.context.ctx
+        return Attachment.of(await attachments.upload_attachment(ctx, file, kind=kind))

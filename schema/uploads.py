@@ -1,0 +1,92 @@
+"""GraphQL requests with files: the GraphQL multipart request specification (Jayden Seric, v2)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from resolvers.context import Context
+from resolvers.errors import BadInput
+from resolvers.json_input import read_json_as
+from resolvers.uploads import Form, ReceivedFile, receive_form
+from schema.wire import GraphQLRequest
+
+# A form on any web page can send this content type, but none of these: a browser asks us first.
+PREFLIGHT_HEADERS = (
+    "graphql-preflight",
+    "graphql-require-preflight",
+    "apollo-require-preflight",
+    "x-apollo-operation-name",
+)
+MAX_FILES = 10
+
+Paths = dict[str, list[str]]
+
+
+def check_preflight(request: Request) -> None:
+    """Raise BadInput unless the request can only come from where CORS lets it."""
+    if not any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
+        raise BadInput(
+            "A multipart request must have the header GraphQL-Preflight: 1"
+            " (or Apollo-Require-Preflight), so that no form of another site can send it"
+        )
+
+
+@asynccontextmanager
+async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQLRequest]:
+    """Lend the request that is in a multipart body; its files are gone afterwards.
+
+    Raises BadInput, and what `receive_form` raises.
+    """
+    async with receive_form(
+        ctx,
+        request.stream(),
+        content_type=request.headers.get("content-type", ""),
+        content_length=request.headers.get("content-length"),
+        max_files=MAX_FILES,
+    ) as form:
+        try:
+            parameters = read_json_as(_field(form, "operations"), GraphQLRequest)
+            paths = read_json_as(_field(form, "map"), Paths)
+        except msgspec.ValidationError as error:
+            raise BadInput(f"Not a GraphQL multipart request: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"`operations` or `map` is not valid JSON: {error}") from error
+        _place_files(parameters, paths, form.files)
+        yield parameters
+
+
+def _field(form: Form, name: str) -> str:
+    if name not in form.fields:
+        raise BadInput(f"The multipart request has no field `{name}`")
+    return form.fields[name]
+
+
+def _place_files(parameters: GraphQLRequest, paths: Paths, files: dict[str, ReceivedFile]) -> None:
+    if unmapped := files.keys() - paths.keys():
+        raise BadInput(f"`map` does not say where the file {min(unmapped)!r} belongs")
+    for name, places in paths.items():
+        if name not in files:
+            raise BadInput(f"`map` names the file {name!r}, which was not sent")
+        for place in places:
+            _place({"variables": parameters.variables}, place.split("."), files[name])
+
+
+def _place(target: Any, path: list[str], file: ReceivedFile) -> None:
+    *parents, last = path
+    try:
+        for key in parents:
+            target = target[_key(target, key)]
+        key_ = _key(target, last)
+        empty = target[key_] is None and target is not None
+    except (LookupError, TypeError, ValueError):
+        empty = False
+    if not empty or len(path) < 2:
+        raise BadInput(f"`map` names {'.'.join(path)!r}, where `operations` has no null")
+    target[key_] = file
+
+
+def _key(target: Any, key: str) -> str | int:
+    return int(key) if isinstance(target, list) else key
