@@ -25,6 +25,9 @@ from sqlmodel import Field, SQLModel
 # SQLite only counts up an INTEGER primary key; MySQL needs the 64 bits said.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
+# A byte a value. Said for MySQL, whose BLOBs have no length that could be compared.
+Waveform = LargeBinary().with_variant(mysql.VARBINARY(100), "mysql", "mariadb")
+
 # `utf8mb4_bin` exists on every MySQL and MariaDB and compares exactly: `é` is not `e`.
 # Said for each table, since a server's or a database's default may be latin1.
 TABLE_OPTIONS: dict[str, Any] = {
@@ -131,7 +134,7 @@ class File(SQLModel, table=True):
     width: int | None = _column(Integer, nullable=True)
     height: int | None = _column(Integer, nullable=True)
     duration_ms: int | None = _column(Integer, nullable=True)
-    waveform: bytes | None = _column(LargeBinary(100), nullable=True)  # a byte a value
+    waveform: bytes | None = _column(Waveform, nullable=True)
     thumbnail_size: int | None = _column(Integer, nullable=True)
     created_at: datetime = _column(UTCDateTime())
 

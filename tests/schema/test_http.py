@@ -120,7 +120,7 @@ async def test_other_methods_are_refused(http: httpx.AsyncClient, method: str) -
         "",
         "text/plain",
         "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
+        "multipart/mixed; boundary=x",
         "application/graphql",
         "application/json; charset=utf-16",
         'application/json; charset="iso-8859-1"',

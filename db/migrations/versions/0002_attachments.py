@@ -7,7 +7,7 @@ Revises: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from db.models import TABLE_OPTIONS, BigId, UTCDateTime
+from db.models import TABLE_OPTIONS, BigId, UTCDateTime, Waveform
 
 revision = "0002"
 down_revision = "0001"
@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=True),
         sa.Column("height", sa.Integer(), nullable=True),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
-        sa.Column("waveform", sa.LargeBinary(100), nullable=True),
+        sa.Column("waveform", Waveform, nullable=True),
         sa.Column("thumbnail_size", sa.Integer(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.UniqueConstraint("sha256", name="uq_files_sha256"),
