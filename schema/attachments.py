@@ -11,6 +11,7 @@ from resolvers.errors import NotFound
 from resolvers.fields import find_id
 from resolvers.file_urls import Part
 from schema.context import Info
+from schema.plans import SAME_FOR_ALL
 from schema.scalars import Upload, wire_id
 
 
@@ -35,14 +36,16 @@ class Attachment:
 
     @strawberry.field(
         description="Where it is served. The address is signed: it needs no token, and expires"
-        " (FILE_URL_SECONDS); ask again for a fresh one."
+        " (FILE_URL_SECONDS); ask again for a fresh one.",
+        metadata=SAME_FOR_ALL,
     )
     def url(self, info: Info) -> str:
         return info.context.ctx.file_urls.url(Part(self.record.id))
 
     @strawberry.field(
         description="Where a WebP picture of it, at most 320 pixels wide and high, is served."
-        " Null for what is no image."
+        " Null for what is no image.",
+        metadata=SAME_FOR_ALL,
     )
     def thumbnail_url(self, info: Info) -> str | None:
         if self.record.thumbnail_size is None:

@@ -13,7 +13,9 @@ from resolvers.errors import BadInput, NotFound
 from resolvers.fields import find_id
 from schema.attachments import Attachment
 from schema.context import Info
+from schema.memo import Memo
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
+from schema.plans import SAME_FOR_ALL
 from schema.scalars import wire_id
 from schema.users import User
 
@@ -40,14 +42,14 @@ class Message:
     created_at: datetime = strawberry.field(description="When the server stored it.")
     record: strawberry.Private[StoredMessage]
 
-    @strawberry.field(description="Who sent it.")
+    @strawberry.field(description="Who sent it.", metadata=SAME_FOR_ALL)
     async def sender(self, info: Info) -> User:
         record = await info.context.loaders.users.load(self.record.sender_id)
         if record is None:
             raise NotFound("User not found")
         return User.of(record)
 
-    @strawberry.field(description="Who it is for; null for a broadcast.")
+    @strawberry.field(description="Who it is for; null for a broadcast.", metadata=SAME_FOR_ALL)
     async def receiver(self, info: Info) -> User | None:
         if self.record.receiver_id is None:
             return None
@@ -202,6 +204,10 @@ class MessageMutations:
         return Message.of(sent)
 
 
+# One object for all subscribers, so that what is made of it is made once.
+_shown: Memo[StoredMessage, Message] = Memo(Message.of)
+
+
 @strawberry.type
 class MessageSubscriptions:
     @strawberry.subscription(
@@ -219,7 +225,7 @@ class MessageSubscriptions:
         ctx = info.context.ctx
         async with aclosing(messages.watch_messages(ctx, after=_position(after))) as stream:
             async for record in stream:
-                yield Message.of(record)
+                yield _shown.of(record)
 
 
 def _known_id(value: strawberry.ID | None, missing: str) -> int | None:

@@ -9,9 +9,11 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
+import msgspec
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -30,6 +32,7 @@ from resolvers.errors import ParleyError, Unavailable
 from schema.context import OperationContext
 from schema.errors import format_error, format_exception
 from schema.loaders import Loaders
+from schema.plans import Plan, compile_plan, stream_plan
 
 # A document of more is refused before it is read to the end. Validation compares each field with
 # those of the same name: at 4,000 tokens it kept the event loop from everybody for a second.
@@ -62,6 +65,7 @@ class Operation:
     document: DocumentNode
     definition: OperationDefinitionNode
     name: str | None
+    plan: Plan | None
 
     @property
     def type(self) -> OperationType:
@@ -77,14 +81,26 @@ class Operations:
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
         self._stream_loaders = Loaders(ctx, shared=True)
-        self._documents: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
         self._cached_characters = 0
 
     def prepare(self, query: str, operation_name: str | None) -> Operation:
         """Return the operation that the request means. Raises RequestRefused."""
-        document = self._document(query)
-        if isinstance(document, list):
-            raise RequestRefused(document)
+        known = self._known.get((query, operation_name))
+        if known is not None:
+            self._known.move_to_end((query, operation_name))
+            return known
+        operation = self._find(self._parse(query), operation_name)
+        # One that is wrong is not sent again, unless to fill the memory.
+        if len(query) <= MAX_CACHED_DOCUMENT:
+            self._known[query, operation_name] = operation
+            self._cached_characters += len(query)
+            while self._cached_characters > MAX_CACHED_CHARACTERS:
+                (dropped, _), _ = self._known.popitem(last=False)
+                self._cached_characters -= len(dropped)
+        return operation
+
+    def _find(self, document: DocumentNode, operation_name: str | None) -> Operation:
         definitions = [
             definition
             for definition in document.definitions
@@ -104,12 +120,18 @@ class Operations:
             raise RequestRefused(
                 [GraphQLError("The document has several operations: operationName must say which")]
             )
-        return Operation(document, definitions[0], operation_name or None)
+        [definition] = definitions
+        plan = compile_plan(self._schema, document, definition)
+        return Operation(document, definition, operation_name or None, plan)
 
     async def execute(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
     ) -> Result:
         """Return the result of a query or a mutation. Raises RequestRefused for its variables."""
+        if operation.plan is not None:
+            planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
+            if planned is not None:
+                return planned
         result = execute(
             self._schema,
             operation.document,
@@ -123,12 +145,23 @@ class Operations:
 
     async def subscribe(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
-    ) -> AsyncGenerator[Result, None]:
-        """Yield a subscription's results. Raises RequestRefused, and what the operation raises."""
+    ) -> AsyncGenerator[Result | msgspec.Raw, None]:
+        """Yield a subscription's results, encoded or to be encoded.
+
+        Raises RequestRefused, and what the operation raises.
+        """
+        context = OperationContext(ctx, self._stream_loaders)
+        if operation.plan is not None:
+            events = operation.plan.subscribe(context, variables)
+            if events is not None:
+                fall_back = partial(self._show_event, operation, context, variables)
+                async for planned in stream_plan(operation.plan, events, context, fall_back):
+                    yield planned
+                return
         source = subscribe(
             self._schema,
             operation.document,
-            context_value=OperationContext(ctx, self._stream_loaders),
+            context_value=context,
             variable_values=variables,
             operation_name=operation.name,
             executor_class=self._executor,
@@ -139,34 +172,38 @@ class Operations:
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
-                if result.data is None:
-                    _refuse_to_skip(result.errors or [])
-                yield _formatted(result)
+                yield _event(result)
 
-    def _document(self, query: str) -> DocumentNode | list[GraphQLError]:
-        known = self._documents.get(query)
-        if known is not None:
-            self._documents.move_to_end(query)
-            return known
-        document = self._parse(query)
-        # One that is wrong is not sent again, unless to fill the memory.
-        if len(query) <= MAX_CACHED_DOCUMENT and not isinstance(document, list):
-            self._documents[query] = document
-            self._cached_characters += len(query)
-            while self._cached_characters > MAX_CACHED_CHARACTERS:
-                dropped, _ = self._documents.popitem(last=False)
-                self._cached_characters -= len(dropped)
-        return document
+    async def _show_event(
+        self,
+        operation: Operation,
+        context: OperationContext,
+        variables: dict[str, Any] | None,
+        event: object,
+    ) -> Result:
+        result = execute(
+            self._schema,
+            operation.document,
+            root_value=event,
+            context_value=context,
+            variable_values=variables,
+            operation_name=operation.name,
+            executor_class=self._executor,
+        )
+        return _event(await result if isawaitable(result) else result)
 
-    def _parse(self, query: str) -> DocumentNode | list[GraphQLError]:
+    def _parse(self, query: str) -> DocumentNode:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
             errors = validate(self._schema, document, max_errors=MAX_VALIDATION_ERRORS)
         except GraphQLError as error:
-            return [error]
-        except RecursionError:
-            return [GraphQLError("The document is nested too deeply")]
-        return errors or document
+            raise RequestRefused([error]) from error
+        except RecursionError as error:
+            refused = GraphQLError("The document is nested too deeply")
+            raise RequestRefused([refused]) from error
+        if errors:
+            raise RequestRefused(errors)
+        return document
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:
@@ -194,6 +231,12 @@ def _refuse_to_skip(errors: list[GraphQLError]) -> None:
         cause = error.original_error
         if not isinstance(cause, ParleyError) or isinstance(cause, Unavailable):
             raise EventLost(error.message) from cause
+
+
+def _event(result: ExecutionResult) -> Result:
+    if result.data is None:
+        _refuse_to_skip(result.errors or [])
+    return _formatted(result)
 
 
 def _checked(result: ExecutionResult) -> Result:

@@ -104,6 +104,19 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
     assert not reading or path in allowed, reading
 
 
+@each_source
+def test_fields_use_only_the_context_of_their_info(path: Path) -> None:
+    # A planned operation has no more to give them (schema/plans.py).
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "info"
+    }
+    assert _room_of(path) != "schema" or used <= {"context"}
+
+
 def test_no_file_is_too_large() -> None:
     tests = [path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts]
     sizes = {path: len(path.read_text().splitlines()) for path in [*_sources(), *tests]}

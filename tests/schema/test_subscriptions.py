@@ -273,21 +273,19 @@ async def test_an_event_that_cannot_be_shown_is_resumed_not_skipped(
 ) -> None:
     alice, bob = [await new_account(sqlite_chat) for _ in range(2)]
     query = "subscription($after: ID) { messageAdded(after: $after) { id sender { id } } }"
-    find_users, failures = users.find_users, iter([True])
 
-    async def fail_once(connection: AsyncConnection, ids: Collection[int]) -> Any:
-        if next(failures, False):
-            raise DatabaseUnavailable("gone for a moment")
-        return await find_users(connection, ids)
+    async def fail(connection: AsyncConnection, ids: Collection[int]) -> Any:
+        raise DatabaseUnavailable("gone for a moment")
 
     async with open_socket(sqlite_chat, bob) as reader, open_socket(sqlite_chat, alice) as sender:
         await reader.subscribe("s", query)
         await reader.settle()
         first = (await send_many(sender, ["seen"], bob.id))[0]
         await reader.expect(id="s", type="next")
-        monkeypatch.setattr(users, "find_users", fail_once)
-        missed = await send_many(sender, ["missed", "after it"], bob.id)
-        assert (await reader.closed())[0] == CloseCode.TRY_AGAIN_LATER
+        with monkeypatch.context() as patch:
+            patch.setattr(users, "find_users", fail)
+            missed = await send_many(sender, ["missed", "after it"], bob.id)
+            assert (await reader.closed())[0] == CloseCode.TRY_AGAIN_LATER
     async with open_socket(sqlite_chat, bob) as again:
         await again.subscribe("s", query, {"after": first})
         for id_ in missed:

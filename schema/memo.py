@@ -1,0 +1,32 @@
+"""What is made once for many who need it at about the same time."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+# A batch of the log, twice: subscribers read it one after the other, each from its beginning.
+RECENT = 512
+
+
+class Memo(Generic[K, V]):
+    """Remembers what was made of each of the latest objects, which are told apart by identity."""
+
+    def __init__(self, make: Callable[[K], V], *, recent: int = RECENT) -> None:
+        self._make = make
+        self._recent = recent
+        # The object is kept with its value: its identity cannot become another's.
+        self._made: OrderedDict[int, tuple[K, V]] = OrderedDict()
+
+    def of(self, key: K) -> V:
+        """Return what was made of this object, or make it now."""
+        known = self._made.get(id(key))
+        if known is not None:
+            return known[1]
+        made = self._make(key)
+        self._made[id(key)] = (key, made)
+        if len(self._made) > self._recent:
+            self._made.popitem(last=False)
+        return made

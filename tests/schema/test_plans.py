@@ -1,0 +1,260 @@
+"""A planned operation answers what graphql-core answers, byte for byte, on generated documents."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+
+from resolvers.context import Context
+from resolvers.messages import send_message
+from schema.memo import Memo
+from schema.operations import Operation, Operations, RequestRefused
+from schema.root import schema
+from tests.resolvers.conftest import join, running_context
+
+GENERATED = 150
+MAX_DEPTH = 3
+
+
+class Pair:
+    """Two people who wrote to each other, and the operations of their server."""
+
+    def __init__(self, ctx: Context, other: Context) -> None:
+        self.ctx = ctx
+        self.other = other
+        self.operations = Operations(schema, ctx)
+
+    def prepare(self, query: str) -> Operation:
+        return self.operations.prepare(query, None)
+
+    async def both(self, query: str, variables: dict[str, Any] | None = None) -> list[bytes]:
+        """Return what the plan answers, and what graphql-core does."""
+        operation = self.prepare(query)
+        assert operation.plan is not None, query
+        return [
+            await self._answer(operation, variables),
+            await self._answer(replace(operation, plan=None), variables),
+        ]
+
+    async def _answer(self, operation: Operation, variables: dict[str, Any] | None) -> bytes:
+        try:
+            result = await self.operations.execute(self.ctx, operation, variables)
+        except RequestRefused as refused:
+            result = {"errors": refused.errors}
+        return msgspec.json.encode(result)
+
+    async def events(self, query: str, *, planned: bool, after: str) -> list[bytes]:
+        """Return a subscription's events up to the log's head, as they are encoded."""
+        operation = self.prepare(query)
+        if planned:
+            assert operation.plan is not None, query
+        else:
+            operation = replace(operation, plan=None)
+        seen: list[bytes] = []
+        stream = self.operations.subscribe(self.ctx, operation, {"after": after})
+        async with aclosing(stream):
+            async for result in stream:
+                seen.append(msgspec.json.encode(result))
+                if len(seen) == self.ctx.feed.position - int(after):
+                    break
+        return seen
+
+
+@pytest.fixture(scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    directory: Path = tmp_path_factory.mktemp("plans")
+    async with running_context(directory, database_url=f"sqlite:///{directory / 'p.db'}") as ctx:
+        one, other = await join(ctx, "Ünal 😀"), await join(ctx, "B")
+        for number in range(6):
+            sender, receiver = (one, other.user.id) if number % 2 else (other, one.user.id)
+            key = f"key {number}" if number % 3 else None
+            await send_message(
+                sender,
+                receiver_id=receiver if number < 5 else None,
+                content=f'"{number}" <ü> \u2028 😀\n\\',
+                client_message_id=key,
+            )
+        yield Pair(one, other)
+
+
+class Writer:
+    """Writes a selection of a type's fields at random: aliases, fragments, repeats, names."""
+
+    def __init__(self, seed: int, *, functions: bool) -> None:
+        self._random = random.Random(seed)
+        self._functions = functions
+        self.fragments: list[str] = []
+
+    def selection(self, type_: GraphQLObjectType, depth: int = 0) -> str:
+        names = [name for name in type_.fields if self._fits(type_, name, depth)]
+        chosen = self._random.choices(names, k=self._random.randint(1, 5 - depth)) if names else []
+        if self._random.random() < 0.4 or not chosen:
+            chosen.append("__typename")
+        parts = [self._field(type_, name, number, depth) for number, name in enumerate(chosen)]
+        if self._random.random() < 0.3:
+            parts.append(f"... on {type_.name} {self.selection(type_, min(depth + 1, MAX_DEPTH))}")
+        if self._random.random() < 0.3:
+            name = f"f{len(self.fragments)}"
+            self.fragments.append("")
+            inner = self.selection(type_, min(depth + 1, MAX_DEPTH))
+            self.fragments[int(name[1:])] = f"fragment {name} on {type_.name} {inner}"
+            parts.append(f"...{name}")
+        return "{ " + " ".join(parts) + " }"
+
+    def _fits(self, type_: GraphQLObjectType, name: str, depth: int) -> bool:
+        field = type_.fields[name]
+        definition = field.extensions["strawberry-definition"]
+        if definition.base_resolver is not None and not self._functions:
+            return False
+        return is_leaf_type(get_named_type(field.type)) or depth < MAX_DEPTH - 1
+
+    def _field(self, type_: GraphQLObjectType, name: str, number: int, depth: int) -> str:
+        alias = self._random.random() < 0.3
+        text = f"a{depth}_{number}_{self._random.randint(0, 9999)}: {name}" if alias else name
+        named = None if name == "__typename" else get_named_type(type_.fields[name].type)
+        if isinstance(named, GraphQLObjectType):
+            # Under one key only once: two selections of random aliases may not merge.
+            text = f"o{depth}_{self._random.randint(0, 10**9)}: {name}"
+            text += " " + self.selection(named, depth + 1)
+        return text
+
+
+def document(seed: int, head: str, type_name: str, *, functions: bool) -> str:
+    writer = Writer(seed, functions=functions)
+    type_ = schema._schema.type_map[type_name]
+    assert isinstance(type_, GraphQLObjectType)
+    text = head % writer.selection(type_)
+    return "\n".join([text, *writer.fragments])
+
+
+async def test_queries_are_answered_alike(pair: Pair) -> None:
+    for seed in range(GENERATED):
+        query = document(seed, "{ messages(last: 4) %s }", "MessageConnection", functions=False)
+        planned, walked = await pair.both(query)
+        assert planned == walked, query
+
+
+async def test_events_are_shown_alike(pair: Pair) -> None:
+    head = "subscription($after: ID) { k: messageAdded(after: $after) %s }"
+    for seed in range(GENERATED):
+        query = document(seed, head, "Message", functions=True)
+        planned = await pair.events(query, planned=True, after="1")
+        assert planned == await pair.events(query, planned=False, after="1"), query
+        assert len(planned) >= 5
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": 2}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": None}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": "2"}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": 2.0}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": 2**31}),
+        ("query($f: Int) { messages(first: $f) { nodes { id } } }", {"f": True}),
+        ("query($f: Int!) { messages(first: $f) { nodes { id } } }", {}),
+        ("query($w: ID) { messages(with: $w) { nodes { id } } }", {"w": 2}),
+        ("query($w: ID) { messages(with: $w) { nodes { id } } }", {"w": "x"}),
+        ("query($w: ID) { messages(with: $w) { nodes { id } } }", {"w": ["2"]}),
+        ("{ messages(first: 1, after: null) { nodes { id kind } } }", None),
+        ("{ messages(with: 2) { nodes { id kind createdAt } } }", None),
+        ("{ message(id: 1) { id content receiverId } }", None),
+        ("{ message(id: 99) { id } }", None),
+        ("{ messages(first: 100000) { nodes { id } } }", None),
+        ('{ messages(after: "nonsense") { nodes { id } } }', None),
+        ("mutation { sendMessage(content: null) { id } }", None),
+        ('mutation { sendMessage(kind: EMOJI, content: "no") { id } }', None),
+        ("mutation($k: MessageKind) { sendMessage(kind: $k) { id } }", {"k": "IMAGE"}),
+        ("mutation($k: MessageKind) { sendMessage(kind: $k) { id } }", {"k": "NONE"}),
+        ("mutation($k: MessageKind) { sendMessage(kind: $k) { id } }", {"k": 1}),
+        ("mutation($c: String) { x: sendMessage(content: $c) { id } }", {"c": ["x"]}),
+        ('mutation { sendMessage(receiverId: 9999, content: "x") { id } }', None),
+    ],
+)
+async def test_arguments_and_refusals_are_alike(
+    pair: Pair, query: str, variables: dict[str, Any] | None
+) -> None:
+    planned, walked = await pair.both(query, variables)
+    assert planned == walked
+
+
+async def test_a_stored_send_is_answered_alike(pair: Pair) -> None:
+    query = """mutation($k: String, $c: String!, $kind: MessageKind) {
+      sendMessage(receiverId: 2, content: $c, clientMessageId: $k, kind: $kind)
+      { __typename id senderId receiverId kind content createdAt clientMessageId }
+    }"""
+    for kind in ("TEXT", "EMOJI"):
+        values = {"k": f"alike {kind}", "c": "😀", "kind": kind}
+        planned, walked = await pair.both(query, values)
+        assert planned == walked
+        assert b'"errors"' not in planned
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ me { id email } }",  # a function under a query
+        "{ a: messages { nodes { id } } b: messages { nodes { id } } }",  # two at the root
+        "query($s: Boolean!) { messages { nodes { id @skip(if: $s) } } }",
+        "query($f: Int = 2) { messages(first: $f) { nodes { id } } }",  # a default
+        "{ __schema { queryType { name } } }",
+        "{ __typename }",
+        "mutation($f: Upload!) { uploadAttachment(file: $f) { id } }",
+    ],
+)
+async def test_what_a_plan_does_not_know_is_left_to_graphql_core(pair: Pair, query: str) -> None:
+    assert pair.prepare(query).plan is None
+
+
+async def test_the_documents_of_a_chat_are_planned(pair: Pair) -> None:
+    for query in (
+        "mutation($to: ID!, $c: String!) { sendMessage(receiverId: $to, content: $c) { id } }",
+        "subscription { messageAdded { id content sender { displayName } attachment { url } } }",
+        "{ messages(last: 20) { nodes { id content } pageInfo { hasPreviousPage } } }",
+        'mutation { login(email: "a", password: "b") { token expiresAt } }',
+    ):
+        assert pair.prepare(query).plan is not None, query
+
+
+async def test_an_event_is_encoded_once_for_all(pair: Pair) -> None:
+    operation = pair.prepare("subscription { messageAdded { id content } }")
+    streams = [pair.operations.subscribe(pair.ctx, operation, None) for _ in range(3)]
+    firsts = [anext(stream) for stream in streams]
+    tasks = [asyncio.ensure_future(first) for first in firsts]
+    await asyncio.sleep(0.05)
+    await send_message(pair.ctx, receiver_id=None, content="one for all")
+    results = [await task for task in tasks]
+    assert all(result is results[0] for result in results)
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_what_depends_on_the_viewer_is_not_shared(pair: Pair) -> None:
+    query = "subscription($after: ID) { messageAdded(after: $after) { sender { email } } }"
+    mine = await pair.events(query, planned=True, after="1")
+    theirs = await Pair(pair.other, pair.ctx).events(query, planned=True, after="1")
+    assert mine != theirs
+
+
+def test_a_memo_tells_objects_apart_by_identity_and_forgets_the_oldest() -> None:
+    made: list[str] = []
+
+    def make(key: str) -> str:
+        made.append(key)
+        return key.upper()
+
+    memo = Memo(make, recent=2)
+    first, same = "".join(["a", "b"]), "".join(["a", "b"])
+    assert [memo.of(first), memo.of(first), memo.of(same)] == ["AB"] * 3
+    assert len(made) == 2
+    memo.of("third")
+    memo.of(first)
+    assert len(made) == 4
