@@ -6,12 +6,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -24,6 +26,8 @@ logger = logging.getLogger("parley.db")
 
 T = TypeVar("T")
 
+# A connection that was used so lately is taken to be alive.
+RESTED_SECONDS = 0.5
 OLDEST_MYSQL = (8, 0)
 OLDEST_MARIADB = (10, 6)
 # How long a caller waits for a free connection before it is told that the database is unavailable.
@@ -177,16 +181,15 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
 
 
 def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url.set(query={}),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        # A server that restarted dropped its connections; the ping finds out before a caller does.
-        pool_pre_ping=True,
         # READ COMMITTED: what is read after the log's row lock is what was committed before it.
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
-        pool_reset_on_return="rollback" if writes else None,
+        # `begin` has committed or rolled back, and closes what it could not.
+        pool_reset_on_return=None,
         connect_args={
             "charset": "utf8mb4",
             "ssl": _tls(url),
@@ -195,6 +198,30 @@ def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
             "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         },
     )
+    _ping_the_rested(engine)
+    return engine
+
+
+def _ping_the_rested(engine: AsyncEngine) -> None:
+    """Ask a connection that was not used for a while whether it lives, before a caller uses it.
+
+    A server that restarted dropped its connections. SQLAlchemy's own ping asks every time.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def remember(connection: Any, record: Any) -> None:
+        record.info["used_at"] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def ping(connection: Any, record: Any, proxy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or monotonic() - used_at < RESTED_SECONDS:
+            return
+        dialect = engine.sync_engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool makes another, and tries again
 
 
 def _tls(url: URL) -> ssl.SSLContext | None:

@@ -1,6 +1,7 @@
 """Loaders: what a page of N things asks for is one query, not N."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
@@ -17,10 +18,16 @@ class Loaders:
     """
 
     def __init__(self, ctx: Context, *, shared: bool = False) -> None:
-        get = get_users_of_streams if shared else get_users
+        self._ctx = ctx
+        self._shared = shared
+
+    @cached_property
+    def users(self) -> DataLoader[int, StoredUser | None]:
+        """Loads users by their ids; None for those that do not exist."""
+        get = get_users_of_streams if self._shared else get_users
 
         async def load_users(ids: Sequence[int]) -> list[StoredUser | None]:
-            found = await get(ctx, set(ids))
+            found = await get(self._ctx, set(ids))
             return [found.get(id_) for id_ in ids]
 
-        self.users: DataLoader[int, StoredUser | None] = DataLoader(load_users, cache=not shared)
+        return DataLoader(load_users, cache=not self._shared)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -48,6 +48,9 @@ class GraphQLSocket:
         self._now = loop.time
         self._heard_at = loop.time()
         self._sending_since: float | None = None
+        direct = websocket.scope.get("extensions", {}).get("parley.write")
+        self._write: Callable[[bytes], None] | None = None if direct is None else direct["write"]
+        self._writable: asyncio.Event | None = None if direct is None else direct["writable"]
 
     async def serve(self) -> None:
         """Read messages until the end, then end every operation."""
@@ -235,11 +238,14 @@ class GraphQLSocket:
     async def _send(self, message: dict[str, Any]) -> None:
         if self._closed:
             return
-        started = self._now()
+        encoded = wire.encode(message)
+        if self._write is not None and self._writable is not None and self._writable.is_set():
+            self._write(encoded)
+            return
         if self._sending_since is None:
-            self._sending_since = started
+            self._sending_since = self._now()
         try:
-            await self._websocket.send({"type": "websocket.send", "text": wire.encode(message)})
+            await self._websocket.send({"type": "websocket.send", "text": encoded.decode()})
         finally:
             self._sending_since = None
 

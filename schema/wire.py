@@ -98,6 +98,6 @@ def _decode(text: str) -> ClientMessage:
         return message
 
 
-def encode(message: dict[str, Any]) -> str:
+def encode(message: dict[str, Any]) -> bytes:
     """Return a server's message as JSON."""
-    return _encoder.encode(message).decode()
+    return _encoder.encode(message)

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from server.http import ImpatientHTTP
-from server.websocket import AbortableWebSocket
+from server.websocket import DirectWebSocket
 from server.workers import READY, STOPPING
 from settings import Settings
 
@@ -134,7 +134,7 @@ def make_server(
         host=settings.host,
         port=settings.port,
         http=ImpatientHTTP,
-        ws=AbortableWebSocket,
+        ws=DirectWebSocket,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,
         ws_ping_timeout=settings.ping_timeout_seconds,
