@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_voice_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_file_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
+    max_uploads_at_once: int = Field(default=4, ge=1)
     max_unsent_uploads: int = Field(default=100, ge=1)
     unsent_upload_seconds: int = Field(default=24 * 3600, ge=60)
     media_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)

@@ -76,7 +76,7 @@ class ChatEvents:
     def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
         self._ctx = ctx
         self._sessions: dict[str, Session] = {}
-        self._encoded: tuple[int, EncodedEvent] | None = None
+        self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
         self._server = ChatServer(
             origins=origins,
@@ -110,11 +110,11 @@ class ChatEvents:
 
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""
-        if self._encoded is None or self._encoded[0] != message.id:
+        if self._encoded is None or self._encoded[0] is not message:
             event = self._server.encode_event(
                 "message:new", message_shape(message, self._ctx.file_urls)
             )
-            self._encoded = (message.id, event)
+            self._encoded = (message, event)
         self._server.push(sid, self._encoded[1])
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:

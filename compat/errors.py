@@ -5,6 +5,7 @@ import logging
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from compat.shapes import ErrorShape
 from resolvers.errors import Code, ParleyError
@@ -50,6 +51,12 @@ def answer_unexpected(error: Exception) -> Response:
     """Return what nobody foresaw as a failure in the same form; it is logged, not shown."""
     logger.error("A request's handler failed", exc_info=error)
     return JSONAnswer({"message": UNEXPECTED, "code": Code.INTERNAL.value}, 500)
+
+
+def cut_off(scope: Scope, error: ParleyError) -> None:
+    """End an answer whose status has gone out: that it has no end is all that tells the client."""
+    logger.warning("An answer was cut off: %s", error.message)
+    scope["extensions"]["parley.abort"]["abort"]()
 
 
 def error_shape(error: Exception) -> ErrorShape:

@@ -3,7 +3,6 @@
 Byte ranges and conditions as in RFC 9110 (§13, §14), file names as in RFC 6266.
 """
 
-import logging
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,15 +14,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
-from compat.errors import JSONAnswer, answer_unexpected
+from compat.errors import JSONAnswer, answer_unexpected, cut_off
 from resolvers.attachments import OpenFile, open_attachment, read_file
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import Code, NotFound, ParleyError
 from resolvers.fields import find_id
 from resolvers.file_urls import Part
-
-logger = logging.getLogger("parley.compat")
 
 # Shown in a page; what is of another type is only ever downloaded.
 INLINE = frozenset(
@@ -41,6 +38,7 @@ SECURITY_HEADERS = {
     ),
     "Referrer-Policy": "no-referrer",
 }
+SIGNED_PARAMETERS = ("expires", "signature")
 ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 
 
@@ -71,8 +69,11 @@ def file_routes(ctx: Context) -> list[Route]:
 
 async def _serve(ctx: Context, request: Request, part: Part) -> Response:
     left = None
-    if "signature" in request.query_params:
-        left = ctx.file_urls.seconds_left(part, request.query_params)
+    parameters = request.query_params
+    if "signature" in parameters:
+        # Twice is never ours; and something before us might look at the other one.
+        if all(len(parameters.getlist(name)) == 1 for name in SIGNED_PARAMETERS):
+            left = ctx.file_urls.seconds_left(part, parameters)
         if left is None:
             raise NotFound("File not found")
     viewer = await identify(ctx, request.headers.get("authorization"))
@@ -88,7 +89,8 @@ async def _serve(ctx: Context, request: Request, part: Part) -> Response:
     }
     if _is_known(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
-    wanted = _range(request, file)
+    # RFC 9110 §14.2: a range is only defined for GET.
+    wanted = _range(request, file) if request.method == "GET" else None
     if wanted is None:
         return await _stream(ctx, request, file, Slice(0, file.size), 200, headers)
     if wanted.start >= wanted.end:
@@ -127,9 +129,7 @@ async def _write(
             try:
                 chunk = await anext(chunks, b"")
             except ParleyError as error:
-                # The status has gone out: an answer without its end is all that tells the client.
-                logger.warning("An answer was cut off: %s", error.message)
-                scope["extensions"]["parley.abort"]["abort"]()
+                cut_off(scope, error)
                 return
 
 

@@ -1,6 +1,5 @@
 """The older REST routes, those documented and those its clients were seen to use."""
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -22,7 +21,7 @@ from compat.bodies import (
     take_receiver,
     take_text,
 )
-from compat.errors import JSONAnswer, answer_unexpected
+from compat.errors import JSONAnswer, answer_unexpected, cut_off
 from compat.shapes import attachment_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
@@ -36,8 +35,6 @@ from resolvers.uploads import receive_form
 Endpoint = Callable[[Request], Awaitable[Response]]
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
-
-logger = logging.getLogger("parley.compat")
 
 # Written at once where a history is streamed: what waits in memory for a slow reader.
 CHUNK_BYTES = 64 * 1024
@@ -194,8 +191,6 @@ async def _write_array(
             try:
                 page = await anext(pages, [])
             except ParleyError as error:
-                # The status has gone out: an answer without its end is all that tells the client.
-                logger.warning("An answer was cut off: %s", error.message)
-                scope["extensions"]["parley.abort"]["abort"]()
+                cut_off(scope, error)
                 return
     yield chunk + b"]"

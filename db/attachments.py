@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -92,11 +92,11 @@ async def is_shared_with(connection: AsyncConnection, attachment_id: int, viewer
 
 
 async def mark_sent(connection: AsyncConnection, ids: Collection[int], at: datetime) -> None:
-    """Keep these attachments from the sweep; their rows stay locked until the commit."""
+    """Keep these attachments from the sweep."""
     await connection.execute(
         update(Attachment)
-        .where(col(Attachment.id).in_(ids))
-        .values(sent_at=func.coalesce(col(Attachment.sent_at), at))
+        .where(col(Attachment.id).in_(ids), col(Attachment.sent_at).is_(None))
+        .values(sent_at=at)
     )
 
 
@@ -116,12 +116,20 @@ async def count_unsent(connection: AsyncConnection, owner_id: int) -> int:
     return int(found.scalar_one())
 
 
-async def lock_file(connection: AsyncConnection, sha256: str) -> int | None:
-    """Return the id of the file with this content; the sweep waits until the commit."""
-    rows = await connection.execute(
-        select(col(File.id)).where(col(File.sha256) == sha256).with_for_update()
-    )
+async def find_name(connection: AsyncConnection, content: Content) -> str | None:
+    """Return under which name the store has this content already."""
+    rows = await connection.execute(select(col(File.name)).where(*_same(content)))
     return rows.scalar()
+
+
+async def lock_file(connection: AsyncConnection, content: Content) -> int | None:
+    """Return the id of the file with this content; the sweep waits until the commit."""
+    rows = await connection.execute(select(col(File.id)).where(*_same(content)).with_for_update())
+    return rows.scalar()
+
+
+def _same(content: Content) -> tuple[ColumnElement[bool], ...]:
+    return (col(File.sha256) == content.sha256, col(File.media_type) == content.media_type)
 
 
 async def insert_file(connection: AsyncConnection, content: Content, at: datetime) -> int:
@@ -131,9 +139,15 @@ async def insert_file(connection: AsyncConnection, content: Content, at: datetim
     return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
 
 
-async def publish_file(connection: AsyncConnection, file_id: int, sha256: str) -> None:
-    """Note that the bytes are in the store. Raises IntegrityError when another has this content."""
-    await connection.execute(update(File).where(col(File.id) == file_id).values(sha256=sha256))
+async def publish_file(connection: AsyncConnection, file_id: int, sha256: str) -> bool:
+    """Note that the bytes are in the store; False when the sweep has claimed them meanwhile.
+
+    Raises IntegrityError when another file has this content.
+    """
+    published = await connection.execute(
+        update(File).where(col(File.id) == file_id, col(File.size) >= 0).values(sha256=sha256)
+    )
+    return published.rowcount == 1
 
 
 async def insert_attachment(
@@ -188,16 +202,22 @@ async def forget_unsent(connection: AsyncConnection, before: datetime, limit: in
     return forgotten.rowcount
 
 
-async def find_dead_files(
+async def claim_dead_files(
     connection: AsyncConnection, before: datetime, limit: int
 ) -> dict[int, str]:
-    """Return the names of files that are not there, or no more, noted before then; by id."""
+    """Return the names of files that are not there, or no more, noted before then; by id.
+
+    None of them can be published after the commit.
+    """
     rows = await connection.execute(
         select(col(File.id), col(File.name))
         .where(col(File.sha256).is_(None), col(File.created_at) < before)
         .limit(limit)
+        .with_for_update()
     )
-    return {row.id: row.name for row in rows}
+    dead = {row.id: row.name for row in rows}
+    await connection.execute(update(File).where(col(File.id).in_(dead)).values(size=-1))
+    return dead
 
 
 async def forget_files(connection: AsyncConnection, ids: Collection[int]) -> None:

@@ -1,6 +1,8 @@
 """The store of files' bytes: a directory, or S3, GCS or Azure, behind one interface."""
 
+import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -85,6 +87,17 @@ class FileStore:
                 chunk_size=max(CHUNK_BYTES, 0 if self._directory else 5 * CHUNK_BYTES),
                 max_concurrency=CHUNKS_AT_ONCE,
             )
+            if self._directory is not None:
+                await asyncio.to_thread(_sync, self._directory / name)
+
+    async def has(self, name: str, size: int) -> bool:
+        """Whether the file is there, whole. Raises StoreUnavailable."""
+        try:
+            with _naming_unavailability():
+                found = await obstore.head_async(self._store, name)
+        except FileMissing:
+            return False
+        return found["size"] == size
 
     async def read(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield the bytes from `start` up to, and without, `end`; at most 64 KiB at a time.
@@ -107,9 +120,22 @@ class FileStore:
             logger.debug("%s was never put", name)
         if self._directory is not None:
             # Where a file is written before it takes its name.
-            path = self._directory / name
-            for left in path.parent.glob(f"{path.name}#*"):
-                left.unlink(missing_ok=True)
+            await asyncio.to_thread(_remove_unfinished, self._directory / name)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk keep the file, and its name, before anybody is told that it is kept."""
+    for kept in (path, path.parent):
+        descriptor = os.open(kept, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_unfinished(path: Path) -> None:
+    for unfinished in path.parent.glob(f"{path.name}#*"):
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import insert, select, text, tuple_
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -36,7 +36,7 @@ from db.drafts import (
     split_repeats,
 )
 from db.messages import COLUMNS, read_messages
-from db.models import LogHead, Message, MessageKind, StoredAttachment, StoredMessage
+from db.models import Message, MessageKind, StoredAttachment, StoredMessage
 from db.users import existing_ids
 
 logger = logging.getLogger("parley.log")
@@ -51,6 +51,10 @@ REFUSALS = (DBAPIError, ValueError)
 CLOSE_SECONDS = 1
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
 KNOWN_USERS = 100_000
+
+
+_ADVANCE_SQLITE = text("UPDATE log_head SET position = position + :count RETURNING position")
+_ADVANCE_MYSQL = text("UPDATE log_head SET position = LAST_INSERT_ID(position + :count)")
 
 
 class MessageLog:
@@ -193,7 +197,7 @@ class MessageLog:
                 _stored_from(waiting.draft, position, now, attached)
                 for position, waiting in enumerate(batch, first)
             ]
-            await connection.execute(insert(Message), [_row(message) for message in messages])
+            await _insert_rows(connection, messages, now)
             if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
                 await attachments.link(connection, links)
         self._announce(messages)
@@ -265,8 +269,9 @@ async def _attach(
         return batch, {}
     found = await attachments.find_attachments(connection, named)
     kept = []
+    shared: dict[tuple[int, int], bool] = {}
     for waiting in batch:
-        refusal = await _refusal_to_attach(connection, waiting.draft, found)
+        refusal = await _refusal_to_attach(connection, waiting.draft, found, shared)
         if refusal is None:
             kept.append(waiting)
         elif not waiting.outcome.done():
@@ -278,25 +283,34 @@ async def _attach(
 
 
 async def _refusal_to_attach(
-    connection: AsyncConnection, draft: Draft, found: dict[int, StoredAttachment]
+    connection: AsyncConnection,
+    draft: Draft,
+    found: dict[int, StoredAttachment],
+    shared: dict[tuple[int, int], bool],
 ) -> Exception | None:
     if draft.attachment_id is None:
         return None
     attachment = found.get(draft.attachment_id)
-    if attachment is None or not (
-        attachment.owner_id == draft.sender_id
-        # What was sent to somebody is theirs to send on.
-        or await attachments.is_shared_with(connection, attachment.id, draft.sender_id)
-    ):
+    if attachment is None:
         return UnknownAttachment()
+    if attachment.owner_id != draft.sender_id:
+        # What was sent to somebody is theirs to send on.
+        key = (attachment.id, draft.sender_id)
+        if key not in shared:
+            shared[key] = await attachments.is_shared_with(connection, *key)
+        if not shared[key]:
+            return UnknownAttachment()
     if draft.kind not in {None, attachment.kind}:
         return OtherKind(attachment.kind.value)
     return None
 
 
 async def _advance_head(connection: AsyncConnection, count: int) -> int:
-    await connection.execute(update(LogHead).values(position=col(LogHead.position) + count))
-    return int((await connection.execute(select(col(LogHead.position)))).scalar_one())
+    if connection.dialect.name == "sqlite":
+        advanced = await connection.execute(_ADVANCE_SQLITE, {"count": count})
+        return int(advanced.scalar_one())
+    # The position comes back with the statement: MySQL has no RETURNING here.
+    return (await connection.execute(_ADVANCE_MYSQL, {"count": count})).lastrowid
 
 
 def _stored_from(
@@ -315,19 +329,41 @@ def _stored_from(
     )
 
 
-def _row(message: StoredMessage) -> dict[str, object]:
-    pair: tuple[int | None, int | None] = (None, None)
+async def _insert_rows(
+    connection: AsyncConnection, messages: list[StoredMessage], now: datetime
+) -> None:
+    # What SQLAlchemy would send, without its work on each value of each row: more than half of
+    # what storing a message costs.
+    statement = insert(Message).compile(dialect=connection.dialect, column_keys=ROW)
+    created_at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")  # as both engines take it
+    await connection.exec_driver_sql(str(statement), [_row(m, created_at) for m in messages])
+
+
+ROW = (
+    "id",
+    "sender_id",
+    "receiver_id",
+    "lower_user_id",
+    "higher_user_id",
+    "kind",
+    "content",
+    "client_message_id",
+    "created_at",
+)
+
+
+def _row(message: StoredMessage, created_at: str) -> tuple[object, ...]:
+    lower = higher = None
     if message.receiver_id is not None:
         lower, higher = sorted((message.sender_id, message.receiver_id))
-        pair = (lower, higher)
-    return {
-        "id": message.id,
-        "sender_id": message.sender_id,
-        "receiver_id": message.receiver_id,
-        "lower_user_id": pair[0],
-        "higher_user_id": pair[1],
-        "kind": message.kind.value,
-        "content": message.content,
-        "client_message_id": message.client_message_id,
-        "created_at": message.created_at,
-    }
+    return (
+        message.id,
+        message.sender_id,
+        message.receiver_id,
+        lower,
+        higher,
+        message.kind.value,
+        message.content,
+        message.client_message_id,
+        created_at,
+    )

@@ -116,12 +116,14 @@ class Message(SQLModel, table=True):
 class File(SQLModel, table=True):
     """Content that was uploaded, once however often; the bytes are in the store under `name`.
 
-    Without `sha256` it is not there yet, or not any more: after a day, the sweep removes it.
+    Without `sha256` it is not there yet, or not any more: after a day, the sweep claims it by a
+    negative `size`, and removes it.
     """
 
     __tablename__ = "files"
     __table_args__ = (
-        UniqueConstraint("sha256", name="uq_files_sha256"),
+        # The type too: an image that was sent as a plain file is one, and is shown as none.
+        UniqueConstraint("sha256", "media_type", name="uq_files_sha256_media_type"),
         TABLE_OPTIONS,
     )
 

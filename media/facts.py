@@ -1,6 +1,7 @@
 """What is said of a file after its bytes were looked at, and how a worker says it."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -8,6 +9,12 @@ import msgspec
 THUMBNAIL_SIDE = 320
 # The most values that a waveform has; each is a whole number from 0 to 100.
 WAVEFORM_VALUES = 100
+
+# A worker may have been taken over by the file it looked at: what it says is checked.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Loudness = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Waveform = Annotated[list[Loudness], msgspec.Meta(min_length=1, max_length=WAVEFORM_VALUES)]
+MediaType = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[A-Za-z0-9.+-]{1,80}$")]
 
 
 class FileKind(StrEnum):
@@ -21,24 +28,22 @@ class FileKind(StrEnum):
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """worker → inspector: what the file is.
 
-    `media_type` is one that a browser may be shown only when the bytes were decoded as it.
-    `suffix` is set when the file was rewritten in another format.
+    `media_type` is one that browsers show only when a decoder took the file for it.
     """
 
     kind: FileKind
-    media_type: str = "application/octet-stream"
-    width: int | None = None
-    height: int | None = None
-    duration_ms: int | None = None
-    waveform: list[int] | None = None
+    media_type: MediaType = "application/octet-stream"
+    width: Count | None = None
+    height: Count | None = None
+    duration_ms: Count | None = None
+    waveform: Waveform | None = None
     rewritten: bool = False
-    suffix: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
     """worker → inspector: why the file is not taken, in words for who sent it."""
 
-    refused: str
+    refused: Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class Unreadable(Exception):

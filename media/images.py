@@ -1,18 +1,29 @@
-"""Images: what they are, without what they tell of where they were taken, and a thumbnail."""
+"""Images: what they are, upright, with nothing in them but the picture, and a thumbnail."""
 
+import copy
 import io
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
+# Every plugin that may be needed: later, the worker can open no file any more.
 from PIL import (
     AvifImagePlugin,
+    GifImagePlugin,
     Image,
     ImageFile,
     ImageOps,
     JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
     UnidentifiedImageError,
+    WebPImagePlugin,
 )
 
+from media.containers import has_only_the_picture
 from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
+
+# Imported above, or as `copy` by Pillow when it reads a GIF: named here so that it stays.
+LOADED = (AvifImagePlugin, GifImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin, copy)
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -24,6 +35,9 @@ MEDIA_TYPES = {
     "HEIF": "image/jpeg",  # what it is rewritten as: hardly a browser shows HEIC
 }
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
+# How each begins, but for those that are told by what follows.
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 # A pixel takes 4 bytes, and turning an image takes it twice: this fits the worker's memory.
@@ -32,33 +46,32 @@ TOO_MANY_PIXELS = f"The image has more than {MAX_PIXELS // 1_000_000} million pi
 # All frames of an animation together: what a viewer has to decode to show it once.
 MAX_ANIMATION_PIXELS = 1_000_000_000
 
-# What Pillow may find beside the pixels that is needed to show them, or harmless. Anything else
-# (EXIF, XMP, IPTC, comments, Photoshop's, makers' own) is taken out.
-HARMLESS = {
-    *("jfif", "jfif_version", "jfif_unit", "jfif_density", "adobe", "adobe_transform"),
-    *("progressive", "progression", "dpi", "aspect", "gamma", "srgb", "chromaticity"),
-    *("transparency", "background", "duration", "loop", "timestamp", "version", "extension"),
-    *("icc_profile", "interlace", "blend", "disposal", "bbox", "default_image", "primary"),
-    *("bit_depth", "chroma", "premultiplied_alpha"),
-}
-JPEG_SEGMENTS = {b"JFIF\0", b"JFXX\0", b"ICC_P", b"Adobe"}
+ORIENTATION = 0x0112  # EXIF's tag
 JPEG_QUALITY = 90
 WEBP_QUALITY = 90
-# Where the bytes of a whole file end; more may hide something else behind the picture.
-ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
+AVIF_QUALITY = 80
+AVIF_SPEED = 9  # of 10: slower ones take a phone's picture longer than anyone waits
+DEFAULT_FRAME_MS = 100
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+Image.preinit()
+Image._initialized = 2  # no plugin but these is ever looked for
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
-def inspect_image(file: BinaryIO) -> tuple[Facts, bytes] | None:
+def needs_heif(head: bytes) -> bool:
+    """Whether a file that begins like this may be HEIC, whose decoder is loaded for it alone."""
+    return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
+
+
+def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
     """Return what the image is, and its thumbnail (WebP); None when the file is no image.
 
     The file is rewritten in place when something has to be taken out of it, when it has to be
     turned upright, and when it is HEIC. Raises Unreadable.
     """
-    image = _open(file)
+    image = _open(file, heif=heif)
     if image is None:
         return None
     if image.width * image.height > MAX_PIXELS:
@@ -66,128 +79,132 @@ def inspect_image(file: BinaryIO) -> tuple[Facts, bytes] | None:
     frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
     if image.width * image.height * frames > MAX_ANIMATION_PIXELS:
         raise Unreadable("The animation is too large")
-    kept_as_it_is = _is_clean(image, file)
+    format_ = image.format or ""
+    turn = _turn_of(image)
+    file.seek(0)
+    kept = turn is None and has_only_the_picture(format_, file.read())
     image.seek(0)
     image.load()
-    turned = image if frames > 1 else ImageOps.exif_transpose(image)
-    if not kept_as_it_is:
-        _rewrite(file, _encode(image, turned, frames))
+    upright = _upright(image, turn)
+    thumbnail = _thumbnail(upright)
+    if not kept:
+        written = _encode(image, upright, turn, frames)
+        if not has_only_the_picture(_written_format(image), written):
+            raise Unreadable("The image holds what cannot be taken out of it")
+        file.seek(0)
+        file.truncate()
+        file.write(written)
+        file.flush()
     facts = Facts(
         kind=FileKind.IMAGE,
-        media_type=MEDIA_TYPES[image.format or ""],
-        width=turned.width,
-        height=turned.height,
-        rewritten=not kept_as_it_is,
-        suffix=".jpg" if image.format == "HEIF" else None,
+        media_type=MEDIA_TYPES[format_],
+        width=upright.width,
+        height=upright.height,
+        rewritten=not kept,
     )
-    return facts, _thumbnail(turned)
+    return facts, thumbnail
 
 
-def _open(file: BinaryIO) -> ImageFile.ImageFile | None:
+def _open(file: BinaryIO, *, heif: bool) -> ImageFile.ImageFile | None:
     file.seek(0)
-    head = file.read(12)
-    file.seek(0)
-    formats: tuple[str, ...] = FORMATS
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        # Imported for the few that need it: it takes longer than all the rest. `mif1` may be AVIF.
-        from pi_heif import register_heif_opener  # type: ignore[import-untyped]  # it has none
-
-        register_heif_opener(thumbnails=False)
-        formats = ("AVIF", "HEIF")
     try:
-        return Image.open(file, formats=formats)
+        return Image.open(file, formats=("AVIF", "HEIF") if heif else FORMATS)
     except UnidentifiedImageError:
+        if _begins_as_one(file):
+            raise Unreadable("The image is damaged or cut short") from None
         return None
     except Image.DecompressionBombError:
         raise Unreadable(TOO_MANY_PIXELS) from None
 
 
-def _is_clean(image: ImageFile.ImageFile, file: BinaryIO) -> bool:
-    """Whether nothing has to be done to the file: upright, and nothing in it but the picture."""
-    if image.format in {"HEIF", "MPO"} or image.info.keys() - HARMLESS:
-        return False
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        segments = {bytes(content[:5]) for _, content in image.applist}
-        if segments - JPEG_SEGMENTS:
-            return False
-    if image.getexif():
-        return False
-    return _ends_with_the_picture(image.format or "", file)
+def _begins_as_one(file: BinaryIO) -> bool:
+    file.seek(0)
+    head = file.read(12)
+    return (
+        head.startswith(BEGINNINGS)
+        or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:] in AVIF_BRANDS | HEIC_BRANDS)
+    )
 
 
-def _ends_with_the_picture(format_: str, file: BinaryIO) -> bool:
-    position = file.tell()
-    size = file.seek(0, io.SEEK_END)
-    if format_ == "WEBP":
-        file.seek(4)
-        ends = int.from_bytes(file.read(4), "little") + 8 >= size
-    else:
-        file.seek(max(0, size - 8))
-        ends = file.read().endswith(ENDS.get(format_, b""))
-    file.seek(position)
-    return ends
+def _turn_of(image: ImageFile.ImageFile) -> int | None:
+    """Return EXIF's orientation when the image does not stand upright."""
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # EXIF that cannot be read goes out with the rest of it
+        return None
+    return orientation if orientation in range(2, 9) else None
 
 
-def _encode(image: ImageFile.ImageFile, turned: Image.Image, frames: int) -> bytes:
+def _upright(image: Image.Image, turn: int | None) -> Image.Image:
+    if turn is None:
+        return image
+    turned = image.copy()
+    turned.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
+    turned.getexif().clear()
+    turned.getexif()[ORIENTATION] = turn
+    return ImageOps.exif_transpose(turned)
+
+
+def _written_format(image: ImageFile.ImageFile) -> str:
+    return "JPEG" if image.format in {"JPEG", "MPO", "HEIF"} else image.format or ""
+
+
+def _encode(
+    image: ImageFile.ImageFile, upright: Image.Image, turn: int | None, frames: int
+) -> bytes:
     """Return the picture anew, in its own format, with nothing but its colours' profile."""
     written = io.BytesIO()
+    format_ = _written_format(image)
     profile = image.info.get("icc_profile")
+    options: dict[str, Any] = {}
+    if profile and format_ != "GIF":
+        options["icc_profile"] = profile
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         # With the tables it was made with, next to nothing is lost by doing it again.
-        turned.save(
-            written,
-            "JPEG",
-            qtables=image.quantization,
-            subsampling=JpegImagePlugin.get_sampling(image),
-            icc_profile=profile,
-            exif=b"",
-        )
-    elif image.format == "HEIF":
-        turned.convert("RGB").save(
-            written, "JPEG", quality=JPEG_QUALITY, icc_profile=profile, exif=b""
-        )
-    elif frames > 1:
-        _encode_animation(image, frames, written, profile)
-    elif image.format == "PNG":
-        turned.info = {k: v for k, v in turned.info.items() if k == "transparency"}
-        turned.save(written, "PNG", icc_profile=profile)
-    elif image.format == "GIF":
-        turned.info = {k: v for k, v in turned.info.items() if k in {"transparency", "background"}}
-        turned.save(written, "GIF")
+        options["qtables"] = image.quantization
+        options["subsampling"] = JpegImagePlugin.get_sampling(image)
+    elif format_ == "JPEG":
+        upright, options["quality"] = upright.convert("RGB"), JPEG_QUALITY
+    elif format_ == "WEBP":
+        options["quality"] = WEBP_QUALITY
+    elif format_ == "AVIF":
+        options |= {"quality": AVIF_QUALITY, "speed": AVIF_SPEED}
+    if frames > 1:
+        loop = image.info.get("loop")
+        durations = [*_durations(image, frames)]
+        options |= {"save_all": True, "duration": durations}
+        options |= {} if loop is None else {"loop": loop}
+        first, rest = _frame(image, 0, turn), _frames(image, frames, turn)
+        first.save(written, format_, append_images=rest, **options)
     else:
-        turned.save(
-            written,
-            image.format,
-            quality=WEBP_QUALITY,
-            icc_profile=profile or b"",
-            exif=b"",
-            xmp=b"",
-        )
+        _bare(upright).save(written, format_, **options)
     return written.getvalue()
 
 
-def _encode_animation(
-    image: ImageFile.ImageFile, frames: int, written: io.BytesIO, profile: bytes | None
-) -> None:
-    durations = []
+def _durations(image: ImageFile.ImageFile, frames: int) -> Iterator[int]:
     for number in range(frames):
         image.seek(number)
-        durations.append(int(image.info.get("duration", 100)))
-    image.seek(0)
-    loop = image.info.get("loop")
-    image.info = {k: v for k, v in image.info.items() if k in {"transparency", "background"}}
-    options = {} if loop is None else {"loop": loop}
-    if image.format != "GIF":
-        options["icc_profile"] = profile or b""
-        options["exif"] = b""
-    image.save(written, image.format, save_all=True, duration=durations, **options)
+        yield int(image.info.get("duration", DEFAULT_FRAME_MS))
 
 
-def _rewrite(file: BinaryIO, content: bytes) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(content)
-    file.flush()
+def _frames(image: ImageFile.ImageFile, frames: int, turn: int | None) -> Iterator[Image.Image]:
+    for number in range(1, frames):
+        yield _frame(image, number, turn)
+
+
+def _frame(image: ImageFile.ImageFile, number: int, turn: int | None) -> Image.Image:
+    image.seek(number)
+    return _bare(_upright(image, turn))
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """Return the pixels without what was read beside them, which the encoders would write."""
+    bare = image.copy()
+    bare.info = {k: v for k, v in image.info.items() if k in {"transparency", "background"}}
+    if hasattr(bare, "_exif"):
+        bare._exif = None
+    return bare
 
 
 def _thumbnail(image: Image.Image) -> bytes:

@@ -2,22 +2,21 @@
 
 import asyncio
 import logging
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from media.facts import Facts, FileKind, Refusal
+from media.kinds import guess_type
 
 logger = logging.getLogger("parley.media")
 
-# How many files may wait for each worker: at a quarter of a second each, the last waits 8 s.
-WAITING_PER_WORKER = 32
-# What a worker may write: nothing it makes of an honest file comes near it.
+# How long a file may wait for its turn.
+WAIT_SECONDS = 30
+# What a worker may write beside the file: nothing it makes of an honest one comes near it.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 ROOT = Path(__file__).parent.parent
 
@@ -45,8 +44,7 @@ class Inspector:
     def __init__(self, *, workers: int, memory_bytes: int, seconds: int) -> None:
         self._memory = memory_bytes
         self._seconds = seconds
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="media")
-        self._room = workers * (WAITING_PER_WORKER + 1)
+        self._slots = asyncio.Semaphore(workers)
 
     async def inspect(
         self, file: BinaryIO, *, size: int, wanted: FileKind | None = None
@@ -56,45 +54,50 @@ class Inspector:
         `file` is a real file of this `size`, open for both; `wanted` FILE has it left as it is.
         Raises FileRefused, TooManyFiles.
         """
-        if self._room == 0:
-            raise TooManyFiles
-        self._room -= 1
+        if wanted is FileKind.FILE:
+            return Inspected(await asyncio.to_thread(guess_type, file), b"")
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._run, file, size, wanted
-            )
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise TooManyFiles from None
+        try:
+            return await self._run(file, size)
         finally:
-            self._room += 1
+            self._slots.release()
 
-    def close(self) -> None:
-        """End the threads; those who wait are abandoned."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _run(self, file: BinaryIO, size: int, wanted: FileKind | None) -> Inspected:
+    async def _run(self, file: BinaryIO, size: int) -> Inspected:
         file.flush()
         file.seek(0)
         limits = (self._memory, self._seconds, 4 * size + MAX_ANSWER_BYTES)
-        arguments = [wanted.value if wanted else "ANY", *map(str, limits)]
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "media.worker", *map(str, limits)),
+                stdin=file,
+                stdout=output,
+                stderr=complaints,
+                cwd=ROOT,
+                # No secret is where a decoder could be made to tell it.
+                env={"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl+C is for the server
+            )
             try:
-                ended = subprocess.run(  # noqa: S603  # our own program; nothing in it is a client's
-                    [sys.executable, "-m", "media.worker", *arguments],
-                    stdin=file,
-                    stdout=output,
-                    stderr=complaints,
-                    timeout=self._seconds,
-                    cwd=ROOT,
-                    # Nothing of ours: no secret is where a decoder could be made to tell it.
-                    env={"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
-                )
-            except subprocess.TimeoutExpired as error:
-                raise FileRefused("The file takes too long to read") from error
+                async with asyncio.timeout(self._seconds):
+                    status = await process.wait()
+            except TimeoutError:
+                raise FileRefused("The file takes too long to read") from None
+            finally:
+                # Whoever waited may have gone: nothing looks at a file that nobody waits for.
+                if process.returncode is None:
+                    process.kill()
+                    await asyncio.shield(process.wait())
             output.seek(0)
             said = output.read(MAX_ANSWER_BYTES)
             complaints.seek(0)
-            complaint = complaints.read(2000).decode(errors="replace").strip()
-        if complaint or ended.returncode:
-            logger.info("A file was not understood (status %d): %s", ended.returncode, complaint)
+            complaint = complaints.read(500).decode(errors="replace").strip()
+        if complaint or status:
+            logger.info("A file was not understood (status %d): %r", status, complaint)
         head, _, thumbnail = said.partition(b"\n")
         try:
             return Inspected(_decoder.decode(head), thumbnail)

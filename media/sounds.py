@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import av
+
+# What PyAV imports only when a file has such a stream: by then, the worker can open nothing.
+import av.audio.stream
+import av.subtitles.stream
+import av.video.stream
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -32,16 +37,17 @@ MAX_VOICE_SECONDS = 3600
 SAMPLES_PER_SECOND = 8000
 WINDOW = 80  # samples: the waveform is gathered in steps of 10 ms
 FULL_SCALE = 32767
+MAX_INT = 2**31 - 1  # what a column of integers takes, and GraphQL
 # How much of what the container promises may be missing: encoders round and pad.
 MISSING_SECONDS = 1.0
 MISSING_PART = 0.1
 
 
-def inspect_sound(file: BinaryIO) -> Facts | None:
-    """Return what the recording or video is; None when the file is neither. Raises Unreadable."""
-    demuxer = _demuxer(file)
-    if demuxer is None:
-        return None
+def inspect_sound(file: BinaryIO, demuxer: str) -> Facts | None:
+    """Return what the recording or video is; None when the file is neither. Raises Unreadable.
+
+    `demuxer` is FFmpeg's name of the container that the file seems to be.
+    """
     file.seek(0)
     certain = demuxer != "mp3"  # two bytes of any file may look like the start of one
     try:
@@ -57,24 +63,6 @@ def inspect_sound(file: BinaryIO) -> Facts | None:
         if not certain:
             return None
         raise Unreadable(f"The {DEMUXERS[demuxer]} file is damaged or cut short") from error
-
-
-def _demuxer(file: BinaryIO) -> str | None:
-    file.seek(0)
-    head = file.read(12)
-    if head.startswith(b"OggS"):
-        return "ogg"
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return "matroska"
-    if head[4:8] == b"ftyp":
-        return "mov"
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return "wav"
-    if head.startswith(b"ID3") or (
-        head[:1] == b"\xff" and head[1:2] in {b"\xfb", b"\xf3", b"\xf2"}
-    ):
-        return "mp3"
-    return None
 
 
 def _names(demuxer: str) -> str:
@@ -126,7 +114,10 @@ def _inspect(container: InputContainer, demuxer: str) -> Facts:
 def _promised_ms(container: InputContainer) -> int | None:
     # In units of FFmpeg's AV_TIME_BASE; a live recording's header has none.
     duration = container.duration
-    return duration * 1000 // av.time_base if duration is not None and duration > 0 else None
+    if duration is None or duration <= 0:
+        return None
+    promised = duration * 1000 // av.time_base
+    return promised if promised <= MAX_INT else None  # months: it is not so
 
 
 def _listen(container: InputContainer) -> tuple[list[int], int]:

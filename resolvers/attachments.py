@@ -28,6 +28,21 @@ logger = logging.getLogger("parley.attachments")
 # How often each process looks for uploads that nobody sent, and how many it forgets at a time.
 SWEEP_SECONDS = 600
 SWEEP_BATCH = 100
+# How the name of a file ends that a browser may show: as what it is.
+SUFFIXES = {
+    "image/jpeg": (".jpg", ".jpeg", ".jfif"),
+    "image/png": (".png",),
+    "image/gif": (".gif",),
+    "image/webp": (".webp",),
+    "image/avif": (".avif",),
+    "audio/ogg": (".ogg", ".oga", ".opus"),
+    "audio/webm": (".webm", ".weba"),
+    "audio/mp4": (".m4a", ".mp4", ".aac"),
+    "audio/mpeg": (".mp3",),
+    "audio/wav": (".wav",),
+    "video/mp4": (".mp4", ".m4v", ".mov"),
+    "video/webm": (".webm", ".mkv"),
+}
 
 
 class OpenFile(NamedTuple):
@@ -48,13 +63,9 @@ async def upload_attachment(
     `kind` IMAGE or VOICE refuses what is not one; FILE keeps the file as it is, unread. Raises
     Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
     """
-    owner = ctx.user
+    ctx.user  # noqa: B018  # the door
     if kind is not None and kind.value not in set(FileKind):
         raise BadInput(f"kind must be one of {', '.join(FileKind)}")
-    async with ctx.read() as connection:
-        unsent = await attachments.count_unsent(connection, owner.id)
-    if unsent >= ctx.settings.max_unsent_uploads:
-        raise RateLimited("Too many uploads wait to be sent; send some first")
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
         raise BadInput(f"The file is no {_WORDS[kind]}")
@@ -71,7 +82,8 @@ async def upload_attachment(
             waveform=bytes(facts.waveform) if facts.waveform else None,
             thumbnail_size=len(thumbnail) or None,
         )
-        filename = clean_filename(received.filename, suffix=facts.suffix)
+        _check_size(ctx, facts.kind, size)
+        filename = clean_filename(received.filename, suffixes=SUFFIXES.get(facts.media_type, ()))
         return await _keep(ctx, received, content, thumbnail, MessageKind(facts.kind), filename)
     except (StoreUnavailable, OSError) as error:
         logger.error("A file could not be kept: %s", error)
@@ -89,14 +101,18 @@ async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | Non
         raise BadInput(str(error)) from error
     except TooManyFiles as error:
         raise RateLimited("Too many uploads at once; try again in a few seconds") from error
+    _check_size(ctx, found.facts.kind, received.size)
+    return found
+
+
+def _check_size(ctx: Context, kind: FileKind, size: int) -> None:
     limits = {
         FileKind.IMAGE: ctx.settings.max_image_bytes,
         FileKind.VOICE: ctx.settings.max_voice_bytes,
         FileKind.FILE: ctx.settings.max_file_bytes,
     }
-    if received.size > (limit := limits[found.facts.kind]):
-        raise PayloadTooLarge(f"A file of kind {found.facts.kind} has at most {limit} bytes")
-    return found
+    if size > limits[kind]:
+        raise PayloadTooLarge(f"A file of kind {kind} has at most {limits[kind]} bytes")
 
 
 async def _keep(
@@ -117,10 +133,10 @@ async def _keep(
     async def attach(file_id: int | None) -> StoredAttachment | None:
         async with ctx.write() as connection:
             if file_id is None:
-                file_id = await attachments.lock_file(connection, content.sha256)
-            else:
-                await attachments.publish_file(connection, file_id, content.sha256)
-            if file_id is None:
+                file_id = await attachments.lock_file(connection, content)
+                if file_id is None:
+                    return None
+            elif not await attachments.publish_file(connection, file_id, content.sha256):
                 return None
             return await attachments.insert_attachment(
                 connection,
@@ -131,21 +147,31 @@ async def _keep(
                 at=datetime.now(UTC),
             )
 
+    async with ctx.read() as connection:
+        name = await attachments.find_name(connection, content)
+    if name is not None and not await ctx.files.has(name, content.size):
+        logger.error("The store had lost %s; it is put again", name)
+        await _put(ctx, name, received, thumbnail)
     if (known := await retrying_deadlocks(lambda: attach(None))) is not None:
         return known
     async with ctx.write() as connection:
         file_id = await attachments.insert_file(connection, content, datetime.now(UTC))
-    await ctx.files.put(content.name, received.content)
-    if thumbnail:
-        await ctx.files.put(thumbnail_name(content.name), thumbnail)
+    await _put(ctx, content.name, received, thumbnail)
     try:
         kept = await retrying_deadlocks(lambda: attach(file_id))
     except IntegrityError:
         # Another upload of the same content came first; ours is left to the sweep.
         kept = await retrying_deadlocks(lambda: attach(None))
     if kept is None:
-        raise Unavailable  # it came first and was swept at once: nothing is lost by trying again
+        raise Unavailable  # it was swept meanwhile: nothing is lost by trying again
     return kept
+
+
+async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes) -> None:
+    received.content.seek(0)
+    await ctx.files.put(name, received.content)
+    if thumbnail:
+        await ctx.files.put(thumbnail_name(name), thumbnail)
 
 
 def thumbnail_name(name: str) -> str:
@@ -219,8 +245,8 @@ async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
         async with ctx.write() as connection:
             forgotten = await attachments.forget_unsent(connection, before, SWEEP_BATCH)
     while True:
-        async with ctx.read() as connection:
-            dead = await attachments.find_dead_files(connection, before, SWEEP_BATCH)
+        async with ctx.write() as connection:
+            dead = await attachments.claim_dead_files(connection, before, SWEEP_BATCH)
         try:
             for name in dead.values():
                 await ctx.files.delete(name)
@@ -237,10 +263,10 @@ async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
 async def sweep_regularly(ctx: Context) -> None:
     """Sweep for ever. What fails is logged, and tried again the next time."""
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
         try:
             await sweep_uploads(ctx)
         except Unavailable as error:
             logger.warning("Uploads that nobody sent could not be swept: %r", error.__cause__)
         except Exception:
             logger.exception("Uploads that nobody sent could not be swept")
+        await asyncio.sleep(SWEEP_SECONDS)

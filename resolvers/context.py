@@ -17,6 +17,7 @@ from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.file_urls import FileUrls
 from resolvers.passwords import Passwords
 from resolvers.tokens import Tokens
+from resolvers.upload_slots import UploadSlots
 from settings import Settings
 
 
@@ -41,6 +42,7 @@ class Context:
     files: FileStore
     file_urls: FileUrls
     inspector: Inspector
+    upload_slots: UploadSlots
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"

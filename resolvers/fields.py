@@ -1,6 +1,7 @@
 """What may be typed into a field: each `clean_*` returns the value to keep, or raises BadInput."""
 
 import unicodedata
+from collections.abc import Sequence
 
 import emoji
 from email_validator import EmailNotValidError, validate_email
@@ -13,7 +14,8 @@ MAX_CLIENT_MESSAGE_ID = 128
 MAX_EMAIL = 254
 MAX_FILENAME_BYTES = 255  # what file systems take
 MAX_EXTENSION = 16
-JOINER = "\u200d"
+REPLACED = {"heic", "heif"}
+JOINERS = "\u200c\u200d"
 MAX_EMOJI = 3
 LARGEST_ID = 2**63 - 1
 # Unicode's categories of format characters (a zero-width space is one), separators and marks.
@@ -72,7 +74,7 @@ def clean_content(
         raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
     if kind is MessageKind.EMOJI:
         value = value.strip()
-        if not emoji.purely_emoji(value) or emoji.emoji_count(value) > MAX_EMOJI:
+        if not emoji.purely_emoji(value) or not 1 <= emoji.emoji_count(value) <= MAX_EMOJI:
             raise BadInput(f"Content of an EMOJI message is one to {MAX_EMOJI} emoji, nothing else")
     return value
 
@@ -90,21 +92,25 @@ def clean_client_message_id(value: str | None) -> str | None:
     return value
 
 
-def clean_filename(value: str, *, suffix: str | None = None) -> str:
+def clean_filename(value: str, *, suffixes: Sequence[str] = ()) -> str:
     """Return a name to save a file under: of any script, without a path or what deceives the eye.
 
-    Whatever was sent becomes a name; `suffix` replaces that of a file in another format now.
+    Whatever was sent becomes a name. One that does not end in one of `suffixes` gets the first.
     """
     name = unicodedata.normalize("NFC", value.encode(errors="replace").decode())
     name = name.replace("\\", "/").rpartition("/")[2]
     # Format characters turn the reading direction, so that "gpj.exe" reads as a picture's name;
-    # what joins emoji is one too, and stays.
-    kept = [c for c in name if c == JOINER or unicodedata.category(c) not in {"Cc", "Cf", "Cs"}]
+    # what joins and parts letters and emoji are some too, and stay.
+    kept = [c for c in name if c in JOINERS or unicodedata.category(c) not in {"Cc", "Cf", "Cs"}]
     name = " ".join("".join(kept).split()).strip(". ") or "file"
+    if suffixes and not name.lower().endswith(tuple(suffixes)):
+        stem, dot, extension = name.rpartition(".")
+        # A photo.heic is a photo.jpg now; but nothing says that "v1.2" ends in a suffix.
+        name = (stem if dot and extension.lower() in REPLACED else name) + suffixes[0]
     stem, dot, extension = name.rpartition(".")
     if not dot or len(extension) > MAX_EXTENSION:
         stem, extension = name, ""
-    ending = suffix or (f".{extension}" if extension else "")
+    ending = f".{extension}" if extension else ""
     room = MAX_FILENAME_BYTES - len(ending.encode())
     return stem.encode()[:room].decode(errors="ignore").rstrip() + ending
 

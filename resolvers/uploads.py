@@ -1,5 +1,6 @@
 """Files on their way in: a form of several parts (RFC 7578) is read as it comes, never whole.
 
+It stands among the operations because both faces receive files, and neither may know the other.
 Files go to temporary files that have no name, so that a crash leaves nothing behind.
 """
 
@@ -8,7 +9,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedRandom
 from urllib.parse import unquote_to_bytes
@@ -16,13 +17,16 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from db.attachments import count_unsent
 from resolvers.context import Context
-from resolvers.errors import BadInput, PayloadTooLarge, Unavailable
+from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
 
 # Gathered before it is written, in another thread: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024
 MAX_PART_HEADERS = 16 * 1024
 MAX_FIELDS = 100
+# Without its end too: looking for one again from each mark takes long where there is none.
+QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 EXTENDED_FILENAME = re.compile(rb"filename\*\s*=\s*utf-8''([^;\s]*)", re.IGNORECASE)
 
 
@@ -68,15 +72,25 @@ async def receive_form(
     """
     ctx.user  # noqa: B018  # the door: nobody's files are not even received
     settings = ctx.settings
+    async with ctx.read() as connection:
+        unsent = await count_unsent(connection, ctx.user.id)
+    if unsent >= settings.max_unsent_uploads:
+        raise RateLimited("Too many uploads wait to be sent; send some first")
     limit = max_files * settings.max_upload_bytes + settings.max_body_bytes
     if content_length is not None and content_length.isdigit() and int(content_length) > limit:
         raise PayloadTooLarge(_too_large(settings.max_upload_bytes))
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(ctx.upload_slots.take(ctx.user.id))
         reader = _Reader(ctx, stack, max_files=max_files)
         parser = reader.parser(content_type)
+        left = limit
         try:
             async for chunk in chunks:
+                # Also what the parser skips, or forgets: before, between and after the parts.
+                left -= len(chunk)
+                if left < 0:
+                    raise PayloadTooLarge(_too_large(settings.max_upload_bytes))
                 parser.write(chunk)
                 await reader.settle()
             parser.finalize()
@@ -102,6 +116,7 @@ class _Reader:
         self._header_name = b""
         self._headers: dict[bytes, bytes] = {}
         self._headers_size = 0
+        self._names: list[str] = []
         self._part: _Part | None = None
         self._ended = False
         self._to_write: list[tuple[ReceivedFile, bytearray]] = []
@@ -166,17 +181,19 @@ class _Reader:
         name = options[b"name"].decode(errors="replace")
         filename = _filename(disposition, options)
         if filename is None:
-            if len(self.form.fields) >= MAX_FIELDS:
+            self._names.append(name)
+            if len(self._names) > MAX_FIELDS:
                 raise BadInput(f"The form has more than {MAX_FIELDS} fields")
+            if name in self._names[:-1]:
+                raise BadInput("Two fields of the form have the same name")
             self._part = _Part(name, None)
             return
         if len(self.form.files) >= self._max_files:
             raise BadInput(f"The form has more than {self._max_files} file(s)")
         if name in self.form.files:
             raise BadInput("Two files of the form have the same name")
-        content = self._stack.enter_context(  # closed, and so gone, at the end of the request
-            tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
-        )
+        content = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115  # the stack closes it
+        self._stack.callback(_close, content)
         received = ReceivedFile(filename, content)
         self.form.files[name] = received
         self._part = _Part(name, received)
@@ -217,11 +234,17 @@ class _Reader:
 def _write(waiting: list[tuple[ReceivedFile, bytearray]]) -> None:
     for file, content in waiting:
         file.content.write(content)
+        file.content.flush()  # a full disk is found here, not where the file is read
+
+
+def _close(file: BufferedRandom) -> None:
+    with suppress(OSError):  # what could not be written is tried again, though nobody wants it
+        file.close()
 
 
 def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
     # RFC 7578 §4.2 forbids this form; Python's older clients send no other outside of ASCII.
-    if (extended := EXTENDED_FILENAME.search(disposition)) is not None:
+    if (extended := EXTENDED_FILENAME.search(QUOTED.sub(b"", disposition))) is not None:
         return unquote_to_bytes(extended[1]).decode(errors="replace")
     # Browsers send the name in UTF-8, and a quotation mark in it as %22.
     plain = options.get(b"filename")

@@ -175,7 +175,7 @@ class MessageMutations:
         ] = None,
         kind: Annotated[
             MessageKind | None,
-            strawberry.argument(description="What it is; with an attachment, the attachment's."),
+            strawberry.argument(description="What it is; null for the attachment's."),
         ] = MessageKind.TEXT,
         attachment_id: Annotated[
             strawberry.ID | None,
@@ -197,7 +197,7 @@ class MessageMutations:
             ctx,
             receiver_id=_known_id(receiver_id, "Receiver not found"),
             content=content or "",
-            kind=kind or MessageKind.TEXT,
+            kind=kind or (MessageKind.TEXT if attachment_id is None else None),
             attachment_id=_known_id(attachment_id, "Attachment not found"),
             client_message_id=client_message_id,
         )

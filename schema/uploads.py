@@ -20,7 +20,7 @@ PREFLIGHT_HEADERS = (
     "apollo-require-preflight",
     "x-apollo-operation-name",
 )
-MAX_FILES = 10
+MAX_FILES = 4
 
 Paths = dict[str, list[str]]
 

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("waveform", Waveform, nullable=True),
         sa.Column("thumbnail_size", sa.Integer(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
-        sa.UniqueConstraint("sha256", name="uq_files_sha256"),
+        sa.UniqueConstraint("sha256", "media_type", name="uq_files_sha256_media_type"),
         **TABLE_OPTIONS,
     )
     op.create_table(
