@@ -8,11 +8,19 @@ waiting GETs, writers and silent clients behind: every method of it would have t
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Receive, Send
 
+from compat.endings import (
+    BAD_PACKET,
+    CLIENT_CLOSED,
+    PING_TIMEOUT,
+    SLOW_READER,
+    TOO_LARGE,
+    TRANSPORT_CLOSED,
+    Ending,
+)
 from compat.outbox import Outbox
 from compat.packets import (
     CLOSE,
@@ -37,28 +45,11 @@ UPGRADE_TIMEOUT = 10.0  # as the Node server
 FRAMES_A_TURN = 100  # of one POST, before other clients get a turn
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a connection ends, and what its client is told."""
+class Direct(NamedTuple):
+    """How to write to a websocket at once, in UTF-8; only while it is writable."""
 
-    reason: str  # for the disconnect handler
-    code: int  # of the close frame, as `note` is
-    note: str = ""
-    flush: bool = False  # what is queued is sent first
-    told: bool = False  # the client ended it, nobody comes back to be told
-
-
-# None of them sends a Socket.IO DISCONNECT: after one the JavaScript client would not reconnect.
-CLIENT_CLOSED = Ending("client disconnect", 1000, told=True)
-TRANSPORT_CLOSED = Ending("transport close", 1000, told=True)
-BAD_PACKET = Ending("parse error", 1002, "bad packet")
-TOO_LARGE = Ending("parse error", 1009, "too large")
-PING_TIMEOUT = Ending("ping timeout", 1001, "ping timeout")
-NEVER_CONNECTED = Ending("connect timeout", 1008, "no CONNECT")
-SLOW_READER = Ending("slow reader", 1013, "resume")
-DROPPED = Ending("dropped", 1013, "resume", flush=True)
-RESTART = Ending("server shutting down", 1012, "restart", flush=True)
-REFUSED = Ending("server disconnect", 1000, flush=True)
+    write: Callable[[bytes], None]
+    writable: asyncio.Event
 
 
 class Server(Protocol):
@@ -93,6 +84,8 @@ class Connection:
         self._wake = asyncio.Event()  # something to send, or to answer a waiting GET for
         self._ended = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
+        self._direct: Direct | None = None
+        self._idle = False  # the websocket's writer waits, and nothing is queued for it
         self._taking = False
         self._polling = False
         self._posting = False
@@ -106,9 +99,16 @@ class Connection:
         """Queue without waiting; a full queue ends the connection. False: it will not be sent."""
         if self.ending is not None:
             return False
+        direct = self._direct
+        if self._idle and encoded.texts and direct is not None and direct.writable.is_set():
+            # Nothing waits before it, and the peer reads: no need of the queue and its task.
+            for text in encoded.texts:
+                direct.write(text)
+            return True
         if not self._outbox.put(encoded):
             self.end(SLOW_READER)
             return False
+        self._idle = False
         self._wake.set()
         return True
 
@@ -299,9 +299,16 @@ class Connection:
                 self._wake.clear()
         return self.upgraded
 
-    async def carry(self, receive: Receive, send: Send, abort: Callable[[], object]) -> None:
+    async def carry(
+        self,
+        receive: Receive,
+        send: Send,
+        abort: Callable[[], object],
+        direct: Direct | None = None,
+    ) -> None:
         """Be this connection's websocket until its end, which comes in bounded time."""
         self.upgraded = True
+        self._direct = direct
         self._wake.set()
         reader = self._reader = asyncio.create_task(self._read(receive))
         writer = asyncio.create_task(self._write(send))
@@ -337,7 +344,9 @@ class Connection:
         """Send what is queued until the end, then the close frame; False if that failed."""
         try:
             while True:
+                self._idle = not self._outbox and self.ending is None
                 await self._wake.wait()
+                self._idle = False
                 self._wake.clear()
                 while encoded := self._outbox.take():
                     for frame in encoded.frames:

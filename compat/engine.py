@@ -13,7 +13,8 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from compat.connection import CLOSE_GRACE, LINGER, REFUSED, Connection, Ending
+from compat.connection import CLOSE_GRACE, LINGER, Connection, Direct
+from compat.endings import REFUSED, Ending
 from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
 
 logger = logging.getLogger(__name__)
@@ -232,7 +233,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             with contextlib.suppress(OSError, RuntimeError):
                 await send({"type": "websocket.close"})
             return
-        await connection.carry(receive, send, _abort(scope))
+        await connection.carry(receive, send, _abort(scope), _direct(scope))
 
 
 def _again(scope: Scope) -> Response:
@@ -250,6 +251,12 @@ def _abort(scope: Scope) -> Callable[[], object]:
     extension = scope.get("extensions", {}).get("parley.abort", {})
     abort: Callable[[], object] = extension.get("abort", lambda: None)
     return abort
+
+
+def _direct(scope: Scope) -> Direct | None:
+    """How to write to the websocket without waiting; our uvicorn protocol offers it."""
+    extension = scope.get("extensions", {}).get("parley.write")
+    return None if extension is None else Direct(extension["write"], extension["writable"])
 
 
 def _environ(scope: Scope) -> dict[str, object]:

@@ -38,11 +38,14 @@ class EncodedEvent:
 
     frames: tuple[Frame, ...]
     size: int
+    texts: tuple[bytes, ...]  # the frames in UTF-8, when none is binary
 
     @classmethod
     def of(cls, *frames: Frame) -> "EncodedEvent":
         """Count the bytes once, here, not for each recipient."""
-        return cls(frames, sum(len(f) if isinstance(f, bytes) else len(f.encode()) for f in frames))
+        encoded = tuple(f if isinstance(f, bytes) else f.encode() for f in frames)
+        texts = () if any(isinstance(frame, bytes) for frame in frames) else encoded
+        return cls(frames, sum(map(len, encoded)), texts)
 
 
 def encode_payload(frames: Iterable[Frame]) -> bytes:

@@ -12,15 +12,8 @@ from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import Receive, Scope, Send
 
-from compat.connection import (
-    CLIENT_CLOSED,
-    DROPPED,
-    NEVER_CONNECTED,
-    REFUSED,
-    RESTART,
-    SLOW_READER,
-    Connection,
-)
+from compat.connection import Connection
+from compat.endings import CLIENT_CLOSED, DROPPED, NEVER_CONNECTED, REFUSED, RESTART, SLOW_READER
 from compat.engine import EngineServer
 from compat.outbox import Outbox
 from compat.packets import MESSAGE, BadPacket, EncodedEvent, Frame, StrictPacket
