@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-faults check format lock schema clean
+.PHONY: run install test test-faults bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -15,6 +15,12 @@ test: install ## every test whose tools are here; the others are skipped with a 
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+bench: install ## measure against Node.js peers, up to 20 minutes; the table on stdout, BENCH=… for `python -m bench`
+	$(BIN)/python -m bench $(BENCH)
+
+bench-quick: install ## the two throughputs only, in under a minute
+	$(BIN)/python -m bench --quick $(BENCH)
 
 check: install ## lint, format, types, migrations and the printed schema
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ HOUSE = {
 # fmt: on
 
 TOP_LEVEL_FILES = {"main.py", "settings.py"}
+OUTSIDE = {"tests", "bench"}  # they look at the house; nothing in it knows of them
 HIDDEN_OR_MADE = {"data", "node_modules"}
 NOT_PYTHON = {"docs", "deploy"}
 
@@ -76,7 +77,7 @@ def test_imports_follow_the_table(path: Path) -> None:
     for module in _imports(path):
         top = module.partition(".")[0]
         assert top not in room.never, f"{name} must never import {module}"
-        if top in {*ROOMS, "tests"} and top != name:
+        if top in ROOMS | OUTSIDE and top != name:
             allowed = any(f"{module}.".startswith(f"{prefix}.") for prefix in room.ours)
             assert allowed, f"{name} may not import {module}"
 
@@ -118,8 +119,13 @@ def test_fields_use_only_the_context_of_their_info(path: Path) -> None:
 
 
 def test_no_file_is_too_large() -> None:
-    tests = [path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts]
-    sizes = {path: len(path.read_text().splitlines()) for path in [*_sources(), *tests]}
+    outside = [
+        path
+        for place in OUTSIDE
+        for path in (ROOT / place).rglob("*.py")
+        if "node_modules" not in path.parts
+    ]
+    sizes = {path: len(path.read_text().splitlines()) for path in [*_sources(), *outside]}
     assert {str(path): size for path, size in sizes.items() if size > LARGEST_FILE} == {}
 
 
@@ -128,7 +134,7 @@ def test_the_house_has_these_rooms_and_no_other() -> None:
     for path in ROOT.iterdir():
         if path.is_dir() and not path.name.startswith((".", "__")):
             rooms.add(path.name)
-    assert rooms - HIDDEN_OR_MADE - NOT_PYTHON == {*HOUSE, "tests"}
+    assert rooms - HIDDEN_OR_MADE - NOT_PYTHON == HOUSE.keys() | OUTSIDE
 
 
 def test_modules_say_what_they_are() -> None:

@@ -1,0 +1,129 @@
+"""The parts that compare Parley with itself: more history, more listeners, logins, processes."""
+
+import time
+from collections.abc import Iterator
+
+import uvloop
+
+from bench.chat import PAIRS, measure_chat
+from bench.clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.crowd import USERS, measure_broadcasts
+from bench.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
+from bench.parts import Plan, run, running, say, told
+from bench.requests import PAGE
+from bench.results import THROUGHPUT, Metric, Part
+from bench.servers import Bench, Parley
+from bench.storm import LOGINS_AT_ONCE, RATE, measure_steady
+
+CROWDS = (1_250, 5_000)
+# The supervisor answers for the first worker that is ready; give the others time to be.
+WORKERS_SECONDS = 3.0
+
+
+def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """The same questions to logs of several sizes."""
+    titles = [size.title for size in SIZES]
+    questions = {
+        "page": f"history page of {PAGE}",
+        "replay": f"replay of {REPLAYED}",
+        "online": f"onlineUsers, {ONLINE} online",
+    }
+    metrics = [
+        Metric(f"{name}_{key}", f"{question}: {title}", digits)
+        for name, question in questions.items()
+        for key, title, digits in (
+            ("cpu_us", "CPU µs, server + database", 0),
+            ("database_us", "… database", 0),
+            ("p50_ms", "p50, ms", 2),
+        )
+    ]
+    goals = {metric.key: "≤ 1.2×" for metric in metrics if "database" not in metric.key}
+    part = Part("Growth", titles, metrics, (titles[-1], titles[0]), "largest / smallest", goals)
+    starts = {}
+    for size in SIZES:
+        begun = time.monotonic()
+        with running(bench.server(Parley, f"bench_{size.messages}"), size.users) as served:
+            pass  # its tables are made, and its users
+        uvloop.run(fill(bench, served.name, size))
+        starts[size] = replay_starts(served)
+        say(f"  filled: {size.title}, {time.monotonic() - begun:.0f} s")
+    for _ in plan.turns():
+        for size in SIZES:
+            with running(bench.server(Parley, f"bench_{size.messages}")) as served:
+                measured = measure_growth(
+                    served,
+                    size,
+                    starts[size],
+                    warm_up=plan.warm_up / 3,
+                    seconds=plan.seconds / 2,
+                )
+                told(part, size.title, run(measured))
+    for size in SIZES:
+        bench.drop(f"bench_{size.messages}")
+    yield part
+
+
+def broadcast(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """One message to many connections."""
+    metrics = (
+        Metric("broadcast_ms", "server CPU ms a broadcast", 1),
+        Metric("each_us", "server CPU µs a connection", 1),
+        Metric("last_p50_ms", "the last one has it after, p50, ms", 1),
+        Metric("last_p99_ms", "… the slowest broadcast, ms", 1),
+        Metric("load_ms", "(load generator: CPU ms a broadcast)", 1),
+    )
+    kinds: tuple[tuple[str, type[ChatClient]], ...] = (
+        ("GraphQL", GraphQLClient),
+        ("Socket.IO", SocketIOClient),
+    )
+    for protocol, kind in kinds:
+        titles = [f"{crowd:,} connections" for crowd in CROWDS]
+        part = Part(f"Broadcast, {protocol}", titles, metrics, (titles[-1], titles[0]))
+        for _ in plan.turns():
+            for crowd, title in zip(CROWDS, titles, strict=True):
+                with running(bench.server(Parley, "bench_parley"), USERS) as served:
+                    told(part, title, run(measure_broadcasts(served, kind, crowd)))
+        yield part
+
+
+def storm(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Logins at full rate beside messages at a steady one."""
+    metrics = (
+        Metric("p50_ms", "latency p50, ms", 2),
+        Metric("p99_ms", "latency p99, ms", 2),
+        Metric("rate", "messages/s"),
+        Metric("logins", "logins/s", 1),
+        Metric("server_busy", "cores the server uses", 2),
+        Metric("others", "(other programs: cores)", 2),
+    )
+    quiet, stormy = "no logins", f"{LOGINS_AT_ONCE} logins at once"
+    title = f"Login storm, {RATE} messages/s"
+    part = Part(title, [quiet, stormy], metrics, (stormy, quiet), goals={"p99_ms": "≤ 2×"})
+    for _ in plan.turns():
+        for variant in (quiet, stormy):
+            with running(bench.server(Parley, "bench_parley"), 2 * PAIRS) as served:
+                measured = measure_steady(
+                    served, seconds=1.5 * plan.seconds, storm=variant == stormy
+                )
+                told(part, variant, run(measured))
+    yield part
+
+
+def workers(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Two processes and Redis, against one."""
+    one, connected, two = "one process", "one process, Redis", "two processes, Redis"
+    variants = {one: (False, 1), connected: (True, 1), two: (True, 2)}
+    part = Part(
+        "Two processes, GraphQL", [*variants], THROUGHPUT, (two, one), goals={"cpu_us": "≤ 1.15×"}
+    )
+    for _ in plan.turns():
+        for variant, (redis, count) in variants.items():
+            server = bench.server(Parley, "bench_workers", redis=redis, workers=count)
+            with running(server, 2 * PAIRS) as served:
+                if count > 1:
+                    time.sleep(WORKERS_SECONDS)
+                measured = measure_chat(
+                    served, GraphQLClient, warm_up=plan.warm_up, seconds=plan.seconds
+                )
+                told(part, variant, run(measured))
+    yield part
