@@ -146,8 +146,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     # For the application.
 
     def encode_event(self, event: str, *args: object) -> EncodedEvent:
-        """Encode once, to push to many."""
-        return _encode(packet.EVENT, [event, *args])
+        """Encode once, to push to many. The arguments hold no bytes."""
+        return EncodedEvent.of(
+            MESSAGE + str(packet.EVENT) + StrictPacket.json.dumps([event, *args])
+        )
 
     def push(self, sid: str, encoded: EncodedEvent) -> bool:
         """Queue an event for one client, in order, without a task; False if it is gone or full."""

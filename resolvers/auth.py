@@ -74,6 +74,9 @@ def _stored_form(email: str) -> str:
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
     """Return whose token this is. Raises Unauthenticated."""
+    recent = ctx.tokens.recall(token)
+    if recent is not None:
+        return Viewer(recent)
     try:
         user_id = ctx.tokens.check(token)
     except InvalidToken as error:
@@ -81,6 +84,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
     async with ctx.read() as connection:
         if not await users.existing_ids(connection, [user_id]):
             raise Unauthenticated("Invalid token")
+    ctx.tokens.remember(token, user_id)
     return Viewer(user_id)
 
 

@@ -1,6 +1,7 @@
 """Tokens: HS256 JSON Web Tokens (RFC 7519) whose `sub` is a user's id."""
 
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, NamedTuple
 
 import jwt
@@ -8,6 +9,10 @@ import jwt
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
 LEEWAY_SECONDS = 10
+# A client's requests come close together: each would check the signature and ask the database
+# anew. For so long an account that is gone, or a token that ends, can still be used.
+RECENT_SECONDS = 1.0
+MAX_RECENT = 10_000
 LARGEST_ID = 2**63 - 1
 
 
@@ -28,6 +33,18 @@ class Tokens:
     def __init__(self, secret: str, *, lifetime_seconds: int) -> None:
         self._secret = secret
         self._lifetime = timedelta(seconds=lifetime_seconds)
+        self._recent: dict[str, tuple[int, float]] = {}
+
+    def recall(self, token: str) -> int | None:
+        """Return whose token this is, when it was found sound and of somebody a moment ago."""
+        known = self._recent.get(token)
+        return known[0] if known is not None and monotonic() < known[1] else None
+
+    def remember(self, token: str, user_id: int) -> None:
+        """Note that the token is sound and of an existing user."""
+        if len(self._recent) >= MAX_RECENT:
+            self._recent.clear()
+        self._recent[token] = (user_id, monotonic() + RECENT_SECONDS)
 
     def issue(self, user_id: int) -> IssuedToken:
         """Sign a token for the user."""

@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
+from resolvers import tokens as tokens_module
 from resolvers.tokens import InvalidToken, Tokens
 
 SECRET = "a secret of the tests, long enough to sign with"
@@ -123,3 +124,21 @@ def test_a_signed_token_must_be_of_somebody_and_of_now(
 def test_what_was_not_signed_with_our_secret_is_nobodys(tokens: Tokens, token: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.check(token)
+
+
+def test_a_token_is_recalled_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
+    known.remember("token", 7)
+    assert known.recall("token") == 7
+    assert known.recall("another") is None
+    monkeypatch.setattr(tokens_module, "RECENT_SECONDS", -1.0)
+    known.remember("token", 7)
+    assert known.recall("token") is None
+
+
+def test_recalled_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "MAX_RECENT", 3)
+    known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
+    for number in range(10):
+        known.remember(str(number), number)
+    assert sum(known.recall(str(number)) is not None for number in range(10)) <= 3
