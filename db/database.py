@@ -27,7 +27,7 @@ logger = logging.getLogger("parley.db")
 T = TypeVar("T")
 
 # A connection that was used so lately is taken to be alive.
-RESTED_SECONDS = 0.5
+RESTED_SECONDS = 0.05
 OLDEST_MYSQL = (8, 0)
 OLDEST_MARIADB = (10, 6)
 # How long a caller waits for a free connection before it is told that the database is unavailable.
@@ -188,6 +188,7 @@ def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
         pool_timeout=POOL_WAIT_SECONDS,
         # READ COMMITTED: what is read after the log's row lock is what was committed before it.
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         # `begin` has committed or rolled back, and closes what it could not.
         pool_reset_on_return=None,
         connect_args={

@@ -1,10 +1,21 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Subquery, or_, select, union
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Subquery,
+    bindparam,
+    or_,
+    select,
+    union,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -25,9 +36,11 @@ COLUMNS = (
 ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
 
 
-async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredMessage]:
+async def read_messages(
+    connection: AsyncConnection, query: Any, values: Mapping[str, object] | None = None
+) -> list[StoredMessage]:
     """Return what a query for COLUMNS finds, with the attachments of those that have one."""
-    rows = await connection.execute(query)
+    rows = await connection.execute(query, values)
     found = [
         StoredMessage(id_, sender, receiver, MessageKind(kind), content, key, created)
         for id_, sender, receiver, kind, content, key, created in rows
@@ -59,36 +72,57 @@ async def page_messages(
     With `peer_id`, only those between the two. `after` and `before` are exclusive ids.
     `newest` takes them from the new end of the range, else from the old end.
     """
-    branches = (
-        [_between(viewer_id, peer_id)]
-        if peer_id is not None
+    shape = _PageShape(peer_id is not None, after is not None, before is not None, newest)
+    lower, higher = sorted((viewer_id, peer_id or viewer_id))
+    values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
+    messages = await read_messages(
+        connection, _page_query(shape), {**values, "after": after, "before": before}
+    )
+    return messages[::-1] if newest else messages
+
+
+class _PageShape(NamedTuple):
+    """What kind of page: each kind is one statement, built once."""
+
+    of_a_pair: bool
+    after: bool
+    before: bool
+    newest: bool
+
+
+@cache
+def _page_query(shape: _PageShape) -> Any:
+    viewer = bindparam("viewer", type_=BigInteger)
+    branches: list[ColumnElement[bool]] = (
+        [
+            (col(Message.lower_user_id) == bindparam("lower", type_=BigInteger))
+            & (col(Message.higher_user_id) == bindparam("higher", type_=BigInteger))
+        ]
+        if shape.of_a_pair
         else [
-            col(Message.sender_id) == viewer_id,
-            col(Message.receiver_id) == viewer_id,
+            col(Message.sender_id) == viewer,
+            col(Message.receiver_id) == viewer,
             col(Message.receiver_id).is_(None),
         ]
     )
     range_: list[ColumnElement[bool]] = []
-    if after is not None:
-        range_.append(col(Message.id) > after)
-    if before is not None:
-        range_.append(col(Message.id) < before)
-    order: Any = col(Message.id).desc() if newest else col(Message.id)
-
+    if shape.after:
+        range_.append(col(Message.id) > bindparam("after", type_=BigInteger))
+    if shape.before:
+        range_.append(col(Message.id) < bindparam("before", type_=BigInteger))
+    order: Any = col(Message.id).desc() if shape.newest else col(Message.id)
+    limit = bindparam("limit", type_=Integer)
     if len(branches) == 1:
-        query: Any = select(*COLUMNS).where(branches[0], *range_).order_by(order).limit(limit)
-    else:
-        ids = _first_of_all(branches, range_, order, limit, newest=newest)
-        query = select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order)
-    messages = await read_messages(connection, query)
-    return messages[::-1] if newest else messages
+        return select(*COLUMNS).where(branches[0], *range_).order_by(order).limit(limit)
+    ids = _first_of_all(branches, range_, order, limit, newest=shape.newest)
+    return select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order)
 
 
 def _first_of_all(
     branches: list[ColumnElement[bool]],
     range_: list[ColumnElement[bool]],
     order: Any,
-    limit: int,
+    limit: BindParameter[int],
     *,
     newest: bool,
 ) -> Subquery:
@@ -102,11 +136,6 @@ def _first_of_all(
     ids = union(*(select(part.c.id) for part in parts)).subquery()
     first = ids.c.id.desc() if newest else ids.c.id
     return select(ids.c.id).order_by(first).limit(limit).subquery()
-
-
-def _between(one: int, other: int) -> ColumnElement[bool]:
-    lower, higher = sorted((one, other))
-    return (col(Message.lower_user_id) == lower) & (col(Message.higher_user_id) == higher)
 
 
 async def find_visible(
