@@ -74,7 +74,7 @@ class FileStore:
                 },
                 **settings,
             )
-        except BaseError as error:
+        except (BaseError, ValueError) as error:  # a ValueError: it is no URL at all
             raise StoreUnsuitable(_first_line(error)) from error
 
     async def put(self, name: str, content: BinaryIO | bytes) -> None:

@@ -172,25 +172,39 @@ def _encode(
         options |= {"quality": AVIF_QUALITY, "speed": AVIF_SPEED}
     if frames > 1:
         loop = image.info.get("loop")
-        durations = [*_durations(image, frames)]
-        options |= {"save_all": True, "duration": durations}
+        options |= {"save_all": True} | _pace(image, frames)
         options |= {} if loop is None else {"loop": loop}
-        first, rest = _frame(image, 0, turn), _frames(image, frames, turn)
-        first.save(written, format_, append_images=rest, **options)
+        rest = _Frames(image, frames, turn)
+        _frame(image, 0, turn).save(written, format_, append_images=rest, **options)
     else:
         _bare(upright).save(written, format_, **options)
     return written.getvalue()
 
 
-def _durations(image: ImageFile.ImageFile, frames: int) -> Iterator[int]:
+def _pace(image: ImageFile.ImageFile, frames: int) -> dict[str, Any]:
+    """Return how long each frame is shown, and what becomes of it."""
+    durations = []
+    disposed = False
     for number in range(frames):
         image.seek(number)
-        yield int(image.info.get("duration", DEFAULT_FRAME_MS))
+        image.load()  # WebP and AVIF tell the duration only then
+        durations.append(int(image.info.get("duration", DEFAULT_FRAME_MS)))
+        disposed = disposed or getattr(image, "disposal_method", 0) > 1
+    # Every frame is drawn whole: what is clear again in one must not stay from the last.
+    return {"duration": durations} | ({"disposal": 2} if disposed else {})
 
 
-def _frames(image: ImageFile.ImageFile, frames: int, turn: int | None) -> Iterator[Image.Image]:
-    for number in range(1, frames):
-        yield _frame(image, number, turn)
+class _Frames:
+    """The frames after the first, one at a time, as often as an encoder goes through them."""
+
+    def __init__(self, image: ImageFile.ImageFile, frames: int, turn: int | None) -> None:
+        self._image = image
+        self._frames = frames
+        self._turn = turn
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        for number in range(1, self._frames):
+            yield _frame(self._image, number, self._turn)
 
 
 def _frame(image: ImageFile.ImageFile, number: int, turn: int | None) -> Image.Image:

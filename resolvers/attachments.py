@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments
 from db.attachments import Content
-from db.database import retrying_deadlocks
+from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
@@ -24,6 +26,8 @@ from resolvers.file_urls import Part
 from resolvers.uploads import ReceivedFile, sha256_of
 
 logger = logging.getLogger("parley.attachments")
+
+T = TypeVar("T")
 
 # How often each process looks for uploads that nobody sent, and how many it forgets at a time.
 SWEEP_SECONDS = 600
@@ -130,38 +134,38 @@ async def _keep(
     """
     owner_id = ctx.user.id
 
-    async def attach(file_id: int | None) -> StoredAttachment | None:
-        async with ctx.write() as connection:
+    async def attach(file_id: int | None, connection: AsyncConnection) -> StoredAttachment | None:
+        if file_id is None:
+            file_id = await attachments.lock_file(connection, content)
             if file_id is None:
-                file_id = await attachments.lock_file(connection, content)
-                if file_id is None:
-                    return None
-            elif not await attachments.publish_file(connection, file_id, content.sha256):
                 return None
-            return await attachments.insert_attachment(
-                connection,
-                owner_id=owner_id,
-                file_id=file_id,
-                kind=kind,
-                filename=filename,
-                at=datetime.now(UTC),
-            )
+        elif not await attachments.publish_file(connection, file_id, content.sha256):
+            return None
+        return await attachments.insert_attachment(
+            connection,
+            owner_id=owner_id,
+            file_id=file_id,
+            kind=kind,
+            filename=filename,
+            at=datetime.now(UTC),
+        )
 
     async with ctx.read() as connection:
         name = await attachments.find_name(connection, content)
     if name is not None and not await ctx.files.has(name, content.size):
         logger.error("The store had lost %s; it is put again", name)
         await _put(ctx, name, received, thumbnail)
-    if (known := await retrying_deadlocks(lambda: attach(None))) is not None:
+    if (known := await _write(ctx, partial(attach, None))) is not None:
         return known
-    async with ctx.write() as connection:
-        file_id = await attachments.insert_file(connection, content, datetime.now(UTC))
+    file_id = await _write(
+        ctx, partial(attachments.insert_file, content=content, at=datetime.now(UTC))
+    )
     await _put(ctx, content.name, received, thumbnail)
     try:
-        kept = await retrying_deadlocks(lambda: attach(file_id))
+        kept = await _write(ctx, partial(attach, file_id))
     except IntegrityError:
         # Another upload of the same content came first; ours is left to the sweep.
-        kept = await retrying_deadlocks(lambda: attach(None))
+        kept = await _write(ctx, partial(attach, None))
     if kept is None:
         raise Unavailable  # it was swept meanwhile: nothing is lost by trying again
     return kept
@@ -242,22 +246,37 @@ async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
     before = (now or datetime.now(UTC)) - timedelta(seconds=ctx.settings.unsent_upload_seconds)
     forgotten = SWEEP_BATCH
     while forgotten == SWEEP_BATCH:
-        async with ctx.write() as connection:
-            forgotten = await attachments.forget_unsent(connection, before, SWEEP_BATCH)
+        forgotten = await _write(
+            ctx, lambda connection: attachments.forget_unsent(connection, before, SWEEP_BATCH)
+        )
     while True:
-        async with ctx.write() as connection:
-            dead = await attachments.claim_dead_files(connection, before, SWEEP_BATCH)
+        dead = await _write(
+            ctx, lambda connection: attachments.claim_dead_files(connection, before, SWEEP_BATCH)
+        )
         try:
             for name in dead.values():
                 await ctx.files.delete(name)
                 await ctx.files.delete(thumbnail_name(name))
         except StoreUnavailable as error:
             raise Unavailable from error
-        if dead:
-            async with ctx.write() as connection:
-                await attachments.forget_files(connection, [*dead])
+        if gone := [*dead]:
+            await _write(ctx, partial(attachments.forget_files, ids=gone))
         if len(dead) < SWEEP_BATCH:
             return
+
+
+async def _write(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Await the change in a transaction, again when a deadlock ended it. Raises Unavailable."""
+
+    async def transaction() -> T:
+        # The context's own would hide that it was a deadlock.
+        async with ctx.db.write() as connection:
+            return await change(connection)
+
+    try:
+        return await retrying_deadlocks(transaction)
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
 
 
 async def sweep_regularly(ctx: Context) -> None:

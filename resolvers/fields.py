@@ -112,7 +112,7 @@ def clean_filename(value: str, *, suffixes: Sequence[str] = ()) -> str:
         stem, extension = name, ""
     ending = f".{extension}" if extension else ""
     room = MAX_FILENAME_BYTES - len(ending.encode())
-    return stem.encode()[:room].decode(errors="ignore").rstrip() + ending
+    return stem.encode()[:room].decode(errors="ignore").rstrip(". ") + ending
 
 
 def check_text(value: str, field: str) -> None:

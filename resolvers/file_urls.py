@@ -48,7 +48,9 @@ class FileUrls:
         """Return for how long these parameters still open this; None when they do not."""
         expires = parameters.get("expires", "")
         expected = self._signature(part, expires)
-        if not hmac.compare_digest(expected.encode(), parameters.get("signature", "").encode()):
+        if not hmac.compare_digest(
+            expected.encode(), parameters.get("signature", "").encode(errors="replace")
+        ):
             return None
         left = int(expires) - int(time.time())  # signed, so it is a number of ours
         return left if left > 0 else None

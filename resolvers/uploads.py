@@ -77,7 +77,12 @@ async def receive_form(
     if unsent >= settings.max_unsent_uploads:
         raise RateLimited("Too many uploads wait to be sent; send some first")
     limit = max_files * settings.max_upload_bytes + settings.max_body_bytes
-    if content_length is not None and content_length.isdigit() and int(content_length) > limit:
+    if (
+        content_length is not None
+        and content_length.isdecimal()
+        and content_length.isascii()
+        and int(content_length) > limit
+    ):
         raise PayloadTooLarge(_too_large(settings.max_upload_bytes))
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -10,7 +10,14 @@ from sqlalchemy import text
 from db import migrate
 from db.database import Database
 from db.messages import head_position
-from tests.db.rows import open_database
+from tests.db.rows import (
+    add_messages,
+    add_users,
+    draft,
+    everything,
+    open_database,
+    running_log,
+)
 
 
 async def test_the_tables_are_what_the_models_say(database: Database) -> None:
@@ -65,4 +72,25 @@ async def test_processes_that_start_at_once_migrate_one_after_the_other(database
     await migrate.check(database)
     async with database.read() as connection:
         assert await head_position(connection) == 0
+    await database.close()
+
+
+async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_by_one(
+    database_url: str,
+) -> None:
+    database = open_database(database_url)
+    await migrate.upgrade(database)
+    one, two = await add_users(database, 2)
+    await add_messages(database, [(one, two), (two, None)])
+    before = await everything(database)
+    # Back to 0001: what 0002 makes is gone, and everything else as it was.
+    async with database.write() as connection:
+        for table in ("message_attachments", "attachments", "files"):
+            await connection.execute(text(f"DROP TABLE {table}"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    await migrate.upgrade(database)
+    await migrate.check(database)
+    assert await everything(database) == before
+    async with running_log(database) as log:
+        assert (await log.append(draft(one, two))).id == 3
     await database.close()

@@ -1,5 +1,7 @@
 """What may be typed into a field, and the one form in which it is kept."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from resolvers.fields import (
     clean_content,
     clean_display_name,
     clean_email,
+    clean_filename,
     find_id,
 )
 
@@ -129,3 +132,99 @@ NO_IDS = [2**63, 0, -1, "9" * 19, "-1", "+1", "1.0", "", " 1", "٥", "²", "9" *
 @pytest.mark.parametrize(("typed", "id_"), [*IDS, *((typed, None) for typed in NO_IDS)])
 def test_an_id_is_a_positive_number_of_63_bits(typed: str | int, id_: int | None) -> None:
     assert find_id(typed) == id_
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("holiday.jpg", "holiday.jpg"),
+        ("archive.tar.gz", "archive.tar.gz"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\..\\a photo.png", "a photo.png"),
+        ("/absolute/x.pdf", "x.pdf"),
+        ("..\\../mixed\\x.pdf", "x.pdf"),
+        ("a\0b.png", "ab.png"),
+        ("x.png\0.exe", "x.png.exe"),
+        ("a\r\nb\tc\x1b[31m.txt", "abc[31m.txt"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("\u200e\u2066a\u2069\u200f.txt", "a.txt"),
+        ("a\u200bb\ufeff.txt", "ab.txt"),
+        ("  spaced \u2003\u00a0 out .txt", "spaced out.txt"),
+        (".hidden", "hidden"),
+        ("dots...", "dots"),
+        ("cafe\u0301.png", "café.png"),
+        ("quotes \"and\" 'such' %22;.txt", "quotes \"and\" 'such' %22;.txt"),
+        ("", "file"),
+        ("   ", "file"),
+        (".", "file"),
+        ("...", "file"),
+        ("../", "file"),
+        ("\0\u202e", "file"),
+        ("lone \ud800.txt", "lone ?.txt"),
+    ],
+    ids=ascii,
+)
+def test_a_filename_has_no_path_and_nothing_that_deceives(sent: str, kept: str) -> None:
+    assert clean_filename(sent) == kept
+
+
+SCRIPTS = ["žluťoučký.txt", "фото.jpg", "写真.png", "사진.heic", "صورة.png", "תמונה.png", "ภาพ.png"]
+SCRIPTS += ["चित्र.png", "φωτογραφία.webp", "ფოტო.gif", "📷 👩‍👩‍👧‍👦 ❤️.png", "می‌خواهم.png", "🏴.png"]
+
+
+@pytest.mark.parametrize("sent", SCRIPTS)
+def test_a_filename_of_any_script_is_kept(sent: str) -> None:
+    assert clean_filename(sent) == unicodedata.normalize("NFC", sent)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "写", "👍", "👩\u200d👩\u200d👧"])
+def test_a_long_filename_keeps_its_extension_and_whole_characters(letter: str) -> None:
+    kept = clean_filename(letter * 300 + ".jpeg")
+    assert kept.endswith(".jpeg")
+    assert 255 - 2 * len(letter.encode()) < len(kept.encode()) <= 255
+    assert set(kept.removesuffix(".jpeg")) <= set(letter)
+    assert "\ufffd" not in kept
+    # What is too long to be an extension is none.
+    kept = clean_filename("a." + letter * 300)
+    assert kept.startswith("a.")
+    assert len(kept.encode()) <= 255
+
+
+JPEG = (".jpg", ".jpeg")
+
+
+def test_a_file_that_may_be_shown_has_a_suffix_of_what_it_is() -> None:
+    for sent, kept in (
+        ("a.jpg", "a.jpg"),
+        ("a.JPEG", "a.JPEG"),
+        ("IMG_1.HEIC", "IMG_1.jpg"),
+        ("IMG_1", "IMG_1.jpg"),
+        ("a.b.heic", "a.b.jpg"),
+        ("v1.2", "v1.2.jpg"),
+        ("evil.html", "evil.html.jpg"),
+        ("", "file.jpg"),
+    ):
+        assert clean_filename(sent, suffixes=JPEG) == kept
+    kept = clean_filename("é" * 300 + ".heic", suffixes=JPEG)
+    assert kept.endswith("é.jpg")
+    assert len(kept.encode()) <= 255
+
+
+@given(st.text(st.characters(codec=None), max_size=400), st.sampled_from([(), JPEG]))
+def test_any_text_becomes_a_filename_that_is_safe(sent: str, suffixes: tuple[str, ...]) -> None:
+    name = clean_filename(sent, suffixes=suffixes)
+    assert 0 < len(name.encode()) <= 255
+    assert name == name.strip()
+    assert not set(name) & set("/\\\0\r\n")
+    assert not name.startswith(".")
+    assert not name.endswith(".")
+    assert not {unicodedata.category(character) for character in name} & {"Cc", "Cs"}
+    assert not set(name) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    assert not suffixes or name.lower().endswith(suffixes)
+    assert clean_filename(name, suffixes=suffixes) == name
+
+
+@pytest.mark.parametrize("end", [".", " ", ". ", "\u200d"])
+def test_a_filename_that_is_cut_ends_in_nothing_that_is_dropped(end: str) -> None:
+    name = clean_filename("x" * 254 + end + "y" * 40)
+    assert name == "x" * 254
