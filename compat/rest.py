@@ -102,6 +102,8 @@ def rest_routes(ctx: Context) -> list[Route]:
                 if not form.files:
                     raise BadInput("The form has no file")
                 [received] = form.files.values()
+                if not (received.filename or received.size):
+                    raise BadInput("No file was chosen")  # a browser's form, sent without one
                 kind = take_kind(form.fields) if form.fields.get("kind") else None
                 kept = await upload_attachment(viewer, received, kind=kind)
         except ClientDisconnect as error:

@@ -80,9 +80,26 @@ class MessageEdge:
 
 @strawberry.type(description="A page of messages, oldest first.")
 class MessageConnection:
-    edges: list[MessageEdge] = strawberry.field(description="The messages with their cursors.")
-    nodes: list[Message] = strawberry.field(description="The messages without.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+    page: strawberry.Private[messages.Page]
+
+    @strawberry.field(description="The messages with their cursors.")
+    def edges(self) -> list[MessageEdge]:
+        return [
+            MessageEdge(cursor=cursor_of(record.id), node=Message.of(record))
+            for record in self.page.messages
+        ]
+
+    @strawberry.field(description="The messages without.")
+    def nodes(self) -> list[Message]:
+        return [Message.of(record) for record in self.page.messages]
+
+    @strawberry.field(description="Where this page lies.")
+    def page_info(self) -> PageInfo:
+        return page_info(
+            [record.id for record in self.page.messages],
+            has_previous=self.page.has_older,
+            has_next=self.page.has_newer,
+        )
 
 
 @strawberry.type
@@ -123,16 +140,7 @@ class MessageQueries:
             newest=part.newest,
             limit=part.limit,
         )
-        nodes = [Message.of(record) for record in page.messages]
-        ids = [record.id for record in page.messages]
-        return MessageConnection(
-            edges=[
-                MessageEdge(cursor=cursor_of(id_), node=node)
-                for id_, node in zip(ids, nodes, strict=True)
-            ],
-            nodes=nodes,
-            page_info=page_info(ids, has_previous=page.has_older, has_next=page.has_newer),
-        )
+        return MessageConnection(page=page)
 
     @strawberry.field(description="A message; null when there is none that one may see.")
     async def message(

@@ -8,8 +8,9 @@ generated documents); for whatever it does not know, `compile_plan` returns None
 asked as ever.
 
 A plan knows: one field at the root, arguments of built-in scalars and enums, fragments on object
-types, `__typename`. Under a query or a mutation only fields without a function of their own; under
-a subscription also those, without arguments: an event whose field fails is shown by graphql-core.
+types, `__typename`, and below the root fields without arguments. Under a mutation these have no
+function of their own; under a query or a subscription they may, since what fails there can be
+asked again, of graphql-core.
 """
 
 import asyncio
@@ -120,17 +121,24 @@ class Plan:
     async def execute(
         self, context: OperationContext, variables: Mapping[str, Any] | None
     ) -> dict[str, Any] | None:
-        """Return the result of a query or a mutation; None when its variables are not plain."""
+        """Return the result of a query or a mutation; None when graphql-core has to execute it.
+
+        Nothing was changed then: under a mutation, nothing can fail that is not told here.
+        """
         arguments = self._arguments.of(variables or {})
         if arguments is None:
             return None
-        key = self._root.key
+        key, info = self._root.key, _info(context)
         try:
-            value = self._call(_info(context), arguments)
+            value = self._call(info, arguments)
             if isawaitable(value):
                 value = await value
+            if self._calls:
+                return {"data": await self._show_calling(value, info)}
             return {"data": {key: self._root.show(value, _NOTHING_LATER)}}
         except Exception as error:  # the border: as graphql-core reports a field that failed
+            if self._calls:
+                return None  # which of the fields, and what that makes null, graphql-core says
             located = located_error(error, self._nodes, [key])
             data = None if self._root.required else {key: None}
             return {"data": data, "errors": [format_error(located)]}
@@ -169,14 +177,17 @@ class Plan:
         return task
 
     async def _encode_calling(self, event: Any, info: Info) -> msgspec.Raw:
+        return msgspec.Raw(_encoder.encode({"data": await self._show_calling(event, info)}))
+
+    async def _show_calling(self, value: Any, info: Info) -> dict[str, Shown]:
         show = _Show(info, [])
-        shown = {self._root.key: self._root.show(event, show)}
+        shown = {self._root.key: self._root.show(value, show)}
         while show.later:
             waiting, show = show.later, _Show(info, [])
             values = await asyncio.gather(*(later.value for later in waiting))
             for later, value in zip(waiting, values, strict=True):
                 later.parent[later.field.key] = later.field.show(value, show)
-        return msgspec.Raw(_encoder.encode({"data": shown}))
+        return shown
 
 
 _NOTHING_LATER = _Show(None, [])
@@ -212,7 +223,7 @@ class _Compiler:
             if isinstance(definition, FragmentDefinitionNode)
         }
         self._operation = operation
-        self._is_subscription = operation.operation is OperationType.SUBSCRIPTION
+        self._is_mutation = operation.operation is OperationType.MUTATION
         self._calls = False
         self._shared = True
 
@@ -316,7 +327,7 @@ class _Compiler:
         definition = field.extensions["strawberry-definition"]
         function = _function_of(field)
         if function is not None:
-            if not self._is_subscription or nodes[0].arguments:
+            if self._is_mutation or nodes[0].arguments:
                 raise NotPlain
             self._calls = True
             self._shared = self._shared and bool(definition.metadata.get("same_for_all"))
@@ -330,7 +341,10 @@ def _function_of(field: GraphQLField) -> Callable[..., Any] | None:
         raise NotPlain
     if definition.base_resolver is None:
         return None
-    return cast("Callable[..., Any]", definition.base_resolver.wrapped_func)
+    function = cast("Callable[..., Any]", definition.base_resolver.wrapped_func)
+    if definition.base_resolver.info_parameter is None:
+        return lambda value, info, **arguments: function(value, **arguments)
+    return function
 
 
 def _caller(field: GraphQLField) -> Callable[[Info, dict[str, Any]], Any]:

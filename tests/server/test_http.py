@@ -33,6 +33,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server wait for little."""
     monkeypatch.setattr(http, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(http, "BODY_SECONDS", 0.4)
+    monkeypatch.setattr(http, "ANSWERED_BODY_SECONDS", 0.6)
 
 
 async def large_history(directory: Path, messages: int) -> None:
@@ -89,6 +90,42 @@ async def test_who_goes_on_is_not_cut_off(sqlite_chat: RunningServer) -> None:
             await connection.send(bytes([byte]))
             await asyncio.sleep(0.05)
         assert (await connection.answer()).status == 400
+
+
+REFUSED = b"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n"
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_body_that_goes_on_for_ever_after_its_answer_is_cut_off(
+    sqlite_chat: RunningServer,
+) -> None:
+    async with RawConnection(sqlite_chat.settings.port) as connection:
+        await connection.send(REFUSED.replace(b"500", b"9999999999"))
+        assert (await connection.answer()).status == 401
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(send_without_end(connection), WAIT_SECONDS)
+
+
+async def send_without_end(connection: RawConnection) -> None:
+    """Send more and more, and never be still for long."""
+    while True:
+        await connection.send(b"x" * 1000)
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_body_that_ends_after_its_answer_costs_the_connection_nothing(
+    sqlite_chat: RunningServer,
+) -> None:
+    async with RawConnection(sqlite_chat.settings.port) as connection:
+        for _ in range(3):
+            await connection.send(REFUSED)
+            assert (await connection.answer()).status == 401
+            await connection.send(b"x" * 500)
+            # Longer than an answered body may take, if it had not ended.
+            for _ in range(8):
+                await asyncio.sleep(0.1)
+                assert (await connection.ask("GET", "/health")).status == 200
 
 
 async def stays_open(connection: RawConnection) -> bool:
