@@ -167,29 +167,37 @@ class GraphQLSocket:
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams) >= self._ctx.settings.max_subscriptions_per_connection:
                     raise RateLimited("Too many subscriptions on this connection")
-                task = self._start(id_, self._stream(id_, operation, payload.variables))
-                self._streams.add(task)
-                task.add_done_callback(self._streams.discard)
+                stream = self._stream(id_, operation, payload.variables)
+                self._streams.add(self._start(id_, stream, self._streams.discard))
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
                 await self._slots.acquire()
                 if self._draining:
                     return
-                task = self._start(id_, self._execute(id_, operation, payload.variables))
-                task.add_done_callback(lambda _: self._slots.release())
+                work = self._execute(id_, operation, payload.variables)
+                self._start(id_, work, lambda _: self._slots.release())
         except (RequestRefused, RateLimited) as error:
             errors = refusal(error)["errors"]
             await self._send({"id": id_, "type": "error", "payload": errors})
 
-    def _start(self, id_: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(
+        self,
+        id_: str,
+        work: Coroutine[Any, Any, None],
+        ended: Callable[[asyncio.Task[None]], None],
+    ) -> asyncio.Task[None]:
         # Tasks begin in the order in which they are made, and a send takes its place in the log
         # before it first waits: a client's messages keep their order.
         task = asyncio.create_task(self._run(id_, work))
         self._tasks[id_] = task
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        # Cancelled before it began, `_run` never awaits the work: Python would warn of that.
-        task.add_done_callback(lambda _: work.close())
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            work.close()  # cancelled before it began, it was never awaited: Python would warn
+            ended(task)
+
+        task.add_done_callback(forget)
         return task
 
     async def _run(self, id_: str, work: Coroutine[Any, Any, None]) -> None:
