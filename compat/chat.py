@@ -67,7 +67,7 @@ class ChatServer(SocketServer):
     def on_unclaimed(self, sid: str, event: str, result: object) -> None:
         """Send `message:error` for a send that failed."""
         if isinstance(result, dict) and "error" in result:
-            self.push(sid, self.encode_event("message:error", result))
+            self.push(sid, self.encode_text_event("message:error", result))
 
 
 class ChatEvents:
@@ -111,7 +111,7 @@ class ChatEvents:
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""
         if self._encoded is None or self._encoded[0] is not message:
-            event = self._server.encode_event(
+            event = self._server.encode_text_event(
                 "message:new", message_shape(message, self._ctx.file_urls)
             )
             self._encoded = (message, event)
@@ -174,7 +174,7 @@ class ChatEvents:
             self._server.drop(sid)
 
     def _tell(self, sid: str, event: str, *arguments: object) -> bool:
-        return self._server.push(sid, self._server.encode_event(event, *arguments))
+        return self._server.push(sid, self._server.encode_text_event(event, *arguments))
 
     async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
         return await self._send(sid, arguments, to="somebody")
@@ -209,7 +209,7 @@ class ChatEvents:
         if change.online:
             self._announce_online_soon()
         else:
-            self._push_to_all(self._server.encode_event("user:offline", change.user_id))
+            self._push_to_all(self._server.encode_text_event("user:offline", change.user_id))
 
     def _announce_online_soon(self) -> None:
         if self._online_timer is None:
@@ -222,7 +222,7 @@ class ChatEvents:
     def _announce_online(self) -> None:
         self._online_timer = None
         self._push_to_all(
-            self._server.encode_event("user:online", [*self._ctx.presence.online_ids])
+            self._server.encode_text_event("user:online", [*self._ctx.presence.online_ids])
         )
 
     def _push_to_all(self, event: EncodedEvent) -> None:

@@ -146,10 +146,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     # For the application.
 
     def encode_event(self, event: str, *args: object) -> EncodedEvent:
-        """Encode once, to push to many. The arguments hold no bytes."""
-        return EncodedEvent.of(
-            MESSAGE + str(packet.EVENT) + StrictPacket.json.dumps([event, *args])
-        )
+        """Encode once, to push to many."""
+        return _encode(packet.EVENT, [event, *args])
+
+    def encode_text_event(self, event: str, *args: object) -> EncodedEvent:
+        """As `encode_event`, for arguments without bytes, which are not looked for."""
+        written = StrictPacket.json.dumps([event, *args])
+        return EncodedEvent.of(f"{MESSAGE}{packet.EVENT}{written}")
 
     def push(self, sid: str, encoded: EncodedEvent) -> bool:
         """Queue an event for one client, in order, without a task; False if it is gone or full."""

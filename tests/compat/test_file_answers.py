@@ -137,7 +137,10 @@ async def test_head_tells_all_and_sends_nothing(
     for headers in ({}, {"Range": "bytes=0-9"}, {"Range": f"bytes={SIZE}-"}):
         head = await http.head(file["url"], headers=headers)
         assert (head.status_code, head.content) == (200, b"")
-        assert without_date(head) == without_date(got)
+        told, known = without_date(head), without_date(got)
+        # By the second that the address is good for.
+        assert told.pop("cache-control")[:17] == known.pop("cache-control")[:17]
+        assert told == known
 
 
 async def test_only_the_client_itself_may_keep_it_and_nothing_in_it_runs(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resolvers import tokens
 from resolvers.errors import Unavailable
 from tests.schema.client import bare_socket, bearer, open_socket
 from tests.schema.test_http import JSON, ME, RESPONSE_JSON, check_errors, post
@@ -186,8 +187,9 @@ def test_whatever_the_token_and_accept_header_the_answer_is_graphql(
 
 
 async def test_a_database_that_fails_is_unavailable_and_its_words_stay_inside(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tokens, "RECENT_SECONDS", -1.0)  # each request asks the database
     with running_server(tmp_path) as server:
         alice = await new_account(server)
         headers = {"Authorization": f"Bearer {alice.token}"}
@@ -227,8 +229,9 @@ def ruin(directory: Path) -> None:
 
 
 async def test_an_error_that_nobody_foresaw_is_masked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tokens, "RECENT_SECONDS", -1.0)  # each request asks the database
     with running_server(tmp_path) as server:
         alice = await new_account(server)
         headers = {"Authorization": f"Bearer {alice.token}"}
