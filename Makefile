@@ -11,7 +11,7 @@ run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DI
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 
 test: install ## every test whose tools are here; the others are skipped with a reason
-	$(BIN)/python -m pytest --ignore=tests/faults $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/faults --numprocesses=2 --dist=loadfile $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
