@@ -59,6 +59,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = make_url(url)
+        self._turns = asyncio.Semaphore(pool_size)  # first come, first served
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             # SQLite has one writer at a time; more would only wait for its lock.
@@ -72,7 +73,11 @@ class Database:
     async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
         """Lend a connection whose statements see what is committed. Raises DatabaseUnavailable."""
         with _naming_unavailability():
-            async with asyncio.timeout(seconds), self._reads.connect() as connection:
+            async with (
+                asyncio.timeout(seconds),
+                self._turn(),
+                self._reads.connect() as connection,
+            ):
                 yield connection
 
     @asynccontextmanager
@@ -83,6 +88,17 @@ class Database:
         with _naming_unavailability():
             async with asyncio.timeout(seconds), self._writes.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        # The pool lets whoever asks first after a return have the connection, and that is often
+        # who returned it: others waited for a quarter of a second.
+        async with asyncio.timeout(POOL_WAIT_SECONDS):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises DatabaseUnavailable."""
