@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from db import attachments
 from db.attachments import Content
-from db.database import Database
+from db.database import Database, retrying_deadlocks
 from db.drafts import Draft, KeyReused, OtherKind, UnknownAttachment, UnknownReceiver
 from db.messages import find_visible, page_messages, read_entries
 from db.models import (
@@ -82,8 +82,12 @@ def _draft(
 
 
 async def _forget(database: Database, before: datetime, limit: int = 100) -> int:
-    async with database.write() as connection:
-        return await attachments.forget_unsent(connection, before, limit)
+    async def forget() -> int:
+        async with database.write() as connection:
+            return await attachments.forget_unsent(connection, before, limit)
+
+    # As the sweep does: InnoDB may end one of two that lock neighbours.
+    return await retrying_deadlocks(forget)
 
 
 async def _dead(database: Database, before: datetime) -> list[str]:
@@ -361,6 +365,10 @@ async def test_uploads_of_dying_content_and_the_sweep_agree(
         await _attach(database, one, await _file(database, content))
 
     async def take_up(content: Content) -> int | None:
+        # As an upload does.
+        return await retrying_deadlocks(lambda: take_up_once(content))
+
+    async def take_up_once(content: Content) -> int | None:
         async with other.write() as connection:
             file_id = await attachments.lock_file(connection, content)
             if file_id is None:
