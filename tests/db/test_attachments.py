@@ -14,13 +14,7 @@ from db.attachments import Content
 from db.database import Database, retrying_deadlocks
 from db.drafts import Draft, KeyReused, OtherKind, UnknownAttachment, UnknownReceiver
 from db.messages import find_visible, page_messages, read_entries
-from db.models import (
-    Attachment,
-    File,
-    MessageKind,
-    StoredAttachment,
-    StoredMessage,
-)
+from db.models import Attachment, File, MessageKind, StoredAttachment, StoredMessage
 from tests.db.rows import NOW, add_users, expect_dense, open_database, running_log
 
 LATER = NOW + timedelta(days=1, seconds=1)
@@ -86,8 +80,7 @@ async def _forget(database: Database, before: datetime, limit: int = 100) -> int
         async with database.write() as connection:
             return await attachments.forget_unsent(connection, before, limit)
 
-    # As the sweep does: InnoDB may end one of two that lock neighbours.
-    return await retrying_deadlocks(forget)
+    return await retrying_deadlocks(forget)  # as the sweep does
 
 
 async def _dead(database: Database, before: datetime) -> list[str]:
