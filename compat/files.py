@@ -54,7 +54,7 @@ def file_routes(ctx: Context) -> list[Route]:
 
     async def serve(request: Request) -> Response:
         id_ = find_id(request.path_params["id"])
-        thumbnail = request.url.path.endswith("/thumbnail")
+        thumbnail = request.scope["path"].endswith("/thumbnail")
         try:
             return await _serve(ctx, request, Part(id_ or 0, thumbnail))
         except ParleyError:

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -181,12 +181,17 @@ class Plan:
 
     async def _show_calling(self, value: Any, info: Info) -> dict[str, Shown]:
         show = _Show(info, [])
-        shown = {self._root.key: self._root.show(value, show)}
-        while show.later:
-            waiting, show = show.later, _Show(info, [])
-            values = await asyncio.gather(*(later.value for later in waiting))
-            for later, value in zip(waiting, values, strict=True):
-                later.parent[later.field.key] = later.field.show(value, show)
+        try:
+            shown = {self._root.key: self._root.show(value, show)}
+            while show.later:
+                waiting, show = show.later, _Show(info, [])
+                values = await asyncio.gather(*(later.value for later in waiting))
+                for later, value in zip(waiting, values, strict=True):
+                    later.parent[later.field.key] = later.field.show(value, show)
+        finally:
+            for later in show.later:  # begun by a value that failed half-way: nobody awaits them
+                if iscoroutine(later.value):
+                    later.value.close()
         return shown
 
 
