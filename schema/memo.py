@@ -14,18 +14,18 @@ RECENT = 512
 class Memo(Generic[K, V]):
     """Remembers what was made of each of the latest objects, which are told apart by identity."""
 
-    def __init__(self, make: Callable[[K], V], *, recent: int = RECENT) -> None:
+    def __init__(self, make: Callable[..., V], *, recent: int = RECENT) -> None:
         self._make = make
         self._recent = recent
         # The object is kept with its value: its identity cannot become another's.
         self._made: OrderedDict[int, tuple[K, V]] = OrderedDict()
 
-    def of(self, key: K) -> V:
-        """Return what was made of this object, or make it now."""
+    def of(self, key: K, *with_: object) -> V:
+        """Return what was made of this object, or make it now (with what else that takes)."""
         known = self._made.get(id(key))
         if known is not None:
             return known[1]
-        made = self._make(key)
+        made = self._make(key, *with_)
         self._made[id(key)] = (key, made)
         if len(self._made) > self._recent:
             self._made.popitem(last=False)

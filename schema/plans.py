@@ -116,7 +116,6 @@ class Plan:
         self._shared = shared
         self._encoded: Memo[Any, msgspec.Raw] = Memo(self._encode)
         self._encoding: Memo[Any, asyncio.Task[msgspec.Raw]] = Memo(self._start_encoding)
-        self._info: Info | None = None
 
     async def execute(
         self, context: OperationContext, variables: Mapping[str, Any] | None
@@ -161,18 +160,16 @@ class Plan:
             return self._encoded.of(event) if self._shared else self._encode(event)
         if not self._shared:
             return await self._encode_calling(event, _info(context))
-        self._info = _info(context)
         # Shielded: the others wait for it too.
-        return await asyncio.shield(self._encoding.of(event))
+        return await asyncio.shield(self._encoding.of(event, _info(context)))
 
     def _encode(self, event: Any) -> msgspec.Raw:
         return msgspec.Raw(
             _encoder.encode({"data": {self._root.key: self._root.show(event, _NOTHING_LATER)}})
         )
 
-    def _start_encoding(self, event: Any) -> "asyncio.Task[msgspec.Raw]":
-        assert self._info is not None  # noqa: S101  # show_event has set it
-        task = asyncio.create_task(self._encode_calling(event, self._info))
+    def _start_encoding(self, event: Any, info: Info) -> "asyncio.Task[msgspec.Raw]":
+        task = asyncio.create_task(self._encode_calling(event, info))
         task.add_done_callback(_retrieve)  # whoever waits hears of its failure, if anyone does
         return task
 

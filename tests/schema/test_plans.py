@@ -255,7 +255,7 @@ def test_a_memo_tells_objects_apart_by_identity_and_forgets_the_oldest() -> None
         made.append(key)
         return key.upper()
 
-    memo = Memo(make, recent=2)
+    memo: Memo[str, str] = Memo(make, recent=2)
     first, same = "".join(["a", "b"]), "".join(["a", "b"])
     assert [memo.of(first), memo.of(first), memo.of(same)] == ["AB"] * 3
     assert len(made) == 2
