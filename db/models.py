@@ -36,6 +36,10 @@ TABLE_OPTIONS: dict[str, Any] = {
     for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 }
 
+# SQLite would give the id of a row that was removed to the next one: a sweep that has just removed
+# a file would forget another's row, and an old signed address would open another's attachment.
+COUNTED_OPTIONS: dict[str, Any] = {**TABLE_OPTIONS, "sqlite_autoincrement": True}
+
 
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware UTC time with microseconds; both engines store it without a zone."""
@@ -124,7 +128,7 @@ class File(SQLModel, table=True):
     __table_args__ = (
         # The type too: an image that was sent as a plain file is one, and is shown as none.
         UniqueConstraint("sha256", "media_type", name="uq_files_sha256_media_type"),
-        TABLE_OPTIONS,
+        COUNTED_OPTIONS,
     )
 
     id: int = _column(BigId, primary_key=True)
@@ -149,7 +153,7 @@ class Attachment(SQLModel, table=True):
         Index("ix_attachments_owner_sent", "owner_id", "sent_at"),
         Index("ix_attachments_sent_created", "sent_at", "created_at"),
         Index("ix_attachments_file", "file_id"),
-        TABLE_OPTIONS,
+        COUNTED_OPTIONS,
     )
 
     id: int = _column(BigId, primary_key=True)

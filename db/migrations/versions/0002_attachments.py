@@ -7,7 +7,7 @@ Revises: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from db.models import TABLE_OPTIONS, BigId, UTCDateTime, Waveform
+from db.models import COUNTED_OPTIONS, TABLE_OPTIONS, BigId, UTCDateTime, Waveform
 
 revision = "0002"
 down_revision = "0001"
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("thumbnail_size", sa.Integer(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.UniqueConstraint("sha256", "media_type", name="uq_files_sha256_media_type"),
-        **TABLE_OPTIONS,
+        **COUNTED_OPTIONS,
     )
     op.create_table(
         "attachments",
@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name="fk_attachments_owner"),
         sa.ForeignKeyConstraint(["file_id"], ["files.id"], name="fk_attachments_file"),
-        **TABLE_OPTIONS,
+        **COUNTED_OPTIONS,
     )
     op.create_index("ix_attachments_owner_sent", "attachments", ["owner_id", "sent_at"])
     op.create_index("ix_attachments_sent_created", "attachments", ["sent_at", "created_at"])
