@@ -18,14 +18,24 @@ class Subscription(Generic[T]):
 
     Holds at most `max_items` items and `max_bytes` bytes; beyond either it drops all it holds
     and the reader gets SubscriberTooSlow: a queue must not grow with a reader's slowness.
+
+    While the reader waits and nothing is queued, an item is given to `show` first: one that it
+    takes (it returns True) needs neither the queue nor a turn of the reader's task.
     """
 
     def __init__(
-        self, *, max_items: int, max_bytes: int, leave: Callable[["Subscription[T]"], None]
+        self,
+        *,
+        max_items: int,
+        max_bytes: int,
+        leave: Callable[["Subscription[T]"], None],
+        show: Callable[[T], bool] = lambda item: False,
     ) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._leave = leave
+        self._show = show
+        self._waiting = False
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
@@ -34,6 +44,8 @@ class Subscription(Generic[T]):
     def deliver(self, item: T, size: int) -> None:
         """Queue an item of about `size` bytes for the reader."""
         if self.overflowed:
+            return
+        if self._waiting and not self._items and self._show(item):
             return
         full = len(self._items) >= self._max_items or self._bytes + size > self._max_bytes
         # An empty queue takes anything: what is too large for it could never be delivered.
@@ -59,7 +71,9 @@ class Subscription(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yield items as they come, without end. Raises SubscriberTooSlow."""
         while True:
+            self._waiting = True
             await self._ready.wait()
+            self._waiting = False
             while self._items:
                 item, size = self._items.popleft()
                 self._bytes -= size

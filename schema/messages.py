@@ -230,8 +230,10 @@ class MessageSubscriptions:
             strawberry.argument(description="The id of the last message seen; 0 for all."),
         ] = None,
     ) -> AsyncGenerator[Message, None]:
-        ctx = info.context.ctx
-        async with aclosing(messages.watch_messages(ctx, after=_position(after))) as stream:
+        ctx, shortcut = info.context.ctx, info.context.shortcut
+        show = None if shortcut is None else lambda record: shortcut(_shown.of(record))
+        watch = messages.watch_messages(ctx, after=_position(after), show=show)
+        async with aclosing(watch) as stream:
             async for record in stream:
                 yield _shown.of(record)
 

@@ -6,7 +6,7 @@ its execution, as the HTTP and the WebSocket protocol want it.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -86,9 +86,8 @@ class Operations:
 
     def prepare(self, query: str, operation_name: str | None) -> Operation:
         """Return the operation that the request means. Raises RequestRefused."""
-        known = self._known.get((query, operation_name))
+        known = self.recall(query, operation_name)
         if known is not None:
-            self._known.move_to_end((query, operation_name))
             return known
         operation = self._find(self._parse(query), operation_name)
         # One that is wrong is not sent again, unless to fill the memory.
@@ -99,6 +98,13 @@ class Operations:
                 (dropped, _), _ = self._known.popitem(last=False)
                 self._cached_characters -= len(dropped)
         return operation
+
+    def recall(self, query: str, operation_name: str | None) -> Operation | None:
+        """Return the operation if it was prepared lately."""
+        known = self._known.get((query, operation_name))
+        if known is not None:
+            self._known.move_to_end((query, operation_name))
+        return known
 
     def _find(self, document: DocumentNode, operation_name: str | None) -> Operation:
         definitions = [
@@ -144,13 +150,19 @@ class Operations:
         return _checked(executed)
 
     async def subscribe(
-        self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
+        self,
+        ctx: Context,
+        operation: Operation,
+        variables: dict[str, Any] | None,
+        show: Callable[[msgspec.Raw], bool] | None = None,
     ) -> AsyncGenerator[Result | msgspec.Raw, None]:
         """Yield a subscription's results, encoded or to be encoded.
 
-        Raises RequestRefused, and what the operation raises.
+        A result that comes while whoever reads waits for it may go to `show` instead, at once;
+        unless that returns False. Raises RequestRefused, and what the operation raises.
         """
-        context = OperationContext(ctx, self._stream_loaders)
+        shortcut = None if operation.plan is None else operation.plan.shortcut(show)
+        context = OperationContext(ctx, self._stream_loaders, shortcut)
         if operation.plan is not None:
             events = operation.plan.subscribe(context, variables)
             if events is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
+import msgspec
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -38,7 +39,10 @@ class GraphQLSocket:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._in_flight = 0
+        self._room = asyncio.Event()  # set while another operation may begin
+        self._room.set()
+        self._receiving = False
         self._initialised = False
         self._acknowledged = False
         self._closed = False
@@ -48,9 +52,12 @@ class GraphQLSocket:
         self._now = loop.time
         self._heard_at = loop.time()
         self._sending_since: float | None = None
-        direct = websocket.scope.get("extensions", {}).get("parley.write")
+        extensions = websocket.scope.get("extensions", {})
+        direct = extensions.get("parley.write")
         self._write: Callable[[bytes], None] | None = None if direct is None else direct["write"]
         self._writable: asyncio.Event | None = None if direct is None else direct["writable"]
+        if (reading := extensions.get("parley.read")) is not None:
+            reading["listen"](self._take)
 
     async def serve(self) -> None:
         """Read messages until the end, then end every operation."""
@@ -100,8 +107,33 @@ class GraphQLSocket:
         if extension is not None:
             extension["abort"]()
 
+    def _take(self, text: str) -> bool:
+        """Begin a known query or mutation as its message arrives, with no turn of the loop between.
+
+        False for anything else, and while an earlier message is still being handled.
+        """
+        if not self._receiving or not self._acknowledged or self._draining or self._closed:
+            return False
+        try:
+            message = wire.decode(text)
+        except wire.BadMessage:
+            return False
+        if not isinstance(message, wire.Subscribe) or message.id in self._tasks:
+            return False
+        payload = message.payload
+        operation = self._operations.recall(payload.query, payload.operation_name)
+        if operation is None or operation.type is OperationType.SUBSCRIPTION:
+            return False
+        if not self._room.is_set():
+            return False
+        self._heard_at = self._now()
+        self._begin(message.id, operation, payload.variables)
+        return True
+
     async def _receive(self) -> wire.ClientMessage | None:
+        self._receiving = True
         event = await self._websocket.receive()
+        self._receiving = False
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
         self._heard_at = self._now()
@@ -171,14 +203,23 @@ class GraphQLSocket:
                 self._streams.add(self._start(id_, stream, self._streams.discard))
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
-                await self._slots.acquire()
+                await self._room.wait()
                 if self._draining:
                     return
-                work = self._execute(id_, operation, payload.variables)
-                self._start(id_, work, lambda _: self._slots.release())
+                self._begin(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
             errors = refusal(error)["errors"]
             await self._send({"id": id_, "type": "error", "payload": errors})
+
+    def _begin(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
+        self._in_flight += 1
+        if self._in_flight == MAX_IN_FLIGHT:
+            self._room.clear()
+        self._start(id_, self._execute(id_, operation, variables), self._end)
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self._in_flight -= 1
+        self._room.set()
 
     def _start(
         self,
@@ -230,7 +271,17 @@ class GraphQLSocket:
     async def _stream(
         self, id_: str, operation: Operation, variables: dict[str, Any] | None
     ) -> None:
-        results = self._operations.subscribe(self._ctx, operation, variables)
+        head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
+
+        def show(result: msgspec.Raw) -> bool:
+            if self._closed or self._write is None:
+                return False
+            if self._writable is None or not self._writable.is_set():
+                return False
+            self._write(b"%b%b}" % (head, result))
+            return True
+
+        results = self._operations.subscribe(self._ctx, operation, variables, show)
         async with aclosing(results):
             async for result in results:
                 await self._send({"id": id_, "type": "next", "payload": result})
