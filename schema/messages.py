@@ -72,6 +72,10 @@ class Message:
         )
 
 
+# One object for its sender and all subscribers, so that what is made of it is made once.
+_shown: Memo[StoredMessage, Message] = Memo(Message.of)
+
+
 @strawberry.type(description="A message in a list.")
 class MessageEdge:
     cursor: str = strawberry.field(description="Opaque; for `after` and `before`.")
@@ -209,11 +213,7 @@ class MessageMutations:
             attachment_id=_known_id(attachment_id, "Attachment not found"),
             client_message_id=client_message_id,
         )
-        return Message.of(sent)
-
-
-# One object for all subscribers, so that what is made of it is made once.
-_shown: Memo[StoredMessage, Message] = Memo(Message.of)
+        return _shown.of(sent)
 
 
 @strawberry.type

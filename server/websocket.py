@@ -29,7 +29,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     of a peer that has stopped reading never does. `abort` does not wait.
 
     `write` sends a text message, given in UTF-8, after whatever was sent before; messages of one
-    turn of the loop go out together. It never waits: while `writable` (an event) is not set, use
+    turn of the loop and the next go out together: what a commit announces, and the answer to who
+    asked for it. It never waits: while `writable` (an event) is not set, use
     the ASGI message, which does.
 
     `listen` is given a function that is called with each text message as it arrives, while no
@@ -158,7 +159,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
         if not self._unsent:
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush_next_turn)
         # RFC 6455 §5.2: a whole message in one frame, not masked.
         size = len(text)
         if size < 126:
@@ -168,6 +169,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         else:
             head = b"\x81\x7f" + size.to_bytes(8, "big")
         self._unsent += (head, text)
+
+    def _flush_next_turn(self) -> None:
+        self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self._unsent:
