@@ -64,6 +64,11 @@ class MessageSink:
 class ChatServer(SocketServer):
     """Tells those who want no acknowledgement of what failed, in an event."""
 
+    def encode_acknowledgement(self, result: object, number: int) -> EncodedEvent:
+        """Encode what a handler of ours returned: one value or none, without bytes."""
+        args = [] if result is None else [result]
+        return self.encode_text_acknowledgement(number, *args)
+
     def on_unclaimed(self, sid: str, event: str, result: object) -> None:
         """Send `message:error` for a send that failed."""
         if isinstance(result, dict) and "error" in result:

@@ -13,9 +13,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from compat.connection import CLOSE_GRACE, LINGER, Connection, Direct
+from compat.connection import CLOSE_GRACE, LINGER, Connection
 from compat.endings import REFUSED, Ending
 from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
+from compat.transports import Direct
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
     async def on_message(self, connection: Connection, data: Frame) -> None:
         """Not by the library's `_trigger_event`: that logs a `BadPacket` and goes on."""
         await self.handlers["message"](connection.sid, data)
+
+    def take_now(self, connection: Connection, data: str) -> bool:
+        """Whether the message could be taken at once; replaced by who can."""
+        return False
 
     def on_end(self, connection: Connection, ending: Ending) -> None:
         task = asyncio.create_task(self._farewell(connection, ending))
@@ -254,9 +259,12 @@ def _abort(scope: Scope) -> Callable[[], object]:
 
 
 def _direct(scope: Scope) -> Direct | None:
-    """How to write to the websocket without waiting; our uvicorn protocol offers it."""
-    extension = scope.get("extensions", {}).get("parley.write")
-    return None if extension is None else Direct(extension["write"], extension["writable"])
+    """How to use the websocket without waiting; our uvicorn protocol offers it."""
+    extensions = scope.get("extensions", {})
+    if "parley.write" not in extensions:
+        return None
+    writing = extensions["parley.write"]
+    return Direct(writing["write"], writing["writable"], extensions["parley.read"]["listen"])
 
 
 def _environ(scope: Scope) -> dict[str, object]:
