@@ -120,7 +120,7 @@ def rest_routes(ctx: Context) -> list[Route]:
                 before=take_number(parameters.get("before"), "before"),
                 limit=take_number(parameters.get("limit"), "limit"),
             )
-            return await _stream_array(request, stream, partial(shape, urls=ctx.file_urls))
+            return await _answer_array(request, stream, partial(shape, urls=ctx.file_urls))
 
         return endpoint
 
@@ -167,17 +167,28 @@ async def _identify(ctx: Context, request: Request) -> Context:
     return viewer
 
 
-async def _stream_array(request: Request, pages: Pages, shape: Shape) -> Response:
-    """Answer with a JSON array written as it is read, so that a long history costs no memory."""
-    # The first page is read before the status goes out: an error can still be one.
+async def _answer_array(request: Request, pages: Pages, shape: Shape) -> Response:
+    """Answer with a JSON array; what is long is written as it is read, so that it costs no memory.
+
+    Two pages are read before the status goes out: until then an error can still be one.
+    """
     # Not `()` for none: CPython 3.11 raises a SystemError when the default is a tuple.
     first: Sequence[StoredMessage] = await anext(pages, [])
-    body = _write_array(request.scope, first, pages, shape)
+    second: Sequence[StoredMessage] = await anext(pages, [])
+    if not second:
+        whole = _encoder.encode([shape(message) for message in first])
+        if len(whole) <= CHUNK_BYTES:  # most are: one write, and its length is told
+            return Response(whole, media_type="application/json")
+    body = _write_array(request.scope, first, second, pages, shape)
     return StreamingResponse(body, media_type="application/json")
 
 
 async def _write_array(
-    scope: Scope, page: Sequence[StoredMessage], pages: Pages, shape: Shape
+    scope: Scope,
+    page: Sequence[StoredMessage],
+    following: Sequence[StoredMessage],
+    pages: Pages,
+    shape: Shape,
 ) -> AsyncGenerator[bytes, None]:
     chunk = b"["
     separator = b""
@@ -191,7 +202,7 @@ async def _write_array(
                     chunk = b""
                 chunk += row
             try:
-                page = await anext(pages, [])
+                page, following = following, await anext(pages, [])
             except ParleyError as error:
                 cut_off(scope, error)
                 return
