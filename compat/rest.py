@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from compat.bodies import (
     read_body,
@@ -148,17 +148,24 @@ def rest_routes(ctx: Context) -> list[Route]:
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    """Route to the endpoint; its unforeseen errors are answered in the older form too."""
+    return Route(path, _Answering(endpoint), methods=[method])
 
-    async def answer(request: Request) -> Response:
+
+class _Answering:
+    """An endpoint as an ASGI application: given a function, Starlette wraps each request thrice."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; unforeseen errors are answered in the older form too."""
         try:
-            return await endpoint(request)
+            response = await self._endpoint(Request(scope, receive, send))
         except ParleyError:
             raise
         except Exception as error:  # the border: outside of CORS, a browser could not read it
-            return answer_unexpected(error)
-
-    return Route(path, answer, methods=[method])
+            response = answer_unexpected(error)
+        await response(scope, receive, send)
 
 
 async def _identify(ctx: Context, request: Request) -> Context:
