@@ -1,6 +1,6 @@
 """The older REST routes, those documented and those its clients were seen to use."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -9,8 +9,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
+from compat.answering import Answering, Endpoint
 from compat.bodies import (
     read_body,
     take_attachment,
@@ -21,7 +22,7 @@ from compat.bodies import (
     take_receiver,
     take_text,
 )
-from compat.errors import JSONAnswer, answer_unexpected, cut_off
+from compat.errors import JSONAnswer, cut_off
 from compat.shapes import attachment_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
@@ -32,7 +33,6 @@ from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.uploads import receive_form
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
 
@@ -148,24 +148,8 @@ def rest_routes(ctx: Context) -> list[Route]:
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    return Route(path, _Answering(endpoint), methods=[method])
-
-
-class _Answering:
-    """An endpoint as an ASGI application: given a function, Starlette wraps each request thrice."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; unforeseen errors are answered in the older form too."""
-        try:
-            response = await self._endpoint(Request(scope, receive, send))
-        except ParleyError:
-            raise
-        except Exception as error:  # the border: outside of CORS, a browser could not read it
-            response = answer_unexpected(error)
-        await response(scope, receive, send)
+    """Route to the endpoint; its unforeseen errors are answered in the older form too."""
+    return Route(path, Answering(endpoint), methods=[method])
 
 
 async def _identify(ctx: Context, request: Request) -> Context:
