@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -45,6 +44,7 @@ from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from schema.root import schema
 from server.access_log import AccessLog
+from server.cors import CORS
 from server.logs import configure_logs
 from server.run import make_server
 from server.workers import supervise, worker_channel
@@ -114,7 +114,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         middleware=[
             Middleware(AccessLog),
             Middleware(
-                CORSMiddleware,
+                CORS,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],

@@ -73,6 +73,12 @@ async def test_a_long_history_is_streamed_whole_and_in_order(tmp_path: Path) -> 
                 rows = (await http.get(f"/api/messages?limit={limit}")).json()
                 assert [row["id"] for row in rows] == [*range(3000, 0, -1)][:limit]
             assert len((await http.get("/api/messages?before=501")).json()) == 500
+            # What is short is told in one piece; its length is right for HEAD too.
+            for limit in (0, 1, 100):
+                answer = await http.get(f"/api/messages?limit={limit}")
+                assert int(answer.headers["content-length"]) == len(answer.content)
+                head = await http.head(f"/api/messages?limit={limit}")
+                assert head.headers["content-length"] == answer.headers["content-length"]
             # Those who leave in the middle leave no connection of the pool taken.
             for _ in range(5):
                 async with http.stream("GET", "/api/messages") as cut:
