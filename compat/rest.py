@@ -50,7 +50,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         body = await read_body(request, max_bytes)
         user = (
             await register_user(
-                ctx,
+                ctx.called_from(request.scope),
                 email=take_text(body, "email", "Email"),
                 password=take_text(body, "password", "Password"),
                 display_name=take_text(body, "displayName", "Display name"),
@@ -63,7 +63,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def login(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         logged_in = await log_in(
-            ctx,
+            ctx.called_from(request.scope),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )

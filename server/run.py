@@ -145,6 +145,8 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
+        proxy_headers=False,
     )
     if channel is not None:
         return HandedServer(config, drain=drain, channel=channel)
