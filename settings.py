@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     max_subscriptions_per_connection: int = Field(default=100, ge=1)
 
+    request_head_seconds: float = Field(default=10, gt=0)
+    request_body_seconds: float = Field(default=20, gt=0)
     connection_init_seconds: float = Field(default=5, gt=0)
     auth_login_seconds: float = Field(default=120, gt=0)
     ping_interval_seconds: float = Field(default=15, gt=0)

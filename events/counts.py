@@ -148,7 +148,7 @@ class Counts:
             if not self._away:
                 logger.warning(
                     "Redis counts nothing (%s); each process limits by itself",
-                    error or type(error).__name__,
+                    str(error) or type(error).__name__,
                 )
             self._away = True
             self._away_until = monotonic() + RETRY_SECONDS

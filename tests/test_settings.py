@@ -229,7 +229,7 @@ def test_a_rate_is_an_amount_and_a_window(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_proxies_are_addresses_and_networks_with_commas() -> None:
     given = " 10.0.0.7, 192.168.0.0/16,fd00::/8 "
-    assert Settings(trusted_proxies=given).trusted_proxies == (  # type: ignore[arg-type]  # as in .env
+    assert Settings(trusted_proxies=given).trusted_proxies == (
         "10.0.0.7",
         "192.168.0.0/16",
         "fd00::/8",
