@@ -73,6 +73,7 @@ class RateLimited(ParleyError):
     """Too much at once; the same call may go through later, as soon as `retry_after_ms` says."""
 
     code = Code.RATE_LIMITED
+    retry_after_ms: int
 
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
         super().__init__(message)
