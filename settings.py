@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     limits: bool = True
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
-    registrations_per_address: RateSetting = Rate(30, 3600)
+    registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)
     logins_per_account_from_elsewhere: RateSetting = Rate(150, 300)
