@@ -1,9 +1,12 @@
 """Where a caller is: its own address, or what a proxy that we trust says of it."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
+
+logger = logging.getLogger("parley.addresses")
 
 Address = IPv4Address | IPv6Address
 
@@ -17,6 +20,7 @@ class Proxies:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._networks = [ip_network(name) for name in names]
+        self._warned = False
 
     def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
         """Return the address by which a caller is counted; empty when it is not known.
@@ -36,6 +40,14 @@ class Proxies:
                 client = address
                 if not self._trusts(address):
                     break
+        elif client.is_private and not self._warned and any(forwarded):
+            # Most likely a proxy of ours; a stranger's header means nothing, and is not told.
+            self._warned = True
+            logger.warning(
+                "%s sends X-Forwarded-For, and TRUSTED_PROXIES does not name it: whoever comes"
+                " through it counts as one address, and meets the limits of one",
+                client,
+            )
         return _counted(client)
 
     def _trusts(self, address: Address) -> bool:

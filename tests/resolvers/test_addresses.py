@@ -1,5 +1,7 @@
 """Whose address a caller is counted by."""
 
+import logging
+
 import pytest
 
 from resolvers.addresses import Peer, Proxies
@@ -52,3 +54,15 @@ def test_by_default_nobody_is_trusted() -> None:
     scope = {"client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", b"1.1.1.1")]}
     assert Peer(scope, Proxies(())).address == "127.0.0.1"
     assert Peer({"client": None, "headers": []}, Proxies(())).address == ""
+
+
+def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    proxies = Proxies(["10.0.0.1"])
+    proxies.find_client("10.0.0.1", [b"1.1.1.1"])
+    proxies.find_client("8.8.8.8", [b"1.1.1.1"])  # anyone at all
+    proxies.find_client("10.0.0.2", [])
+    assert caplog.text == ""
+    for _ in range(2):
+        assert proxies.find_client("10.0.0.2", [b"1.1.1.1"]) == "10.0.0.2"
+    assert caplog.text.count("TRUSTED_PROXIES does not name it") == 1
