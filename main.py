@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,14 +28,17 @@ from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
 from db.models import StoredMessage
 from events.bus import Bus, LoneBus
+from events.counts import Counts
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.attachments import sweep_regularly
+from resolvers.connections import Connections
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
+from resolvers.limits import Limits
 from resolvers.messages import announce_committed
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
@@ -58,6 +62,10 @@ POLL_SECONDS_ALONE = 0.2
 COLLECT_AFTER = (50_000, 20, 20)
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+NO_LIMITS = """    Limits      OFF: for load tests only
+"""
+
+logger = logging.getLogger("parley.main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await migrate.upgrade(ctx.db)
             await bus.start()
             stack.push_async_callback(bus.close)
+            stack.push_async_callback(ctx.limits.counts.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -129,9 +138,12 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
 
 def _create_bus(settings: Settings) -> Bus:
-    if settings.redis_url is None:
-        return LoneBus()
-    return RedisBus(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)
+    url = _redis_url(settings)
+    return LoneBus() if url is None else RedisBus(url, prefix=settings.redis_prefix)
+
+
+def _redis_url(settings: Settings) -> str | None:
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
 
 
 def _create_context(settings: Settings, bus: Bus) -> Context:
@@ -184,6 +196,14 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             seconds=settings.media_seconds,
         ),
         upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        limits=Limits(
+            settings,
+            Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
+        ),
+        connections=Connections(
+            per_address=settings.max_connections_per_address if settings.limits else None,
+            per_user=settings.max_connections_per_user if settings.limits else None,
+        ),
     )
 
 
@@ -214,6 +234,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     worker = worker_channel()
+    if worker is None and not settings.limits:
+        logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     if worker is None:
@@ -249,7 +271,7 @@ def _greeting(settings: Settings) -> str:
     REST        {base}/api          POST /api/auth/register, /api/auth/login, …
     Socket.IO   {base}              default path and namespace
     Database    {database}
-
+{"" if settings.limits else NO_LIMITS}
   Ctrl+C stops it.
 """
 

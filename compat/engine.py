@@ -28,6 +28,7 @@ _BAD_REQUEST = (400, 3, "Bad request")
 _FOREIGN_ORIGIN = (403, 4, "Forbidden")
 _BAD_VERSION = (400, 5, "Unsupported protocol version")
 _DRAINING = (503, 3, "Server is restarting")
+_TOO_MANY = (429, 3, "Too many connections from this address")
 
 _MOVED = "moved"  # a parameter of requests that were sent to another process already
 
@@ -76,6 +77,10 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         self.draining = False
         self.process = process
         self._farewells: set[asyncio.Task[None]] = set()
+        # Whether another connection may be opened from there; to count it, and to count it off.
+        self.has_room: Callable[[Scope], bool] = lambda scope: True
+        self.count: Callable[[Scope], Callable[[], None]] = lambda scope: lambda: None
+        self._leaving: dict[str, Callable[[], None]] = {}
 
     # What a connection asks of its server.
 
@@ -102,6 +107,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             connection.closed = True
             connection.empty()
             self.sockets.pop(connection.sid, None)
+            self._leaving.pop(connection.sid, lambda: None)()
 
     # The rest of the library's interface that touches a socket.
 
@@ -141,7 +147,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             return
         if refusal is not None:
             status, code, message = refusal
-            answer = JSONResponse({"code": code, "message": message}, status)
+            headers = {"Retry-After": "10"} if status == 429 else None
+            answer = JSONResponse({"code": code, "message": message}, status, headers)
         elif websocket:
             await self._websocket(connection, scope, receive, send)
             return
@@ -183,6 +190,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
                 return _BAD_VERSION
             if method != "GET":
                 return _BAD_METHOD
+            if not self.has_room(scope):
+                return _TOO_MANY
             return _DRAINING if self.draining else None
         # Not on the transport that the connection uses, or not a method of polling.
         return _BAD_REQUEST if connection.upgraded or method not in ("GET", "POST") else None
@@ -198,6 +207,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         sid = self.generate_id()
         if self.process:
             sid = f"{self.process}.{sid}"
+        self._leaving[sid] = self.count(scope)
         connection = self.sockets[sid] = Connection(self, sid)
         opening = {
             "sid": sid,

@@ -23,7 +23,7 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import JSONAnswer, cut_off
-from compat.shapes import attachment_shape, message_row, message_shape, user_shape
+from compat.shapes import attachment_shape, limits_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
 from resolvers.auth import identify, log_in, register_user
@@ -31,6 +31,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
+from resolvers.server_info import enforces_rates, get_limits
 from resolvers.uploads import receive_form
 
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
@@ -50,7 +51,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         body = await read_body(request, max_bytes)
         user = (
             await register_user(
-                ctx,
+                ctx.called_from(request.scope),
                 email=take_text(body, "email", "Email"),
                 password=take_text(body, "password", "Password"),
                 display_name=take_text(body, "displayName", "Display name"),
@@ -63,7 +64,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def login(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         logged_in = await log_in(
-            ctx,
+            ctx.called_from(request.scope),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )
@@ -134,7 +135,11 @@ def rest_routes(ctx: Context) -> list[Route]:
             return JSONAnswer({"ok": False, "message": error.message}, 503)
         return JSONAnswer({"ok": True})
 
+    async def limits(request: Request) -> Response:
+        return JSONAnswer(limits_shape(get_limits(ctx), enforced=enforces_rates(ctx)))
+
     return [
+        _route("GET", "/api/limits", limits),
         _route("POST", "/api/auth/register", register),
         _route("POST", "/api/auth/login", login),
         _route("GET", "/api/messages", history(message_shape)),

@@ -75,10 +75,13 @@ async def send_message(
         client_message_id=clean_client_message_id(client_message_id),
         attachment_id=attachment_id,
     )
+    ctx.limits.take_send(draft.sender_id)
     try:
         return await ctx.log.append(draft)
     except LogFull as error:
-        raise RateLimited("Too many messages are waiting to be stored; try again") from error
+        raise RateLimited(
+            "Too many messages are waiting to be stored; try again", retry_after_ms=1000
+        ) from error
     except UnknownReceiver as error:
         raise NotFound("Receiver not found") from error
     except UnknownAttachment as error:

@@ -23,14 +23,20 @@ def format_error(error: GraphQLError) -> GraphQLFormattedError:
         logger.error("A field failed at %s", error.path, exc_info=cause)
         code = Code.INTERNAL
         formatted["message"] = "Internal error"
-    extensions: dict[str, Any] = {"code": code.value}
-    formatted["extensions"] = extensions
+    formatted["extensions"] = _extensions(code, cause)
     return formatted
 
 
 def format_exception(error: Exception) -> GraphQLFormattedError:
     """Return, in the same form, an error that broke off a whole operation."""
     if isinstance(error, ParleyError):
-        return {"message": error.message, "extensions": {"code": error.code.value}}
+        return {"message": error.message, "extensions": _extensions(error.code, error)}
     logger.error("An operation failed", exc_info=error)
     return {"message": "Internal error", "extensions": {"code": Code.INTERNAL.value}}
+
+
+def _extensions(code: Code, cause: Exception | None) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": code.value}
+    if isinstance(cause, ParleyError) and cause.retry_after_ms is not None:
+        extensions["retryAfterMs"] = cause.retry_after_ms
+    return extensions

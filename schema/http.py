@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from resolvers.auth import identify
 from resolvers.context import Context
-from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, retry_header
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
@@ -45,6 +45,7 @@ class _HTTPError(Exception):
 
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
+    ctx = ctx.called_from(request.scope)
     media_type = _negotiate(request.headers.getlist("accept"))
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
         if ctx.settings.playground:
@@ -74,7 +75,7 @@ async def _answer_multipart(
     except ClientDisconnect as error:
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     except ParleyError as error:
-        raise _HTTPError(_STATUS.get(error.code, 400), error) from error
+        raise _HTTPError(_STATUS.get(error.code, 400), error, retry_header(error)) from error
 
 
 async def _answer(

@@ -178,6 +178,12 @@ class GraphQLSocket:
             if self._ctx.viewer is None:
                 await self.close(CloseCode.FORBIDDEN, "Forbidden")
                 return
+            try:
+                hold = self._ctx.connections.hold_user(self._ctx.viewer.id)
+                self._stack.enter_context(hold)
+            except RateLimited as error:
+                await self.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
+                return
             self._stack.enter_context(hold_presence(self._ctx))
         self._acknowledged = True
         await self._send({"type": "connection_ack"})
@@ -198,7 +204,9 @@ class GraphQLSocket:
             operation = self._operations.prepare(payload.query, payload.operation_name)
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams) >= self._ctx.settings.max_subscriptions_per_connection:
-                    raise RateLimited("Too many subscriptions on this connection")
+                    raise RateLimited(
+                        "Too many subscriptions on this connection", retry_after_ms=10_000
+                    )
                 stream = self._stream(id_, operation, payload.variables)
                 self._streams.add(self._start(id_, stream, self._streams.discard))
             else:

@@ -11,12 +11,6 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# uvicorn waits without end for a request that was begun; each such connection costs a descriptor.
-# From the connection, or the first byte on a kept-alive one, to the end of the headers: one packet
-# for nearly all, and dripping them byte by byte gains nothing.
-HEAD_SECONDS = 10.0
-# A body may take as long as it likes while it goes on: uploads over a bad line pause for seconds.
-BODY_SECONDS = 20.0
 # How often in that time we look: it must not count while we ourselves do not read.
 BODY_LOOKS = 4
 # A body that was answered before its end is read on, since most clients look for the answer only
@@ -38,6 +32,13 @@ class ImpatientHTTP(HttpToolsProtocol):
     Neither a slow handler nor an answer that is being read, however slowly, ends one.
     """
 
+    # uvicorn waits without end for a request that was begun; each such connection costs a
+    # descriptor. From the connection, or the first byte on a kept-alive one, to the end of the
+    # headers: one packet for nearly all, and dripping them byte by byte gains nothing.
+    head_seconds = 10.0
+    # A body may take as long as it likes while it goes on: uploads over a bad line pause.
+    body_seconds = 20.0
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._awaited = Awaited.START
@@ -54,7 +55,7 @@ class ImpatientHTTP(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the headers."""
         super().connection_made(transport)
-        self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+        self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -71,13 +72,15 @@ class ImpatientHTTP(HttpToolsProtocol):
         elif self._awaited is Awaited.BODY:
             self._idle_looks = 0
             if self._reading is None:
-                self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+                self._reading = self.loop.call_later(
+                    self.body_seconds / BODY_LOOKS, self._look_at_body
+                )
         # An empty line, or the end of a body that was answered early, ends uvicorn's keep-alive
         # timer although no request begins.
         elif self._reading is None and (
             self._awaited is Awaited.HEADERS or not self._is_answering()
         ):
-            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def on_message_begin(self) -> None:
         """Offer the extension to the application."""
@@ -131,7 +134,7 @@ class ImpatientHTTP(HttpToolsProtocol):
     def _look_at_head(self) -> None:
         self._reading = None
         if self._is_answering():  # to the request before: the client may well wait for it
-            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
         else:
             self._close()
 
@@ -148,7 +151,7 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._reading = None
             self._abort()
         else:
-            self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+            self._reading = self.loop.call_later(self.body_seconds / BODY_LOOKS, self._look_at_body)
 
     def _is_answering(self) -> bool:
         # None before the first request, whatever its type says.
@@ -217,3 +220,9 @@ class ImpatientHTTP(HttpToolsProtocol):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+
+
+def protocol_with(*, head_seconds: float, body_seconds: float) -> type[ImpatientHTTP]:
+    """Return the protocol with these times: uvicorn makes one for each connection by itself."""
+    times = {"head_seconds": head_seconds, "body_seconds": body_seconds}
+    return type("TimedHTTP", (ImpatientHTTP,), times)

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from server.http import ImpatientHTTP
+from server.http import protocol_with
 from server.websocket import DirectWebSocket
 from server.workers import READY, STOPPING
 from settings import Settings
@@ -133,7 +133,9 @@ def make_server(
         app,
         host=settings.host,
         port=settings.port,
-        http=ImpatientHTTP,
+        http=protocol_with(
+            head_seconds=settings.request_head_seconds, body_seconds=settings.request_body_seconds
+        ),
         ws=DirectWebSocket,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,
@@ -145,6 +147,8 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
+        proxy_headers=False,
     )
     if channel is not None:
         return HandedServer(config, drain=drain, channel=channel)
