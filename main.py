@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
 from compat.errors import JSONAnswer, answer_error
@@ -51,6 +51,7 @@ from server.access_log import AccessLog
 from server.cors import CORS
 from server.logs import configure_logs
 from server.run import make_server
+from server.sockets import Sockets
 from server.workers import supervise, worker_channel
 from settings import Settings
 
@@ -115,13 +116,13 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Route("/", _welcome, methods=["GET"]),
             playground_assets(),
             Route("/graphql", graphql),
-            WebSocketRoute("/graphql", graphql),
             *rest_routes(ctx),
             *file_routes(ctx),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
             Middleware(AccessLog),
+            Middleware(Sockets, at={"graphql": graphql, "socket.io": chat.app}),
             Middleware(
                 CORS,
                 allow_origins=settings.cors_origins,

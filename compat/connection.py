@@ -8,6 +8,7 @@ waiting GETs, writers and silent clients behind: every method of it would have t
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Protocol
 
 from starlette.types import Receive, Send
@@ -70,7 +71,6 @@ class Connection:
         self.server = server
         self.sid = sid
         self.ending: Ending | None = None
-        self.over = asyncio.Event()  # the client was told, or is beyond telling
         # What engineio.AsyncServer's own methods read and write.
         self.session: dict[str, object] = {}
         self.upgraded = False
@@ -92,12 +92,17 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(server.ping_interval, self._ping)
 
+    @cached_property
+    def over(self) -> asyncio.Event:
+        """Set once the client was told of the end, or is beyond telling."""
+        return asyncio.Event()
+
     def push(self, encoded: EncodedEvent) -> bool:
         """Queue without waiting; a full queue ends the connection. False: it will not be sent."""
         if self.ending is not None:
             return False
         direct = self._direct
-        if self._idle and encoded.texts and direct is not None and direct.writable.is_set():
+        if self._idle and encoded.texts and direct is not None and direct.writable():
             # Nothing waits before it, and the peer reads: no need of the queue and its task.
             for text in encoded.texts:
                 direct.write(text)

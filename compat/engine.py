@@ -278,15 +278,15 @@ def _direct(scope: Scope) -> Direct | None:
 
 
 def _environ(scope: Scope) -> dict[str, object]:
-    """What handlers see of the request. The library's keeps the request's body and channels
-    alive as long as the connection, and says 127.0.0.1 of every client."""
-    environ: dict[str, object] = {
+    """What handlers see of the request; its headers are in the scope.
+
+    The library's keeps the request's body and channels alive as long as the connection, and says
+    127.0.0.1 of every client.
+    """
+    return {
         "asgi.scope": scope,
         "REQUEST_METHOD": "GET",
         "PATH_INFO": scope["path"],
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "REMOTE_ADDR": scope["client"][0] if scope.get("client") else "",
     }
-    for name, value in Headers(scope=scope).items():
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
-    return environ

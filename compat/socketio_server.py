@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import socketio
@@ -39,7 +39,7 @@ class _Client:
     connection: Connection
     deadline: asyncio.TimerHandle  # for its CONNECT
     slots: int  # how many more handlers may run
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    freed: asyncio.Future[None] | None = None  # its reader waits for a slot
     sid: str = ""  # empty until it asks to connect
     connecting: asyncio.Task[None] | None = None
     early: Outbox | None = None  # pushed while the connect handler runs
@@ -311,8 +311,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         """Start its handler once the client has room and a slot; until then read nothing more."""
         await client.connection.room()
         while not client.slots:
-            client.freed.clear()
-            await client.freed.wait()
+            client.freed = asyncio.get_running_loop().create_future()
+            await client.freed
         await self._accepting.wait()
         if client.connection.ending is not None:
             return
@@ -325,7 +325,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
         def free(_: asyncio.Task[None]) -> None:
             client.slots += 1
-            client.freed.set()
+            if client.freed is not None and not client.freed.done():
+                client.freed.set_result(None)
 
         task = self._start(self._run_event(client, received))
         task.add_done_callback(free)

@@ -1,6 +1,5 @@
 """What a connection reads from its two transports, and a shorter way to use one of them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ class Direct(NamedTuple):
     what comes from it."""
 
     write: Callable[[bytes], None]
-    writable: asyncio.Event
+    writable: Callable[[], bool]
     listen: Callable[[Callable[[str], bool]], None]
 
 

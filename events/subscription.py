@@ -35,27 +35,29 @@ class Subscription(Generic[T]):
         self._max_bytes = max_bytes
         self._leave = leave
         self._show = show
-        self._waiting = False
-        self._items: deque[tuple[T, int]] = deque()
+        self._items: deque[tuple[T, int]] | None = None  # none while it is empty
         self._bytes = 0
-        self._ready = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None  # while it waits
         self.overflowed = False
 
     def deliver(self, item: T, size: int) -> None:
         """Queue an item of about `size` bytes for the reader."""
         if self.overflowed:
             return
-        if self._waiting and not self._items and self._show(item):
+        if self._reader is not None and self._items is None and self._show(item):
             return
-        full = len(self._items) >= self._max_items or self._bytes + size > self._max_bytes
-        # An empty queue takes anything: what is too large for it could never be delivered.
-        if self._items and full:
+        if self._items is None:
+            # An empty queue takes anything: what is too large for it could never be delivered.
+            self._items = deque([(item, size)])
+            self._bytes = size
+        elif len(self._items) >= self._max_items or self._bytes + size > self._max_bytes:
             self.overflowed = True
-            self._items.clear()
+            self._items = None
         else:
             self._items.append((item, size))
             self._bytes += size
-        self._ready.set()
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def __enter__(self) -> Self:
         return self
@@ -70,14 +72,17 @@ class Subscription(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yield items as they come, without end. Raises SubscriberTooSlow."""
-        while True:
-            self._waiting = True
-            await self._ready.wait()
-            self._waiting = False
-            while self._items:
-                item, size = self._items.popleft()
-                self._bytes -= size
-                yield item
-            if self.overflowed:
-                raise SubscriberTooSlow
-            self._ready.clear()
+        while not self.overflowed:
+            if self._items is None:
+                self._reader = asyncio.get_running_loop().create_future()
+                try:
+                    await self._reader
+                finally:
+                    self._reader = None
+                continue
+            item, size = self._items.popleft()
+            self._bytes -= size
+            if not self._items:
+                self._items = None
+            yield item
+        raise SubscriberTooSlow

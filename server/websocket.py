@@ -3,6 +3,7 @@
 And able to be read and written without a task, a wait and a system call for each message.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where it can be
 from websockets.http11 import Request
 from websockets.protocol import State
+
+from server.inbox import Inbox
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
 # came already waits in its queue either way.
@@ -21,6 +24,10 @@ TEXT = 0x81
 MASKED = 0x80
 MASK_BYTES = 4
 
+# Shared by all connections that may be written to: an event of its own takes a kilobyte.
+_WRITABLE = asyncio.Event()
+_WRITABLE.set()
+
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
     """Adds the ASGI extensions `parley.abort`, `parley.write` and `parley.read`.
@@ -30,7 +37,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     `write` sends a text message, given in UTF-8, after whatever was sent before; messages of one
     turn of the loop and the next go out together: what a commit announces, and the answer to who
-    asked for it. It never waits: while `writable` (an event) is not set, use
+    asked for it. It never waits: while `writable()` is False, use
     the ASGI message, which does.
 
     `listen` is given a function that is called with each text message as it arrives, while no
@@ -42,6 +49,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
+        self.writable = _WRITABLE
         self._unsent: list[bytes] = []
         self._listener: Callable[[str], bool] | None = None
         self._handshakes = 0
@@ -55,8 +64,16 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):  # the handshake was sound
             extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
             extensions["parley.abort"] = {"abort": self._abort}
-            extensions["parley.write"] = {"write": self._write, "writable": self.writable}
+            extensions["parley.write"] = {"write": self._write, "writable": self._is_writable}
             extensions["parley.read"] = {"listen": self._listen}
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the peer to read."""
+        if self.writable.is_set():
+            self.writable = asyncio.Event()
+
+    def _is_writable(self) -> bool:
+        return self.writable.is_set()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, frame by frame."""
@@ -139,6 +156,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         await self.writable.wait()
         self._flush()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # Of no use any more, and what is in the headers is in the scope as well.
+            del self.request, self.response
 
     def shutdown(self) -> None:
         """End the connection, but not one that is being closed and waits for the peer's reply.
