@@ -131,7 +131,8 @@ def rest_routes(ctx: Context) -> list[Route]:
         try:
             await check_ready(ctx)
         except ParleyError as error:
-            return JSONAnswer({"ok": False, "message": error.message}, 503)
+            body = {"ok": False, "message": error.message}
+            return JSONAnswer(body, 503, {"Retry-After": error.retry_after})
         return JSONAnswer({"ok": True})
 
     return [

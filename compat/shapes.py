@@ -1,7 +1,7 @@
 """The older payloads. Ids are numbers; fields may be added, none is renamed."""
 
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.file_urls import FileUrls, Part
@@ -63,6 +63,7 @@ class ErrorShape(TypedDict):
 
     error: str
     code: str
+    retryAfterMs: NotRequired[int]
 
 
 def user_shape(user: StoredUser) -> UserShape:

@@ -28,13 +28,24 @@ class Code(StrEnum):
 
 
 class ParleyError(Exception):
-    """A refusal: a stable code, and a message meant for the caller's eyes."""
+    """A refusal: a stable code, and a message meant for the caller's eyes.
+
+    `retry_after_ms` says when the same call may go through, where that is known.
+    """
 
     code = Code.INTERNAL
+    retry_after_ms: int | None = None
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        if retry_after_ms is not None:
+            self.retry_after_ms = retry_after_ms
+
+    @property
+    def retry_after(self) -> str:
+        """The same in whole seconds, as the header `Retry-After` says it; 1 where it is unknown."""
+        return str(max(1, -(-(self.retry_after_ms or 0) // 1000)))
 
 
 class Unauthenticated(ParleyError):
@@ -80,9 +91,10 @@ class PayloadTooLarge(ParleyError):
 
 
 class Unavailable(ParleyError):
-    """Nothing is wrong with the call; the database does not answer."""
+    """Nothing is wrong with the call; the database, or the store of files, does not answer."""
 
     code = Code.INTERNAL
+    retry_after_ms = 1000  # a restart takes seconds, and trying costs little
 
     def __init__(self) -> None:
         super().__init__("The service is unavailable for the moment; try again")

@@ -74,7 +74,7 @@ async def _answer_multipart(
     except ClientDisconnect as error:
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     except ParleyError as error:
-        raise _HTTPError(_STATUS.get(error.code, 400), error) from error
+        raise _HTTPError(_STATUS.get(error.code, 400), error, _retry(error)) from error
 
 
 async def _answer(
@@ -95,8 +95,14 @@ async def _answer(
         # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
         return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
-        return _respond(refusal(error), 503 if isinstance(error, ParleyError) else 500, media_type)
+        if isinstance(error, ParleyError):
+            return _respond(refusal(error), 503, media_type, headers=_retry(error))
+        return _respond(refusal(error), 500, media_type)
     return _respond(result, 200, media_type)
+
+
+def _retry(error: ParleyError) -> dict[str, str]:
+    return {} if error.retry_after_ms is None else {"Retry-After": error.retry_after}
 
 
 def _is_multipart(request: Request) -> bool:
