@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
-    playground: bool = True
+    introspection: bool | None = None
+    playground: bool | None = None
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
     file_url_seconds: int = Field(default=3600, ge=1)
@@ -73,6 +74,14 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
+    # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
+    max_query_tokens: int = Field(default=1000, ge=100, le=4000)
+    max_query_depth: int = Field(default=15, ge=5, le=50)
+    max_query_fields: int = Field(default=500, ge=50, le=10_000)
+    max_query_root_fields: int = Field(default=20, ge=1)
+    max_query_aliases: int = Field(default=30, ge=0)
+    max_query_directives: int = Field(default=50, ge=0)
+    max_query_cost: int = Field(default=10_000, ge=1000)
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
@@ -139,6 +148,16 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def shows_introspection(self) -> bool:
+        """Whether the schema may be asked for: INTROSPECTION, else not in production."""
+        return self.env != "production" if self.introspection is None else self.introspection
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether browsers get a playground: PLAYGROUND, else not in production."""
+        return self.env != "production" if self.playground is None else self.playground
 
     @property
     def storage(self) -> str:

@@ -14,7 +14,7 @@ from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
-from schema.uploads import check_preflight, read_multipart
+from schema.uploads import check_preflight, not_a_request, read_multipart
 from schema.wire import GraphQLRequest
 
 JSON = "application/json"
@@ -47,7 +47,7 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
     """Answer one HTTP request."""
     media_type = _negotiate(request.headers.getlist("accept"))
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
-        if ctx.settings.playground:
+        if ctx.settings.shows_playground:
             return playground_page()
         return Response("Not Found", 404)
     try:
@@ -154,7 +154,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
         return read_json_as(await _read_body(request, max_bytes), GraphQLRequest)
     except msgspec.ValidationError as error:
-        raise _HTTPError(400, BadInput(f"Not a GraphQL request: {error}")) from error
+        raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
         raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
 
