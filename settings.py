@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     introspection: bool | None = None
     playground: bool | None = None
     storage_url: SecretStr | None = None
@@ -103,8 +104,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            # A browser's Origin has no path, not even a slash.
-            return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip())
+            # A browser's Origin has no path, not even a slash,
+            # and its host is in lower case, without the port that its scheme has anyway.
+            return tuple(_origin(o.strip()) for o in value.split(",") if o.strip())
         return value
 
     @field_validator("redis_url")
@@ -180,6 +182,14 @@ class Settings(BaseSettings):
                 )
             return self.jwt_secret.get_secret_value()
         return _kept_secret(self.data_dir / "jwt_secret")
+
+
+def _origin(written: str) -> str:
+    origin = written.rstrip("/").lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin
 
 
 def _weakness(secret: SecretStr) -> str | None:

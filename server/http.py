@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.headers import DEFAULTS
+
 # uvicorn waits without end for a request that was begun; each such connection costs a descriptor.
 # From the connection, or the first byte on a kept-alive one, to the end of the headers: one packet
 # for nearly all, and dripping them byte by byte gains nothing.
@@ -105,6 +107,16 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._watch_writing()
         elif self._awaited is Awaited.BODY:
             self._ignoring = self.loop.call_later(ANSWERED_BODY_SECONDS, self._abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the headers of every answer."""
+        head = b"".join(b"%s: %s\r\n" % header for header in DEFAULTS)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%scontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (head, len(msg), msg.encode("ascii"))
+        )
+        self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
