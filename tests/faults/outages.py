@@ -126,9 +126,9 @@ class Patient:
         await until(lambda: len(self.heard) >= len(self.stored), 10)
         await until(lambda: len(self.heard_socketio) >= len(self.stored), 10)
         assert self.heard == self.heard_socketio == sorted(self.stored)
-        for face in (self.watching, self.faces["graphql"], self.faces["socketio"]):
-            assert isinstance(face, GraphQLClient | SocketIOClient)
-            assert not face.over.is_set(), "a connection was ended"
+        for client in (self.watching, self.faces["graphql"], self.faces["socketio"]):
+            assert isinstance(client, GraphQLClient | SocketIOClient)
+            assert not client.over.is_set(), "a connection was ended"
         rows = (await self.http.get("/api/messages")).json()
         assert {row["id"]: row["content"] for row in rows} == self.stored
         assert (await self.http.get("/ready")).status_code == 200

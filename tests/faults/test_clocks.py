@@ -30,7 +30,7 @@ class Clock:
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "clock"
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "ld_preload": str(library()),
             "faketime_timestamp_file": str(self._file),
             "faketime_no_cache": "1",

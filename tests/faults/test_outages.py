@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -83,7 +83,7 @@ def small_files(directory: Path) -> Iterator[tuple[Change, Change]]:
 
 @pytest.mark.parametrize("disk", [small_disk, small_files])
 async def test_while_the_disk_is_full_messages_and_files_are_refused_and_none_is_lost(
-    disk: Callable[[Path], "contextmanager[tuple[Change, Change]]"],
+    disk: Callable[[Path], AbstractContextManager[tuple[Change, Change]]],
     tmp_path: Path,
     report: Report,
 ) -> None:
