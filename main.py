@@ -264,10 +264,11 @@ def _greeting(settings: Settings) -> str:
         if settings.database.startswith("sqlite")
         else (f"MySQL, {kept.rpartition('@')[2]}")
     )
+    shown = "(open it in a browser)" if settings.shows_playground else "(off)"
     return f"""
   Parley is starting.
 
-    Playground  {base}/graphql      (open it in a browser)
+    Playground  {base}/graphql      {shown}
     GraphQL     {base}/graphql      and ws{base[4:]}/graphql for subscriptions
     REST        {base}/api          POST /api/auth/register, /api/auth/login, …
     Socket.IO   {base}              default path and namespace

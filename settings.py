@@ -85,7 +85,9 @@ class Settings(BaseSettings):
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
-    playground: bool = True
+    hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
+    introspection: bool | None = None
+    playground: bool | None = None
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
     file_url_seconds: int = Field(default=3600, ge=1)
@@ -115,6 +117,14 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
+    # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
+    max_query_tokens: int = Field(default=1000, ge=100, le=4000)
+    max_query_depth: int = Field(default=15, ge=5, le=50)
+    max_query_fields: int = Field(default=500, ge=50, le=10_000)
+    max_query_root_fields: int = Field(default=20, ge=1)
+    max_query_aliases: int = Field(default=30, ge=0)
+    max_query_directives: int = Field(default=50, ge=0)
+    max_query_cost: int = Field(default=10_000, ge=1000)
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
@@ -139,8 +149,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            # A browser's Origin has no path, not even a slash.
-            return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip())
+            # A browser's Origin has no path, not even a slash,
+            # and its host is in lower case, without the port that its scheme has anyway.
+            return tuple(_origin(o.strip()) for o in value.split(",") if o.strip())
         return value
 
     @field_validator("trusted_proxies", mode="before")
@@ -211,6 +222,16 @@ class Settings(BaseSettings):
         return f"sqlite+aiosqlite:///{path}"
 
     @property
+    def shows_introspection(self) -> bool:
+        """Whether the schema may be asked for: INTROSPECTION, else not in production."""
+        return self.env != "production" if self.introspection is None else self.introspection
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether browsers get a playground: PLAYGROUND, else not in production."""
+        return self.env != "production" if self.playground is None else self.playground
+
+    @property
     def storage(self) -> str:
         """Where attachments are kept: STORAGE_URL, else a directory in DATA_DIR."""
         if self.storage_url is not None:
@@ -231,6 +252,14 @@ class Settings(BaseSettings):
                 )
             return self.jwt_secret.get_secret_value()
         return _kept_secret(self.data_dir / "jwt_secret")
+
+
+def _origin(written: str) -> str:
+    origin = written.rstrip("/").lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin
 
 
 def _weakness(secret: SecretStr) -> str | None:

@@ -44,10 +44,9 @@ async def answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParleyError)  # noqa: S101  # Starlette calls this for nothing else
     status = STATUS[error.code]
     body: dict[str, object] = {"message": error.message, "code": error.code.value}
-    headers = {"Retry-After": "1"} if status == 503 else retry_header(error)
     if error.retry_after_ms is not None:
         body["retryAfterMs"] = error.retry_after_ms
-    return JSONAnswer(body, status, headers)
+    return JSONAnswer(body, status, retry_header(error))
 
 
 def answer_unexpected(error: Exception) -> Response:

@@ -28,7 +28,7 @@ from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
 from resolvers.auth import identify, log_in, register_user
 from resolvers.context import Context
-from resolvers.errors import BadInput, ParleyError
+from resolvers.errors import BadInput, ParleyError, retry_header
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
@@ -132,7 +132,8 @@ def rest_routes(ctx: Context) -> list[Route]:
         try:
             await check_ready(ctx)
         except ParleyError as error:
-            return JSONAnswer({"ok": False, "message": error.message}, 503)
+            body = {"ok": False, "message": error.message}
+            return JSONAnswer(body, 503, retry_header(error))
         return JSONAnswer({"ok": True})
 
     async def limits(request: Request) -> Response:

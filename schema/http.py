@@ -14,7 +14,7 @@ from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, retry
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
-from schema.uploads import check_preflight, read_multipart
+from schema.uploads import check_preflight, not_a_request, read_multipart
 from schema.wire import GraphQLRequest
 
 JSON = "application/json"
@@ -48,7 +48,7 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
     ctx = ctx.called_from(request.scope)
     media_type = _negotiate(request.headers.getlist("accept"))
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
-        if ctx.settings.playground:
+        if ctx.settings.shows_playground:
             return playground_page()
         return Response("Not Found", 404)
     try:
@@ -96,7 +96,9 @@ async def _answer(
         # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
         return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
-        return _respond(refusal(error), 503 if isinstance(error, ParleyError) else 500, media_type)
+        if isinstance(error, ParleyError):
+            return _respond(refusal(error), 503, media_type, headers=retry_header(error))
+        return _respond(refusal(error), 500, media_type)
     return _respond(result, 200, media_type)
 
 
@@ -149,7 +151,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
         return read_json_as(await _read_body(request, max_bytes), GraphQLRequest)
     except msgspec.ValidationError as error:
-        raise _HTTPError(400, BadInput(f"Not a GraphQL request: {error}")) from error
+        raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
         raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
 

@@ -60,6 +60,18 @@ class ServerLimits:
         description="The largest content of a message, in UTF-8."
     )
     max_page_size: int = strawberry.field(description="The most nodes that one page may have.")
+    max_query_tokens: int = strawberry.field(description="The longest document, in tokens.")
+    max_query_depth: int = strawberry.field(description="How deep its fields may be nested.")
+    max_query_fields: int = strawberry.field(
+        description="Its fields, those of a fragment counted wherever it is spread."
+    )
+    max_query_root_fields: int = strawberry.field(description="Its fields at the root.")
+    max_query_aliases: int = strawberry.field(description="Its aliases.")
+    max_query_directives: int = strawberry.field(description="Its directives.")
+    max_query_cost: int = strawberry.field(
+        description="What it may show at most: each field, as often as the pages around it have"
+        " nodes."
+    )
     max_pending_sends: int = strawberry.field(
         description="Sends that may wait to be stored, in one process."
     )

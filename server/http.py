@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.headers import DEFAULTS
+
 # How often in that time we look: it must not count while we ourselves do not read.
 BODY_LOOKS = 4
 # A body that was answered before its end is read on, since most clients look for the answer only
@@ -108,6 +110,16 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._watch_writing()
         elif self._awaited is Awaited.BODY:
             self._ignoring = self.loop.call_later(ANSWERED_BODY_SECONDS, self._abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the headers of every answer."""
+        head = b"".join(b"%s: %s\r\n" % header for header in DEFAULTS)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%scontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (head, len(msg), msg.encode("ascii"))
+        )
+        self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket's protocol, which has time limits of its own."""

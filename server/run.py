@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from server.headers import SecurityHeaders
 from server.http import protocol_with
 from server.websocket import DirectWebSocket
 from server.workers import READY, STOPPING
@@ -130,7 +131,7 @@ def make_server(
     With a channel it is a worker's: its connections come from the front.
     """
     config = uvicorn.Config(
-        app,
+        SecurityHeaders(app, hsts_seconds=settings.hsts_seconds),
         host=settings.host,
         port=settings.port,
         http=protocol_with(

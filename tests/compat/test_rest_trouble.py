@@ -38,9 +38,11 @@ async def test_without_its_database_the_server_is_healthy_and_not_ready(
             away = str(Unavailable())
             answer = await http.get("/ready")
             assert (answer.status_code, answer.json()) == (503, {"ok": False, "message": away})
+            assert answer.headers["retry-after"] == "1"
             assert (await http.get("/health")).json() == {"ok": True}
             answer = await http.get("/api/messages")
             assert (answer.status_code, answer.json()["message"]) == (503, away)
+            assert (answer.headers["retry-after"], answer.json()["retryAfterMs"]) == ("1", 1000)
             body = {"email": alice.email, "password": PASSWORD}
             answer = await http.post("/api/auth/login", json=body)
             assert (answer.status_code, answer.json()["code"]) == (503, "INTERNAL")
