@@ -27,12 +27,14 @@ from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
 from db.models import StoredMessage
+from db.permits import Permits
 from events.bus import Bus, LoneBus
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.attachments import sweep_regularly
+from resolvers.blocked_pairs import BlockedPairs
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
@@ -151,9 +153,23 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             return None
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
+    blocks = BlockedPairs()
     feed: Feed[StoredMessage] = Feed(
-        read_entries=read_entries, read_head=read_head, poll_seconds=poll_seconds
+        read_entries=read_entries,
+        read_head=read_head,
+        poll_seconds=poll_seconds,
+        apart=blocks.apart,
     )
+    presence = Presence(
+        grace_seconds=settings.presence_grace_seconds,
+        record_last_seen=record_last_seen(database),
+        bus=bus,
+        lease_seconds=settings.presence_lease_seconds,
+        renewal_seconds=settings.presence_renewal_seconds,
+        sweep_seconds=settings.presence_sweep_seconds,
+        apart=blocks.apart,
+    )
+    blocks.listen(presence.part)
     return Context(
         settings=settings,
         db=database,
@@ -162,16 +178,11 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
+            permits=Permits(apart=blocks.apart),
         ),
         feed=feed,
-        presence=Presence(
-            grace_seconds=settings.presence_grace_seconds,
-            record_last_seen=record_last_seen(database),
-            bus=bus,
-            lease_seconds=settings.presence_lease_seconds,
-            renewal_seconds=settings.presence_renewal_seconds,
-            sweep_seconds=settings.presence_sweep_seconds,
-        ),
+        presence=presence,
+        blocks=blocks,
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         files=FileStore(settings.storage),

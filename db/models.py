@@ -186,6 +186,30 @@ class MessageAttachment(SQLModel, table=True):
     )
 
 
+class Block(SQLModel, table=True):
+    """Somebody does not want to have to do with somebody: until the row goes, neither has."""
+
+    __tablename__ = "blocks"
+    __table_args__ = (
+        Index("ix_blocks_blocked", "blocked_id", "blocker_id"),
+        TABLE_OPTIONS,
+    )
+
+    blocker_id: int = _column(
+        BigId,
+        ForeignKey("users.id", name="fk_blocks_blocker"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    blocked_id: int = _column(
+        BigId,
+        ForeignKey("users.id", name="fk_blocks_blocked"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    created_at: datetime = _column(UTCDateTime())
+
+
 class LogHead(SQLModel, table=True):
     """One row: the last position taken. Its lock makes commit order the order of positions."""
 

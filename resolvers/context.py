@@ -13,6 +13,7 @@ from db.models import StoredMessage
 from events.feed import Feed
 from events.presence import Presence
 from media.inspector import Inspector
+from resolvers.blocked_pairs import BlockedPairs
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.file_urls import FileUrls
 from resolvers.passwords import Passwords
@@ -37,6 +38,7 @@ class Context:
     log: MessageLog
     feed: Feed[StoredMessage]
     presence: Presence
+    blocks: BlockedPairs
     passwords: Passwords
     tokens: Tokens
     files: FileStore

@@ -142,6 +142,7 @@ async def list_messages(
             before=before,
             newest=newest,
             limit=limit + 1,
+            has_blocks=viewer.id in ctx.blocks.apart,
         )
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
@@ -172,7 +173,12 @@ async def stream_messages(
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.read() as connection:
             page = await messages.page_messages(
-                connection, viewer.id, peer_id=with_id, before=before, limit=size
+                connection,
+                viewer.id,
+                peer_id=with_id,
+                before=before,
+                limit=size,
+                has_blocks=viewer.id in ctx.blocks.apart,
             )
         if page:
             yield page[::-1]
@@ -236,7 +242,13 @@ async def _replay(
     while after < upto:
         async with ctx.read() as connection:
             page = await messages.page_messages(
-                connection, viewer_id, after=after, before=upto + 1, newest=False, limit=PAGE
+                connection,
+                viewer_id,
+                after=after,
+                before=upto + 1,
+                newest=False,
+                limit=PAGE,
+                has_blocks=viewer_id in ctx.blocks.apart,
             )
         for message in page:
             yield message

@@ -85,7 +85,7 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
     before = await everything(database)
     # Back to 0001: what 0002 makes is gone, and everything else as it was.
     async with database.write() as connection:
-        for table in ("message_attachments", "attachments", "files"):
+        for table in ("blocks", "message_attachments", "attachments", "files"):
             await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate.upgrade(database)
