@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
+    max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
+    broadcast: Literal["everyone", "admins", "off"] = "everyone"
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)

@@ -1,7 +1,7 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,13 +28,15 @@ from resolvers.auth import authenticate
 from resolvers.context import Context
 from resolvers.errors import BadInput, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
-from resolvers.presence import hold_presence
+from resolvers.presence import hold_presence, visible_online_ids
 
 # `user:online` costs the number online, squared: its window grows with that, so that it never
 # takes more than about a twentieth of a core. An arrival waits the least at least.
 LEAST_WINDOW_SECONDS = 0.05
 MOST_WINDOW_SECONDS = 30.0
 WINDOW_SECONDS_PER_PAIR = 1e-6
+# What making a list for one person costs beside sending one.
+OWN_LIST_PAIRS = 4
 
 DRAIN_SECONDS = 3.0
 
@@ -45,6 +47,7 @@ class Session:
 
     ctx: Context
     leave: ExitStack = field(default_factory=ExitStack)
+    shown: int = 0  # the digest of whom the client takes for online
 
 
 class MessageSink:
@@ -78,6 +81,7 @@ class ChatEvents:
         self._sessions: dict[str, Session] = {}
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
+        self._own_lists = 0  # that the last `user:online` took
         self._server = ChatServer(
             origins=origins,
             process=process,
@@ -206,14 +210,24 @@ class ChatEvents:
             return error_shape(error)
 
     def _presence_changed(self, change: PresenceChanged) -> None:
-        if change.online:
+        if change.online and change.seen_by is None:
             self._announce_online_soon()
-        else:
-            self._push_to_all(self._server.encode_text_event("user:offline", change.user_id))
+            return
+        apart = self._ctx.blocks.apart_from(change.user_id)
+        event = self._server.encode_text_event("user:offline", change.user_id)
+        for sid, session in [*self._sessions.items()]:
+            viewer_id = session.ctx.user.id
+            if viewer_id == change.seen_by if change.seen_by is not None else viewer_id not in apart:
+                if change.online:
+                    self._show_own_online(sid, session)
+                else:
+                    session.shown -= _digest([change.user_id])
+                    self._server.push(sid, event)
 
     def _announce_online_soon(self) -> None:
         if self._online_timer is None:
-            pairs = len(self._ctx.presence.online_ids) * len(self._sessions)
+            lists = len(self._sessions) + OWN_LIST_PAIRS * self._own_lists
+            pairs = len(self._ctx.presence.online_ids) * lists
             window = LEAST_WINDOW_SECONDS + WINDOW_SECONDS_PER_PAIR * pairs
             self._online_timer = asyncio.get_running_loop().call_later(
                 min(window, MOST_WINDOW_SECONDS), self._announce_online
@@ -221,13 +235,28 @@ class ChatEvents:
 
     def _announce_online(self) -> None:
         self._online_timer = None
-        self._push_to_all(
-            self._server.encode_text_event("user:online", [*self._ctx.presence.online_ids])
-        )
+        everyone = [*self._ctx.presence.online_ids]
+        event, digest = self._server.encode_text_event("user:online", everyone), _digest(everyone)
+        apart, self._own_lists = self._ctx.blocks.apart, 0
+        for sid, session in [*self._sessions.items()]:
+            if session.ctx.user.id in apart:
+                self._own_lists += 1
+                self._show_own_online(sid, session)
+            else:
+                session.shown = digest
+                self._server.push(sid, event)
 
-    def _push_to_all(self, event: EncodedEvent) -> None:
-        for sid in [*self._sessions]:
-            self._server.push(sid, event)
+    def _show_own_online(self, sid: str, session: Session) -> None:
+        """Push everyone that the client may see; nothing new would tell of somebody else."""
+        visible = visible_online_ids(session.ctx)
+        if (digest := _digest(visible)) != session.shown:
+            session.shown = digest
+            self._server.push(sid, self._server.encode_text_event("user:online", visible))
+
+
+def _digest(user_ids: Collection[int]) -> int:
+    """Return a number for these people, in whatever order; that of some of them can be taken off."""
+    return sum(map(hash, zip(user_ids, strict=True)))
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

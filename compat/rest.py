@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
+from compat.blocks import block_endpoints
 from compat.bodies import (
     read_body,
     take_attachment,
@@ -142,6 +143,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         _route("POST", "/api/message/send", send),
         _route("GET", "/api/message/all-message", history(message_row)),
         _route("POST", "/api/uploads", upload),
+        *(_route(*endpoint) for endpoint in block_endpoints(ctx)),
         _route("GET", "/health", health),
         _route("GET", "/ready", ready),
     ]

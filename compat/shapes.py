@@ -15,6 +15,13 @@ class UserShape(TypedDict):
     displayName: str
 
 
+class OtherShape(TypedDict):
+    """server →: somebody else."""
+
+    id: int
+    displayName: str
+
+
 class AttachmentShape(TypedDict):
     """server →: an attachment, alone or in a message."""
 
@@ -68,6 +75,11 @@ class ErrorShape(TypedDict):
 def user_shape(user: StoredUser) -> UserShape:
     """Return oneself."""
     return {"id": user.id, "email": user.email, "displayName": user.display_name}
+
+
+def other_shape(user: StoredUser) -> OtherShape:
+    """Return somebody else: without what only they may see."""
+    return {"id": user.id, "displayName": user.display_name}
 
 
 def attachment_shape(attachment: StoredAttachment, urls: FileUrls) -> AttachmentShape:

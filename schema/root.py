@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
+from schema.blocks import BlockMutations, BlockQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
@@ -10,12 +11,12 @@ from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be asked. Everything needs a token.")
-class Query(UserQueries, MessageQueries, AttachmentQueries):
+class Query(UserQueries, MessageQueries, AttachmentQueries, BlockQueries):
     pass
 
 
 @strawberry.type(description="What can be done. Everything but register and login needs a token.")
-class Mutation(UserMutations, MessageMutations, AttachmentMutations):
+class Mutation(UserMutations, MessageMutations, AttachmentMutations, BlockMutations):
     pass
 
 
