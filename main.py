@@ -37,6 +37,7 @@ from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
 from resolvers.messages import announce_committed
+from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.tokens import Tokens
@@ -86,6 +87,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await migrate.upgrade(ctx.db)
             await bus.start()
             stack.push_async_callback(bus.close)
+            await ctx.notices.start()
+            stack.push_async_callback(ctx.notices.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -172,6 +175,7 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             renewal_seconds=settings.presence_renewal_seconds,
             sweep_seconds=settings.presence_sweep_seconds,
         ),
+        notices=follow_notices(database, bus),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         files=FileStore(settings.storage),
