@@ -26,7 +26,7 @@ from db import messages, migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
-from db.models import StoredMessage
+from db.models import NoticeKind, StoredMessage
 from db.permits import Permits
 from events.bus import Bus, LoneBus
 from events.feed import Feed
@@ -35,10 +35,12 @@ from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
+from resolvers.blocks import doubt_block, follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
 from resolvers.messages import announce_committed
+from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.tokens import Tokens
@@ -88,6 +90,11 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await migrate.upgrade(ctx.db)
             await bus.start()
             stack.push_async_callback(bus.close)
+            await ctx.notices.start()
+            stack.push_async_callback(ctx.notices.close)
+            await load_blocks(ctx.db, ctx.blocks)
+            following = asyncio.create_task(follow_blocks(ctx), name="blocks")
+            stack.callback(following.cancel)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -170,6 +177,8 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
         apart=blocks.apart,
     )
     blocks.listen(presence.part)
+    notices = follow_notices(database, bus)
+    notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
     return Context(
         settings=settings,
         db=database,
@@ -178,11 +187,12 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
-            permits=Permits(apart=blocks.apart),
+            permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
         ),
         feed=feed,
         presence=presence,
         blocks=blocks,
+        notices=notices,
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         files=FileStore(settings.storage),

@@ -217,12 +217,13 @@ class ChatEvents:
         event = self._server.encode_text_event("user:offline", change.user_id)
         for sid, session in [*self._sessions.items()]:
             viewer_id = session.ctx.user.id
-            if viewer_id == change.seen_by if change.seen_by is not None else viewer_id not in apart:
-                if change.online:
-                    self._show_own_online(sid, session)
-                else:
-                    session.shown -= _digest([change.user_id])
-                    self._server.push(sid, event)
+            if viewer_id in apart if change.seen_by is None else viewer_id != change.seen_by:
+                continue
+            if change.online:
+                self._show_own_online(sid, session)
+            else:
+                session.shown -= _digest([change.user_id])
+                self._server.push(sid, event)
 
     def _announce_online_soon(self) -> None:
         if self._online_timer is None:
@@ -255,7 +256,7 @@ class ChatEvents:
 
 
 def _digest(user_ids: Collection[int]) -> int:
-    """Return a number for these people, in whatever order; that of some of them can be taken off."""
+    """Return a number for these people, in any order; that of some of them can be taken off."""
     return sum(map(hash, zip(user_ids, strict=True)))
 
 

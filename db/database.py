@@ -303,7 +303,8 @@ def _check_mysql_version(connection: Connection) -> None:
         text(
             "SELECT table_name FROM information_schema.tables"
             " WHERE table_schema = DATABASE() AND table_name IN"
-            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments')"
+            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments',"
+            " 'sessions', 'notices', 'blocks')"
             " AND table_collation <> 'utf8mb4_bin'"
         )
     ).scalars()

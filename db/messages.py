@@ -99,7 +99,7 @@ class _PageShape(NamedTuple):
 @cache
 def _page_query(shape: _PageShape) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
-    broadcast = col(Message.receiver_id).is_(None)
+    broadcast: ColumnElement[bool] = col(Message.receiver_id).is_(None)
     if shape.has_blocks:
         broadcast &= not_apart(viewer, col(Message.sender_id))
     branches: list[ColumnElement[bool]] = (

@@ -68,6 +68,14 @@ async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set
     return set(rows.scalars())
 
 
+async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
+    """Return those of these ids that are administrators."""
+    rows = await connection.execute(
+        select(col(User.id)).where(col(User.id).in_(ids), col(User.is_admin).is_(True))
+    )
+    return set(rows.scalars())
+
+
 async def page_users(
     connection: AsyncConnection, *, search: str | None, after: int, limit: int
 ) -> Sequence[StoredUser]:

@@ -47,3 +47,15 @@ class PresenceChanged(msgspec.Struct, frozen=True):
     online: bool
     last_seen_at: datetime | None = None
     seen_by: int | None = None
+
+
+class NoticeGiven(Protocol):
+    """Something was committed that every process must hear of, as far as followers look at it."""
+
+    @property
+    def id(self) -> int:
+        """Its number; numbers grow, but those of two transactions may appear out of order."""
+
+    @property
+    def kind(self) -> str:
+        """What it is of: whoever listens, listens to one kind."""

@@ -41,8 +41,8 @@ class Presence:
 
     `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
     hears of it and asks finds the time. Those who left together get the time of the last of them.
-    It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom:
-    `part` is called when that changes, and whoever subscribes or listens sees to the rest.
+    It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom,
+    and `part` is called when that changes: subscriptions keep to it; listeners look themselves.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -108,6 +108,16 @@ async def load_blocks(database: Database, pairs: BlockedPairs) -> None:
         for pair in found:
             pairs.put(*pair, True)
         after, page = found[-1] if found else after, len(found)
+
+
+def doubt_block(pairs: BlockedPairs) -> Callable[[StoredNotice], None]:
+    """Return what notices of changed blocks are handed to."""
+
+    def doubt(notice: StoredNotice) -> None:
+        if notice.other is not None:
+            pairs.doubt(notice.user_id, notice.other)
+
+    return doubt
 
 
 async def follow_blocks(ctx: Context) -> None:

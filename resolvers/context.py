@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
-from db.models import StoredMessage
+from db.models import StoredMessage, StoredNotice
 from events.feed import Feed
+from events.notices import Notices
 from events.presence import Presence
 from media.inspector import Inspector
 from resolvers.blocked_pairs import BlockedPairs
@@ -39,6 +40,7 @@ class Context:
     feed: Feed[StoredMessage]
     presence: Presence
     blocks: BlockedPairs
+    notices: Notices[StoredNotice]
     passwords: Passwords
     tokens: Tokens
     files: FileStore
