@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import blocks
 from db.database import Database, DatabaseUnavailable, retrying_deadlocks
@@ -34,30 +35,16 @@ async def block_user(ctx: Context, user_id: int) -> StoredUser:
     if user_id == viewer.id:
         raise BadInput("You cannot block yourself")
 
-    async def insert() -> tuple[StoredUser, StoredNotice | None]:
-        async with ctx.db.write() as connection:
-            user = await access.visible_user(ctx, connection, user_id)
-            known = await blocks.blocked_ids(connection, viewer.id)
-            if user_id in known:
-                return user, None
-            if len(known) >= ctx.settings.max_blocked_users:
-                raise Forbidden(f"You have blocked {len(known)} users; unblock somebody first")
-            await blocks.insert_block(connection, viewer.id, user_id, datetime.now(UTC))
-            return user, await insert_notice(
-                connection, NoticeKind.BLOCK_CHANGED, viewer.id, user_id
-            )
+    async def insert(connection: AsyncConnection) -> bool:
+        known = await blocks.blocked_ids(connection, viewer.id)
+        if user_id in known:
+            return False
+        if len(known) >= ctx.settings.max_blocked_users:
+            raise Forbidden(f"You have blocked {len(known)} users; unblock somebody first")
+        await blocks.insert_block(connection, viewer.id, user_id, datetime.now(UTC))
+        return True
 
-    try:
-        async with ctx.blocks.changing(viewer.id):
-            try:
-                user, notice = await retrying_deadlocks(insert)
-            except IntegrityError:  # another process was faster
-                user, notice = await retrying_deadlocks(insert)
-            ctx.blocks.put(viewer.id, user_id, True)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
-    if notice is not None:
-        ctx.notices.announce([notice])
+    user = await _change(ctx, user_id, insert, there=True)
     # What is being stored now was let through before; nothing is after it.
     await ctx.log.settled()
     return user
@@ -70,24 +57,55 @@ async def unblock_user(ctx: Context, user_id: int) -> StoredUser:
     """
     viewer = ctx.user
 
-    async def delete() -> tuple[StoredUser, StoredNotice | None]:
+    async def delete(connection: AsyncConnection) -> bool:
+        return await blocks.delete_block(connection, viewer.id, user_id)
+
+    return await _change(ctx, user_id, delete, there=False)
+
+
+async def _change(
+    ctx: Context, user_id: int, change: Callable[[AsyncConnection], Awaitable[bool]], *, there: bool
+) -> StoredUser:
+    """Await the change in a transaction, then take it over here, and tell the others."""
+    viewer = ctx.user
+
+    async def transaction() -> tuple[StoredUser, StoredNotice | None]:
         async with ctx.db.write() as connection:
             user = await access.visible_user(ctx, connection, user_id)
-            if not await blocks.delete_block(connection, viewer.id, user_id):
+            if not await change(connection):
                 return user, None
             return user, await insert_notice(
                 connection, NoticeKind.BLOCK_CHANGED, viewer.id, user_id
             )
 
-    try:
+    async def change_and_tell() -> StoredUser:
         async with ctx.blocks.changing(viewer.id):
-            user, notice = await retrying_deadlocks(delete)
-            ctx.blocks.put(viewer.id, user_id, False)
+            try:
+                user, notice = await retrying_deadlocks(transaction)
+            except IntegrityError:  # another process has stored the same
+                user, notice = await retrying_deadlocks(transaction)
+            ctx.blocks.put(viewer.id, user_id, there)
+        if notice is not None:
+            ctx.notices.announce([notice])
+        return user
+
+    # To its end, also when the caller goes: what is committed holds.
+    changing = asyncio.create_task(change_and_tell())
+    _changing.add(changing)
+    changing.add_done_callback(_forget)
+    try:
+        return await asyncio.shield(changing)
     except DatabaseUnavailable as error:
         raise Unavailable from error
-    if notice is not None:
-        ctx.notices.announce([notice])
-    return user
+
+
+_changing: set[asyncio.Task[StoredUser]] = set()
+
+
+def _forget(changing: asyncio.Task[StoredUser]) -> None:
+    _changing.discard(changing)
+    if not changing.cancelled():
+        changing.exception()  # the caller hears of it, if they are there
 
 
 async def list_blocked_users(ctx: Context) -> Sequence[StoredUser]:
