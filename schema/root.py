@@ -6,16 +6,17 @@ from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.sessions import SessionMutations, SessionQueries
 from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be asked. Everything needs a token.")
-class Query(UserQueries, MessageQueries, AttachmentQueries):
+class Query(UserQueries, SessionQueries, MessageQueries, AttachmentQueries):
     pass
 
 
 @strawberry.type(description="What can be done. Everything but register and login needs a token.")
-class Mutation(UserMutations, MessageMutations, AttachmentMutations):
+class Mutation(UserMutations, SessionMutations, MessageMutations, AttachmentMutations):
     pass
 
 
