@@ -2,98 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import jwt
 import pytest
 from sqlalchemy import text
 
 from db import notices
-from db.models import NoticeKind
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.sessions import LoggedIn
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context
-from tests.support.inbox import Inbox
-from tests.support.server import QUICK
-
-PASSWORD = "123456"
-
-
-class Person:
-    """Somebody who registered, and logs in again and again."""
-
-    def __init__(self, ctx: Context, email: str, joined: LoggedIn) -> None:
-        self.ctx = ctx
-        self.email = email
-        self.joined = joined
-        self.id = joined.user.id
-
-    @classmethod
-    async def register(cls, ctx: Context) -> "Person":
-        """Make an account."""
-        email = f"{uuid4().hex}@example.com"
-        joined = await auth.register_user(
-            ctx, email=email, password=PASSWORD, display_name="Somebody"
-        )
-        return cls(ctx, email, joined)
-
-    async def log_in(self, password: str = PASSWORD, agent: str = "", address: str = "") -> str:
-        """Return a token of a session of its own."""
-        ctx = self.ctx.from_client(address, agent)
-        return (await auth.log_in(ctx, email=self.email, password=password)).issued.token
-
-    async def enter(self, token: str) -> Context:
-        """Return the context of whoever has this token."""
-        return self.ctx.as_viewer(await auth.authenticate(self.ctx, token))
-
-    def older_token(self, **claims: Any) -> str:
-        """Return a token as the older server signed them."""
-        return jwt.encode({"id": self.id, **claims}, QUICK["jwt_secret"], algorithm="HS256")
-
-    async def good(self, *tokens: str) -> list[bool]:
-        """Which of these tokens are good now."""
-
-        async def is_good(token: str) -> bool:
-            try:
-                await self.enter(token)
-            except Unauthenticated:
-                return False
-            return True
-
-        return [await is_good(token) for token in tokens]
-
-
-@pytest.fixture
-async def person(ctx: Context) -> Person:
-    """Somebody."""
-    return await Person.register(ctx)
-
-
-class Line:
-    """A live connection, and what it was told."""
-
-    def __init__(self) -> None:
-        self.told: Inbox[tuple[str, Any]] = Inbox()
-
-    def session_ended(self, reason: str) -> None:
-        """As Connection."""
-        self.told.put(("ended", reason))
-
-    def token_expiring(self, expires_at: float) -> None:
-        """As Connection."""
-        self.told.put(("expiring", expires_at))
-
-    @property
-    def ended(self) -> bool:
-        """Whether it was told to close."""
-        return any(what == "ended" for what, _ in self.told.items)
+from tests.resolvers.people import PASSWORD, Person, plain
 
 
 async def test_register_and_login_each_open_a_session(person: Person) -> None:
@@ -192,7 +113,7 @@ async def test_renewing_moves_the_end_of_the_session(person: Person) -> None:
     me = await person.enter(person.joined.issued.token)
     soon = datetime.now(UTC) + timedelta(seconds=100)
     async with person.ctx.write() as connection:
-        await connection.execute(text("UPDATE sessions SET expires_at = :at"), {"at": _plain(soon)})
+        await connection.execute(text("UPDATE sessions SET expires_at = :at"), {"at": plain(soon)})
     renewed = await sessions.renew_token(me)
     [session] = await sessions.list_sessions(me)
     assert session.expires_at == renewed.issued.expires_at > soon
@@ -217,7 +138,7 @@ async def test_a_session_past_its_end_is_none(person: Person) -> None:
     async with person.ctx.write() as connection:
         await connection.execute(
             text("UPDATE sessions SET expires_at = :at WHERE id = :id"),
-            {"at": _plain(past), "id": me.user.session},
+            {"at": plain(past), "id": me.user.session},
         )
     person.ctx.tokens.forget(person.id)
     assert await person.good(token, person.joined.issued.token) == [False, True]
@@ -252,107 +173,6 @@ async def test_a_token_names_a_session_of_its_own_user(ctx: Context, person: Per
     session_id = person.joined.issued.session_id
     assert await stranger.good(ctx.tokens.issue(stranger.id, session_id).token) == [False]
     assert await person.good(ctx.tokens.issue(person.id, session_id).token) == [True]
-
-
-Ending = Callable[[Context], Any]
-
-
-@pytest.mark.parametrize(
-    "ending",
-    [
-        sessions.log_out,
-        sessions.log_out_everywhere,
-        lambda ctx: sessions.revoke_session(ctx, ctx.user.session),
-    ],
-)
-async def test_an_end_reaches_open_connections_of_the_session_at_once(
-    person: Person, ending: Ending
-) -> None:
-    me = await person.enter(await person.log_in())
-    mine, other = Line(), Line()
-    me, leave = sessions.hold_session(me, mine)
-    elsewhere = await person.enter(person.joined.issued.token)
-    _, leave_other = sessions.hold_session(elsewhere, other)
-    await ending(me)
-    assert mine.told.items == [("ended", "Session ended")]
-    assert other.ended == (ending is sessions.log_out_everywhere)
-    leave()
-    leave_other()
-    assert person.ctx.connections._held == {}
-
-
-async def test_a_connection_of_a_session_that_ended_since_the_check_ends_at_once(
-    person: Person,
-) -> None:
-    me = await person.enter(person.joined.issued.token)
-    await sessions.log_out(me)
-    late = Line()
-    sessions.hold_session(me, late)
-    assert late.ended
-    again = Line()
-    sessions.hold_session(await person.enter(await person.log_in()), again)
-    assert not again.ended
-
-
-async def test_an_older_tokens_connection_goes_on_in_the_session_that_it_gains(
-    person: Person,
-) -> None:
-    token = person.older_token(iat=int(time.time()) - 10, exp=int(time.time()) + 30)
-    line, other = Line(), Line()
-    me, _ = sessions.hold_session(await person.enter(token), line)
-    sessions.hold_session(await person.enter(token), other)
-    renewed = await sessions.renew_token(me)
-    assert me.user.session == renewed.issued.session_id is not None
-    assert me.user.held is not None
-    assert me.user.held.expires_at == renewed.issued.expires_at.timestamp()
-    changed = await sessions.change_password(me, current=PASSWORD, new="another")
-    assert changed.issued.session_id == renewed.issued.session_id
-    assert (line.ended, other.ended) == (False, True)
-    await sessions.log_out(me)
-    assert line.ended
-
-
-async def test_what_another_process_ends_is_ended_here_within_a_second(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with (
-        running_context(tmp_path / "1", database_url=database_url) as here,
-        running_context(tmp_path / "2", database_url=database_url) as there,
-    ):
-        person = await Person.register(there)
-        token = person.joined.issued.token
-        line = Line()
-        sessions.hold_session(here.as_viewer(await auth.authenticate(here, token)), line)
-        started = time.monotonic()
-        await sessions.log_out(await person.enter(token))
-        await line.told.expect(lambda told: told[0] == "ended")
-        assert time.monotonic() - started < 1
-        with pytest.raises(Unauthenticated):
-            await auth.authenticate(here, token)
-
-
-async def test_a_renewal_in_another_process_moves_connections_here(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with (
-        running_context(tmp_path / "1", database_url=database_url) as here,
-        running_context(tmp_path / "2", database_url=database_url) as there,
-    ):
-        person = await Person.register(there)
-        token = person.joined.issued.token
-        soon = datetime.now(UTC) + timedelta(seconds=100)
-        async with there.write() as connection:
-            await connection.execute(
-                text("UPDATE sessions SET expires_at = :at"), {"at": _plain(soon)}
-            )
-        heard: Inbox[Any] = Inbox()
-        here.notices.listen(NoticeKind.SESSION_RENEWED, heard.put)
-        me, _ = sessions.hold_session(here.as_viewer(await auth.authenticate(here, token)), Line())
-        assert me.user.held is not None
-        assert me.user.held.expires_at == pytest.approx(soon.timestamp())
-        renewed = await sessions.renew_token(await person.enter(token))
-        await heard.expect(lambda notice: notice.user_id == person.id)
-        assert me.user.held.expires_at == renewed.issued.expires_at.timestamp()
 
 
 async def test_the_sweep_notes_what_was_seen_and_removes_what_has_expired(
@@ -398,8 +218,4 @@ async def test_whoever_is_logged_out_is_nobody(ctx: Context, person: Person) -> 
         get_me,
     ):
         with pytest.raises(Unauthenticated, match="Invalid token"):
-            await operation(nobody)  # type: ignore[operator]  # each takes a context
-
-
-def _plain(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+            await operation(nobody)
