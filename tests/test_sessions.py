@@ -32,7 +32,9 @@ SESSIONS = "{ sessions { id createdAt lastSeenAt expiresAt client address curren
 
 async def log_in(server: RunningServer, account: Account, agent: str = "A browser") -> Account:
     """Return the account with the token of another session."""
-    async with httpx.AsyncClient(base_url=server.url, headers={"User-Agent": agent.encode()}) as http:
+    async with httpx.AsyncClient(
+        base_url=server.url, headers={b"User-Agent": agent.encode()}
+    ) as http:
         body = {"email": account.email, "password": PASSWORD}
         answer = (await http.post("/api/auth/login", json=body)).json()
     return Account(account.id, account.email, account.name, answer["token"])
