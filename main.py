@@ -29,10 +29,13 @@ from db.log import MessageLog
 from db.models import NoticeKind, StoredMessage
 from db.permits import Permits
 from events.bus import Bus, LoneBus
+from events.connections import Connections
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
+from resolvers.accounts import follow_accounts
+from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
@@ -43,6 +46,7 @@ from resolvers.messages import announce_committed
 from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
+from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
 from schema.endpoint import GraphQLEndpoint
@@ -79,6 +83,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     """
     bus = _create_bus(settings)
     ctx = _create_context(settings, bus)
+    follow_sessions(ctx)
+    follow_accounts(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
@@ -95,6 +101,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await load_blocks(ctx.db, ctx.blocks)
             following = asyncio.create_task(follow_blocks(ctx), name="blocks")
             stack.callback(following.cancel)
+            await ctx.connections.start()
+            stack.push_async_callback(ctx.connections.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -104,6 +112,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.push_async_callback(chat.close)
             sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
             stack.callback(sweeping.cancel)
+            tending = asyncio.create_task(tend_sessions(ctx), name="sessions")
+            stack.callback(tending.cancel)
             _spare_the_collector()
             yield
 
@@ -193,6 +203,7 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
         presence=presence,
         blocks=blocks,
         notices=notices,
+        connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         files=FileStore(settings.storage),
@@ -285,6 +296,19 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
         await database.close()
 
 
+async def _administer(settings: Settings, options: argparse.Namespace) -> None:
+    ctx = _create_context(settings, LoneBus())
+    try:
+        await migrate.upgrade(ctx.db)
+        async for line in run_users_command(ctx, options):
+            print(line)
+    except ParleyError as error:
+        raise SystemExit(error.message) from error
+    finally:
+        ctx.passwords.close()
+        await ctx.db.close()
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -297,6 +321,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--check", action="store_true", help="then fail unless they are what the models say"
     )
     commands.add_parser("schema", help="print the GraphQL schema")
+    add_users_command(commands)
     return parser.parse_args(arguments)
 
 
@@ -321,6 +346,8 @@ def main(arguments: list[str]) -> None:
     try:
         if options.command == "migrate":
             asyncio.run(_migrate(settings, check=options.check))
+        elif options.command == "users":
+            asyncio.run(_administer(settings, options))
         else:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:

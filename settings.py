@@ -52,6 +52,9 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr | None = None
     token_lifetime_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    token_warning_seconds: float = Field(default=60, ge=0)
+    legacy_tokens: bool = True
+    max_sessions_per_user: int = Field(default=100, ge=1, le=1000)
     bcrypt_rounds: int = Field(default=12, ge=4, le=31)
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 

@@ -1,9 +1,10 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from starlette.types import Receive, Scope, Send
@@ -29,6 +30,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
 from resolvers.presence import hold_presence, visible_online_ids
+from resolvers.sessions import hold_session
 
 # `user:online` costs the number online, squared: its window grows with that, so that it never
 # takes more than about a twentieth of a core. An arrival waits the least at least.
@@ -45,9 +47,26 @@ DRAIN_SECONDS = 3.0
 class Session:
     """An authenticated connection."""
 
+    events: "ChatEvents"
+    sid: str
     ctx: Context
+    release: Callable[[], None] = lambda: None
     leave: ExitStack = field(default_factory=ExitStack)
     shown: int = 0  # the digest of whom the client takes for online
+
+    def session_ended(self, reason: str) -> None:
+        """Say why, as for a token that was refused, and disconnect."""
+        self.events.refuse_soon(self.sid, reason)
+
+    def token_expiring(self, expires_at: float) -> None:
+        """Send `auth:expiring`."""
+        moment = datetime.fromtimestamp(expires_at, UTC)
+        self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
+
+    def log_in(self, ctx: Context) -> None:
+        """Have the connection end with the session, or the token, that this context brings."""
+        self.release()
+        self.ctx, self.release = hold_session(ctx, self)
 
 
 class MessageSink:
@@ -79,6 +98,7 @@ class ChatEvents:
     def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
         self._ctx = ctx
         self._sessions: dict[str, Session] = {}
+        self._refusing: set[asyncio.Task[None]] = set()
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
         self._own_lists = 0  # that the last `user:online` took
@@ -125,7 +145,11 @@ class ChatEvents:
         """Let anyone connect: nothing reaches them before `auth:login`."""
 
     async def _disconnect(self, sid: str, reason: str) -> None:
+        self._leave(sid)
+
+    def _leave(self, sid: str) -> None:
         if (session := self._sessions.pop(sid, None)) is not None:
+            session.release()
             session.leave.close()
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
@@ -134,30 +158,37 @@ class ChatEvents:
             token = take_text(body, "token", "Token")
             viewer = await authenticate(self._ctx, token.removeprefix("Bearer ").strip())
         except (BadInput, Unauthenticated):
-            self._tell(sid, "auth:error", "Invalid token")
+            self.tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
             return
         except Exception as error:  # the border: the client hears in its form
-            self._tell(sid, "auth:error", error_shape(error)["error"])
+            self.tell(sid, "auth:error", error_shape(error)["error"])
             self._server.drop(sid)  # not its fault: it comes back and tries again
             return
         try:
             after = take_position(body, "after")
         except BadInput as error:
-            self._tell(sid, "auth:error", error.message)
+            self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
             return
-        if not self._tell(sid, "auth:ok"):
+        if not self.tell(sid, "auth:ok"):
             return  # it ended while its token was being checked
-        await self._disconnect(sid, "another login on this connection")
-        session = Session(self._ctx.as_viewer(viewer))
+        ctx = self._ctx.as_viewer(viewer)
+        before = self._sessions.get(sid)
+        if before is not None and before.ctx.user == viewer and after is None:
+            before.log_in(ctx)  # with a fresh token: what it hears goes on
+            self._announce_online_soon()
+            return
+        session = Session(self, sid, ctx)
+        session.leave.enter_context(hold_presence(ctx))
+        self._leave(sid)
         self._sessions[sid] = session
-        session.leave.enter_context(hold_presence(session.ctx))
         if after is None:
             session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
         else:
             resuming = asyncio.create_task(self._resume(sid, session.ctx, after))
             session.leave.callback(resuming.cancel)
+        session.log_in(ctx)  # which may find that it has just ended
         self._announce_online_soon()
 
     async def _resume(self, sid: str, ctx: Context, after: int) -> None:
@@ -169,15 +200,23 @@ class ChatEvents:
                         return
                     self.push_message(sid, message)
         except BadInput as error:
-            self._tell(sid, "auth:error", error.message)
+            self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
         except SubscriberTooSlow:
             self._server.drop(sid)
         except Exception as error:  # the border: the client comes back and resumes
-            self._tell(sid, "message:error", error_shape(error))
+            self.tell(sid, "message:error", error_shape(error))
             self._server.drop(sid)
 
-    def _tell(self, sid: str, event: str, *arguments: object) -> bool:
+    def refuse_soon(self, sid: str, reason: str) -> None:
+        """Say why in an `auth:error`, hear nothing more, and disconnect."""
+        self.tell(sid, "auth:error", reason)
+        self._leave(sid)
+        refusing = asyncio.create_task(self._server.refuse(sid))
+        self._refusing.add(refusing)
+        refusing.add_done_callback(self._refusing.discard)
+
+    def tell(self, sid: str, event: str, *arguments: object) -> bool:
         return self._server.push(sid, self._server.encode_text_event(event, *arguments))
 
     async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:

@@ -1,6 +1,6 @@
 """The older REST routes, those documented and those its clients were seen to use."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
-from compat.blocks import block_endpoints
+from compat.blocks import block_routes
 from compat.bodies import (
     read_body,
     take_attachment,
@@ -22,18 +22,20 @@ from compat.bodies import (
     take_receiver,
     take_text,
 )
-from compat.errors import JSONAnswer, answer_unexpected, cut_off
-from compat.shapes import attachment_shape, message_row, message_shape, user_shape
+from compat.errors import JSONAnswer, cut_off
+from compat.routes import Endpoint, identify_caller, route
+from compat.sessions import session_routes
+from compat.shapes import attachment_shape, login_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
-from resolvers.auth import identify, log_in, register_user
+from resolvers.auth import log_in, register_user
+from resolvers.clients import called_from
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.uploads import receive_form
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
 
@@ -51,7 +53,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         body = await read_body(request, max_bytes)
         user = (
             await register_user(
-                ctx,
+                called_from(ctx, request.scope),
                 email=take_text(body, "email", "Email"),
                 password=take_text(body, "password", "Password"),
                 display_name=take_text(body, "displayName", "Display name"),
@@ -64,20 +66,14 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def login(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         logged_in = await log_in(
-            ctx,
+            called_from(ctx, request.scope),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )
-        return JSONAnswer(
-            {
-                "token": logged_in.issued.token,
-                "expiresAt": logged_in.issued.expires_at,
-                "user": user_shape(logged_in.user),
-            }
-        )
+        return JSONAnswer(login_shape(logged_in))
 
     async def send(request: Request) -> Response:
-        viewer = await _identify(ctx, request)
+        viewer = await identify_caller(ctx, request)
         body = await read_body(request, max_bytes)
         sent = await send_message(
             viewer,
@@ -91,7 +87,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         return JSONAnswer(message_shape(sent, ctx.file_urls), 201)
 
     async def upload(request: Request) -> Response:
-        viewer = await _identify(ctx, request)
+        viewer = await identify_caller(ctx, request)
         try:
             async with receive_form(
                 viewer,
@@ -113,7 +109,7 @@ def rest_routes(ctx: Context) -> list[Route]:
 
     def history(shape: Callable[..., Mapping[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            viewer = await _identify(ctx, request)
+            viewer = await identify_caller(ctx, request)
             parameters = request.query_params
             stream = stream_messages(
                 viewer,
@@ -136,37 +132,18 @@ def rest_routes(ctx: Context) -> list[Route]:
         return JSONAnswer({"ok": True})
 
     return [
-        _route("POST", "/api/auth/register", register),
-        _route("POST", "/api/auth/login", login),
-        _route("GET", "/api/messages", history(message_shape)),
-        _route("POST", "/api/messages/send", send),
-        _route("POST", "/api/message/send", send),
-        _route("GET", "/api/message/all-message", history(message_row)),
-        _route("POST", "/api/uploads", upload),
-        *(_route(*endpoint) for endpoint in block_endpoints(ctx)),
-        _route("GET", "/health", health),
-        _route("GET", "/ready", ready),
+        route("POST", "/api/auth/register", register),
+        route("POST", "/api/auth/login", login),
+        *session_routes(ctx),
+        route("GET", "/api/messages", history(message_shape)),
+        route("POST", "/api/messages/send", send),
+        route("POST", "/api/message/send", send),
+        route("GET", "/api/message/all-message", history(message_row)),
+        route("POST", "/api/uploads", upload),
+        *block_routes(ctx),
+        route("GET", "/health", health),
+        route("GET", "/ready", ready),
     ]
-
-
-def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    """Route to the endpoint; its unforeseen errors are answered in the older form too."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ParleyError:
-            raise
-        except Exception as error:  # the border: outside of CORS, a browser could not read it
-            return answer_unexpected(error)
-
-    return Route(path, answer, methods=[method])
-
-
-async def _identify(ctx: Context, request: Request) -> Context:
-    viewer = await identify(ctx, request.headers.get("authorization"))
-    viewer.user  # noqa: B018  # the door, before a large body is read
-    return viewer
 
 
 async def _stream_array(request: Request, pages: Pages, shape: Shape) -> Response:

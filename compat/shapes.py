@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.file_urls import FileUrls, Part
+from resolvers.sessions import LoggedIn
 
 
 class UserShape(TypedDict):
@@ -20,6 +21,14 @@ class OtherShape(TypedDict):
 
     id: int
     displayName: str
+
+
+class LoginShape(TypedDict):
+    """server →: a token, and whose it is."""
+
+    token: str
+    expiresAt: datetime
+    user: UserShape
 
 
 class AttachmentShape(TypedDict):
@@ -140,4 +149,13 @@ def message_row(message: StoredMessage, urls: FileUrls) -> MessageRow:
         "created_at": message.created_at,
         "kind": message.kind.value,
         "attachment": _attached(message, urls),
+    }
+
+
+def login_shape(logged_in: LoggedIn) -> LoginShape:
+    """Return what somebody who has come in is told."""
+    return {
+        "token": logged_in.issued.token,
+        "expiresAt": logged_in.issued.expires_at,
+        "user": user_shape(logged_in.user),
     }

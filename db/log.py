@@ -97,6 +97,10 @@ class MessageLog:
         self._wake.set()
         return outcome
 
+    def forget_user(self, user_id: int) -> None:
+        """Ask the database again whether this user exists."""
+        self._permits.known_users.pop(user_id, None)
+
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")

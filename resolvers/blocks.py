@@ -9,13 +9,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import blocks
-from db.database import Database, DatabaseUnavailable, retrying_deadlocks
+from db.database import Database
 from db.models import NoticeKind, StoredNotice, StoredUser
 from db.notices import insert_notice
 from resolvers import access
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.context import Context
-from resolvers.errors import BadInput, Forbidden, Unavailable
+from resolvers.errors import BadInput, Forbidden
+from resolvers.notices import commit
 from resolvers.users import get_users
 
 logger = logging.getLogger("parley.blocks")
@@ -69,34 +70,28 @@ async def _change(
     """Await the change in a transaction, then take it over here, and tell the others."""
     viewer = ctx.user
 
-    async def transaction() -> tuple[StoredUser, StoredNotice | None]:
-        async with ctx.db.write() as connection:
-            user = await access.visible_user(ctx, connection, user_id)
-            if not await change(connection):
-                return user, None
-            return user, await insert_notice(
-                connection, NoticeKind.BLOCK_CHANGED, viewer.id, user_id
+    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> StoredUser:
+        user = await access.visible_user(ctx, connection, user_id)
+        if await change(connection):
+            given.append(
+                await insert_notice(connection, NoticeKind.BLOCK_CHANGED, viewer.id, user_id)
             )
+        return user
 
     async def change_and_tell() -> StoredUser:
         async with ctx.blocks.changing(viewer.id):
             try:
-                user, notice = await retrying_deadlocks(transaction)
+                user = await commit(ctx, work)
             except IntegrityError:  # another process has stored the same
-                user, notice = await retrying_deadlocks(transaction)
+                user = await commit(ctx, work)
             ctx.blocks.put(viewer.id, user_id, there)
-        if notice is not None:
-            ctx.notices.announce([notice])
-        return user
+            return user
 
     # To its end, also when the caller goes: what is committed holds.
     changing = asyncio.create_task(change_and_tell())
     _changing.add(changing)
     changing.add_done_callback(_forget)
-    try:
-        return await asyncio.shield(changing)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
+    return await asyncio.shield(changing)
 
 
 _changing: set[asyncio.Task[StoredUser]] = set()

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +11,7 @@ from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
 from db.models import StoredMessage, StoredNotice
+from events.connections import Connections, Held
 from events.feed import Feed
 from events.notices import Notices
 from events.presence import Presence
@@ -28,6 +30,27 @@ class Viewer:
     """Who is calling: a user whose token was checked."""
 
     id: int
+    # Of the token; None for one of the older server.
+    session_id: int | None = field(default=None, compare=False)
+    # When the session ends, or the older token: seconds since 1970; None for never.
+    expires_at: float | None = field(default=None, compare=False)
+    # Before the token was looked up: what ended since then ended it too.
+    checked_at: float = field(default_factory=monotonic, compare=False)
+    # The live connection that they are calling on, if it is one.
+    held: Held | None = field(default=None, compare=False)
+
+    @property
+    def session(self) -> int | None:
+        """The session that they are calling in now: an older token's connection may gain one."""
+        return self.session_id if self.held is None else self.held.session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a call comes from, as far as its transport knows."""
+
+    address: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +64,14 @@ class Context:
     presence: Presence
     blocks: BlockedPairs
     notices: Notices[StoredNotice]
+    connections: Connections
     passwords: Passwords
     tokens: Tokens
     files: FileStore
     file_urls: FileUrls
     inspector: Inspector
     upload_slots: UploadSlots
+    client: Client = Client()
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
@@ -61,6 +86,10 @@ class Context:
     def as_viewer(self, viewer: Viewer) -> "Context":
         """The same server, called by this viewer."""
         return replace(self, viewer=viewer)
+
+    def from_client(self, address: str, agent: str) -> "Context":
+        """The same server, called from there."""
+        return replace(self, client=Client(address, agent))
 
     def as_nobody(self, refusal: str) -> "Context":
         """The same server, called by somebody whose token was refused."""

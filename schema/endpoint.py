@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from resolvers.clients import called_from
 from resolvers.context import Context
 from schema.http import answer_request
 from schema.operations import Operations
@@ -27,10 +28,11 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
+        ctx = called_from(self._ctx, scope)
         if scope["type"] == "websocket":
-            await self._serve_websocket(WebSocket(scope, receive, send))
+            await self._serve_websocket(ctx, WebSocket(scope, receive, send))
         else:
-            response = await answer_request(self._ctx, self._operations, Request(scope, receive))
+            response = await answer_request(ctx, self._operations, Request(scope, receive))
             await response(scope, receive, send)
 
     async def drain(self) -> None:
@@ -38,7 +40,7 @@ class GraphQLEndpoint:
         self._draining = True
         await asyncio.gather(*(socket.drain() for socket in self._sockets))
 
-    async def _serve_websocket(self, websocket: WebSocket) -> None:
+    async def _serve_websocket(self, ctx: Context, websocket: WebSocket) -> None:
         if self._draining or not self._is_allowed(websocket):
             await websocket.close()  # before accept: the handshake is refused with 403
             return
@@ -49,7 +51,7 @@ class GraphQLEndpoint:
             )
             return
         await websocket.accept(SUBPROTOCOL)
-        socket = GraphQLSocket(self._ctx, self._operations, websocket)
+        socket = GraphQLSocket(ctx, self._operations, websocket)
         self._sockets.add(socket)
         try:
             await socket.serve()

@@ -7,16 +7,19 @@ from schema.blocks import BlockMutations, BlockQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.sessions import SessionMutations, SessionQueries
 from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be asked. Everything needs a token.")
-class Query(UserQueries, MessageQueries, AttachmentQueries, BlockQueries):
+class Query(UserQueries, SessionQueries, MessageQueries, AttachmentQueries, BlockQueries):
     pass
 
 
 @strawberry.type(description="What can be done. Everything but register and login needs a token.")
-class Mutation(UserMutations, MessageMutations, AttachmentMutations, BlockMutations):
+class Mutation(
+    UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
+):
     pass
 
 

@@ -8,6 +8,7 @@ import strawberry
 from db.models import StoredUser
 from resolvers import auth, presence, users
 from resolvers.fields import find_id
+from resolvers.sessions import LoggedIn
 from schema.context import Info
 from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
 from schema.scalars import wire_id
@@ -80,7 +81,7 @@ class AuthPayload:
     user: User = strawberry.field(description="Oneself.")
 
     @classmethod
-    def of(cls, logged_in: auth.LoggedIn) -> "AuthPayload":
+    def of(cls, logged_in: LoggedIn) -> "AuthPayload":
         """Return the answer to somebody who has come in."""
         return cls(
             token=logged_in.issued.token,

@@ -14,6 +14,7 @@ from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
+from resolvers.sessions import hold_session
 from schema import wire
 from schema.operations import EventLost, Operation, Operations, RequestRefused, refusal
 from schema.wire import CloseCode
@@ -24,6 +25,8 @@ logger = logging.getLogger("parley.graphql")
 MAX_REASON_BYTES = 123
 # How long a close frame may wait for a peer that does not read.
 CLOSE_SECONDS = 5
+# How long the answers in flight may take when the session ends: the mutation that ended it is one.
+END_SECONDS = 0.25
 # Queries and mutations that one connection may have running.
 MAX_IN_FLIGHT = 100
 
@@ -93,6 +96,28 @@ class GraphQLSocket:
             await asyncio.wait(in_flight)
         await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
 
+    def session_ended(self, reason: str) -> None:
+        """Show no more events; let what is in flight finish for a moment, then close."""
+        self._draining = True
+        for stream in self._streams:
+            stream.cancel()
+        self._side_task(self._end(reason))
+
+    def token_expiring(self, expires_at: float) -> None:
+        """Warn the client, in a `ping` that it answers."""
+        self._side_task(self._send(wire.token_expiring(expires_at)))
+
+    async def _end(self, reason: str) -> None:
+        ending = {task for task in [asyncio.current_task()] if task is not None}
+        if in_flight := self._running - self._streams - ending:
+            await asyncio.wait(in_flight, timeout=END_SECONDS)
+        await self.close(CloseCode.UNAUTHORIZED, reason)
+
+    def _side_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
     def abort(self) -> None:
         """End the connection now, without a close frame."""
         self._closed = True
@@ -104,6 +129,8 @@ class GraphQLSocket:
         event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
+        if self._closed:
+            raise WebSocketDisconnect  # closed meanwhile: what came last is not begun
         self._heard_at = self._now()
         text = event.get("text")
         if text is None:
@@ -146,6 +173,8 @@ class GraphQLSocket:
             if self._ctx.viewer is None:
                 await self.close(CloseCode.FORBIDDEN, "Forbidden")
                 return
+            self._ctx, leave = hold_session(self._ctx, self)
+            self._stack.callback(leave)
             self._stack.enter_context(hold_presence(self._ctx))
         self._acknowledged = True
         await self._send({"type": "connection_ack"})
