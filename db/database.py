@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -168,6 +169,16 @@ class _naming_unavailability:  # reads as a with-statement's verb
             raise DatabaseUnavailable(str(error.orig)) from error
 
 
+class _Releasing(sqlite3.Connection):
+    """Ends its transaction when it is closed. SQLite keeps a closed connection, and its lock, for
+    as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -176,7 +187,11 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
         pool_timeout=POOL_WAIT_SECONDS,
         pool_reset_on_return="rollback" if writes else None,
         # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
-        connect_args={"isolation_level": None, "timeout": POOL_WAIT_SECONDS},
+        connect_args={
+            "isolation_level": None,
+            "timeout": POOL_WAIT_SECONDS,
+            "factory": _Releasing,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
