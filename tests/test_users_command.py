@@ -64,11 +64,10 @@ async def test_a_user_who_is_disabled_or_deleted_is_out_within_a_second(
         GraphQLFace.open(server, bob) as friend,
     ):
         sent = await face.send("kept", bob.id)
-        closing = asyncio.create_task(socket.closed())
         done = await users(server, action, f" {alice.email.upper()} ")
         ended = time.monotonic()
         assert (done.returncode, alice.email in done.stdout) == (0, True), done.stderr
-        assert await closing == (4401, "Session ended")
+        assert await socket.closed() == (4401, "Session ended")
         await face.events.expect(lambda event: event == ("auth:error", "Session ended"))
         assert time.monotonic() - ended < 1
         assert sent in await friend.history()
