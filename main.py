@@ -4,12 +4,13 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -297,7 +298,9 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
 
 
 async def _administer(settings: Settings, options: argparse.Namespace) -> None:
-    ctx = _create_context(settings, LoneBus())
+    # Nothing is signed here: no secret is looked for, and none is made.
+    nothing = {"jwt_secret": SecretStr(secrets.token_urlsafe(48))}
+    ctx = _create_context(settings.model_copy(update=nothing), LoneBus())
     try:
         await migrate.upgrade(ctx.db)
         async for line in run_users_command(ctx, options):

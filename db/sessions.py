@@ -125,5 +125,7 @@ async def remove_expired(connection: AsyncConnection, before: datetime, limit: i
     )
     ids = [*rows.scalars()]
     if ids:
-        await connection.execute(delete(Session).where(col(Session.id).in_(ids)))
+        await connection.execute(
+            delete(Session).where(col(Session.id).in_(ids), col(Session.expires_at) < before)
+        )
     return len(ids)
