@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.models import Session, StoredSession, User
+from db.models import Session, StoredSession, User, utc_from
+from db.statements import Statement
 
 _COLUMNS = (
     col(Session.id),
@@ -35,13 +36,28 @@ async def find_standing(
     connection: AsyncConnection, user_id: int, session_id: int | None
 ) -> Standing | None:
     """Return the user's, with that of their session; None for one who may not come in."""
+    values = {"user_id": user_id, "session_id": session_id}
+    statement = _OF_USER if session_id is None else _OF_SESSION
+    for moments in await statement.fetch(connection, values):
+        return Standing(*(None if moment is None else utc_from(moment) for moment in moments))
+    return None
+
+
+def _standing_query(*, of_session: bool) -> Any:
+    user_id = bindparam("user_id", type_=BigInteger)
     query = select(col(User.tokens_from)).where(col(User.id) == user_id, _USABLE)
-    if session_id is not None:
-        query = query.add_columns(col(Session.expires_at)).outerjoin(
-            Session, and_(col(Session.id) == session_id, col(Session.user_id) == col(User.id))
-        )
-    row = (await connection.execute(query)).first()
-    return None if row is None else Standing(*row)
+    if not of_session:
+        return query
+    is_theirs = and_(
+        col(Session.id) == bindparam("session_id", type_=BigInteger),
+        col(Session.user_id) == col(User.id),
+    )
+    return query.add_columns(col(Session.expires_at)).outerjoin(Session, is_theirs)
+
+
+# Asked for each token that comes, and a thousand come at once when clients reconnect.
+_OF_USER = Statement(lambda dialect: _standing_query(of_session=False))
+_OF_SESSION = Statement(lambda dialect: _standing_query(of_session=True))
 
 
 async def insert_session(

@@ -1,5 +1,6 @@
 """Tokens: HS256 JSON Web Tokens (RFC 7519): `sub` is a user's id, `sid` that of a session."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple
@@ -55,6 +56,9 @@ class Tokens:
 
     def __init__(self, secret: str, *, lifetime_seconds: int) -> None:
         self._secret = secret
+        # Given the text, PyJWT looks anew, each time, whether it is some other kind of key.
+        encoded = base64.urlsafe_b64encode(secret.encode()).decode()
+        self._key = jwt.PyJWK({"kty": "oct", "k": encoded, "alg": ALGORITHM})
         self._lifetime = timedelta(seconds=lifetime_seconds)
         self._recent: dict[str, tuple[Sound, float]] = {}
         self._seen: set[int] = set()
@@ -108,7 +112,7 @@ class Tokens:
         try:
             claims = jwt.decode(
                 token,
-                self._secret,
+                self._key,
                 algorithms=[ALGORITHM],
                 leeway=LEEWAY_SECONDS,
                 # PyJWT refuses the older server's numeric `sub` (RFC 7519 §4.1.2).
