@@ -7,6 +7,7 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
@@ -40,6 +41,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; go on reading while there are few."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self._refuse_text()
+            return
         size = sum(map(len, self.frames))
         if not self.read_paused and self.queue.qsize() < MAX_UNREAD and size <= LARGE_MESSAGE:
             self.read_paused = True  # uvicorn's own does not pause then
@@ -69,6 +73,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._abort()
 
+    def _refuse_text(self) -> None:
+        # uvicorn's own logs an error and a traceback for each.
+        self.frames = []
+        if not self.close_sent:
+            if self.conn.close_sent is None:  # else the peer has closed, behind its message
+                self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+
     def _write(self, text: bytes) -> None:
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
@@ -94,3 +106,13 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _is_utf8(parts: list[bytes]) -> bool:
+    if all(map(bytes.isascii, parts)):
+        return True
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
