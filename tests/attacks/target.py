@@ -7,8 +7,9 @@ and when the attack is over its descriptors are closed and its memory is given b
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ PATIENCE_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 # Idle keep-alive connections and closing handshakes take seconds to go.
 SETTLE_SECONDS = 30.0
-SPARE_DESCRIPTORS = 8
+LOOK_SECONDS = 0.1
+SPARE_SOCKETS = 4
+# Each of the ten connections to SQLite has three files open.
+POOLED_FILES = 40
 # Beyond what the process held when it was warm: caches that fill up, pages malloc keeps.
 GROWTH_BYTES = 48 * MEGABYTE
 SETTINGS: dict[str, Any] = {"log_level": "WARNING", "limits": "off"}
@@ -116,9 +120,22 @@ class Target:
         assert not complaints, "\n".join([f"{len(complaints)} complaints", *complaints[:3]])
         self.pair.check()
 
-    def descriptors(self) -> int:
-        """How many files and sockets the process has open."""
-        return sum(1 for _ in Path(f"/proc/{self.parley.pid}/fd").iterdir())
+    def descriptors(self) -> Counter[str]:
+        """How many sockets, files and other things the process has open."""
+        found: Counter[str] = Counter()
+        for link in Path(f"/proc/{self.parley.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                named = link.readlink().as_posix()
+                found["file" if named.startswith("/") else named.partition(":")[0]] += 1
+        return found
+
+    async def settled(self, before: "Counter[str]") -> None:
+        """Wait until what the attack opened is closed; the database's files are a pool's."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while (now := self.descriptors())["socket"] > before["socket"] + SPARE_SOCKETS:
+            assert time.monotonic() < deadline, f"still open: {now}, before: {before}"
+            await asyncio.sleep(LOOK_SECONDS)
+        assert now["file"] <= before["file"] + POOLED_FILES, f"still open: {now}, before: {before}"
 
     @property
     def growth(self) -> int:
@@ -146,7 +163,7 @@ async def attacked(
         except BaseException:
             await asyncio.gather(pair.stop(), return_exceptions=True)
             raise
-        await until(lambda: target.descriptors() <= descriptors + SPARE_DESCRIPTORS, SETTLE_SECONDS)
+        await target.settled(descriptors)
         target.look()
         await pair.stop()
         report(
