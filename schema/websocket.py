@@ -68,7 +68,9 @@ class GraphQLSocket:
             self._closed = True
             watchdog.cancel()
             for task in self._running:
-                task.cancel()
+                # Once: a second would interrupt what the first has it put in order.
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.gather(watchdog, *self._running, return_exceptions=True)
 
     async def close(self, code: CloseCode, reason: str) -> None:
