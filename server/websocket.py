@@ -52,6 +52,20 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         else:
             super().send_receive_event_to_app()
 
+    def handle_ping(self) -> None:
+        """Answer; read no more from a peer that does not read its answers: they would pile up."""
+        super().handle_ping()
+        if not self.writable.is_set() and not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on as well, unless what came already waits."""
+        super().resume_writing()
+        if self.read_paused and self.queue.empty() and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
     async def send(self, message: ASGISendEvent) -> None:
         """Send what was written before it, then the message."""
         await self.writable.wait()

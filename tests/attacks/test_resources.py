@@ -254,6 +254,7 @@ async def test_a_million_tiny_frames(
             for _ in range(number // 1000):
                 await wire.send(frame * 1000)
                 sent += 1000
+                await asyncio.sleep(0)  # the two people are in this process too
                 target.look()
         except Ended:
             pass  # closed: it does not read, or its message has no end
