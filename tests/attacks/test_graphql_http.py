@@ -15,7 +15,7 @@ from tests.attacks.target import attacked
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
-MAPS = (
+MAPS: tuple[object, ...] = (
     {"0": ["variables.file"]},
     {"0": ["variables.file", "variables.file"]},
     {"0": ["variables"]},
