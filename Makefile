@@ -25,10 +25,11 @@ bench: install ## measure against Node.js peers, up to 20 minutes; the table on 
 bench-quick: install ## the two throughputs only, in under a minute
 	$(BIN)/python -m bench --quick $(BENCH)
 
-check: install ## lint, format, types, migrations and the printed schema
+check: install ## lint, format, types, what is known to be unsafe, and the printed schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/bandit -q -c pyproject.toml -r .
 	$(BIN)/python main.py schema | diff -u schema/schema.graphql -
 
 format: install

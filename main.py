@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,10 +14,9 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
 from compat.errors import JSONAnswer, answer_error
@@ -28,14 +28,17 @@ from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
 from db.models import StoredMessage
 from events.bus import Bus, LoneBus
+from events.counts import Counts
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.attachments import sweep_regularly
+from resolvers.connections import Connections
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
+from resolvers.limits import Limits
 from resolvers.messages import announce_committed
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
@@ -45,8 +48,10 @@ from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from schema.root import schema
 from server.access_log import AccessLog
+from server.cors import CORS
 from server.logs import configure_logs
 from server.run import make_server
+from server.sockets import Sockets
 from server.workers import supervise, worker_channel
 from settings import Settings
 
@@ -58,6 +63,10 @@ POLL_SECONDS_ALONE = 0.2
 COLLECT_AFTER = (50_000, 20, 20)
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+NO_LIMITS = """    Limits      OFF: for load tests only
+"""
+
+logger = logging.getLogger("parley.main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await migrate.upgrade(ctx.db)
             await bus.start()
             stack.push_async_callback(bus.close)
+            stack.push_async_callback(ctx.limits.counts.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -106,15 +116,15 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Route("/", _welcome, methods=["GET"]),
             playground_assets(),
             Route("/graphql", graphql),
-            WebSocketRoute("/graphql", graphql),
             *rest_routes(ctx),
             *file_routes(ctx),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
             Middleware(AccessLog),
+            Middleware(Sockets, at={"graphql": graphql, "socket.io": chat.app}),
             Middleware(
-                CORSMiddleware,
+                CORS,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
@@ -129,9 +139,12 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
 
 def _create_bus(settings: Settings) -> Bus:
-    if settings.redis_url is None:
-        return LoneBus()
-    return RedisBus(settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)
+    url = _redis_url(settings)
+    return LoneBus() if url is None else RedisBus(url, prefix=settings.redis_prefix)
+
+
+def _redis_url(settings: Settings) -> str | None:
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
 
 
 def _create_context(settings: Settings, bus: Bus) -> Context:
@@ -184,6 +197,14 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             seconds=settings.media_seconds,
         ),
         upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        limits=Limits(
+            settings,
+            Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
+        ),
+        connections=Connections(
+            per_address=settings.max_connections_per_address if settings.limits else None,
+            per_user=settings.max_connections_per_user if settings.limits else None,
+        ),
     )
 
 
@@ -214,6 +235,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     worker = worker_channel()
+    if worker is None and not settings.limits:
+        logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     if worker is None:
@@ -241,15 +264,16 @@ def _greeting(settings: Settings) -> str:
         if settings.database.startswith("sqlite")
         else (f"MySQL, {kept.rpartition('@')[2]}")
     )
+    shown = "(open it in a browser)" if settings.shows_playground else "(off)"
     return f"""
   Parley is starting.
 
-    Playground  {base}/graphql      (open it in a browser)
+    Playground  {base}/graphql      {shown}
     GraphQL     {base}/graphql      and ws{base[4:]}/graphql for subscriptions
     REST        {base}/api          POST /api/auth/register, /api/auth/login, …
     Socket.IO   {base}              default path and namespace
     Database    {database}
-
+{"" if settings.limits else NO_LIMITS}
   Ctrl+C stops it.
 """
 

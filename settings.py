@@ -4,11 +4,13 @@ import logging
 import os
 import secrets
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+import limits
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 logger = logging.getLogger("parley.settings")
@@ -19,6 +21,32 @@ SAMPLE_SECRETS = frozenset({"your_jwt_secret", "your_secret_key", "supersecret",
 MIN_SECRET_BYTES = 32
 # What a size in GraphQL can say: its Int has 32 bits.
 MAX_INT = 2**31 - 1
+# Each entry of a window is kept until it has passed.
+MAX_RATE_AMOUNT = 10_000
+MAX_RATE_SECONDS = 30 * 24 * 3600
+
+
+class Rate(NamedTuple):
+    """So many in any window of so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+def _read_rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        [item] = limits.parse_many(value)
+    except ValueError as error:
+        raise ValueError("must be a rate such as 50/5seconds or 10/hour") from error
+    rate = Rate(item.amount, item.get_expiry())
+    if not (1 <= rate.amount <= MAX_RATE_AMOUNT and 1 <= rate.seconds <= MAX_RATE_SECONDS):
+        raise ValueError(f"must be 1 to {MAX_RATE_AMOUNT} in at most 30 days")
+    return rate
+
+
+RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_read_rate)]
 
 
 class Settings(BaseSettings):
@@ -56,7 +84,10 @@ class Settings(BaseSettings):
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
-    playground: bool = True
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
+    introspection: bool | None = None
+    playground: bool | None = None
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
     file_url_seconds: int = Field(default=3600, ge=1)
@@ -70,15 +101,39 @@ class Settings(BaseSettings):
     media_memory_bytes: int = Field(default=1024**3, ge=256 * 1024**2)
     media_seconds: int = Field(default=20, ge=1, le=600)
 
+    limits: bool = True
+    sends_per_user: RateSetting = Rate(50, 5)
+    uploads_per_user: RateSetting = Rate(100, 600)
+    registrations_per_address: RateSetting = Rate(60, 3600)
+    logins_per_address: RateSetting = Rate(300, 300)
+    logins_per_account: RateSetting = Rate(30, 300)
+    logins_per_account_from_elsewhere: RateSetting = Rate(150, 300)
+    failed_login_weight: int = Field(default=5, ge=1, le=100)
+    familiar_address_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=MAX_RATE_SECONDS)
+    bad_tokens_per_address: RateSetting = Rate(300, 60)
+    max_connections_per_user: int = Field(default=50, ge=1)
+    max_connections_per_address: int = Field(default=1000, ge=1)
+
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
+    # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
+    max_query_tokens: int = Field(default=1000, ge=100, le=4000)
+    max_query_depth: int = Field(default=15, ge=5, le=50)
+    max_query_fields: int = Field(default=500, ge=50, le=10_000)
+    max_query_root_fields: int = Field(default=20, ge=1)
+    max_query_aliases: int = Field(default=30, ge=0)
+    max_query_directives: int = Field(default=50, ge=0)
+    max_query_cost: int = Field(default=10_000, ge=1000)
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     max_subscriptions_per_connection: int = Field(default=100, ge=1)
 
+    request_head_seconds: float = Field(default=10, gt=0)
+    request_body_seconds: float = Field(default=20, gt=0)
     connection_init_seconds: float = Field(default=5, gt=0)
+    auth_login_seconds: float = Field(default=120, gt=0)
     ping_interval_seconds: float = Field(default=15, gt=0)
     ping_timeout_seconds: float = Field(default=15, gt=0)
     presence_grace_seconds: float = Field(default=5, ge=0)
@@ -94,9 +149,23 @@ class Settings(BaseSettings):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            # A browser's Origin has no path, not even a slash.
-            return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip())
+            # A browser's Origin has no path, not even a slash,
+            # and its host is in lower case, without the port that its scheme has anyway.
+            return tuple(_origin(o.strip()) for o in value.split(",") if o.strip())
         return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        for name in names:
+            try:
+                ip_network(name)
+            except ValueError as error:
+                raise ValueError("must be addresses or networks: 10.0.0.7, fd00::/8") from error
+        return names
 
     @field_validator("redis_url")
     @classmethod
@@ -117,6 +186,18 @@ class Settings(BaseSettings):
     def _leases_outlive_renewals(self) -> "Settings":
         if self.presence_lease_seconds < 2 * self.presence_renewal_seconds:
             raise ValueError("PRESENCE_LEASE_SECONDS must be twice PRESENCE_RENEWAL_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _a_login_may_fail(self) -> "Settings":
+        for name in ("logins_per_address", "logins_per_account"):
+            if getattr(self, name).amount < self.failed_login_weight:
+                raise ValueError(f"{name.upper()} must be FAILED_LOGIN_WEIGHT at least")
+        # Else one address alone could use up what all unfamiliar ones have together.
+        if self.logins_per_account_from_elsewhere.amount < 2 * self.logins_per_account.amount:
+            raise ValueError(
+                "LOGINS_PER_ACCOUNT_FROM_ELSEWHERE must be twice LOGINS_PER_ACCOUNT at least"
+            )
         return self
 
     @model_validator(mode="after")
@@ -141,6 +222,16 @@ class Settings(BaseSettings):
         return f"sqlite+aiosqlite:///{path}"
 
     @property
+    def shows_introspection(self) -> bool:
+        """Whether the schema may be asked for: INTROSPECTION, else not in production."""
+        return self.env != "production" if self.introspection is None else self.introspection
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether browsers get a playground: PLAYGROUND, else not in production."""
+        return self.env != "production" if self.playground is None else self.playground
+
+    @property
     def storage(self) -> str:
         """Where attachments are kept: STORAGE_URL, else a directory in DATA_DIR."""
         if self.storage_url is not None:
@@ -161,6 +252,14 @@ class Settings(BaseSettings):
                 )
             return self.jwt_secret.get_secret_value()
         return _kept_secret(self.data_dir / "jwt_secret")
+
+
+def _origin(written: str) -> str:
+    origin = written.rstrip("/").lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin
 
 
 def _weakness(secret: SecretStr) -> str | None:

@@ -88,7 +88,7 @@ class Served(Daemon):
 
 
 class Parley(Served):
-    """`main.py serve`, with its defaults."""
+    """`main.py serve`, with its defaults but for the limits, which would end the load."""
 
     kind = "Parley"
     tree = HERE
@@ -105,6 +105,7 @@ class Parley(Served):
             "HOST": self.host,
             "DATA_DIR": str(self.directory),
             "LOG_LEVEL": "WARNING",
+            "LIMITS": "off",
         }
         if self.redis is not None:
             settings["REDIS_URL"] = self.redis.url

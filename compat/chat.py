@@ -1,7 +1,7 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,9 +24,9 @@ from compat.socketio_server import SocketServer
 from db.models import StoredMessage
 from events.facts import PresenceChanged
 from events.subscription import SubscriberTooSlow
-from resolvers.auth import authenticate
+from resolvers.auth import authenticate_login
 from resolvers.context import Context
-from resolvers.errors import BadInput, Unauthenticated
+from resolvers.errors import BadInput, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
 from resolvers.presence import hold_presence
 
@@ -47,6 +47,14 @@ class Session:
     leave: ExitStack = field(default_factory=ExitStack)
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever is at the other end of a connection, and when they must have logged in."""
+
+    ctx: Context
+    deadline: asyncio.TimerHandle
+
+
 class MessageSink:
     """Pushes each message to one connection; encoded once for all that get it."""
 
@@ -64,6 +72,11 @@ class MessageSink:
 class ChatServer(SocketServer):
     """Tells those who want no acknowledgement of what failed, in an event."""
 
+    def encode_acknowledgement(self, result: object, number: int) -> EncodedEvent:
+        """Encode what a handler of ours returned: one value or none, without bytes."""
+        args = [] if result is None else [result]
+        return self.encode_text_acknowledgement(number, *args)
+
     def on_unclaimed(self, sid: str, event: str, result: object) -> None:
         """Send `message:error` for a send that failed."""
         if isinstance(result, dict) and "error" in result:
@@ -75,6 +88,7 @@ class ChatEvents:
 
     def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
         self._ctx = ctx
+        self._callers: dict[str, Caller] = {}
         self._sessions: dict[str, Session] = {}
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
@@ -94,6 +108,8 @@ class ChatEvents:
         on("message:private", self._send_private)
         on("message:send", self._send_broadcast)
         ctx.presence.listen(self._presence_changed)
+        self._server.eio.has_room = self._has_room
+        self._server.eio.count = self._count
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection, at any path that leads here."""
@@ -118,24 +134,43 @@ class ChatEvents:
         self._server.push(sid, self._encoded[1])
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
-        """Let anyone connect: nothing reaches them before `auth:login`."""
+        """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
+        ctx = self._ctx.called_from(environ["asgi.scope"])
+        # Dropped, a client whose user is still to log in comes back by itself, to wait again.
+        loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
+        self._callers[sid] = Caller(ctx, loop.call_later(seconds, self._server.drop, sid))
+
+    def _has_room(self, scope: Scope) -> bool:
+        ctx = self._ctx.called_from(scope)
+        return ctx.connections.has_room(ctx.address)
+
+    def _count(self, scope: Scope) -> Callable[[], None]:
+        ctx = self._ctx.called_from(scope)
+        return ctx.connections.count(ctx.address)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
+        if (caller := self._callers.pop(sid, None)) is not None:
+            caller.deadline.cancel()
+        self._leave(sid)
+
+    def _leave(self, sid: str) -> None:
         if (session := self._sessions.pop(sid, None)) is not None:
             session.leave.close()
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
+        if (caller := self._callers.get(sid)) is None:
+            return  # it is gone
         try:
             body = _payload(arguments)
             token = take_text(body, "token", "Token")
-            viewer = await authenticate(self._ctx, token.removeprefix("Bearer ").strip())
+            bare = token.removeprefix("Bearer ").strip()
+            session = Session(caller.ctx.as_viewer(await authenticate_login(caller.ctx, bare)))
         except (BadInput, Unauthenticated):
             self._tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
             return
         except Exception as error:  # the border: the client hears in its form
-            self._tell(sid, "auth:error", error_shape(error)["error"])
-            self._server.drop(sid)  # not its fault: it comes back and tries again
+            self._turn_away(sid, error)
             return
         try:
             after = take_position(body, "after")
@@ -143,10 +178,17 @@ class ChatEvents:
             self._tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
             return
+        self._leave(sid)  # of another login on this connection
+        try:
+            hold = session.ctx.connections.hold_user(session.ctx.user.id)
+            session.leave.enter_context(hold)
+        except RateLimited as error:
+            self._turn_away(sid, error)
+            return
         if not self._tell(sid, "auth:ok"):
-            return  # it ended while its token was being checked
-        await self._disconnect(sid, "another login on this connection")
-        session = Session(self._ctx.as_viewer(viewer))
+            session.leave.close()  # it ended while its token was being checked
+            return
+        caller.deadline.cancel()
         self._sessions[sid] = session
         session.leave.enter_context(hold_presence(session.ctx))
         if after is None:
@@ -155,6 +197,11 @@ class ChatEvents:
             resuming = asyncio.create_task(self._resume(sid, session.ctx, after))
             session.leave.callback(resuming.cancel)
         self._announce_online_soon()
+
+    def _turn_away(self, sid: str, error: Exception) -> None:
+        shape = error_shape(error)
+        self._tell(sid, "auth:error", shape["error"], shape)
+        self._server.drop(sid)  # not for good: it comes back and tries again
 
     async def _resume(self, sid: str, ctx: Context, after: int) -> None:
         """Push what came past a position, then what comes, as fast as the client reads."""

@@ -8,7 +8,8 @@ waiting GETs, writers and silent clients behind: every method of it would have t
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from starlette.types import Receive, Send
 
@@ -36,6 +37,7 @@ from compat.packets import (
     Frame,
     decode_payload,
 )
+from compat.transports import Direct, next_frame, read_body
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +45,6 @@ CLOSE_GRACE = 2.0  # for a close frame, and what is before it, to leave; then th
 LINGER = 5.0  # for a polling client to come back and be told that it was closed
 UPGRADE_TIMEOUT = 10.0  # as the Node server
 FRAMES_A_TURN = 100  # of one POST, before other clients get a turn
-
-
-class Direct(NamedTuple):
-    """How to write to a websocket at once, in UTF-8; only while it is writable."""
-
-    write: Callable[[bytes], None]
-    writable: asyncio.Event
 
 
 class Server(Protocol):
@@ -64,6 +59,8 @@ class Server(Protocol):
 
     async def on_message(self, connection: "Connection", data: Frame) -> None: ...
 
+    def take_now(self, connection: "Connection", data: str) -> bool: ...
+
     def on_end(self, connection: "Connection", ending: Ending) -> None: ...
 
 
@@ -74,7 +71,6 @@ class Connection:
         self.server = server
         self.sid = sid
         self.ending: Ending | None = None
-        self.over = asyncio.Event()  # the client was told, or is beyond telling
         # What engineio.AsyncServer's own methods read and write.
         self.session: dict[str, object] = {}
         self.upgraded = False
@@ -87,6 +83,7 @@ class Connection:
         self._direct: Direct | None = None
         self._idle = False  # the websocket's writer waits, and nothing is queued for it
         self._taking = False
+        self._resting = False  # the websocket's reader waits, and has taken all that came
         self._polling = False
         self._posting = False
         self._probe: asyncio.Timeout | None = None
@@ -95,12 +92,17 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(server.ping_interval, self._ping)
 
+    @cached_property
+    def over(self) -> asyncio.Event:
+        """Set once the client was told of the end, or is beyond telling."""
+        return asyncio.Event()
+
     def push(self, encoded: EncodedEvent) -> bool:
         """Queue without waiting; a full queue ends the connection. False: it will not be sent."""
         if self.ending is not None:
             return False
         direct = self._direct
-        if self._idle and encoded.texts and direct is not None and direct.writable.is_set():
+        if self._idle and encoded.texts and direct is not None and direct.writable():
             # Nothing waits before it, and the peer reads: no need of the queue and its task.
             for text in encoded.texts:
                 direct.write(text)
@@ -252,7 +254,7 @@ class Connection:
         try:
             # A body that trickles in holds the events behind it: no longer than a lost pong may.
             async with asyncio.timeout(self.server.ping_timeout):
-                body = await _read_body(receive, self.server.max_payload)
+                body = await read_body(receive, self.server.max_payload)
             if body is None:
                 self.end(TOO_LARGE)
                 return 413
@@ -282,11 +284,11 @@ class Connection:
             return False
         try:
             async with asyncio.timeout(UPGRADE_TIMEOUT) as self._probe:
-                if await _next_frame(receive) == PROBE:
+                if await next_frame(receive) == PROBE:
                     await send({"type": "websocket.send", "text": PROBED})
                     self._upgrading = True
                     self._wake.set()
-                    upgrade = await _next_frame(receive) == UPGRADE
+                    upgrade = await next_frame(receive) == UPGRADE
                     flushing = self.ending is not None and self.ending.flush
                     open_ = flushing or not self._ended.is_set()
                     self.upgraded = upgrade and not self._posting and open_
@@ -313,6 +315,8 @@ class Connection:
         """Be this connection's websocket until its end, which comes in bounded time."""
         self.upgraded = True
         self._direct = direct
+        if direct is not None:
+            direct.listen(self._take_now)
         self._wake.set()
         reader = self._reader = asyncio.create_task(self._read(receive))
         writer = asyncio.create_task(self._write(send))
@@ -334,9 +338,28 @@ class Connection:
         else:
             self._loop.call_later(CLOSE_GRACE, abort)
 
+    def has_room(self) -> bool:
+        """Whether the client has read half of what waits for it."""
+        return self._outbox.room.is_set()
+
+    def _take_now(self, frame: str) -> bool:
+        """Take a message as it arrives, with no turn of the loop between; False: read it."""
+        return (
+            self._resting
+            and self.ending is None
+            and frame.startswith(MESSAGE)
+            and len(frame) <= self.server.max_payload
+            and self.server.take_now(self, frame[1:])
+        )
+
     async def _read(self, receive: Receive) -> None:
         try:
-            while self.ending is None and (frame := await _next_frame(receive)) is not None:
+            while self.ending is None:
+                self._resting = True
+                frame = await next_frame(receive)
+                self._resting = False
+                if frame is None:
+                    return
                 if len(frame) > self.server.max_payload:
                     self.end(TOO_LARGE)
                 else:
@@ -369,26 +392,3 @@ class Connection:
 
 
 _PING = EncodedEvent.of(PING)
-
-
-async def _next_frame(receive: Receive) -> Frame | None:
-    """The next websocket message; None after the last one."""
-    message = await receive()
-    if message["type"] != "websocket.receive":
-        return None
-    text: str | None = message.get("text")
-    return text if text is not None else bytes(message["bytes"])
-
-
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body by what arrives, whatever Content-Length says; None if over the limit."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadPacket("cut short")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)

@@ -13,9 +13,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from compat.connection import CLOSE_GRACE, LINGER, Connection, Direct
+from compat.connection import CLOSE_GRACE, LINGER, Connection
 from compat.endings import REFUSED, Ending
 from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
+from compat.transports import Direct
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ _BAD_REQUEST = (400, 3, "Bad request")
 _FOREIGN_ORIGIN = (403, 4, "Forbidden")
 _BAD_VERSION = (400, 5, "Unsupported protocol version")
 _DRAINING = (503, 3, "Server is restarting")
+_TOO_MANY = (429, 3, "Too many connections from this address")
 
 _MOVED = "moved"  # a parameter of requests that were sent to another process already
 
@@ -75,12 +77,20 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         self.draining = False
         self.process = process
         self._farewells: set[asyncio.Task[None]] = set()
+        # Whether another connection may be opened from there; to count it, and to count it off.
+        self.has_room: Callable[[Scope], bool] = lambda scope: True
+        self.count: Callable[[Scope], Callable[[], None]] = lambda scope: lambda: None
+        self._leaving: dict[str, Callable[[], None]] = {}
 
     # What a connection asks of its server.
 
     async def on_message(self, connection: Connection, data: Frame) -> None:
         """Not by the library's `_trigger_event`: that logs a `BadPacket` and goes on."""
         await self.handlers["message"](connection.sid, data)
+
+    def take_now(self, connection: Connection, data: str) -> bool:
+        """Whether the message could be taken at once; replaced by who can."""
+        return False
 
     def on_end(self, connection: Connection, ending: Ending) -> None:
         task = asyncio.create_task(self._farewell(connection, ending))
@@ -97,6 +107,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             connection.closed = True
             connection.empty()
             self.sockets.pop(connection.sid, None)
+            self._leaving.pop(connection.sid, lambda: None)()
 
     # The rest of the library's interface that touches a socket.
 
@@ -136,7 +147,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             return
         if refusal is not None:
             status, code, message = refusal
-            answer = JSONResponse({"code": code, "message": message}, status)
+            headers = {"Retry-After": "10"} if status == 429 else None
+            answer = JSONResponse({"code": code, "message": message}, status, headers)
         elif websocket:
             await self._websocket(connection, scope, receive, send)
             return
@@ -178,6 +190,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
                 return _BAD_VERSION
             if method != "GET":
                 return _BAD_METHOD
+            if not self.has_room(scope):
+                return _TOO_MANY
             return _DRAINING if self.draining else None
         # Not on the transport that the connection uses, or not a method of polling.
         return _BAD_REQUEST if connection.upgraded or method not in ("GET", "POST") else None
@@ -193,6 +207,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         sid = self.generate_id()
         if self.process:
             sid = f"{self.process}.{sid}"
+        self._leaving[sid] = self.count(scope)
         connection = self.sockets[sid] = Connection(self, sid)
         opening = {
             "sid": sid,
@@ -254,21 +269,24 @@ def _abort(scope: Scope) -> Callable[[], object]:
 
 
 def _direct(scope: Scope) -> Direct | None:
-    """How to write to the websocket without waiting; our uvicorn protocol offers it."""
-    extension = scope.get("extensions", {}).get("parley.write")
-    return None if extension is None else Direct(extension["write"], extension["writable"])
+    """How to use the websocket without waiting; our uvicorn protocol offers it."""
+    extensions = scope.get("extensions", {})
+    if "parley.write" not in extensions:
+        return None
+    writing = extensions["parley.write"]
+    return Direct(writing["write"], writing["writable"], extensions["parley.read"]["listen"])
 
 
 def _environ(scope: Scope) -> dict[str, object]:
-    """What handlers see of the request. The library's keeps the request's body and channels
-    alive as long as the connection, and says 127.0.0.1 of every client."""
-    environ: dict[str, object] = {
+    """What handlers see of the request; its headers are in the scope.
+
+    The library's keeps the request's body and channels alive as long as the connection, and says
+    127.0.0.1 of every client.
+    """
+    return {
         "asgi.scope": scope,
         "REQUEST_METHOD": "GET",
         "PATH_INFO": scope["path"],
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "REMOTE_ADDR": scope["client"][0] if scope.get("client") else "",
     }
-    for name, value in Headers(scope=scope).items():
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
-    return environ

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from compat.shapes import ErrorShape
-from resolvers.errors import Code, ParleyError
+from resolvers.errors import Code, ParleyError, retry_header
 
 logger = logging.getLogger("parley.compat")
 
@@ -43,8 +43,10 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Return a refusal as the older server answers one: a status and a `message`."""
     assert isinstance(error, ParleyError)  # noqa: S101  # Starlette calls this for nothing else
     status = STATUS[error.code]
-    headers = {"Retry-After": "1"} if status in {429, 503} else None
-    return JSONAnswer({"message": error.message, "code": error.code.value}, status, headers)
+    body: dict[str, object] = {"message": error.message, "code": error.code.value}
+    if error.retry_after_ms is not None:
+        body["retryAfterMs"] = error.retry_after_ms
+    return JSONAnswer(body, status, retry_header(error))
 
 
 def answer_unexpected(error: Exception) -> Response:
@@ -62,6 +64,9 @@ def cut_off(scope: Scope, error: ParleyError) -> None:
 def error_shape(error: Exception) -> ErrorShape:
     """Return an error as Socket.IO clients get it; what is not meant for them is logged."""
     if isinstance(error, ParleyError):
-        return {"error": error.message, "code": error.code.value}
+        shape: ErrorShape = {"error": error.message, "code": error.code.value}
+        if error.retry_after_ms is not None:
+            shape["retryAfterMs"] = error.retry_after_ms
+        return shape
     logger.error("An event's handler failed", exc_info=error)
     return {"error": UNEXPECTED, "code": Code.INTERNAL.value}

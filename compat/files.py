@@ -32,11 +32,12 @@ INLINE = frozenset(
 )
 # Nothing in a file runs, wherever a browser may show it; images and players show themselves.
 SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
+        " frame-ancestors 'none'; sandbox"
     ),
-    "Referrer-Policy": "no-referrer",
+    # Signed addresses are shown by pages of any origin.
+    "Cross-Origin-Resource-Policy": "cross-origin",
 }
 SIGNED_PARAMETERS = ("expires", "signature")
 ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)

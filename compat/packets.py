@@ -17,6 +17,8 @@ Frame = str | bytes  # one Engine.IO packet, in its websocket form
 CLOSE, PING, PONG, MESSAGE, NOOP = "1", "2", "3", "4", "6"
 PROBE, PROBED, UPGRADE = "2probe", "3probe", "5"
 
+NAMESPACE = "/"  # the only one; every client is in it at most once
+
 _SEPARATOR = "\x1e"
 # Type, attachments, namespace, id, data. Only ASCII digits: `\d` and `str.isdigit` take others.
 _PACKET = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]*)(.*)", re.DOTALL)
@@ -147,3 +149,12 @@ def _fill(value: Any, attachments: list[bytes]) -> Any:
     if type(number) is not int or not 0 <= number < len(attachments):
         raise BadPacket("placeholder out of range")
     return attachments[number]
+
+
+def encode_packet(
+    kind: int, data: object = None, number: int | None = None, namespace: str = NAMESPACE
+) -> EncodedEvent:
+    """A Socket.IO packet, with its attachments."""
+    encoded = StrictPacket(kind, data, namespace, number).encode()
+    parts = encoded if isinstance(encoded, list) else [encoded]
+    return EncodedEvent.of(*(MESSAGE + p if isinstance(p, str) else bytes(p) for p in parts))

@@ -1,6 +1,6 @@
 """The older REST routes, those documented and those its clients were seen to use."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
+from compat.answering import Answering, Endpoint
 from compat.bodies import (
     read_body,
     take_attachment,
@@ -21,18 +22,18 @@ from compat.bodies import (
     take_receiver,
     take_text,
 )
-from compat.errors import JSONAnswer, answer_unexpected, cut_off
-from compat.shapes import attachment_shape, message_row, message_shape, user_shape
+from compat.errors import JSONAnswer, cut_off
+from compat.shapes import attachment_shape, limits_shape, message_row, message_shape, user_shape
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
 from resolvers.auth import identify, log_in, register_user
 from resolvers.context import Context
-from resolvers.errors import BadInput, ParleyError
+from resolvers.errors import BadInput, ParleyError, retry_header
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
+from resolvers.server_info import enforces_rates, get_limits
 from resolvers.uploads import receive_form
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
 
@@ -50,7 +51,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         body = await read_body(request, max_bytes)
         user = (
             await register_user(
-                ctx,
+                ctx.called_from(request.scope),
                 email=take_text(body, "email", "Email"),
                 password=take_text(body, "password", "Password"),
                 display_name=take_text(body, "displayName", "Display name"),
@@ -63,7 +64,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def login(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         logged_in = await log_in(
-            ctx,
+            ctx.called_from(request.scope),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )
@@ -120,7 +121,7 @@ def rest_routes(ctx: Context) -> list[Route]:
                 before=take_number(parameters.get("before"), "before"),
                 limit=take_number(parameters.get("limit"), "limit"),
             )
-            return await _stream_array(request, stream, partial(shape, urls=ctx.file_urls))
+            return await _answer_array(request, stream, partial(shape, urls=ctx.file_urls))
 
         return endpoint
 
@@ -131,10 +132,15 @@ def rest_routes(ctx: Context) -> list[Route]:
         try:
             await check_ready(ctx)
         except ParleyError as error:
-            return JSONAnswer({"ok": False, "message": error.message}, 503)
+            body = {"ok": False, "message": error.message}
+            return JSONAnswer(body, 503, retry_header(error))
         return JSONAnswer({"ok": True})
 
+    async def limits(request: Request) -> Response:
+        return JSONAnswer(limits_shape(get_limits(ctx), enforced=enforces_rates(ctx)))
+
     return [
+        _route("GET", "/api/limits", limits),
         _route("POST", "/api/auth/register", register),
         _route("POST", "/api/auth/login", login),
         _route("GET", "/api/messages", history(message_shape)),
@@ -149,16 +155,7 @@ def rest_routes(ctx: Context) -> list[Route]:
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
     """Route to the endpoint; its unforeseen errors are answered in the older form too."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ParleyError:
-            raise
-        except Exception as error:  # the border: outside of CORS, a browser could not read it
-            return answer_unexpected(error)
-
-    return Route(path, answer, methods=[method])
+    return Route(path, Answering(endpoint), methods=[method])
 
 
 async def _identify(ctx: Context, request: Request) -> Context:
@@ -167,17 +164,28 @@ async def _identify(ctx: Context, request: Request) -> Context:
     return viewer
 
 
-async def _stream_array(request: Request, pages: Pages, shape: Shape) -> Response:
-    """Answer with a JSON array written as it is read, so that a long history costs no memory."""
-    # The first page is read before the status goes out: an error can still be one.
+async def _answer_array(request: Request, pages: Pages, shape: Shape) -> Response:
+    """Answer with a JSON array; what is long is written as it is read, so that it costs no memory.
+
+    Two pages are read before the status goes out: until then an error can still be one.
+    """
     # Not `()` for none: CPython 3.11 raises a SystemError when the default is a tuple.
     first: Sequence[StoredMessage] = await anext(pages, [])
-    body = _write_array(request.scope, first, pages, shape)
+    second: Sequence[StoredMessage] = await anext(pages, [])
+    if not second:
+        whole = _encoder.encode([shape(message) for message in first])
+        if len(whole) <= CHUNK_BYTES:  # most are: one write, and its length is told
+            return Response(whole, media_type="application/json")
+    body = _write_array(request.scope, first, second, pages, shape)
     return StreamingResponse(body, media_type="application/json")
 
 
 async def _write_array(
-    scope: Scope, page: Sequence[StoredMessage], pages: Pages, shape: Shape
+    scope: Scope,
+    page: Sequence[StoredMessage],
+    following: Sequence[StoredMessage],
+    pages: Pages,
+    shape: Shape,
 ) -> AsyncGenerator[bytes, None]:
     chunk = b"["
     separator = b""
@@ -191,7 +199,7 @@ async def _write_array(
                     chunk = b""
                 chunk += row
             try:
-                page = await anext(pages, [])
+                page, following = following, await anext(pages, [])
             except ParleyError as error:
                 cut_off(scope, error)
                 return

@@ -1,10 +1,12 @@
 """The older payloads. Ids are numbers; fields may be added, none is renamed."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.file_urls import FileUrls, Part
+from resolvers.server_info import Limit
 
 
 class UserShape(TypedDict):
@@ -63,6 +65,7 @@ class ErrorShape(TypedDict):
 
     error: str
     code: str
+    retryAfterMs: NotRequired[int]
 
 
 def user_shape(user: StoredUser) -> UserShape:
@@ -129,3 +132,13 @@ def message_row(message: StoredMessage, urls: FileUrls) -> MessageRow:
         "kind": message.kind.value,
         "attachment": _attached(message, urls),
     }
+
+
+def limits_shape(limits: Mapping[str, Limit], *, enforced: bool) -> dict[str, Any]:
+    """Return the limits under the names that they have in GraphQL."""
+    shape: dict[str, Any] = {"enforced": enforced}
+    for name, limit in limits.items():
+        first, *others = name.split("_")
+        camel = first + "".join(word.capitalize() for word in others)
+        shape[camel] = limit._asdict() if isinstance(limit, tuple) else limit
+    return shape

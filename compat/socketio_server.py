@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,20 @@ from compat.connection import Connection
 from compat.endings import CLIENT_CLOSED, DROPPED, NEVER_CONNECTED, REFUSED, RESTART, SLOW_READER
 from compat.engine import EngineServer
 from compat.outbox import Outbox
-from compat.packets import MESSAGE, BadPacket, EncodedEvent, Frame, StrictPacket
+from compat.packets import (
+    MESSAGE,
+    NAMESPACE,
+    BadPacket,
+    EncodedEvent,
+    Frame,
+    StrictPacket,
+    encode_packet,
+)
+from compat.rooms import PushManager
 
 logger = logging.getLogger(__name__)
 
-_NAMESPACE = "/"  # the only one; every client is in it at most once
+_PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
 
 
 @dataclass(slots=True, eq=False)
@@ -29,64 +38,12 @@ class _Client:
 
     connection: Connection
     deadline: asyncio.TimerHandle  # for its CONNECT
-    slots: asyncio.Semaphore  # one for each handler that may run
+    slots: int  # how many more handlers may run
+    freed: asyncio.Future[None] | None = None  # its reader waits for a slot
     sid: str = ""  # empty until it asks to connect
     connecting: asyncio.Task[None] | None = None
     early: Outbox | None = None  # pushed while the connect handler runs
     partial: StrictPacket | None = None  # waits for its attachments
-
-
-class PushManager(socketio.AsyncManager):  # type: ignore[misc]  # the library has no types
-    """Rooms that push to their members at once: the library makes a task for each of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rooms_of: dict[str, set[Hashable]] = {}
-
-    async def emit(
-        self,
-        event: str,
-        data: object,
-        namespace: str,
-        room: Any = None,
-        skip_sid: str | list[str] | None = None,
-        callback: Callable[..., object] | None = None,
-        to: Any = None,
-        **_: object,
-    ) -> None:
-        args = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
-        encoded = _encode(packet.EVENT, [event, *args])
-        for sid, _eio_sid in self.get_participants(namespace, to or room):
-            if sid in skipped:
-                continue
-            if callback is not None:  # each recipient acknowledges under an id of its own
-                number = self._generate_ack_id(sid, callback)
-                encoded = _encode(packet.EVENT, [event, *args], number)
-            self.server.push(sid, encoded)
-
-    # The library looks through every room of every client when one of them leaves.
-
-    def basic_enter_room(
-        self, sid: str, namespace: str, room: Hashable, eio_sid: str | None = None
-    ) -> None:
-        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
-        self._rooms_of.setdefault(sid, set()).add(room)
-
-    def basic_leave_room(self, sid: str, namespace: str, room: Hashable) -> None:
-        super().basic_leave_room(sid, namespace, room)
-        self._rooms_of.get(sid, set()).discard(room)
-
-    def get_rooms(self, sid: str, namespace: str) -> list[Hashable]:
-        return [room for room in self._rooms_of.get(sid, ()) if room is not None]
-
-    def basic_disconnect(self, sid: str, namespace: str, **_: object) -> None:
-        for room in self._rooms_of.pop(sid, set()):
-            super().basic_leave_room(sid, namespace, room)
-        self.callbacks.pop(sid, None)
-        for pending in (self.pending_connect, self.pending_disconnect):
-            if sid in pending.get(namespace, ()):
-                pending[namespace].remove(sid)
 
 
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
@@ -133,6 +90,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         self._clients: dict[str, _Client] = {}  # by Engine.IO id
         self._by_sid: dict[str, _Client] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self.eio.take_now = self._take_now  # type: ignore[method-assign]  # the layer above knows
         self._accepting = asyncio.Event()
         self._accepting.set()
 
@@ -147,12 +105,22 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     def encode_event(self, event: str, *args: object) -> EncodedEvent:
         """Encode once, to push to many."""
-        return _encode(packet.EVENT, [event, *args])
+        return encode_packet(packet.EVENT, [event, *args])
 
     def encode_text_event(self, event: str, *args: object) -> EncodedEvent:
         """As `encode_event`, for arguments without bytes, which are not looked for."""
         written = StrictPacket.json.dumps([event, *args])
         return EncodedEvent.of(f"{MESSAGE}{packet.EVENT}{written}")
+
+    def encode_text_acknowledgement(self, number: int, *args: object) -> EncodedEvent:
+        """As `encode_acknowledgement`, for arguments without bytes, which are not looked for."""
+        written = StrictPacket.json.dumps([*args])
+        return EncodedEvent.of(f"{MESSAGE}{packet.ACK}{number}{written}")
+
+    def encode_acknowledgement(self, result: object, number: int) -> EncodedEvent:
+        """Encode what a handler returned; override it where that has no bytes to look for."""
+        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
+        return encode_packet(packet.ACK, args, number)
 
     def push(self, sid: str, encoded: EncodedEvent) -> bool:
         """Queue an event for one client, in order, without a task; False if it is gone or full."""
@@ -193,7 +161,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         """Send what is queued, then a Socket.IO DISCONNECT, and close: no reconnection."""
         client = self._by_sid.get(sid)
         if client is not None:
-            client.connection.push(_encode(packet.DISCONNECT))
+            client.connection.push(encode_packet(packet.DISCONNECT))
             client.connection.end(REFUSED)
 
     async def disconnect(
@@ -216,8 +184,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         connection = self.eio.sockets[eio_sid]
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self.connect_timeout, connection.end, NEVER_CONNECTED)
-        slots = asyncio.Semaphore(self.in_flight)
-        self._clients[eio_sid] = _Client(connection, deadline, slots)
+        self._clients[eio_sid] = _Client(connection, deadline, self.in_flight)
         self.environ[eio_sid] = environ
 
     async def _handle_eio_message(self, eio_sid: str, data: Frame) -> None:
@@ -239,7 +206,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
             if received.packet_type == packet.CONNECT:
                 await self._handle_connect_packet(client, received)
                 return
-            if not client.sid or received.namespace != _NAMESPACE:
+            if not client.sid or received.namespace != NAMESPACE:
                 raise BadPacket("not connected to the namespace")
             if received.attachment_count:
                 client.partial = received
@@ -267,7 +234,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
             await asyncio.wait({client.connecting})
         try:
             if client.sid:
-                self.manager.pre_disconnect(client.sid, _NAMESPACE)
+                self.manager.pre_disconnect(client.sid, NAMESPACE)
                 await self._call("disconnect", client.sid, reason)
         except Exception:
             logger.exception("disconnect handler failed")
@@ -279,10 +246,12 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     # CONNECT.
 
     async def _handle_connect_packet(self, client: _Client, received: StrictPacket) -> None:
-        if received.namespace != _NAMESPACE:
+        if received.namespace != NAMESPACE:
             # The library sends a text, which JavaScript clients show as an empty message.
             error = {"message": "Invalid namespace"}
-            client.connection.push(_encode(packet.CONNECT_ERROR, error, None, received.namespace))
+            client.connection.push(
+                encode_packet(packet.CONNECT_ERROR, error, None, received.namespace)
+            )
             return
         if client.sid:
             raise BadPacket("two CONNECTs")
@@ -293,7 +262,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     async def _connect(self, client: _Client, auth: dict[str, object] | None) -> None:
         """Ask the connect handler; what it emits goes out after CONNECT, as clients expect."""
         eio_sid = client.connection.sid
-        sid = client.sid = await self.manager.pre_connect(eio_sid, _NAMESPACE)
+        sid = client.sid = await self.manager.pre_connect(eio_sid, NAMESPACE)
         self._by_sid[sid] = client
         early = client.early = Outbox(self.eio.queue_messages, self.eio.queue_bytes)
         refusal: object = {"message": "Connection rejected by server"}
@@ -308,31 +277,60 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         if not accepted:
             await self._forget(sid)
             client.sid = ""
-            client.connection.push(_encode(packet.CONNECT_ERROR, refusal))
+            client.connection.push(encode_packet(packet.CONNECT_ERROR, refusal))
             return
         client.deadline.cancel()
-        client.connection.push(_encode(packet.CONNECT, {"sid": sid}))
+        client.connection.push(encode_packet(packet.CONNECT, {"sid": sid}))
         while encoded := early.take():
             client.connection.push(encoded)
-        await self.manager.connect(sid, _NAMESPACE)
+        await self.manager.connect(sid, NAMESPACE)
 
     async def _forget(self, sid: str) -> None:
         del self._by_sid[sid]
-        await self.manager.disconnect(sid, _NAMESPACE)
+        await self.manager.disconnect(sid, NAMESPACE)
 
     # Events.
+
+    def _take_now(self, connection: Connection, data: str) -> bool:
+        """Start an event's handler as it arrives, if nothing has to be waited for."""
+        client = self._clients[connection.sid]
+        if not client.sid or client.partial is not None or not data.startswith(_PLAIN_EVENT):
+            return False
+        if not (client.slots and connection.has_room() and self._accepting.is_set()):
+            return False
+        try:
+            received = StrictPacket(encoded_packet=data)
+        except BadPacket:
+            return False
+        if received.namespace != NAMESPACE or received.data[0] in self.exclusive:
+            return False
+        self._begin_event(client, received)
+        return True
 
     async def _start_event(self, client: _Client, received: StrictPacket) -> None:
         """Start its handler once the client has room and a slot; until then read nothing more."""
         await client.connection.room()
-        await client.slots.acquire()
+        while not client.slots:
+            client.freed = asyncio.get_running_loop().create_future()
+            await client.freed
         await self._accepting.wait()
         if client.connection.ending is not None:
             return
-        task = self._start(self._run_event(client, received))
-        task.add_done_callback(lambda _: client.slots.release())
+        task = self._begin_event(client, received)
         if received.data[0] in self.exclusive:
             await asyncio.wait({task})
+
+    def _begin_event(self, client: _Client, received: StrictPacket) -> asyncio.Task[None]:
+        client.slots -= 1
+
+        def free(_: asyncio.Task[None]) -> None:
+            client.slots += 1
+            if client.freed is not None and not client.freed.done():
+                client.freed.set_result(None)
+
+        task = self._start(self._run_event(client, received))
+        task.add_done_callback(free)
+        return task
 
     async def _run_event(self, client: _Client, received: StrictPacket) -> None:
         event = received.data[0]
@@ -346,12 +344,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         if received.id is None:
             self.on_unclaimed(client.sid, event, result)
             return
-        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-        client.connection.push(_encode(packet.ACK, args, received.id))
+        client.connection.push(self.encode_acknowledgement(result, received.id))
 
     async def _call(self, event: str, *args: object) -> Any:
         """Run a handler. The library's swallows cancellation and tries again on a TypeError."""
-        handler, args = self._get_event_handler(event, _NAMESPACE, args)
+        handler, args = self._get_event_handler(event, NAMESPACE, args)
         if handler is None:
             return self.not_handled
         result = handler(*args)
@@ -368,11 +365,3 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a handler's task failed", exc_info=task.exception())
-
-
-def _encode(
-    kind: int, data: object = None, number: int | None = None, namespace: str = _NAMESPACE
-) -> EncodedEvent:
-    encoded = StrictPacket(kind, data, namespace, number).encode()
-    parts = encoded if isinstance(encoded, list) else [encoded]
-    return EncodedEvent.of(*(MESSAGE + p if isinstance(p, str) else bytes(p) for p in parts))

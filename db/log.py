@@ -15,9 +15,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
 
-from sqlalchemy import Dialect, insert, select, text, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -36,8 +35,9 @@ from db.drafts import (
     settle_repeat,
     split_repeats,
 )
+from db.entries import append_entries
 from db.messages import COLUMNS, read_messages
-from db.models import Message, MessageKind, StoredAttachment, StoredMessage
+from db.models import Message, StoredAttachment, StoredMessage
 from db.users import existing_ids
 
 logger = logging.getLogger("parley.log")
@@ -52,10 +52,6 @@ REFUSALS = (DBAPIError, ValueError)
 CLOSE_SECONDS = 1
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
 KNOWN_USERS = 100_000
-
-
-_ADVANCE_SQLITE = text("UPDATE log_head SET position = position + :count RETURNING position")
-_ADVANCE_MYSQL = text("UPDATE log_head SET position = LAST_INSERT_ID(position + :count)")
 
 
 class MessageLog:
@@ -192,13 +188,8 @@ class MessageLog:
             batch, attached = await _attach(connection, batch, now)
             if not batch:
                 return
-            head = await _advance_head(connection, len(batch))
-            first = head - len(batch) + 1
-            messages = [
-                _stored_from(waiting.draft, position, now, attached)
-                for position, waiting in enumerate(batch, first)
-            ]
-            await _insert_rows(connection, messages, now)
+            drafts = [waiting.draft for waiting in batch]
+            messages = await connection.run_sync(append_entries, drafts, attached, now)
             if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
                 await attachments.link(connection, links)
         self._announce(messages)
@@ -304,73 +295,3 @@ async def _refusal_to_attach(
     if draft.kind not in {None, attachment.kind}:
         return OtherKind(attachment.kind.value)
     return None
-
-
-async def _advance_head(connection: AsyncConnection, count: int) -> int:
-    if connection.dialect.name == "sqlite":
-        advanced = await connection.execute(_ADVANCE_SQLITE, {"count": count})
-        return int(advanced.scalar_one())
-    # The position comes back with the statement: MySQL has no RETURNING here.
-    return (await connection.execute(_ADVANCE_MYSQL, {"count": count})).lastrowid
-
-
-def _stored_from(
-    draft: Draft, position: int, now: datetime, attached: dict[int, StoredAttachment]
-) -> StoredMessage:
-    attachment = None if draft.attachment_id is None else attached[draft.attachment_id]
-    return StoredMessage(
-        position,
-        draft.sender_id,
-        draft.receiver_id,
-        draft.kind or (MessageKind.TEXT if attachment is None else attachment.kind),
-        draft.content,
-        draft.client_message_id,
-        now,
-        attachment,
-    )
-
-
-async def _insert_rows(
-    connection: AsyncConnection, messages: list[StoredMessage], now: datetime
-) -> None:
-    created_at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")  # as both engines take it
-    await connection.exec_driver_sql(
-        _insert_statement(connection.dialect), [_row(m, created_at) for m in messages]
-    )
-
-
-@cache
-def _insert_statement(dialect: Dialect) -> str:
-    # What SQLAlchemy would send, without its work on each value of each row: more than half of
-    # what storing a message costs.
-    return str(insert(Message).compile(dialect=dialect, column_keys=ROW))
-
-
-ROW = (
-    "id",
-    "sender_id",
-    "receiver_id",
-    "lower_user_id",
-    "higher_user_id",
-    "kind",
-    "content",
-    "client_message_id",
-    "created_at",
-)
-
-
-def _row(message: StoredMessage, created_at: str) -> tuple[object, ...]:
-    lower = higher = None
-    if message.receiver_id is not None:
-        lower, higher = sorted((message.sender_id, message.receiver_id))
-    return (
-        message.id,
-        message.sender_id,
-        message.receiver_id,
-        lower,
-        higher,
-        message.kind.value,
-        message.content,
-        message.client_message_id,
-        created_at,
-    )

@@ -1,16 +1,15 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     ColumnElement,
+    Dialect,
     Integer,
-    Subquery,
     bindparam,
     or_,
     select,
@@ -20,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.models import LogHead, Message, MessageKind, StoredMessage
+from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
+from db.statements import Statement
 
 COLUMNS = (
     col(Message.id),
@@ -36,15 +36,26 @@ COLUMNS = (
 ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
 
 
+_KINDS = {kind.value: kind for kind in MessageKind}
+
+
 async def read_messages(
     connection: AsyncConnection, query: Any, values: Mapping[str, object] | None = None
 ) -> list[StoredMessage]:
     """Return what a query for COLUMNS finds, with the attachments of those that have one."""
     rows = await connection.execute(query, values)
-    found = [
-        StoredMessage(id_, sender, receiver, MessageKind(kind), content, key, created)
-        for id_, sender, receiver, kind, content, key, created in rows
-    ]
+    return await _with_attachments(
+        connection,
+        [
+            StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, created)
+            for id_, sender, receiver, kind, content, key, created in rows
+        ],
+    )
+
+
+async def _with_attachments(
+    connection: AsyncConnection, found: list[StoredMessage]
+) -> list[StoredMessage]:
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
         return found
@@ -75,10 +86,18 @@ async def page_messages(
     shape = _PageShape(peer_id is not None, after is not None, before is not None, newest)
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
-    messages = await read_messages(
-        connection, _page_query(shape), {**values, "after": after, "before": before}
+    rows = await _page_statement(shape).fetch(
+        connection, {**values, "after": after, "before": before}
     )
-    return messages[::-1] if newest else messages
+    if newest:
+        rows = rows[::-1]
+    return await _with_attachments(
+        connection,
+        [
+            StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created))
+            for id_, sender, receiver, kind, content, key, created in rows
+        ],
+    )
 
 
 class _PageShape(NamedTuple):
@@ -91,7 +110,11 @@ class _PageShape(NamedTuple):
 
 
 @cache
-def _page_query(shape: _PageShape) -> Any:
+def _page_statement(shape: _PageShape) -> Statement:
+    return Statement(partial(_page_query, shape))
+
+
+def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
     branches: list[ColumnElement[bool]] = (
         [
@@ -114,28 +137,19 @@ def _page_query(shape: _PageShape) -> Any:
     limit = bindparam("limit", type_=Integer)
     if len(branches) == 1:
         return select(*COLUMNS).where(branches[0], *range_).order_by(order).limit(limit)
-    ids = _first_of_all(branches, range_, order, limit, newest=shape.newest)
-    return select(*COLUMNS).join(ids, col(Message.id) == ids.c.id).order_by(order)
-
-
-def _first_of_all(
-    branches: list[ColumnElement[bool]],
-    range_: list[ColumnElement[bool]],
-    order: Any,
-    limit: BindParameter[int],
-    *,
-    newest: bool,
-) -> Subquery:
     # One index range for each way to see a message, each cut at the limit, then merged: an OR
     # over the three would make the database scan the whole log. UNION drops what is in two
-    # (one's own broadcast); the inner subqueries are for SQLite, which takes no LIMIT in a UNION.
-    parts = [
-        select(col(Message.id)).where(branch, *range_).order_by(order).limit(limit).subquery()
+    # (one's own broadcast).
+    parts: list[Any] = [
+        select(col(Message.id)).where(branch, *range_).order_by(order).limit(limit)
         for branch in branches
     ]
-    ids = union(*(select(part.c.id) for part in parts)).subquery()
-    first = ids.c.id.desc() if newest else ids.c.id
-    return select(ids.c.id).order_by(first).limit(limit).subquery()
+    if dialect.name == "sqlite":  # it takes no LIMIT in a UNION; MySQL makes tables of these
+        parts = [select(part.subquery()) for part in parts]
+    ids = union(*parts)
+    first = ids.selected_columns.id.desc() if shape.newest else ids.selected_columns.id
+    page = ids.order_by(first).limit(limit).subquery()
+    return select(*COLUMNS).join(page, col(Message.id) == page.c.id).order_by(order)
 
 
 async def find_visible(

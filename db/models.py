@@ -59,6 +59,12 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value if value is None else value.replace(tzinfo=UTC)
 
 
+def utc_from(stored: datetime | str) -> datetime:
+    """Return a time as a driver reads it: MySQL's makes it a datetime, SQLite's leaves the text."""
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return moment.replace(tzinfo=UTC)
+
+
 class MessageKind(StrEnum):
     """What a message's content is."""
 

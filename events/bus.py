@@ -19,6 +19,7 @@ class Topic(StrEnum):
 
     LOG = "log"
     PRESENCE = "presence"
+    COUNTS = "counts"
 
 
 class Bus(Protocol):

@@ -104,7 +104,9 @@ async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | Non
     except FileRefused as error:
         raise BadInput(str(error)) from error
     except TooManyFiles as error:
-        raise RateLimited("Too many uploads at once; try again in a few seconds") from error
+        raise RateLimited(
+            "Too many uploads at once; try again in a few seconds", retry_after_ms=3000
+        ) from error
     _check_size(ctx, found.facts.kind, received.size)
     return found
 

@@ -26,6 +26,7 @@ async def register_user(ctx: Context, *, email: str, password: str, display_name
     email = clean_email(email)
     display_name = clean_display_name(display_name)
     check_password(password)
+    await ctx.limits.take_registration(ctx.address)
     async with ctx.read() as connection:
         if await users.find_by_email(connection, email) is not None:
             raise Conflict("Email already used")
@@ -49,11 +50,15 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
 
     An unknown e-mail takes as long as a wrong password, and gives the same answer.
     """
+    email = _stored_form(email)
+    attempt = await ctx.limits.begin_login(ctx.address, email)
     async with ctx.read() as connection:
-        found = await users.find_by_email(connection, _stored_form(email))
+        found = await users.find_by_email(connection, email)
     user, password_hash = found if found is not None else (None, None)
     if not await ctx.passwords.verify(password, password_hash) or user is None:
+        await attempt.fail()
         raise BadInput("Invalid email or password")
+    await attempt.succeed()
     if password_hash is not None and ctx.passwords.is_outdated(password_hash):
         # An account of the older server, or of an older setting: from now on it is like the others.
         renewed = await ctx.passwords.hash(password)
@@ -86,6 +91,19 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             raise Unauthenticated("Invalid token")
     ctx.tokens.remember(token, user_id)
     return Viewer(user_id)
+
+
+async def authenticate_login(ctx: Context, token: str) -> Viewer:
+    """Return whose token a connection logs in with. Raises Unauthenticated, RateLimited.
+
+    Bad ones are counted: where many come from, no more are looked at for a while.
+    """
+    await ctx.limits.check_bad_tokens(ctx.address)
+    try:
+        return await authenticate(ctx, token)
+    except Unauthenticated:
+        await ctx.limits.count_bad_token(ctx.address)
+        raise
 
 
 async def identify(ctx: Context, authorization: str | None) -> Context:

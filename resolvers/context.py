@@ -1,8 +1,9 @@
 """What every operation is handed first: the parts of the running server, and who is calling."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,8 +14,11 @@ from db.models import StoredMessage
 from events.feed import Feed
 from events.presence import Presence
 from media.inspector import Inspector
+from resolvers.addresses import Peer
+from resolvers.connections import Connections
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.file_urls import FileUrls
+from resolvers.limits import Limits
 from resolvers.passwords import Passwords
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
@@ -43,9 +47,12 @@ class Context:
     file_urls: FileUrls
     inspector: Inspector
     upload_slots: UploadSlots
+    limits: Limits
+    connections: Connections
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
+    peer: Peer | None = None
 
     @property
     def user(self) -> Viewer:
@@ -53,6 +60,15 @@ class Context:
         if self.viewer is None:
             raise Unauthenticated(self.refusal)
         return self.viewer
+
+    @property
+    def address(self) -> str:
+        """The address by which the caller is counted; empty when it is not known."""
+        return "" if self.peer is None else self.peer.address
+
+    def called_from(self, scope: Mapping[str, Any]) -> "Context":
+        """The same server, called by whoever is at the other end of this ASGI scope."""
+        return replace(self, peer=Peer(scope, self.limits.proxies))
 
     def as_viewer(self, viewer: Viewer) -> "Context":
         """The same server, called by this viewer."""

@@ -28,13 +28,20 @@ class Code(StrEnum):
 
 
 class ParleyError(Exception):
-    """A refusal: a stable code, and a message meant for the caller's eyes."""
+    """A refusal: a stable code, and a message meant for the caller's eyes.
+
+    `retry_after_ms` says when the same call may go through, where that is known.
+    """
 
     code = Code.INTERNAL
+    # When the same call may go through; None where time changes nothing.
+    retry_after_ms: int | None = None
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        if retry_after_ms is not None:
+            self.retry_after_ms = retry_after_ms
 
 
 class Unauthenticated(ParleyError):
@@ -68,9 +75,14 @@ class Conflict(ParleyError):
 
 
 class RateLimited(ParleyError):
-    """Too much at once; the same call may go through later."""
+    """Too much at once; the same call may go through later, as soon as `retry_after_ms` says."""
 
     code = Code.RATE_LIMITED
+    retry_after_ms: int
+
+    def __init__(self, message: str, *, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
 
 
 class PayloadTooLarge(ParleyError):
@@ -80,9 +92,17 @@ class PayloadTooLarge(ParleyError):
 
 
 class Unavailable(ParleyError):
-    """Nothing is wrong with the call; the database does not answer."""
+    """Nothing is wrong with the call; the database, or the store of files, does not answer."""
 
     code = Code.INTERNAL
+    retry_after_ms = 1000  # a restart takes seconds, and trying costs little
 
     def __init__(self) -> None:
         super().__init__("The service is unavailable for the moment; try again")
+
+
+def retry_header(error: ParleyError) -> dict[str, str]:
+    """Return what HTTP says of when to try again (RFC 9110 §10.2.3), in whole seconds."""
+    if error.retry_after_ms is None:
+        return {}
+    return {"Retry-After": str(-(-error.retry_after_ms // 1000))}

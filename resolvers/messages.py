@@ -75,10 +75,13 @@ async def send_message(
         client_message_id=clean_client_message_id(client_message_id),
         attachment_id=attachment_id,
     )
+    ctx.limits.take_send(draft.sender_id)
     try:
         return await ctx.log.append(draft)
     except LogFull as error:
-        raise RateLimited("Too many messages are waiting to be stored; try again") from error
+        raise RateLimited(
+            "Too many messages are waiting to be stored; try again", retry_after_ms=1000
+        ) from error
     except UnknownReceiver as error:
         raise NotFound("Receiver not found") from error
     except UnknownAttachment as error:
@@ -183,18 +186,27 @@ async def stream_messages(
 
 
 async def watch_messages(
-    ctx: Context, *, after: int | None = None
+    ctx: Context,
+    *,
+    after: int | None = None,
+    show: Callable[[StoredMessage], bool] | None = None,
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    No gap and no repeat. Raises Unauthenticated, BadInput when `after` is ahead of the log,
-    SubscriberTooSlow when the reader falls too far behind the live ones.
+    No gap and no repeat. One that comes while all before it have been read is given to `show`,
+    at once; when that returns False, it is yielded. Raises Unauthenticated, BadInput when `after`
+    is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live ones.
     """
     viewer = ctx.user
     if after is not None:
         await _check_cursor(ctx, after)
+
+    def show_live(message: StoredMessage) -> bool:
+        # One that was replayed already is passed over where it is read.
+        return show is not None and (after is None or message.id > after) and show(message)
+
     while True:
-        with _subscribe(ctx, viewer.id) as live:
+        with _subscribe(ctx, viewer.id, show_live) as live:
             start = ctx.feed.position
             if after is not None:
                 async with aclosing(_replay(ctx, viewer.id, after, start)) as replay:
@@ -220,11 +232,14 @@ def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
     return lambda: ctx.feed.detach(user_id, sink)
 
 
-def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
+def _subscribe(
+    ctx: Context, user_id: int, show: Callable[[StoredMessage], bool]
+) -> Subscription[StoredMessage]:
     subscription: Subscription[StoredMessage] = Subscription(
         max_items=ctx.settings.max_queued_messages,
         max_bytes=ctx.settings.max_queued_bytes,
         leave=lambda ended: ctx.feed.detach(user_id, ended),
+        show=show,
     )
     ctx.feed.attach(user_id, subscription)
     return subscription

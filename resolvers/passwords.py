@@ -72,7 +72,9 @@ class Passwords:
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._room == 0:
-            raise RateLimited("Too many logins at once; try again in a few seconds")
+            raise RateLimited(
+                "Too many logins at once; try again in a few seconds", retry_after_ms=3000
+            )
         self._room -= 1
         try:
             call = partial(function, *args, **kwargs)

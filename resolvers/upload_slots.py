@@ -21,7 +21,9 @@ class UploadSlots:
     def take(self, user_id: int) -> Iterator[None]:
         """Hold a slot of the user's. Raises RateLimited."""
         if self._taken[user_id] >= self._per_user or self._taken.total() >= self._in_all:
-            raise RateLimited("Too many uploads at once; try again when one has ended")
+            raise RateLimited(
+                "Too many uploads at once; try again when one has ended", retry_after_ms=5000
+            )
         self._taken[user_id] += 1
         try:
             yield

@@ -75,7 +75,10 @@ async def receive_form(
     async with ctx.read() as connection:
         unsent = await count_unsent(connection, ctx.user.id)
     if unsent >= settings.max_unsent_uploads:
-        raise RateLimited("Too many uploads wait to be sent; send some first")
+        raise RateLimited(
+            "Too many uploads wait to be sent; send some first", retry_after_ms=60_000
+        )
+    await ctx.limits.take_upload(ctx.user.id)
     limit = max_files * settings.max_upload_bytes + settings.max_body_bytes
     if (
         content_length is not None

@@ -1,6 +1,8 @@
 """What a field's function finds in `info.context`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import strawberry
 
@@ -14,6 +16,8 @@ class OperationContext:
 
     ctx: Context
     loaders: Loaders
+    # Shows an event to the subscriber without a turn of the loop; False when that cannot be now.
+    shortcut: Callable[[Any], bool] | None = None
 
 
 Info = strawberry.Info[OperationContext, None]

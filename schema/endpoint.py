@@ -39,9 +39,15 @@ class GraphQLEndpoint:
         await asyncio.gather(*(socket.drain() for socket in self._sockets))
 
     async def _serve_websocket(self, websocket: WebSocket) -> None:
-        if self._draining or not self._is_allowed(websocket):
+        ctx = self._ctx.called_from(websocket.scope)
+        full = not ctx.connections.has_room(ctx.address)
+        if self._draining or full or not self._is_allowed(websocket):
             await websocket.close()  # before accept: the handshake is refused with 403
             return
+        with ctx.connections.hold_address(ctx.address):
+            await self._serve_peer(ctx, websocket)
+
+    async def _serve_peer(self, ctx: Context, websocket: WebSocket) -> None:
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()
             await websocket.close(
@@ -49,7 +55,7 @@ class GraphQLEndpoint:
             )
             return
         await websocket.accept(SUBPROTOCOL)
-        socket = GraphQLSocket(self._ctx, self._operations, websocket)
+        socket = GraphQLSocket(ctx, self._operations, websocket)
         self._sockets.add(socket)
         try:
             await socket.serve()

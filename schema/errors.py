@@ -23,14 +23,24 @@ def format_error(error: GraphQLError) -> GraphQLFormattedError:
         logger.error("A field failed at %s", error.path, exc_info=cause)
         code = Code.INTERNAL
         formatted["message"] = "Internal error"
-    extensions: dict[str, Any] = {"code": code.value}
-    formatted["extensions"] = extensions
+    retry_after_ms = cause.retry_after_ms if isinstance(cause, ParleyError) else None
+    formatted["extensions"] = _extensions(code, retry_after_ms)
     return formatted
 
 
 def format_exception(error: Exception) -> GraphQLFormattedError:
     """Return, in the same form, an error that broke off a whole operation."""
     if isinstance(error, ParleyError):
-        return {"message": error.message, "extensions": {"code": error.code.value}}
+        return {
+            "message": error.message,
+            "extensions": _extensions(error.code, error.retry_after_ms),
+        }
     logger.error("An operation failed", exc_info=error)
-    return {"message": "Internal error", "extensions": {"code": Code.INTERNAL.value}}
+    return {"message": "Internal error", "extensions": _extensions(Code.INTERNAL, None)}
+
+
+def _extensions(code: Code, retry_after_ms: int | None) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": code.value}
+    if retry_after_ms is not None:
+        extensions["retryAfterMs"] = retry_after_ms
+    return extensions

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from resolvers.auth import identify
 from resolvers.context import Context
-from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, retry_header
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
-from schema.uploads import check_preflight, read_multipart
+from schema.uploads import check_preflight, not_a_request, read_multipart
 from schema.wire import GraphQLRequest
 
 JSON = "application/json"
@@ -45,9 +45,10 @@ class _HTTPError(Exception):
 
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
+    ctx = ctx.called_from(request.scope)
     media_type = _negotiate(request.headers.getlist("accept"))
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
-        if ctx.settings.playground:
+        if ctx.settings.shows_playground:
             return playground_page()
         return Response("Not Found", 404)
     try:
@@ -74,7 +75,7 @@ async def _answer_multipart(
     except ClientDisconnect as error:
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     except ParleyError as error:
-        raise _HTTPError(_STATUS.get(error.code, 400), error) from error
+        raise _HTTPError(_STATUS.get(error.code, 400), error, retry_header(error)) from error
 
 
 async def _answer(
@@ -95,7 +96,9 @@ async def _answer(
         # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
         return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
-        return _respond(refusal(error), 503 if isinstance(error, ParleyError) else 500, media_type)
+        if isinstance(error, ParleyError):
+            return _respond(refusal(error), 503, media_type, headers=retry_header(error))
+        return _respond(refusal(error), 500, media_type)
     return _respond(result, 200, media_type)
 
 
@@ -148,7 +151,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
         return read_json_as(await _read_body(request, max_bytes), GraphQLRequest)
     except msgspec.ValidationError as error:
-        raise _HTTPError(400, BadInput(f"Not a GraphQL request: {error}")) from error
+        raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
         raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
 

@@ -72,6 +72,10 @@ class Message:
         )
 
 
+# One object for its sender and all subscribers, so that what is made of it is made once.
+_shown: Memo[StoredMessage, Message] = Memo(Message.of)
+
+
 @strawberry.type(description="A message in a list.")
 class MessageEdge:
     cursor: str = strawberry.field(description="Opaque; for `after` and `before`.")
@@ -209,11 +213,7 @@ class MessageMutations:
             attachment_id=_known_id(attachment_id, "Attachment not found"),
             client_message_id=client_message_id,
         )
-        return Message.of(sent)
-
-
-# One object for all subscribers, so that what is made of it is made once.
-_shown: Memo[StoredMessage, Message] = Memo(Message.of)
+        return _shown.of(sent)
 
 
 @strawberry.type
@@ -230,8 +230,10 @@ class MessageSubscriptions:
             strawberry.argument(description="The id of the last message seen; 0 for all."),
         ] = None,
     ) -> AsyncGenerator[Message, None]:
-        ctx = info.context.ctx
-        async with aclosing(messages.watch_messages(ctx, after=_position(after))) as stream:
+        ctx, shortcut = info.context.ctx, info.context.shortcut
+        show = None if shortcut is None else lambda record: shortcut(_shown.of(record))
+        watch = messages.watch_messages(ctx, after=_position(after), show=show)
+        async with aclosing(watch) as stream:
             async for record in stream:
                 yield _shown.of(record)
 

@@ -6,7 +6,7 @@ its execution, as the HTTP and the WebSocket protocol want it.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -30,13 +30,13 @@ from strawberry import Schema
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
 from schema.context import OperationContext
+from schema.costs import Cost, Costs
 from schema.errors import format_error, format_exception
+from schema.introspection import hide_suggestions, validation_rules
 from schema.loaders import Loaders
 from schema.plans import Plan, compile_plan, stream_plan
+from schema.sizes import Limits, check_size, fragments_of
 
-# A document of more is refused before it is read to the end. Validation compares each field with
-# those of the same name: at 4,000 tokens it kept the event loop from everybody for a second.
-MAX_TOKENS = 1000
 # Documents are cached, but neither many nor long ones: clients send the same few again and again.
 # Together so many characters: parsed, a document takes some hundred times its text.
 MAX_CACHED_CHARACTERS = 200_000
@@ -66,6 +66,7 @@ class Operation:
     definition: OperationDefinitionNode
     name: str | None
     plan: Plan | None
+    cost: Cost | None  # None: whatever its variables are, it is within the limit
 
     @property
     def type(self) -> OperationType:
@@ -80,15 +81,30 @@ class Operations:
         # Strawberry offers no public way to its graphql-core schema; pinned to a minor for it.
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
+        settings = ctx.settings
+        self._max_tokens = settings.max_query_tokens
+        self._limits = Limits(
+            depth=settings.max_query_depth,
+            fields=settings.max_query_fields,
+            root_fields=settings.max_query_root_fields,
+            aliases=settings.max_query_aliases,
+            directives=settings.max_query_directives,
+        )
+        self._costs = Costs(
+            self._schema,
+            max_page_size=settings.max_page_size,
+            max_cost=settings.max_query_cost,
+        )
+        self._introspection = settings.shows_introspection
+        self._rules = validation_rules(introspection=self._introspection)
         self._stream_loaders = Loaders(ctx, shared=True)
         self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
         self._cached_characters = 0
 
     def prepare(self, query: str, operation_name: str | None) -> Operation:
         """Return the operation that the request means. Raises RequestRefused."""
-        known = self._known.get((query, operation_name))
+        known = self.recall(query, operation_name)
         if known is not None:
-            self._known.move_to_end((query, operation_name))
             return known
         operation = self._find(self._parse(query), operation_name)
         # One that is wrong is not sent again, unless to fill the memory.
@@ -99,6 +115,13 @@ class Operations:
                 (dropped, _), _ = self._known.popitem(last=False)
                 self._cached_characters -= len(dropped)
         return operation
+
+    def recall(self, query: str, operation_name: str | None) -> Operation | None:
+        """Return the operation if it was prepared lately."""
+        known = self._known.get((query, operation_name))
+        if known is not None:
+            self._known.move_to_end((query, operation_name))
+        return known
 
     def _find(self, document: DocumentNode, operation_name: str | None) -> Operation:
         definitions = [
@@ -121,13 +144,32 @@ class Operations:
                 [GraphQLError("The document has several operations: operationName must say which")]
             )
         [definition] = definitions
+        cost = self._check(document, definition)  # first: it bounds what the plan walks through
         plan = compile_plan(self._schema, document, definition)
-        return Operation(document, definition, operation_name or None, plan)
+        return Operation(document, definition, operation_name or None, plan, cost)
+
+    def _check(self, document: DocumentNode, definition: OperationDefinitionNode) -> Cost | None:
+        fragments = fragments_of(document)
+        try:
+            check_size(definition, fragments, self._limits)
+            return self._costs.check(definition, fragments)
+        except GraphQLError as error:
+            raise RequestRefused([error]) from error
+        except RecursionError as error:
+            raise _too_deep() from error
+
+    def _check_variables(self, operation: Operation, variables: dict[str, Any] | None) -> None:
+        if operation.cost is not None:
+            try:
+                operation.cost.check(variables)
+            except GraphQLError as error:
+                raise RequestRefused([error]) from error
 
     async def execute(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
     ) -> Result:
         """Return the result of a query or a mutation. Raises RequestRefused for its variables."""
+        self._check_variables(operation, variables)
         if operation.plan is not None:
             planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
             if planned is not None:
@@ -141,16 +183,23 @@ class Operations:
             executor_class=self._executor,
         )
         executed = await result if isawaitable(result) else result
-        return _checked(executed)
+        return self._checked(executed)
 
     async def subscribe(
-        self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
+        self,
+        ctx: Context,
+        operation: Operation,
+        variables: dict[str, Any] | None,
+        show: Callable[[msgspec.Raw], bool] | None = None,
     ) -> AsyncGenerator[Result | msgspec.Raw, None]:
         """Yield a subscription's results, encoded or to be encoded.
 
-        Raises RequestRefused, and what the operation raises.
+        A result that comes while whoever reads waits for it may go to `show` instead, at once;
+        unless that returns False. Raises RequestRefused, and what the operation raises.
         """
-        context = OperationContext(ctx, self._stream_loaders)
+        self._check_variables(operation, variables)
+        shortcut = None if operation.plan is None else operation.plan.shortcut(show)
+        context = OperationContext(ctx, self._stream_loaders, shortcut)
         if operation.plan is not None:
             events = operation.plan.subscribe(context, variables)
             if events is not None:
@@ -168,7 +217,7 @@ class Operations:
         )
         stream = await source if isawaitable(source) else source
         if isinstance(stream, ExecutionResult):
-            raise RequestRefused(stream.errors or [])
+            raise self._refused(stream.errors or [])
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
@@ -194,16 +243,30 @@ class Operations:
 
     def _parse(self, query: str) -> DocumentNode:
         try:
-            document = parse(query, max_tokens=MAX_TOKENS)
-            errors = validate(self._schema, document, max_errors=MAX_VALIDATION_ERRORS)
+            document = parse(query, max_tokens=self._max_tokens)
+            errors = validate(self._schema, document, self._rules, MAX_VALIDATION_ERRORS)
         except GraphQLError as error:
             raise RequestRefused([error]) from error
         except RecursionError as error:
-            refused = GraphQLError("The document is nested too deeply")
-            raise RequestRefused([refused]) from error
+            raise _too_deep() from error
         if errors:
-            raise RequestRefused(errors)
+            raise self._refused(errors)
         return document
+
+    def _checked(self, result: ExecutionResult) -> Result:
+        if result.data is None and result.errors and all(e.path is None for e in result.errors):
+            # Nothing was executed: the variables do not fit the operation.
+            raise self._refused(result.errors)
+        return _formatted(result)
+
+    def _refused(self, errors: list[GraphQLError]) -> RequestRefused:
+        if not self._introspection:
+            hide_suggestions(errors)
+        return RequestRefused(errors)
+
+
+def _too_deep() -> RequestRefused:
+    return RequestRefused([GraphQLError("The document is nested too deeply")])
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:
@@ -236,13 +299,6 @@ def _refuse_to_skip(errors: list[GraphQLError]) -> None:
 def _event(result: ExecutionResult) -> Result:
     if result.data is None:
         _refuse_to_skip(result.errors or [])
-    return _formatted(result)
-
-
-def _checked(result: ExecutionResult) -> Result:
-    if result.data is None and result.errors and all(e.path is None for e in result.errors):
-        # Nothing was executed: the variables do not fit the operation.
-        raise RequestRefused(result.errors)
     return _formatted(result)
 
 

@@ -151,6 +151,22 @@ class Plan:
             return None
         return cast("AsyncGenerator[Any, None]", self._call(_info(context), arguments))
 
+    def shortcut(self, show: Callable[[msgspec.Raw], bool] | None) -> Callable[[Any], bool] | None:
+        """Return what shows an event at once, where it is the same for all and needs no waiting.
+
+        It returns False when the event has to go the long way, where what fails is told.
+        """
+        if show is None or self._calls or not self._shared:
+            return None
+
+        def show_at_once(event: Any) -> bool:
+            try:
+                return show(self._encoded.of(event))
+            except Exception:  # as the long way will find
+                return False
+
+        return show_at_once
+
     async def show_event(self, event: Any, context: OperationContext) -> msgspec.Raw:
         """Return an event's result, encoded; once for all subscribers where it is the same.
 

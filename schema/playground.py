@@ -23,7 +23,6 @@ _PINNED = {
 _OWN = ("playground.js", "playground.css")
 
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
-_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -42,9 +41,8 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Vary": "Accept",  # the same address answers API clients with JSON
-    **_NO_SNIFFING,
 }
 _PAGE = (_HERE / "playground.html").read_text(encoding="utf-8")
 
@@ -67,7 +65,7 @@ def playground_assets() -> Mount:
 
 
 def _file_route(name: str, path: Path, cache_control: str) -> Route:
-    headers = {"Cache-Control": cache_control, **_NO_SNIFFING}
+    headers = {"Cache-Control": cache_control}
 
     async def endpoint(request: Request) -> FileResponse:
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[path.suffix])

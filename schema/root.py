@@ -6,11 +6,12 @@ from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.server_info import ServerQueries
 from schema.users import UserMutations, UserQueries
 
 
-@strawberry.type(description="What can be asked. Everything needs a token.")
-class Query(UserQueries, MessageQueries, AttachmentQueries):
+@strawberry.type(description="What can be asked. Everything but serverInfo needs a token.")
+class Query(UserQueries, MessageQueries, AttachmentQueries, ServerQueries):
     pass
 
 

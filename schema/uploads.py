@@ -34,6 +34,13 @@ def check_preflight(request: Request) -> None:
         )
 
 
+def not_a_request(error: msgspec.ValidationError) -> BadInput:
+    """Return what is told of JSON that is no GraphQL request."""
+    if str(error) == "Expected `object`, got `array`":  # at the top: elsewhere it says where
+        return BadInput("Batches are not served: send one operation in each request")
+    return BadInput(f"Not a GraphQL request: {error}")
+
+
 @asynccontextmanager
 async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQLRequest]:
     """Lend the request that is in a multipart body; its files are gone afterwards.
@@ -51,7 +58,7 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
             parameters = read_json_as(_field(form, "operations"), GraphQLRequest)
             paths = read_json_as(_field(form, "map"), Paths)
         except msgspec.ValidationError as error:
-            raise BadInput(f"Not a GraphQL multipart request: {error}") from error
+            raise not_a_request(error) from error
         except (ValueError, RecursionError) as error:
             raise BadInput(f"`operations` or `map` is not valid JSON: {error}") from error
         _place_files(parameters, paths, form.files)

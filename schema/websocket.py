@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Any
 
+import msgspec
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -38,27 +39,34 @@ class GraphQLSocket:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._in_flight = 0
+        self._freed: asyncio.Future[None] | None = None  # waits until another one may begin
+        self._receiving = False
         self._initialised = False
         self._acknowledged = False
         self._closed = False
         self._draining = False
-        self._stack = AsyncExitStack()
+        self._holds: list[AbstractContextManager[None]] = []  # for as long as the connection lasts
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._heard_at = loop.time()
         self._sending_since: float | None = None
-        direct = websocket.scope.get("extensions", {}).get("parley.write")
+        extensions = websocket.scope.get("extensions", {})
+        direct = extensions.get("parley.write")
         self._write: Callable[[bytes], None] | None = None if direct is None else direct["write"]
-        self._writable: asyncio.Event | None = None if direct is None else direct["writable"]
+        self._writable: Callable[[], bool] | None = None if direct is None else direct["writable"]
+        if (reading := extensions.get("parley.read")) is not None:
+            reading["listen"](self._take)
 
     async def serve(self) -> None:
         """Read messages until the end, then end every operation."""
-        watchdog = asyncio.create_task(self._watch())
+        # A timer, not a task: an idle connection is to cost little.
+        self._watching = asyncio.get_running_loop().call_later(
+            self._ctx.settings.connection_init_seconds, self._look_at_init
+        )
         try:
-            async with self._stack:
-                while not self._closed:
-                    await self._handle(await self._receive())
+            while not self._closed:
+                await self._handle(await self._receive())
         except WebSocketDisconnect:
             pass
         except Exception:  # the border: the client hears that it may come back, and no more
@@ -66,12 +74,18 @@ class GraphQLSocket:
             await self.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
         finally:
             self._closed = True
-            watchdog.cancel()
+            self._watching.cancel()
+            for hold in reversed(self._holds):
+                hold.__exit__(None, None, None)
             for task in self._running:
                 # Once: a second would interrupt what the first has it put in order.
                 if not task.cancelling():
                     task.cancel()
-            await asyncio.gather(watchdog, *self._running, return_exceptions=True)
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _hold(self, hold: AbstractContextManager[None]) -> None:
+        hold.__enter__()
+        self._holds.append(hold)
 
     async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection, once."""
@@ -102,8 +116,33 @@ class GraphQLSocket:
         if extension is not None:
             extension["abort"]()
 
+    def _take(self, text: str) -> bool:
+        """Begin a known query or mutation as its message arrives, with no turn of the loop between.
+
+        False for anything else, and while an earlier message is still being handled.
+        """
+        if not self._receiving or not self._acknowledged or self._draining or self._closed:
+            return False
+        try:
+            message = wire.decode(text)
+        except wire.BadMessage:
+            return False
+        if not isinstance(message, wire.Subscribe) or message.id in self._tasks:
+            return False
+        payload = message.payload
+        operation = self._operations.recall(payload.query, payload.operation_name)
+        if operation is None or operation.type is OperationType.SUBSCRIPTION:
+            return False
+        if self._in_flight >= MAX_IN_FLIGHT:
+            return False
+        self._heard_at = self._now()
+        self._begin(message.id, operation, payload.variables)
+        return True
+
     async def _receive(self) -> wire.ClientMessage | None:
+        self._receiving = True
         event = await self._websocket.receive()
+        self._receiving = False
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
         self._heard_at = self._now()
@@ -148,7 +187,13 @@ class GraphQLSocket:
             if self._ctx.viewer is None:
                 await self.close(CloseCode.FORBIDDEN, "Forbidden")
                 return
-            self._stack.enter_context(hold_presence(self._ctx))
+            try:
+                hold = self._ctx.connections.hold_user(self._ctx.viewer.id)
+                self._hold(hold)
+            except RateLimited as error:
+                await self.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
+                return
+            self._hold(hold_presence(self._ctx))
         self._acknowledged = True
         await self._send({"type": "connection_ack"})
 
@@ -168,19 +213,31 @@ class GraphQLSocket:
             operation = self._operations.prepare(payload.query, payload.operation_name)
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams) >= self._ctx.settings.max_subscriptions_per_connection:
-                    raise RateLimited("Too many subscriptions on this connection")
+                    raise RateLimited(
+                        "Too many subscriptions on this connection", retry_after_ms=10_000
+                    )
                 stream = self._stream(id_, operation, payload.variables)
                 self._streams.add(self._start(id_, stream, self._streams.discard))
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
-                await self._slots.acquire()
+                while self._in_flight >= MAX_IN_FLIGHT:
+                    self._freed = asyncio.get_running_loop().create_future()
+                    await self._freed
                 if self._draining:
                     return
-                work = self._execute(id_, operation, payload.variables)
-                self._start(id_, work, lambda _: self._slots.release())
+                self._begin(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
             errors = refusal(error)["errors"]
             await self._send({"id": id_, "type": "error", "payload": errors})
+
+    def _begin(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
+        self._in_flight += 1
+        self._start(id_, self._execute(id_, operation, variables), self._end)
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self._in_flight -= 1
+        if self._freed is not None and not self._freed.done():
+            self._freed.set_result(None)
 
     def _start(
         self,
@@ -232,7 +289,17 @@ class GraphQLSocket:
     async def _stream(
         self, id_: str, operation: Operation, variables: dict[str, Any] | None
     ) -> None:
-        results = self._operations.subscribe(self._ctx, operation, variables)
+        head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
+
+        def show(result: msgspec.Raw) -> bool:
+            if self._closed or self._write is None:
+                return False
+            if self._writable is None or not self._writable():
+                return False
+            self._write(b"%b%b}" % (head, result))
+            return True
+
+        results = self._operations.subscribe(self._ctx, operation, variables, show)
         async with aclosing(results):
             async for result in results:
                 await self._send({"id": id_, "type": "next", "payload": result})
@@ -249,7 +316,7 @@ class GraphQLSocket:
         if self._closed:
             return
         encoded = wire.encode(message)
-        if self._write is not None and self._writable is not None and self._writable.is_set():
+        if self._write is not None and self._writable is not None and self._writable():
             self._write(encoded)
             return
         if self._sending_since is None:
@@ -259,30 +326,49 @@ class GraphQLSocket:
         finally:
             self._sending_since = None
 
-    async def _watch(self) -> None:
-        """Close the connection when its peer does not begin, does not read, or is dead."""
+    def _look_at_init(self) -> None:
+        """Close the connection when its peer does not begin."""
+        if self._initialised:
+            self._look_again()
+        else:
+            timeout = self.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
+            self._spawn(timeout)
+
+    def _look_again(self) -> None:
         settings = self._ctx.settings
-        await asyncio.sleep(settings.connection_init_seconds)
-        if not self._initialised:
-            await self.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
+        pause = min(settings.ping_interval_seconds, settings.ping_timeout_seconds) / 3
+        self._watching = asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        """Close the connection when its peer does not read, or is dead; ask it now and then."""
+        if self._closed:
             return
-        interval, patience = settings.ping_interval_seconds, settings.ping_timeout_seconds
-        while not self._closed:
-            stuck = self._sending_since
-            if stuck is not None and self._now() - stuck > patience:
-                self.abort()
-                return
-            if self._now() - self._heard_at >= interval + patience:
-                await self.close(CloseCode.TIMEOUT, "Pong timeout")
-                return
-            if stuck is None and self._now() - self._heard_at >= interval:
-                try:
-                    async with asyncio.timeout(patience):
-                        await self._send({"type": "ping"})
-                except TimeoutError:
-                    self.abort()
-                    return
-            await asyncio.sleep(min(interval, patience) / 3)
+        interval = self._ctx.settings.ping_interval_seconds
+        patience = self._ctx.settings.ping_timeout_seconds
+        stuck, silent = self._sending_since, self._now() - self._heard_at
+        if stuck is not None and self._now() - stuck > patience:
+            self.abort()
+            return
+        if silent >= interval + patience:
+            self._spawn(self.close(CloseCode.TIMEOUT, "Pong timeout"))
+            return
+        if stuck is None and silent >= interval:
+            self._spawn(self._ping(patience))
+        self._look_again()
+
+    async def _ping(self, patience: float) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                await self._send({"type": "ping"})
+        except TimeoutError:
+            self.abort()
+        except WebSocketDisconnect:
+            self._closed = True
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
 
 def _authorization(payload: dict[str, Any]) -> str | None:

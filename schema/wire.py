@@ -17,7 +17,7 @@ OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a socket. After 1012, 1013 and 4408 a client reconnects."""
+    """Why the server closes a socket. After 1012, 1013, 4408 and 4420 a client reconnects."""
 
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
@@ -27,6 +27,7 @@ class CloseCode(IntEnum):
     SUBPROTOCOL_NOT_ACCEPTABLE = 4406
     TIMEOUT = 4408
     SUBSCRIBER_ALREADY_EXISTS = 4409
+    TOO_MANY_CONNECTIONS = 4420
     TOO_MANY_INITIALISATIONS = 4429
 
 

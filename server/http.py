@@ -12,12 +12,8 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-# uvicorn waits without end for a request that was begun; each such connection costs a descriptor.
-# From the connection, or the first byte on a kept-alive one, to the end of the headers: one packet
-# for nearly all, and dripping them byte by byte gains nothing.
-HEAD_SECONDS = 10.0
-# A body may take as long as it likes while it goes on: uploads over a bad line pause for seconds.
-BODY_SECONDS = 20.0
+from server.headers import DEFAULTS
+
 # How often in that time we look: it must not count while we ourselves do not read.
 BODY_LOOKS = 4
 # A body that was answered before its end is read on, since most clients look for the answer only
@@ -39,6 +35,13 @@ class ImpatientHTTP(HttpToolsProtocol):
     Neither a slow handler nor an answer that is being read, however slowly, ends one.
     """
 
+    # uvicorn waits without end for a request that was begun; each such connection costs a
+    # descriptor. From the connection, or the first byte on a kept-alive one, to the end of the
+    # headers: one packet for nearly all, and dripping them byte by byte gains nothing.
+    head_seconds = 10.0
+    # A body may take as long as it likes while it goes on: uploads over a bad line pause.
+    body_seconds = 20.0
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._awaited = Awaited.START
@@ -56,7 +59,7 @@ class ImpatientHTTP(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the headers."""
         super().connection_made(transport)
-        self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+        self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -77,13 +80,15 @@ class ImpatientHTTP(HttpToolsProtocol):
         elif self._awaited is Awaited.BODY:
             self._idle_looks = 0
             if self._reading is None:
-                self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+                self._reading = self.loop.call_later(
+                    self.body_seconds / BODY_LOOKS, self._look_at_body
+                )
         # An empty line, or the end of a body that was answered early, ends uvicorn's keep-alive
         # timer although no request begins.
         elif self._reading is None and (
             self._awaited is Awaited.HEADERS or not self._is_answering()
         ):
-            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def on_message_begin(self) -> None:
         """Offer the extension to the application."""
@@ -111,6 +116,16 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._watch_writing()
         elif self._awaited is Awaited.BODY:
             self._ignoring = self.loop.call_later(ANSWERED_BODY_SECONDS, self._abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the headers of every answer."""
+        head = b"".join(b"%s: %s\r\n" % header for header in DEFAULTS)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%scontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (head, len(msg), msg.encode("ascii"))
+        )
+        self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
@@ -141,7 +156,7 @@ class ImpatientHTTP(HttpToolsProtocol):
     def _look_at_head(self) -> None:
         self._reading = None
         if self._is_answering():  # to the request before: the client may well wait for it
-            self._reading = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
         else:
             self._close()
 
@@ -158,7 +173,7 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._reading = None
             self._abort()
         else:
-            self._reading = self.loop.call_later(BODY_SECONDS / BODY_LOOKS, self._look_at_body)
+            self._reading = self.loop.call_later(self.body_seconds / BODY_LOOKS, self._look_at_body)
 
     def _is_answering(self) -> bool:
         # None before the first request, whatever its type says.
@@ -227,3 +242,9 @@ class ImpatientHTTP(HttpToolsProtocol):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+
+
+def protocol_with(*, head_seconds: float, body_seconds: float) -> type[ImpatientHTTP]:
+    """Return the protocol with these times: uvicorn makes one for each connection by itself."""
+    times = {"head_seconds": head_seconds, "body_seconds": body_seconds}
+    return type("TimedHTTP", (ImpatientHTTP,), times)

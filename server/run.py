@@ -10,7 +10,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from server.http import ImpatientHTTP
+from server.headers import SecurityHeaders
+from server.http import protocol_with
 from server.websocket import DirectWebSocket
 from server.workers import READY, STOPPING
 from settings import Settings
@@ -130,10 +131,12 @@ def make_server(
     With a channel it is a worker's: its connections come from the front.
     """
     config = uvicorn.Config(
-        app,
+        SecurityHeaders(app, hsts_seconds=settings.hsts_seconds),
         host=settings.host,
         port=settings.port,
-        http=ImpatientHTTP,
+        http=protocol_with(
+            head_seconds=settings.request_head_seconds, body_seconds=settings.request_body_seconds
+        ),
         ws=DirectWebSocket,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,
@@ -145,6 +148,8 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
+        proxy_headers=False,
     )
     if channel is not None:
         return HandedServer(config, drain=drain, channel=channel)

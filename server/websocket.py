@@ -1,35 +1,63 @@
 """uvicorn's WebSocket protocol, able to end a connection whose peer does not read.
 
-And able to be written to without a task, a wait and a system call for each message.
+And able to be read and written without a task, a wait and a system call for each message.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where it can be
 from websockets.http11 import Request
+from websockets.protocol import State
+
+from server.inbox import Inbox
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
 # came already waits in its queue either way.
 MAX_UNREAD = 16
 LARGE_MESSAGE = 16 * 1024
+# RFC 6455 §5.2: a whole text message; the bit that says that a mask follows; its length.
+TEXT = 0x81
+MASKED = 0x80
+MASK_BYTES = 4
+
+# Shared by all connections that may be written to: an event of its own takes a kilobyte.
+_WRITABLE = asyncio.Event()
+_WRITABLE.set()
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """Adds the ASGI extensions `parley.abort` and `parley.write`.
+    """Adds the ASGI extensions `parley.abort`, `parley.write` and `parley.read`.
 
     uvicorn closes a connection with `transport.close()`, which waits for its buffer to drain: that
     of a peer that has stopped reading never does. `abort` does not wait.
 
     `write` sends a text message, given in UTF-8, after whatever was sent before; messages of one
-    turn of the loop go out together. It never waits: while `writable` (an event) is not set, use
+    turn of the loop and the next go out together: what a commit announces, and the answer to who
+    asked for it. It never waits: while `writable()` is False, use
     the ASGI message, which does.
+
+    `listen` is given a function that is called with each text message as it arrives, while no
+    earlier one waits to be received; when it returns False the message is received as ever.
+
+    A text message in one frame, which nearly all are, is read here: the library takes four times
+    as long. It is handed every other frame, whole, and judges it.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
+        self.writable = _WRITABLE
         self._unsent: list[bytes] = []
+        self._listener: Callable[[str], bool] | None = None
+        self._handshakes = 0
+        self._framing = False
+        self._rest = bytearray()  # a frame that has not come whole
+        self._rest_size = 0  # how long it will be, as far as that is known
 
     def handle_connect(self, event: Request) -> None:
         """Offer the extensions to the application."""
@@ -37,7 +65,83 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):  # the handshake was sound
             extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
             extensions["parley.abort"] = {"abort": self._abort}
-            extensions["parley.write"] = {"write": self._write, "writable": self.writable}
+            extensions["parley.write"] = {"write": self._write, "writable": self._is_writable}
+            extensions["parley.read"] = {"listen": self._listen}
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the peer to read."""
+        if self.writable.is_set():
+            self.writable = asyncio.Event()
+
+    def _is_writable(self) -> bool:
+        return self.writable.is_set()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, frame by frame."""
+        if not self._framing:
+            self._handshakes += not self.handshake_complete
+            # What comes after the request, and before its answer, is the library's; it may be half
+            # a frame, so that all that follows is too.
+            self._framing = self.handshake_complete and self._handshakes == 1
+            if not self._framing:
+                super().data_received(data)
+                return
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._rest_size:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        self._take_frames(data)
+
+    def _take_frames(self, data: bytes) -> None:
+        start, end = 0, len(data)
+        stop = start + 2
+        while stop <= end:
+            size = data[start + 1] & 0x7F
+            body = start + 2 + MASK_BYTES
+            if size > 125:
+                body += 2 if size == 126 else 8
+                size = int.from_bytes(data[start + 2 : body - MASK_BYTES])
+                if body > end:
+                    stop = body
+                    break
+            stop = body + size
+            if not data[start + 1] & MASKED or size > self.config.ws_max_size:
+                self._framing = False  # the library ends the connection
+                super().data_received(data[start:])
+                return
+            if stop > end:
+                break
+            conn = self.conn
+            if data[start] == TEXT and conn.current_size is None and conn.state is State.OPEN:
+                self._take_text(data, start, body, stop)
+            else:
+                super().data_received(data[start:stop])
+                if conn.state is not State.OPEN:
+                    self._framing = False
+                    if stop < end:
+                        super().data_received(data[stop:])
+                    return
+            start = stop
+            stop = start + 2
+        self._rest += data[start:]
+        self._rest_size = stop - start
+
+    def _take_text(self, data: bytes, start: int, body: int, stop: int) -> None:
+        try:
+            text = apply_mask(data[body:stop], data[body - MASK_BYTES : body]).decode()
+        except UnicodeDecodeError:
+            super().data_received(data[start:stop])
+            return
+        if self._listener is not None and self.queue.empty() and self._listener(text):
+            return
+        if not self.close_sent:  # after it, what comes is of no interest to anybody
+            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+            self._rest_from_reading(len(text))
+
+    def _listen(self, listener: Callable[[str], bool]) -> None:
+        self._listener = listener
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; go on reading while there are few."""
@@ -45,12 +149,11 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self._refuse_text()
             return
         size = sum(map(len, self.frames))
-        if not self.read_paused and self.queue.qsize() < MAX_UNREAD and size <= LARGE_MESSAGE:
-            self.read_paused = True  # uvicorn's own does not pause then
-            super().send_receive_event_to_app()
-            self.read_paused = False
-        else:
-            super().send_receive_event_to_app()
+        was_paused, self.read_paused = self.read_paused, True  # uvicorn's own does not pause then
+        super().send_receive_event_to_app()
+        self.read_paused = was_paused
+        if not self.close_sent:
+            self._rest_from_reading(size)
 
     def handle_ping(self) -> None:
         """Answer; read no more from a peer that does not read its answers: they would pile up."""
@@ -71,6 +174,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         await self.writable.wait()
         self._flush()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # Of no use any more, and what is in the headers is in the scope as well.
+            del self.request, self.response
 
     def shutdown(self) -> None:
         """End the connection, but not one that is being closed and waits for the peer's reply.
@@ -99,7 +205,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
         if not self._unsent:
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush_next_turn)
         # RFC 6455 §5.2: a whole message in one frame, not masked.
         size = len(text)
         if size < 126:
@@ -110,12 +216,21 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             head = b"\x81\x7f" + size.to_bytes(8, "big")
         self._unsent += (head, text)
 
+    def _flush_next_turn(self) -> None:
+        self.loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         if self._unsent:
             unsent = b"".join(self._unsent)
             self._unsent.clear()
             if not self.transport.is_closing():
                 self.transport.write(unsent)
+
+    def _rest_from_reading(self, size: int) -> None:
+        few = self.queue.qsize() <= MAX_UNREAD and size <= LARGE_MESSAGE
+        if not self.read_paused and not few:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def _abort(self) -> None:
         if self.transport is not None:

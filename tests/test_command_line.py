@@ -230,10 +230,18 @@ async def test_serve_first_says_where_everything_is(tmp_path: Path) -> None:
             "SQLite, ",
         ):
             assert line in served.printed
+        assert "OFF" not in served.printed
+        assert "LIMITS" not in served.logged
         assert "No JWT_SECRET is set: made one and kept it in" in served.logged
         assert await served.stop() < STOP_SECONDS
         assert served.process.returncode in CLEAN
         assert "Traceback" not in served.logged
+
+
+async def test_serve_says_that_nothing_is_limited(tmp_path: Path) -> None:
+    async with _serving(tmp_path, LIMITS="off") as served:
+        assert "Limits      OFF: for load tests only" in served.printed
+        assert served.logged.count("LIMITS=off: anyone may try passwords") == 1
 
 
 async def test_json_logs_are_json_and_tell_no_secret(tmp_path: Path) -> None:
@@ -305,7 +313,7 @@ class Talker:
 async def _interrupt(directory: Path, database_url: str) -> Interrupted:
     answers: Inbox[tuple[int, str]] = Inbox()
     async with (
-        _serving(directory, DATABASE_URL=database_url) as served,
+        _serving(directory, DATABASE_URL=database_url, LIMITS="off") as served,
         contextlib.AsyncExitStack() as stack,
     ):
         _, token = await _account(served)

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
-from settings import SAMPLE_SECRETS, Settings
+from settings import SAMPLE_SECRETS, Rate, Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / ".env.example"
@@ -49,6 +49,7 @@ def test_the_example_names_every_setting_in_order_each_with_a_line_of_why() -> N
 def test_the_example_changes_nothing() -> None:
     assert Settings(_env_file=EXAMPLE) == Settings()
     may_be_empty = {"DB_PASS", "INSTANCE", "PASSWORD_WORKERS", "MEDIA_WORKERS", "PUBLIC_URL"}
+    may_be_empty |= {"TRUSTED_PROXIES", "INTROSPECTION", "PLAYGROUND"}
     for line in EXAMPLE.read_text().splitlines():
         name, separator, value = line.partition("=")
         if separator and name not in {
@@ -218,9 +219,34 @@ def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None
     assert Settings().cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_a_rate_is_an_amount_and_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENDS_PER_USER", "600/minute")
+    monkeypatch.setenv("REGISTRATIONS_PER_ADDRESS", "5 per 2 days")
+    assert Settings().sends_per_user == Rate(600, 60)
+    assert Settings().registrations_per_address == Rate(5, 2 * 24 * 3600)
+    assert Settings(uploads_per_user=Rate(1, 2)).uploads_per_user == Rate(1, 2)
+
+
+def test_proxies_are_addresses_and_networks_with_commas() -> None:
+    given = " 10.0.0.7, 192.168.0.0/16,fd00::/8 "
+    assert Settings(trusted_proxies=given).trusted_proxies == (
+        "10.0.0.7",
+        "192.168.0.0/16",
+        "fd00::/8",
+    )
+
+
 @pytest.mark.parametrize(
     "bad",
     [
+        {"sends_per_user": "many"},
+        {"sends_per_user": "0/second"},
+        {"sends_per_user": "1000000/second"},
+        {"sends_per_user": "5/years"},
+        {"sends_per_user": "5/second; 10/minute"},
+        {"limits": "perhaps"},
+        {"trusted_proxies": "proxy.example"},
+        {"trusted_proxies": "10.0.0.1/8"},
         {"port": 70000},
         {"port": "abc"},
         {"env": "prod"},

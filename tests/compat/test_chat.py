@@ -109,7 +109,7 @@ async def raw(server: RunningServer, *, reading: bool = True) -> AsyncIterator[R
 
 def events_of(server: RunningServer) -> ChatEvents:
     """The events' handlers, to see what they hold; another thread's: only look."""
-    app: Any = server.server.config.app
+    app: Any = server.app
     mount = next(
         route for route in app.routes if isinstance(route, Mount) and "socket" in route.path
     )

@@ -38,9 +38,11 @@ async def test_without_its_database_the_server_is_healthy_and_not_ready(
             away = str(Unavailable())
             answer = await http.get("/ready")
             assert (answer.status_code, answer.json()) == (503, {"ok": False, "message": away})
+            assert answer.headers["retry-after"] == "1"
             assert (await http.get("/health")).json() == {"ok": True}
             answer = await http.get("/api/messages")
             assert (answer.status_code, answer.json()["message"]) == (503, away)
+            assert (answer.headers["retry-after"], answer.json()["retryAfterMs"]) == ("1", 1000)
             body = {"email": alice.email, "password": PASSWORD}
             answer = await http.post("/api/auth/login", json=body)
             assert (answer.status_code, answer.json()["code"]) == (503, "INTERNAL")
@@ -73,6 +75,12 @@ async def test_a_long_history_is_streamed_whole_and_in_order(tmp_path: Path) -> 
                 rows = (await http.get(f"/api/messages?limit={limit}")).json()
                 assert [row["id"] for row in rows] == [*range(3000, 0, -1)][:limit]
             assert len((await http.get("/api/messages?before=501")).json()) == 500
+            # What is short is told in one piece; its length is right for HEAD too.
+            for limit in (0, 1, 100):
+                answer = await http.get(f"/api/messages?limit={limit}")
+                assert int(answer.headers["content-length"]) == len(answer.content)
+                head = await http.head(f"/api/messages?limit={limit}")
+                assert head.headers["content-length"] == answer.headers["content-length"]
             # Those who leave in the middle leave no connection of the pool taken.
             for _ in range(5):
                 async with http.stream("GET", "/api/messages") as cut:

@@ -4,9 +4,10 @@ import asyncio
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
 from db import database as database_module
@@ -266,6 +267,37 @@ async def test_the_pool_replaces_killed_connections(breakable_mariadb: MariaDB) 
     await asyncio.sleep(2 * database_module.RESTED_SECONDS)
     await asyncio.gather(*(database.ping() for _ in range(9)))
     await add_users(database, 1)
+    await database.close()
+
+
+async def test_a_connection_that_was_used_just_now_is_lent_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "RESTED_SECONDS", 30)
+    database = open_database(database_url, pool_size=2)
+    await migrate.upgrade(database)
+    taken: list[Any] = []
+    event.listen(database._reads.sync_engine, "checkout", lambda *about: taken.append(about))
+
+    async def fail() -> None:
+        async with database.read():
+            raise ZeroDivisionError
+
+    for _ in range(5):
+        await database.ping()
+    assert len(taken) <= 1
+    with pytest.raises(ZeroDivisionError):
+        await fail()  # whatever it was, the next one is asked whether it lives
+    taken.clear()
+    await database.ping()
+    assert len(taken) == 1
+    # Never more than the pool has, warm ones included.
+    await asyncio.gather(*(database.ping() for _ in range(20)))
+    assert len(taken) <= 2
+    monkeypatch.setattr(database_module, "RESTED_SECONDS", 0)
+    taken.clear()
+    await asyncio.gather(*(database.ping() for _ in range(20)))
+    assert len(taken) == 20
     await database.close()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages, migrate
@@ -14,6 +14,7 @@ from db.database import Database
 from db.models import StoredMessage
 from tests.conftest import fresh_database_url
 from tests.db.rows import add_messages, add_users, draft, open_database, running_log
+from tests.support.statements import statements_sent
 
 ROWS = 20_000
 PAGE = 50
@@ -51,15 +52,9 @@ async def long_history(
 
 async def _explain(connection: AsyncConnection, call: Callable[[], Any]) -> list[dict[str, Any]]:
     """Run the call and return the plan of its one statement."""
-    statements: list[tuple[str, Any]] = []
-
-    def remember(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        statements.append((statement, parameters))
-
-    event.listen(connection.sync_connection, "before_cursor_execute", remember)
-    await call()
-    event.remove(connection.sync_connection, "before_cursor_execute", remember)
-    [(statement, parameters)] = statements
+    with statements_sent() as sent:
+        await call()
+    [(statement, parameters)] = sent
     explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     rows = await connection.exec_driver_sql(f"{explain} {statement}", tuple(parameters))
     return [dict(row) for row in rows.mappings()]

@@ -56,6 +56,7 @@ class Parley(Daemon):
             "BCRYPT_ROUNDS": "4",
             "DATA_DIR": str(self.directory),
             "SHUTDOWN_SECONDS": "4",
+            "LIMITS": "off",  # load from one address is the point
             "PYTHONUNBUFFERED": "1",
         }
         return {**kept, **quick, **told}

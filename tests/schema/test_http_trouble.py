@@ -217,7 +217,10 @@ async def test_a_database_that_fails_is_unavailable_and_its_words_stay_inside(
                 outsider.execute("ALTER TABLE users RENAME TO elsewhere")
             answer = await http.post("/graphql", json={"query": ME})
             assert (answer.status_code, check_errors(answer)) == (503, "INTERNAL")
-            assert answer.json()["errors"][0]["message"] == str(Unavailable())
+            assert answer.headers["retry-after"] == "1"
+            [error] = answer.json()["errors"]
+            assert error["message"] == str(Unavailable())
+            assert error["extensions"]["retryAfterMs"] == 1000
             async with bare_socket(server) as late:
                 await late.send({"type": "connection_init", "payload": bearer(alice)})
                 assert await late.closed() == (1013, str(Unavailable()))

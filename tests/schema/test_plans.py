@@ -70,7 +70,10 @@ class Pair:
 @pytest.fixture(scope="module")
 async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     directory: Path = tmp_path_factory.mktemp("plans")
-    async with running_context(directory, database_url=f"sqlite:///{directory / 'p.db'}") as ctx:
+    url = f"sqlite:///{directory / 'p.db'}"
+    # What is made at random is larger than what clients may send.
+    wide = {"max_query_fields": 10_000, "max_query_aliases": 10_000, "max_query_cost": 10**6}
+    async with running_context(directory, database_url=url, **wide) as ctx:
         one, other = await join(ctx, "Ünal 😀"), await join(ctx, "B")
         for number in range(6):
             sender, receiver = (one, other.user.id) if number % 2 else (other, one.user.id)

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 
 from schema import playground
 from schema.playground import playground_assets, playground_page
+from server.headers import SecurityHeaders
 
 ORIGIN = "http://chat.test"
 OWN = {"playground.js", "playground.css"}
@@ -98,7 +99,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
     routes = [Route("/graphql", page), playground_assets()]
     app = Starlette(routes=[Mount("/behind/a/proxy", routes=routes), *routes])
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(SecurityHeaders(app))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as opened:
         yield opened
 

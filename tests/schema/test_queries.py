@@ -2,21 +2,18 @@
 
 import itertools
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from schema.pagination import cursor_of
 from tests.schema.client import Message, Socket, open_socket
 from tests.schema.test_subscriptions import send_many
 from tests.support.faces import PASSWORD, Account, new_account
 from tests.support.server import RunningServer, running_server
+from tests.support.statements import statements_sent
 
 PAGE = """{
   edges { cursor node { id } } nodes { id }
@@ -37,22 +34,6 @@ query($id: ID!) {
   me { email } user(id: $id) { email } onlineUsers { id email }
   messages(with: $id) { nodes { sender { email } receiver { email } } }
 }"""
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Collect every SELECT of every server of this process; what is written, others write."""
-    seen: list[str] = []
-
-    def see(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if statement.startswith("SELECT"):
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", see)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", see)
 
 
 async def read_page(
@@ -84,15 +65,18 @@ async def test_a_page_of_messages_asks_for_all_of_its_users_at_once(chat: Runnin
             await send_many(sender, ["one", "two"], alice.id)
     fields = "nodes { sender { displayName } receiver { displayName } }"
     async with open_socket(chat, alice) as socket:
-        with statements() as seen:
+        with statements_sent() as sent:
             result = await socket.execute(f"{{ messages(last: 10) {{ {fields} }} }}")
         assert len(result["data"]["messages"]["nodes"]) == 10
-        assert ["users" if "users" in sql else "messages" for sql in seen] == ["messages", "users"]
+        assert ["users" if "users" in sql else "messages" for sql, _ in sent] == [
+            "messages",
+            "users",
+        ]
         ids = [other.id for other in others]
         aliases = " ".join(f"u{id_}: user(id: {id_}) {{ displayName }}" for id_ in ids)
-        with statements() as seen:
+        with statements_sent() as sent:
             assert len((await socket.execute(f"{{ {aliases} }}"))["data"]) == len(ids)
-        assert len(seen) == 1
+        assert len(sent) == 1
 
 
 # The arguments, by places in a history of seven; what comes; more before it? more after it?
@@ -332,11 +316,11 @@ async def test_an_event_for_many_subscribers_asks_for_its_users_once(chat: Runni
             await socket.settle()
         own = await stack.enter_async_context(open_socket(chat, sender))
         content = uuid4().hex
-        with statements() as seen:
+        with statements_sent() as sent:
             await own.execute(
                 "mutation($c: String) { sendMessage(content: $c) { id } }", {"c": content}
             )
             for socket in sockets:
                 heard = await socket.expect(type="next", id="s")
                 assert heard["payload"]["data"]["messageAdded"]["content"] == content
-        assert len([text for text in seen if "FROM users" in text]) <= 2
+        assert len([text for text, _ in sent if "FROM users" in text]) <= 2

@@ -13,7 +13,7 @@ from server import http
 from tests.compat.test_rest_trouble import long_history
 from tests.server.raw_http import HANDSHAKE, RawConnection, new_session
 from tests.support.faces import Account, new_account
-from tests.support.server import RunningServer, running_server
+from tests.support.server import QUICK, RunningServer, running_server
 
 LARGE = 16_000
 WAIT_SECONDS = 10.0
@@ -29,10 +29,13 @@ BEGINNINGS = {
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server wait for little."""
-    monkeypatch.setattr(http, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(http, "BODY_SECONDS", 0.4)
+def short(sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server, or one of the test's own, wait for little."""
+    protocol = sqlite_chat.server.config.http_protocol_class
+    monkeypatch.setattr(protocol, "head_seconds", 0.3)
+    monkeypatch.setattr(protocol, "body_seconds", 0.4)
+    monkeypatch.setitem(QUICK, "request_head_seconds", 0.3)
+    monkeypatch.setitem(QUICK, "request_body_seconds", 0.4)
     monkeypatch.setattr(http, "ANSWERED_BODY_SECONDS", 0.6)
 
 

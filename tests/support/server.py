@@ -14,6 +14,7 @@ from starlette.routing import Route
 from main import create_app
 from resolvers.context import Context
 from schema.endpoint import GraphQLEndpoint
+from server.headers import SecurityHeaders
 from server.run import DrainingServer, make_server
 from settings import Settings
 from tests.support.ports import free_port
@@ -29,6 +30,8 @@ QUICK: dict[str, Any] = {
     "bcrypt_rounds": 4,
     "presence_grace_seconds": 0.2,
     "shutdown_seconds": 4,
+    # All tests come from one address; those of the limits turn them on again.
+    "limits": False,
 }
 
 
@@ -56,11 +59,17 @@ class RunningServer:
         return f"ws://127.0.0.1:{self.settings.port}/graphql"
 
     @property
+    def app(self) -> Starlette:
+        """What it serves."""
+        outermost = self.server.config.app
+        assert isinstance(outermost, SecurityHeaders)
+        assert isinstance(outermost.app, Starlette)
+        return outermost.app
+
+    @property
     def ctx(self) -> Context:
         """What its operations are handed, to see what it holds; another thread's: only look."""
-        app = self.server.config.app
-        assert isinstance(app, Starlette)
-        endpoints = [route.endpoint for route in app.routes if isinstance(route, Route)]
+        endpoints = [route.endpoint for route in self.app.routes if isinstance(route, Route)]
         return next(found._ctx for found in endpoints if isinstance(found, GraphQLEndpoint))
 
 

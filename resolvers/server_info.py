@@ -1,0 +1,66 @@
+"""What anyone may know of the server: its limits. Nothing secret, and nothing of its version."""
+
+from resolvers.context import Context
+from settings import Rate
+
+# Each the name of a setting. Another one needs its line here, and one in schema/server_info.py.
+LIMITS = (
+    "sends_per_user",
+    "uploads_per_user",
+    "registrations_per_address",
+    "logins_per_address",
+    "logins_per_account",
+    "logins_per_account_from_elsewhere",
+    "failed_login_weight",
+    "familiar_address_seconds",
+    "bad_tokens_per_address",
+    "max_connections_per_user",
+    "max_connections_per_address",
+    "max_subscriptions_per_connection",
+    "max_body_bytes",
+    "max_message_bytes",
+    "max_page_size",
+    "max_query_tokens",
+    "max_query_depth",
+    "max_query_fields",
+    "max_query_root_fields",
+    "max_query_aliases",
+    "max_query_directives",
+    "max_query_cost",
+    "max_pending_sends",
+    "max_queued_messages",
+    "max_queued_bytes",
+    "max_image_bytes",
+    "max_voice_bytes",
+    "max_file_bytes",
+    "max_uploads_at_once",
+    "max_unsent_uploads",
+    "unsent_upload_seconds",
+    "media_seconds",
+    "request_head_seconds",
+    "request_body_seconds",
+    "connection_init_seconds",
+    "auth_login_seconds",
+    "ping_interval_seconds",
+    "ping_timeout_seconds",
+    "token_lifetime_seconds",
+    "file_url_seconds",
+)
+# GraphQL's Int has no more; a limit beyond is none.
+MAX_INT = 2**31 - 1
+
+Limit = Rate | int | float
+
+
+def get_limits(ctx: Context) -> dict[str, Limit]:
+    """Return every limit by the name of its setting. Anyone may ask."""
+    return {name: _shown(getattr(ctx.settings, name)) for name in LIMITS}
+
+
+def enforces_rates(ctx: Context) -> bool:
+    """Whether rates and numbers of connections are limited at all: LIMITS."""
+    return ctx.settings.limits
+
+
+def _shown(value: Limit) -> Limit:
+    return min(value, MAX_INT) if isinstance(value, int) else value

@@ -1,0 +1,132 @@
+"""The server's limits in GraphQL, for anyone to ask."""
+
+from typing import Any
+
+import strawberry
+
+from resolvers.server_info import Limit, enforces_rates, get_limits
+from schema.context import Info
+
+
+@strawberry.type(description="So many in any window of so many seconds.")
+class RateLimit:
+    amount: int = strawberry.field(description="How many.")
+    seconds: int = strawberry.field(description="The length of the window.")
+
+
+@strawberry.type(
+    description="What the server takes; beyond a rate, RATE_LIMITED says when to retry."
+)
+class ServerLimits:
+    enforced: bool = strawberry.field(
+        description="Whether rates and numbers of connections are limited; sizes and times are."
+    )
+    sends_per_user: RateLimit = strawberry.field(description="Messages that a user may send.")
+    uploads_per_user: RateLimit = strawberry.field(description="Uploads that a user may begin.")
+    registrations_per_address: RateLimit = strawberry.field(
+        description="Registrations from one address."
+    )
+    logins_per_address: RateLimit = strawberry.field(
+        description="Logins from one address, to whatever accounts."
+    )
+    logins_per_account: RateLimit = strawberry.field(
+        description="Logins to one account from one address."
+    )
+    logins_per_account_from_elsewhere: RateLimit = strawberry.field(
+        description="Logins to one account from all addresses that it did not log in from lately."
+    )
+    failed_login_weight: int = strawberry.field(
+        description="How many logins one that fails counts as."
+    )
+    familiar_address_seconds: int = strawberry.field(
+        description="How long an address stays an account's own after a login."
+    )
+    bad_tokens_per_address: RateLimit = strawberry.field(
+        description="Socket.IO logins with a bad token from one address."
+    )
+    max_connections_per_user: int = strawberry.field(
+        description="Open connections of one user, in one process."
+    )
+    max_connections_per_address: int = strawberry.field(
+        description="Open connections from one address, in one process."
+    )
+    max_subscriptions_per_connection: int = strawberry.field(
+        description="Subscriptions on one connection."
+    )
+    max_body_bytes: int = strawberry.field(
+        description="The largest request body, and the largest WebSocket message."
+    )
+    max_message_bytes: int = strawberry.field(
+        description="The largest content of a message, in UTF-8."
+    )
+    max_page_size: int = strawberry.field(description="The most nodes that one page may have.")
+    max_query_tokens: int = strawberry.field(description="The longest document, in tokens.")
+    max_query_depth: int = strawberry.field(description="How deep its fields may be nested.")
+    max_query_fields: int = strawberry.field(
+        description="Its fields, those of a fragment counted wherever it is spread."
+    )
+    max_query_root_fields: int = strawberry.field(description="Its fields at the root.")
+    max_query_aliases: int = strawberry.field(description="Its aliases.")
+    max_query_directives: int = strawberry.field(description="Its directives.")
+    max_query_cost: int = strawberry.field(
+        description="What it may show at most: each field, as often as the pages around it have"
+        " nodes."
+    )
+    max_pending_sends: int = strawberry.field(
+        description="Sends that may wait to be stored, in one process."
+    )
+    max_queued_messages: int = strawberry.field(
+        description="Messages that may wait for a slow reader."
+    )
+    max_queued_bytes: int = strawberry.field(description="The same in bytes.")
+    max_image_bytes: int = strawberry.field(description="The largest image.")
+    max_voice_bytes: int = strawberry.field(description="The largest voice note.")
+    max_file_bytes: int = strawberry.field(description="The largest file of any other kind.")
+    max_uploads_at_once: int = strawberry.field(
+        description="Uploads of one user that may be under way."
+    )
+    max_unsent_uploads: int = strawberry.field(
+        description="Uploads of one user that may wait to be sent."
+    )
+    unsent_upload_seconds: int = strawberry.field(
+        description="How long an upload that nobody sends is kept."
+    )
+    media_seconds: int = strawberry.field(description="How long it may take to look at a file.")
+    request_head_seconds: float = strawberry.field(
+        description="How long a request's headers may take."
+    )
+    request_body_seconds: float = strawberry.field(
+        description="How long a request's body may stand still."
+    )
+    connection_init_seconds: float = strawberry.field(
+        description="How long a WebSocket may wait with connection_init."
+    )
+    auth_login_seconds: float = strawberry.field(
+        description="How long a Socket.IO client may wait with auth:login."
+    )
+    ping_interval_seconds: float = strawberry.field(
+        description="After how long a silent client is pinged."
+    )
+    ping_timeout_seconds: float = strawberry.field(description="How long it has to answer.")
+    token_lifetime_seconds: int = strawberry.field(description="How long a token lasts.")
+    file_url_seconds: int = strawberry.field(
+        description="How long the signed address of a file opens it, at least."
+    )
+
+
+@strawberry.type(description="What anyone may know of the server.")
+class ServerInfo:
+    limits: ServerLimits = strawberry.field(description="Its limits.")
+
+
+@strawberry.type
+class ServerQueries:
+    @strawberry.field(description="What anyone may know of the server, without a token.")
+    def server_info(self, info: Info) -> ServerInfo:
+        ctx = info.context.ctx
+        shown: dict[str, Any] = {name: _show(limit) for name, limit in get_limits(ctx).items()}
+        return ServerInfo(limits=ServerLimits(enforced=enforces_rates(ctx), **shown))
+
+
+def _show(limit: Limit) -> RateLimit | int | float:
+    return RateLimit(**limit._asdict()) if isinstance(limit, tuple) else limit

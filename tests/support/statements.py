@@ -1,0 +1,34 @@
+"""Which statements go to a database: through SQLAlchemy, or straight to its driver."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from db import statements
+
+
+@contextmanager
+def statements_sent() -> Iterator[list[tuple[str, Any]]]:
+    """The SELECTs sent by anybody meanwhile, with their parameters, in order."""
+    sent: list[tuple[str, Any]] = []
+    ask_driver = statements.ask_driver
+
+    def see(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if statement.startswith("SELECT"):
+            sent.append((statement, parameters))
+
+    async def ask(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:
+        sent.append((text, given))
+        return await ask_driver(driver, text, given)
+
+    event.listen(Engine, "before_cursor_execute", see)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statements, "ask_driver", ask)
+        try:
+            yield sent
+        finally:
+            event.remove(Engine, "before_cursor_execute", see)
