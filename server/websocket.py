@@ -9,8 +9,7 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
-from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where it can be
+from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -107,7 +106,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
                     stop = body
                     break
             stop = body + size
-            if not data[start + 1] & MASKED or size > self.config.ws_max_size:
+            whole = size + (self.conn.current_size or 0)  # with the fragments before it
+            if not data[start + 1] & MASKED or whole > self.config.ws_max_size:
                 self._framing = False  # the library ends the connection
                 super().data_received(data[start:])
                 return
