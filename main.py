@@ -5,12 +5,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,22 +27,30 @@ from db import messages, migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
 from db.log import MessageLog
-from db.models import StoredMessage
+from db.models import NoticeKind, StoredMessage
+from db.permits import Permits
 from events.bus import Bus, LoneBus
+from events.connections import Connections
 from events.counts import Counts
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
+from resolvers.accounts import follow_accounts
+from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.attachments import sweep_regularly
-from resolvers.connections import Connections
+from resolvers.blocked_pairs import BlockedPairs
+from resolvers.blocks import doubt_block, follow_blocks, load_blocks
+from resolvers.connection_slots import ConnectionSlots
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
 from resolvers.limits import Limits
 from resolvers.messages import announce_committed
+from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
+from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
 from schema.endpoint import GraphQLEndpoint
@@ -84,6 +93,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     """
     bus = _create_bus(settings)
     ctx = _create_context(settings, bus)
+    follow_sessions(ctx)
+    follow_accounts(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
@@ -96,6 +107,13 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await bus.start()
             stack.push_async_callback(bus.close)
             stack.push_async_callback(ctx.limits.counts.close)
+            await ctx.notices.start()
+            stack.push_async_callback(ctx.notices.close)
+            await load_blocks(ctx.db, ctx.blocks)
+            following = asyncio.create_task(follow_blocks(ctx), name="blocks")
+            stack.callback(following.cancel)
+            await ctx.connections.start()
+            stack.push_async_callback(ctx.connections.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -105,6 +123,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.push_async_callback(chat.close)
             sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
             stack.callback(sweeping.cancel)
+            tending = asyncio.create_task(tend_sessions(ctx), name="sessions")
+            stack.callback(tending.cancel)
             _spare_the_collector()
             yield
 
@@ -164,9 +184,25 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             return None
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
+    blocks = BlockedPairs()
     feed: Feed[StoredMessage] = Feed(
-        read_entries=read_entries, read_head=read_head, poll_seconds=poll_seconds
+        read_entries=read_entries,
+        read_head=read_head,
+        poll_seconds=poll_seconds,
+        apart=blocks.apart,
     )
+    presence = Presence(
+        grace_seconds=settings.presence_grace_seconds,
+        record_last_seen=record_last_seen(database),
+        bus=bus,
+        lease_seconds=settings.presence_lease_seconds,
+        renewal_seconds=settings.presence_renewal_seconds,
+        sweep_seconds=settings.presence_sweep_seconds,
+        apart=blocks.apart,
+    )
+    blocks.listen(presence.part)
+    notices = follow_notices(database, bus)
+    notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
     return Context(
         settings=settings,
         db=database,
@@ -175,16 +211,13 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
+            permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
         ),
         feed=feed,
-        presence=Presence(
-            grace_seconds=settings.presence_grace_seconds,
-            record_last_seen=record_last_seen(database),
-            bus=bus,
-            lease_seconds=settings.presence_lease_seconds,
-            renewal_seconds=settings.presence_renewal_seconds,
-            sweep_seconds=settings.presence_sweep_seconds,
-        ),
+        presence=presence,
+        blocks=blocks,
+        notices=notices,
+        connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         files=FileStore(settings.storage),
@@ -201,7 +234,7 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
         ),
-        connections=Connections(
+        connection_slots=ConnectionSlots(
             per_address=settings.max_connections_per_address if settings.limits else None,
             per_user=settings.max_connections_per_user if settings.limits else None,
         ),
@@ -288,6 +321,21 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
         await database.close()
 
 
+async def _administer(settings: Settings, options: argparse.Namespace) -> None:
+    # Nothing is signed here: no secret is looked for, and none is made.
+    nothing = {"jwt_secret": SecretStr(secrets.token_urlsafe(48))}
+    ctx = _create_context(settings.model_copy(update=nothing), LoneBus())
+    try:
+        await migrate.upgrade(ctx.db)
+        async for line in run_users_command(ctx, options):
+            print(line)
+    except ParleyError as error:
+        raise SystemExit(error.message) from error
+    finally:
+        ctx.passwords.close()
+        await ctx.db.close()
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -300,6 +348,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--check", action="store_true", help="then fail unless they are what the models say"
     )
     commands.add_parser("schema", help="print the GraphQL schema")
+    add_users_command(commands)
     return parser.parse_args(arguments)
 
 
@@ -324,6 +373,8 @@ def main(arguments: list[str]) -> None:
     try:
         if options.command == "migrate":
             asyncio.run(_migrate(settings, check=options.check))
+        elif options.command == "users":
+            asyncio.run(_administer(settings, options))
         else:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:

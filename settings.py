@@ -80,6 +80,9 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr | None = None
     token_lifetime_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    token_warning_seconds: float = Field(default=60, ge=0)
+    legacy_tokens: bool = True
+    max_sessions_per_user: int = Field(default=100, ge=1, le=1000)
     bcrypt_rounds: int = Field(default=12, ge=4, le=31)
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
@@ -125,6 +128,8 @@ class Settings(BaseSettings):
     max_query_aliases: int = Field(default=30, ge=0)
     max_query_directives: int = Field(default=50, ge=0)
     max_query_cost: int = Field(default=10_000, ge=1000)
+    max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
+    broadcast: Literal["everyone", "admins", "off"] = "everyone"
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)

@@ -119,6 +119,19 @@ def _receiver(name: str, value: Any) -> int:
     return id_
 
 
+def take_user(body: Body) -> int:
+    """Return the id of the user meant. Raises NotFound for what no id can be."""
+    value = body.get("userId")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise BadInput("userId must be a user's id")
+    id_ = find_id(value)
+    if id_ is None:
+        raise NotFound("User not found")
+    return id_
+
+
 def take_content(body: Body) -> str:
     """Return the message's content: required, unless there is an attachment to caption."""
     if take_attachment(body) is None:

@@ -1,9 +1,10 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from starlette.types import Receive, Scope, Send
@@ -28,13 +29,16 @@ from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
-from resolvers.presence import hold_presence
+from resolvers.presence import hold_presence, visible_online_ids
+from resolvers.sessions import hold_session
 
 # `user:online` costs the number online, squared: its window grows with that, so that it never
 # takes more than about a twentieth of a core. An arrival waits the least at least.
 LEAST_WINDOW_SECONDS = 0.05
 MOST_WINDOW_SECONDS = 30.0
 WINDOW_SECONDS_PER_PAIR = 1e-6
+# What making a list for one person costs beside sending one.
+OWN_LIST_PAIRS = 4
 
 DRAIN_SECONDS = 3.0
 
@@ -43,8 +47,26 @@ DRAIN_SECONDS = 3.0
 class Session:
     """An authenticated connection."""
 
+    events: "ChatEvents"
+    sid: str
     ctx: Context
+    release: Callable[[], None] = lambda: None
     leave: ExitStack = field(default_factory=ExitStack)
+    shown: int = 0  # the digest of whom the client takes for online
+
+    def session_ended(self, reason: str) -> None:
+        """Say why, as for a token that was refused, and disconnect."""
+        self.events.refuse_soon(self.sid, reason)
+
+    def token_expiring(self, expires_at: float) -> None:
+        """Send `auth:expiring`."""
+        moment = datetime.fromtimestamp(expires_at, UTC)
+        self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
+
+    def log_in(self, ctx: Context) -> None:
+        """Have the connection end with the session, or the token, that this context brings."""
+        self.release()
+        self.ctx, self.release = hold_session(ctx, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +112,10 @@ class ChatEvents:
         self._ctx = ctx
         self._callers: dict[str, Caller] = {}
         self._sessions: dict[str, Session] = {}
+        self._refusing: set[asyncio.Task[None]] = set()
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
+        self._own_lists = 0  # that the last `user:online` took
         self._server = ChatServer(
             origins=origins,
             process=process,
@@ -142,11 +166,11 @@ class ChatEvents:
 
     def _has_room(self, scope: Scope) -> bool:
         ctx = self._ctx.called_from(scope)
-        return ctx.connections.has_room(ctx.address)
+        return ctx.connection_slots.has_room(ctx.address)
 
     def _count(self, scope: Scope) -> Callable[[], None]:
         ctx = self._ctx.called_from(scope)
-        return ctx.connections.count(ctx.address)
+        return ctx.connection_slots.count(ctx.address)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         if (caller := self._callers.pop(sid, None)) is not None:
@@ -155,6 +179,7 @@ class ChatEvents:
 
     def _leave(self, sid: str) -> None:
         if (session := self._sessions.pop(sid, None)) is not None:
+            session.release()
             session.leave.close()
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
@@ -164,9 +189,9 @@ class ChatEvents:
             body = _payload(arguments)
             token = take_text(body, "token", "Token")
             bare = token.removeprefix("Bearer ").strip()
-            session = Session(caller.ctx.as_viewer(await authenticate_login(caller.ctx, bare)))
+            viewer = await authenticate_login(caller.ctx, bare)
         except (BadInput, Unauthenticated):
-            self._tell(sid, "auth:error", "Invalid token")
+            self.tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
             return
         except Exception as error:  # the border: the client hears in its form
@@ -175,32 +200,41 @@ class ChatEvents:
         try:
             after = take_position(body, "after")
         except BadInput as error:
-            self._tell(sid, "auth:error", error.message)
+            self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
             return
+        ctx = caller.ctx.as_viewer(viewer)
+        before = self._sessions.get(sid)
+        if before is not None and before.ctx.user == viewer and after is None:
+            if self.tell(sid, "auth:ok"):
+                before.log_in(ctx)  # with a fresh token: what it hears goes on
+                self._announce_online_soon()
+            return
+        session = Session(self, sid, ctx)
+        session.leave.enter_context(hold_presence(ctx))
         self._leave(sid)  # of another login on this connection
         try:
-            hold = session.ctx.connections.hold_user(session.ctx.user.id)
-            session.leave.enter_context(hold)
+            session.leave.enter_context(ctx.connection_slots.hold_user(viewer.id))
         except RateLimited as error:
+            session.leave.close()
             self._turn_away(sid, error)
             return
-        if not self._tell(sid, "auth:ok"):
+        if not self.tell(sid, "auth:ok"):
             session.leave.close()  # it ended while its token was being checked
             return
         caller.deadline.cancel()
         self._sessions[sid] = session
-        session.leave.enter_context(hold_presence(session.ctx))
         if after is None:
             session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
         else:
             resuming = asyncio.create_task(self._resume(sid, session.ctx, after))
             session.leave.callback(resuming.cancel)
+        session.log_in(ctx)  # which may find that it has just ended
         self._announce_online_soon()
 
     def _turn_away(self, sid: str, error: Exception) -> None:
         shape = error_shape(error)
-        self._tell(sid, "auth:error", shape["error"], shape)
+        self.tell(sid, "auth:error", shape["error"], shape)
         self._server.drop(sid)  # not for good: it comes back and tries again
 
     async def _resume(self, sid: str, ctx: Context, after: int) -> None:
@@ -212,15 +246,23 @@ class ChatEvents:
                         return
                     self.push_message(sid, message)
         except BadInput as error:
-            self._tell(sid, "auth:error", error.message)
+            self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
         except SubscriberTooSlow:
             self._server.drop(sid)
         except Exception as error:  # the border: the client comes back and resumes
-            self._tell(sid, "message:error", error_shape(error))
+            self.tell(sid, "message:error", error_shape(error))
             self._server.drop(sid)
 
-    def _tell(self, sid: str, event: str, *arguments: object) -> bool:
+    def refuse_soon(self, sid: str, reason: str) -> None:
+        """Say why in an `auth:error`, hear nothing more, and disconnect."""
+        self.tell(sid, "auth:error", reason)
+        self._leave(sid)
+        refusing = asyncio.create_task(self._server.refuse(sid))
+        self._refusing.add(refusing)
+        refusing.add_done_callback(self._refusing.discard)
+
+    def tell(self, sid: str, event: str, *arguments: object) -> bool:
         return self._server.push(sid, self._server.encode_text_event(event, *arguments))
 
     async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
@@ -253,14 +295,25 @@ class ChatEvents:
             return error_shape(error)
 
     def _presence_changed(self, change: PresenceChanged) -> None:
-        if change.online:
+        if change.online and change.seen_by is None:
             self._announce_online_soon()
-        else:
-            self._push_to_all(self._server.encode_text_event("user:offline", change.user_id))
+            return
+        apart = self._ctx.blocks.apart_from(change.user_id)
+        event = self._server.encode_text_event("user:offline", change.user_id)
+        for sid, session in [*self._sessions.items()]:
+            viewer_id = session.ctx.user.id
+            if viewer_id in apart if change.seen_by is None else viewer_id != change.seen_by:
+                continue
+            if change.online:
+                self._show_own_online(sid, session)
+            else:
+                session.shown -= _digest([change.user_id])
+                self._server.push(sid, event)
 
     def _announce_online_soon(self) -> None:
         if self._online_timer is None:
-            pairs = len(self._ctx.presence.online_ids) * len(self._sessions)
+            lists = len(self._sessions) + OWN_LIST_PAIRS * self._own_lists
+            pairs = len(self._ctx.presence.online_ids) * lists
             window = LEAST_WINDOW_SECONDS + WINDOW_SECONDS_PER_PAIR * pairs
             self._online_timer = asyncio.get_running_loop().call_later(
                 min(window, MOST_WINDOW_SECONDS), self._announce_online
@@ -268,13 +321,28 @@ class ChatEvents:
 
     def _announce_online(self) -> None:
         self._online_timer = None
-        self._push_to_all(
-            self._server.encode_text_event("user:online", [*self._ctx.presence.online_ids])
-        )
+        everyone = [*self._ctx.presence.online_ids]
+        event, digest = self._server.encode_text_event("user:online", everyone), _digest(everyone)
+        apart, self._own_lists = self._ctx.blocks.apart, 0
+        for sid, session in [*self._sessions.items()]:
+            if session.ctx.user.id in apart:
+                self._own_lists += 1
+                self._show_own_online(sid, session)
+            else:
+                session.shown = digest
+                self._server.push(sid, event)
 
-    def _push_to_all(self, event: EncodedEvent) -> None:
-        for sid in [*self._sessions]:
-            self._server.push(sid, event)
+    def _show_own_online(self, sid: str, session: Session) -> None:
+        """Push everyone that the client may see; nothing new would tell of somebody else."""
+        visible = visible_online_ids(session.ctx)
+        if (digest := _digest(visible)) != session.shown:
+            session.shown = digest
+            self._server.push(sid, self._server.encode_text_event("user:online", visible))
+
+
+def _digest(user_ids: Collection[int]) -> int:
+    """Return a number for these people, in any order; that of some of them can be taken off."""
+    return sum(map(hash, zip(user_ids, strict=True)))
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

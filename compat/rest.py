@@ -11,7 +11,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
-from compat.answering import Answering, Endpoint
+from compat.answering import Endpoint
+from compat.blocks import block_routes
 from compat.bodies import (
     read_body,
     take_attachment,
@@ -23,10 +24,19 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import JSONAnswer, cut_off
-from compat.shapes import attachment_shape, limits_shape, message_row, message_shape, user_shape
+from compat.routes import identify_caller, route
+from compat.sessions import session_routes
+from compat.shapes import (
+    attachment_shape,
+    limits_shape,
+    login_shape,
+    message_row,
+    message_shape,
+    user_shape,
+)
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
-from resolvers.auth import identify, log_in, register_user
+from resolvers.auth import log_in, register_user
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, retry_header
 from resolvers.health import check_ready
@@ -68,16 +78,10 @@ def rest_routes(ctx: Context) -> list[Route]:
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )
-        return JSONAnswer(
-            {
-                "token": logged_in.issued.token,
-                "expiresAt": logged_in.issued.expires_at,
-                "user": user_shape(logged_in.user),
-            }
-        )
+        return JSONAnswer(login_shape(logged_in))
 
     async def send(request: Request) -> Response:
-        viewer = await _identify(ctx, request)
+        viewer = await identify_caller(ctx, request)
         body = await read_body(request, max_bytes)
         sent = await send_message(
             viewer,
@@ -91,7 +95,7 @@ def rest_routes(ctx: Context) -> list[Route]:
         return JSONAnswer(message_shape(sent, ctx.file_urls), 201)
 
     async def upload(request: Request) -> Response:
-        viewer = await _identify(ctx, request)
+        viewer = await identify_caller(ctx, request)
         try:
             async with receive_form(
                 viewer,
@@ -113,7 +117,7 @@ def rest_routes(ctx: Context) -> list[Route]:
 
     def history(shape: Callable[..., Mapping[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            viewer = await _identify(ctx, request)
+            viewer = await identify_caller(ctx, request)
             parameters = request.query_params
             stream = stream_messages(
                 viewer,
@@ -140,28 +144,19 @@ def rest_routes(ctx: Context) -> list[Route]:
         return JSONAnswer(limits_shape(get_limits(ctx), enforced=enforces_rates(ctx)))
 
     return [
-        _route("GET", "/api/limits", limits),
-        _route("POST", "/api/auth/register", register),
-        _route("POST", "/api/auth/login", login),
-        _route("GET", "/api/messages", history(message_shape)),
-        _route("POST", "/api/messages/send", send),
-        _route("POST", "/api/message/send", send),
-        _route("GET", "/api/message/all-message", history(message_row)),
-        _route("POST", "/api/uploads", upload),
-        _route("GET", "/health", health),
-        _route("GET", "/ready", ready),
+        route("GET", "/api/limits", limits),
+        route("POST", "/api/auth/register", register),
+        route("POST", "/api/auth/login", login),
+        *session_routes(ctx),
+        route("GET", "/api/messages", history(message_shape)),
+        route("POST", "/api/messages/send", send),
+        route("POST", "/api/message/send", send),
+        route("GET", "/api/message/all-message", history(message_row)),
+        route("POST", "/api/uploads", upload),
+        *block_routes(ctx),
+        route("GET", "/health", health),
+        route("GET", "/ready", ready),
     ]
-
-
-def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    """Route to the endpoint; its unforeseen errors are answered in the older form too."""
-    return Route(path, Answering(endpoint), methods=[method])
-
-
-async def _identify(ctx: Context, request: Request) -> Context:
-    viewer = await identify(ctx, request.headers.get("authorization"))
-    viewer.user  # noqa: B018  # the door, before a large body is read
-    return viewer
 
 
 async def _answer_array(request: Request, pages: Pages, shape: Shape) -> Response:

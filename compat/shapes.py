@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.file_urls import FileUrls, Part
 from resolvers.server_info import Limit
+from resolvers.sessions import LoggedIn
 
 
 class UserShape(TypedDict):
@@ -15,6 +16,21 @@ class UserShape(TypedDict):
     id: int
     email: str
     displayName: str
+
+
+class OtherShape(TypedDict):
+    """server →: somebody else."""
+
+    id: int
+    displayName: str
+
+
+class LoginShape(TypedDict):
+    """server →: a token, and whose it is."""
+
+    token: str
+    expiresAt: datetime
+    user: UserShape
 
 
 class AttachmentShape(TypedDict):
@@ -71,6 +87,11 @@ class ErrorShape(TypedDict):
 def user_shape(user: StoredUser) -> UserShape:
     """Return oneself."""
     return {"id": user.id, "email": user.email, "displayName": user.display_name}
+
+
+def other_shape(user: StoredUser) -> OtherShape:
+    """Return somebody else: without what only they may see."""
+    return {"id": user.id, "displayName": user.display_name}
 
 
 def attachment_shape(attachment: StoredAttachment, urls: FileUrls) -> AttachmentShape:
@@ -142,3 +163,12 @@ def limits_shape(limits: Mapping[str, Limit], *, enforced: bool) -> dict[str, An
         camel = first + "".join(word.capitalize() for word in others)
         shape[camel] = limit._asdict() if isinstance(limit, tuple) else limit
     return shape
+
+
+def login_shape(logged_in: LoggedIn) -> LoginShape:
+    """Return what somebody who has come in is told."""
+    return {
+        "token": logged_in.issued.token,
+        "expiresAt": logged_in.issued.expires_at,
+        "user": user_shape(logged_in.user),
+    }

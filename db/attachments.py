@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.blocks import not_apart
 from db.models import (
     Attachment,
     File,
@@ -83,7 +84,7 @@ async def is_shared_with(connection: AsyncConnection, attachment_id: int, viewer
             or_(
                 col(Message.sender_id) == viewer_id,
                 col(Message.receiver_id) == viewer_id,
-                col(Message.receiver_id).is_(None),
+                col(Message.receiver_id).is_(None) & not_apart(viewer_id, col(Message.sender_id)),
             ),
         )
         .limit(1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -211,6 +212,16 @@ class _naming_unavailability:  # reads as a with-statement's verb
             raise DatabaseUnavailable(str(error.orig)) from error
 
 
+class _Releasing(sqlite3.Connection):
+    """Ends its transaction when it is closed. SQLite keeps a closed connection, and its lock, for
+    as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -219,7 +230,11 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
         pool_timeout=POOL_WAIT_SECONDS,
         pool_reset_on_return="rollback" if writes else None,
         # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
-        connect_args={"isolation_level": None, "timeout": POOL_WAIT_SECONDS},
+        connect_args={
+            "isolation_level": None,
+            "timeout": POOL_WAIT_SECONDS,
+            "factory": _Releasing,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -364,7 +379,8 @@ def _check_mysql_version(connection: Connection) -> None:
         text(
             "SELECT table_name FROM information_schema.tables"
             " WHERE table_schema = DATABASE() AND table_name IN"
-            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments')"
+            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments',"
+            " 'sessions', 'notices', 'blocks')"
             " AND table_collation <> 'utf8mb4_bin'"
         )
     ).scalars()

@@ -17,6 +17,10 @@ class UnknownReceiver(Exception):
     """The receiver, or the sender, is not a user; nothing was stored."""
 
 
+class BroadcastRefused(Exception):
+    """The sender may not write to everybody; nothing was stored."""
+
+
 class KeyReused(Exception):
     """The sender has used this client_message_id for another message; nothing was stored."""
 

@@ -38,7 +38,7 @@ from db.drafts import (
 from db.entries import append_entries
 from db.messages import COLUMNS, read_messages
 from db.models import Message, StoredAttachment, StoredMessage
-from db.users import existing_ids
+from db.permits import Permits
 
 logger = logging.getLogger("parley.log")
 
@@ -50,8 +50,6 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 REFUSALS = (DBAPIError, ValueError)
 # A database that hangs must not keep the server from ending.
 CLOSE_SECONDS = 1
-# Ids of users seen to exist, so that a batch need not ask for each receiver again.
-KNOWN_USERS = 100_000
 
 
 class MessageLog:
@@ -67,13 +65,15 @@ class MessageLog:
         max_pending: int,
         committed: Callable[[Sequence[StoredMessage]], None],
         uncertain: Callable[[], None],
+        permits: Permits | None = None,
     ) -> None:
         self._database = database
         self._max_pending = max_pending
         self._committed = committed
         self._uncertain = uncertain
+        self._permits = permits or Permits()
         self._pending: deque[Waiting] = deque()
-        self._known_users: dict[int, None] = {}
+        self._settling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
@@ -94,9 +94,18 @@ class MessageLog:
         self._wake.set()
         return outcome
 
+    def forget_user(self, user_id: int) -> None:
+        """Ask the database again whether this user exists."""
+        self._permits.known_users.pop(user_id, None)
+
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
+
+    async def settled(self) -> None:
+        """Wait for the batch that is being stored, if any: later ones know what is known now."""
+        async with self._settling:  # the lock is fair
+            pass
 
     async def close(self) -> None:
         """Refuse new drafts, store what waits and what is being written, then end the writer."""
@@ -116,7 +125,8 @@ class MessageLog:
             while self._pending:
                 batch = self._take_batch()
                 try:
-                    await self._settle(batch)
+                    async with self._settling:
+                        await self._settle(batch)
                 except Exception as error:  # whatever it is, it is the senders' to hear
                     fail(batch, error)
                     self._uncertain()
@@ -142,7 +152,7 @@ class MessageLog:
         except REFUSALS:
             # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
             rest = await self._settle_known_keys(firsts)
-            self._known_users.clear()
+            self._permits.known_users.clear()
             try:
                 await self._store(rest)
             except REFUSALS:
@@ -184,7 +194,7 @@ class MessageLog:
             return
         async with self._database.write() as connection:
             now = datetime.now(UTC)
-            batch = await self._refuse_unknown_users(connection, batch)
+            batch = await self._permits.admit(connection, batch)
             batch, attached = await _attach(connection, batch, now)
             if not batch:
                 return
@@ -203,28 +213,6 @@ class MessageLog:
         except Exception:
             # They are stored: their senders must hear so, whatever a listener does.
             logger.exception("A listener failed on the positions from %d", messages[0].id)
-
-    async def _refuse_unknown_users(
-        self, connection: AsyncConnection, batch: list[Waiting]
-    ) -> list[Waiting]:
-        named = {waiting.draft.sender_id for waiting in batch}
-        named |= {w.draft.receiver_id for w in batch if w.draft.receiver_id is not None}
-        if unseen := named - self._known_users.keys():
-            found = await existing_ids(connection, unseen)
-            if len(self._known_users) + len(found) > KNOWN_USERS:
-                self._known_users.clear()
-            self._known_users.update(dict.fromkeys(found))
-            named -= unseen - found
-        kept = []
-        for waiting in batch:
-            draft = waiting.draft
-            if draft.sender_id in named and (
-                draft.receiver_id is None or draft.receiver_id in named
-            ):
-                kept.append(waiting)
-            elif not waiting.outcome.done():
-                waiting.outcome.set_exception(UnknownReceiver())
-        return kept
 
     async def _settle_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""

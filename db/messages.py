@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
+from db.blocks import not_apart
 from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
 from db.statements import Statement
 
@@ -77,13 +78,17 @@ async def page_messages(
     before: int | None = None,
     newest: bool = True,
     limit: int,
+    has_blocks: bool = True,
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first.
 
     With `peer_id`, only those between the two. `after` and `before` are exclusive ids.
-    `newest` takes them from the new end of the range, else from the old end.
+    `newest` takes them from the new end of the range, else from the old end. Without `has_blocks`
+    the viewer has blocked nobody, nor the other way round: broadcasts need no look at their sender.
     """
-    shape = _PageShape(peer_id is not None, after is not None, before is not None, newest)
+    shape = _PageShape(
+        peer_id is not None, after is not None, before is not None, newest, has_blocks
+    )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
     rows = await _page_statement(shape).fetch(
@@ -107,6 +112,7 @@ class _PageShape(NamedTuple):
     after: bool
     before: bool
     newest: bool
+    has_blocks: bool
 
 
 @cache
@@ -116,6 +122,9 @@ def _page_statement(shape: _PageShape) -> Statement:
 
 def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
+    broadcast: ColumnElement[bool] = col(Message.receiver_id).is_(None)
+    if shape.has_blocks:
+        broadcast &= not_apart(viewer, col(Message.sender_id))
     branches: list[ColumnElement[bool]] = (
         [
             (col(Message.lower_user_id) == bindparam("lower", type_=BigInteger))
@@ -125,7 +134,7 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
         else [
             col(Message.sender_id) == viewer,
             col(Message.receiver_id) == viewer,
-            col(Message.receiver_id).is_(None),
+            broadcast,
         ]
     )
     range_: list[ColumnElement[bool]] = []
@@ -161,7 +170,7 @@ async def find_visible(
         or_(
             col(Message.sender_id) == viewer_id,
             col(Message.receiver_id) == viewer_id,
-            col(Message.receiver_id).is_(None),
+            col(Message.receiver_id).is_(None) & not_apart(viewer_id, col(Message.sender_id)),
         ),
     )
     return next(iter(await read_messages(connection, query)), None)

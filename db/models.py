@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -93,6 +95,47 @@ class User(SQLModel, table=True):
     password_hash: str = _column(String(255))
     created_at: datetime = _column(UTCDateTime())
     last_seen_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    is_admin: bool = _column(Boolean(), server_default=false())
+    disabled_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    # The row stays, so that what they wrote still has a sender.
+    deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    # Tokens without a session that were issued before this are good no more.
+    tokens_from: datetime | None = _column(UTCDateTime(), nullable=True)
+
+
+class Session(SQLModel, table=True):
+    """A login that goes on; its tokens name it. It ends when its row is removed."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_user", "user_id", "id"),
+        Index("ix_sessions_expires", "expires_at"),
+        # The id of a session that has ended is in tokens that have not.
+        COUNTED_OPTIONS,
+    )
+
+    id: int = _column(BigId, primary_key=True)
+    user_id: int = _column(BigId, ForeignKey("users.id", name="fk_sessions_user"))
+    created_at: datetime = _column(UTCDateTime())
+    last_seen_at: datetime = _column(UTCDateTime())
+    expires_at: datetime = _column(UTCDateTime())
+    agent: str = _column(String(200))
+    address: str = _column(String(64))
+
+
+class Notice(SQLModel, table=True):
+    """A change that every process hears of within a second; kept for an hour."""
+
+    __tablename__ = "notices"
+    __table_args__ = (Index("ix_notices_created", "created_at"), COUNTED_OPTIONS)
+
+    id: int = _column(BigId, primary_key=True)
+    kind: str = _column(String(32))
+    user_id: int = _column(BigId)
+    # What else it is about, as its kind says: a session, another user.
+    other: int | None = _column(BigId, nullable=True)
+    moment: datetime | None = _column(UTCDateTime(), nullable=True)
+    created_at: datetime = _column(UTCDateTime())
 
 
 class Message(SQLModel, table=True):
@@ -192,6 +235,30 @@ class MessageAttachment(SQLModel, table=True):
     )
 
 
+class Block(SQLModel, table=True):
+    """Somebody does not want to have to do with somebody: until the row goes, neither has."""
+
+    __tablename__ = "blocks"
+    __table_args__ = (
+        Index("ix_blocks_blocked", "blocked_id", "blocker_id"),
+        TABLE_OPTIONS,
+    )
+
+    blocker_id: int = _column(
+        BigId,
+        ForeignKey("users.id", name="fk_blocks_blocker"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    blocked_id: int = _column(
+        BigId,
+        ForeignKey("users.id", name="fk_blocks_blocked"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    created_at: datetime = _column(UTCDateTime())
+
+
 class LogHead(SQLModel, table=True):
     """One row: the last position taken. Its lock makes commit order the order of positions."""
 
@@ -200,6 +267,43 @@ class LogHead(SQLModel, table=True):
 
     id: int = _column(Integer, primary_key=True, autoincrement=False)
     position: int = _column(BigId)
+
+
+class NoticeKind(StrEnum):
+    """What a notice is of: the closed list."""
+
+    # `other` is the session.
+    SESSION_ENDED = "session.ended"
+    # `other` is the session, `moment` its new end.
+    SESSION_RENEWED = "session.renewed"
+    # Of the user: their tokens that name no session.
+    OLDER_TOKENS_ENDED = "older_tokens.ended"
+    # The user has blocked `other`, or has ended that.
+    BLOCK_CHANGED = "block.changed"
+    # The user is an administrator now, or no more; or was disabled, enabled, deleted.
+    USER_CHANGED = "user.changed"
+
+
+class StoredNotice(msgspec.Struct, frozen=True, gc=False):
+    """A notice, as every process is handed it."""
+
+    id: int
+    kind: str  # a NoticeKind, or one that a later version knows
+    user_id: int
+    other: int | None = None
+    moment: datetime | None = None
+
+
+class StoredSession(msgspec.Struct, frozen=True, gc=False):
+    """A session that goes on."""
+
+    id: int
+    user_id: int
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    agent: str
+    address: str
 
 
 class StoredAttachment(msgspec.Struct, frozen=True, gc=False):

@@ -57,22 +57,40 @@ async def find_by_email(connection: AsyncConnection, email: str) -> tuple[Stored
 
 
 async def find_users(connection: AsyncConnection, ids: Collection[int]) -> dict[int, StoredUser]:
-    """Return the users that exist among these ids."""
+    """Return the users that exist among these ids; one who was deleted is nameless."""
     rows = await connection.execute(select(*_COLUMNS).where(col(User.id).in_(ids)))
     return {row[0]: StoredUser(*row) for row in rows}
 
 
 async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
-    """Return those of these ids that are users."""
-    rows = await connection.execute(select(col(User.id)).where(col(User.id).in_(ids)))
+    """Return those of these ids that are users, and were not deleted."""
+    rows = await connection.execute(
+        select(col(User.id)).where(col(User.id).in_(ids), col(User.deleted_at).is_(None))
+    )
+    return set(rows.scalars())
+
+
+async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
+    """Return those of these ids that are administrators."""
+    rows = await connection.execute(
+        select(col(User.id)).where(col(User.id).in_(ids), col(User.is_admin).is_(True))
+    )
     return set(rows.scalars())
 
 
 async def page_users(
     connection: AsyncConnection, *, search: str | None, after: int, limit: int
 ) -> Sequence[StoredUser]:
-    """Return up to `limit` users with ids past `after`, whose names contain `search`."""
-    query = select(*_COLUMNS).where(col(User.id) > after).order_by(col(User.id)).limit(limit)
+    """Return up to `limit` users with ids past `after`, whose names contain `search`.
+
+    Those who were deleted are left out.
+    """
+    query = (
+        select(*_COLUMNS)
+        .where(col(User.id) > after, col(User.deleted_at).is_(None))
+        .order_by(col(User.id))
+        .limit(limit)
+    )
     if search:
         query = query.where(col(User.search_name).contains(search_form(search), autoescape=True))
     return [StoredUser(*row) for row in await connection.execute(query)]

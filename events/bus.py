@@ -20,6 +20,7 @@ class Topic(StrEnum):
     LOG = "log"
     PRESENCE = "presence"
     COUNTS = "counts"
+    NOTICES = "notices"
 
 
 class Bus(Protocol):

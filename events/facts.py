@@ -37,8 +37,25 @@ class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):
-    """A user came online with the first connection, or went offline with the last."""
+    """A user came online with the first connection, or went offline with the last.
+
+    With `seen_by`, it looks so to this one person, from whom the user is kept apart from now on,
+    or is so no more.
+    """
 
     user_id: int
     online: bool
     last_seen_at: datetime | None = None
+    seen_by: int | None = None
+
+
+class NoticeGiven(Protocol):
+    """Something was committed that every process must hear of, as far as followers look at it."""
+
+    @property
+    def id(self) -> int:
+        """Its number; numbers grow, but those of two transactions may appear out of order."""
+
+    @property
+    def kind(self) -> str:
+        """What it is of: whoever listens, listens to one kind."""

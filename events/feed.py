@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from events.facts import EntriesAppended, Entry
@@ -41,7 +41,8 @@ class Feed(Generic[E]):
     An announcement is only a hint. A hole before it (one was lost, or a commit's fate was
     unknown) is read from the log before the feed goes on. Where other processes append too,
     `poll_seconds()` says how long after the last look the head is looked at unasked, in case
-    the last announcement was lost; None where nobody else appends.
+    the last announcement was lost; None where nobody else appends. `apart` says, live, who must
+    not see whose entries for everybody.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Feed(Generic[E]):
         read_entries: ReadEntries[E],
         read_head: ReadHead,
         poll_seconds: Callable[[], float | None] = lambda: None,
+        apart: Mapping[int, Collection[int]] | None = None,
     ) -> None:
         self._read_entries = read_entries
         self._read_head = read_head
         self._poll_seconds = poll_seconds
+        self._apart = {} if apart is None else apart
         self._early: dict[int, Sequence[E]] = {}
         self._sinks: dict[int, set[Sink[E]]] = defaultdict(set)
         self._behind = asyncio.Event()
@@ -147,7 +150,12 @@ class Feed(Generic[E]):
         self.position = entry.id
         size = len(entry.content) + ENTRY_BYTES
         if entry.receiver_id is None:
-            sinks = [sink for sinks in self._sinks.values() for sink in sinks]
+            apart = self._apart.get(entry.sender_id)
+            if apart is None:
+                sinks = [sink for sinks in self._sinks.values() for sink in sinks]
+            else:
+                users = self._sinks.keys() - apart
+                sinks = [sink for user_id in users for sink in self._sinks[user_id]]
         else:
             sinks = [*self._sinks.get(entry.sender_id, ())]
             if entry.receiver_id != entry.sender_id:

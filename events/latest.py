@@ -18,7 +18,8 @@ class LatestChanges:
     However slow the reader, this holds no more than there are users: nobody needs to be cut off.
     """
 
-    def __init__(self, leave: Callable[["LatestChanges"], None]) -> None:
+    def __init__(self, viewer_id: int, leave: Callable[["LatestChanges"], None]) -> None:
+        self.viewer_id = viewer_id
         self._leave = leave
         self._waiting: dict[int, PresenceChanged] = {}
         self._ready = asyncio.Event()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,7 +41,8 @@ class Presence:
 
     `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
     hears of it and asks finds the time. Those who left together get the time of the last of them.
-    It raises OSError when they cannot be recorded now.
+    It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom,
+    and `part` is called when that changes: subscriptions keep to it; listeners look themselves.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Presence:
         lease_seconds: float = 60,
         renewal_seconds: float = 20,
         sweep_seconds: float = 5,
+        apart: Mapping[int, Collection[int]] | None = None,
     ) -> None:
+        self._apart = {} if apart is None else apart
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
         self._leases = Leases(
@@ -96,15 +99,21 @@ class Presence:
         finally:
             self._leave(user_id)
 
-    def subscribe(self) -> LatestChanges:
-        """Keep every change from now on, until it is read."""
-        subscription = LatestChanges(self._subscriptions.discard)
+    def subscribe(self, viewer_id: int) -> LatestChanges:
+        """Keep every change that the viewer may see from now on, until it is read."""
+        subscription = LatestChanges(viewer_id, self._subscriptions.discard)
         self._subscriptions.add(subscription)
         return subscription
 
     def listen(self, listener: Callable[[PresenceChanged], None]) -> None:
         """Call the listener with every change from now on."""
         self._listeners.append(listener)
+
+    def part(self, one: int, other: int, apart: bool) -> None:
+        """Show two people to each other as offline from now on, or as they are again."""
+        for viewer_id, user_id in ((one, other), (other, one)):
+            if user_id in self._online:
+                self._announce(PresenceChanged(user_id, online=not apart, seen_by=viewer_id))
 
     async def close(self) -> None:
         """Remember when everyone was last seen; announce nothing: a restart is no departure."""
@@ -198,8 +207,11 @@ class Presence:
             recording.cancel()
 
     def _announce(self, change: PresenceChanged) -> None:
+        apart = self._apart.get(change.user_id, ())
         for subscription in self._subscriptions:
-            subscription.deliver(change)
+            viewer_id = subscription.viewer_id
+            if viewer_id == change.seen_by or (change.seen_by is None and viewer_id not in apart):
+                subscription.deliver(change)
         for listener in self._listeners:
             try:
                 listener(change)

@@ -6,6 +6,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from resolvers.fields import printable
+
 logger = logging.getLogger("parley.addresses")
 
 Address = IPv4Address | IPv6Address
@@ -13,6 +15,7 @@ Address = IPv4Address | IPv6Address
 # A provider gives a household at least this much of IPv6: its addresses there are one caller's.
 IPV6_PREFIX = 64
 MAX_HOPS = 32
+MAX_AGENT = 200
 
 
 class Proxies:
@@ -74,6 +77,12 @@ class Peer:
                 (value for name, value in self._scope["headers"] if name == b"x-forwarded-for"),
             )
         return self._address
+
+    @property
+    def agent(self) -> str:
+        """The `User-Agent`, as it may be shown; empty when there is none."""
+        sent = next((value for name, value in self._scope["headers"] if name == b"user-agent"), b"")
+        return printable(sent[: 4 * MAX_AGENT].decode(errors="replace"))[:MAX_AGENT]
 
 
 @lru_cache(maxsize=1024)

@@ -1,24 +1,22 @@
 """Who somebody is: register, log in, and the meaning of a token."""
 
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import users
-from db.models import StoredUser
+from db.accounts import lock_account
+from db.models import StoredNotice
+from db.sessions import Standing, find_standing
 from resolvers.context import Context, Viewer
-from resolvers.errors import BadInput, Conflict, Unauthenticated
+from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
+from resolvers.notices import commit
 from resolvers.passwords import check_password
-from resolvers.tokens import InvalidToken, IssuedToken
-
-
-class LoggedIn(NamedTuple):
-    """A user, and a fresh token of theirs."""
-
-    user: StoredUser
-    issued: IssuedToken
+from resolvers.sessions import LoggedIn, open_session
+from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound
 
 
 async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
@@ -31,24 +29,28 @@ async def register_user(ctx: Context, *, email: str, password: str, display_name
         if await users.find_by_email(connection, email) is not None:
             raise Conflict("Email already used")
     password_hash = await ctx.passwords.hash(password)
+
+    async def register(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
+        user = await users.insert_user(
+            connection,
+            email=email,
+            display_name=display_name,
+            password_hash=password_hash,
+            created_at=datetime.now(UTC),
+        )
+        return LoggedIn(user, await open_session(ctx, connection, user.id, given))
+
     try:
-        async with ctx.write() as connection:
-            user = await users.insert_user(
-                connection,
-                email=email,
-                display_name=display_name,
-                password_hash=password_hash,
-                created_at=datetime.now(UTC),
-            )
+        return await commit(ctx, register)
     except IntegrityError as error:
         raise Conflict("Email already used") from error
-    return LoggedIn(user, ctx.tokens.issue(user.id))
 
 
 async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
-    """Check a password. Raises BadInput when it or the e-mail is wrong, RateLimited.
+    """Check a password, and open a session.
 
-    An unknown e-mail takes as long as a wrong password, and gives the same answer.
+    Raises BadInput when it or the e-mail is wrong, Forbidden when the account is disabled,
+    RateLimited. An unknown e-mail takes as long as a wrong password, and gives the same answer.
     """
     email = _stored_form(email)
     attempt = await ctx.limits.begin_login(ctx.address, email)
@@ -59,12 +61,22 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
         await attempt.fail()
         raise BadInput("Invalid email or password")
     await attempt.succeed()
-    if password_hash is not None and ctx.passwords.is_outdated(password_hash):
+    renewed = password_hash or ""
+    if ctx.passwords.is_outdated(renewed):
         # An account of the older server, or of an older setting: from now on it is like the others.
         renewed = await ctx.passwords.hash(password)
-        async with ctx.write() as connection:
+
+    async def enter(connection: AsyncConnection, given: list[StoredNotice]) -> IssuedToken:
+        account = await lock_account(connection, user.id)
+        if account is None or account.deleted_at or account.password_hash != password_hash:
+            raise BadInput("Invalid email or password")  # it was changed in the meantime
+        if account.disabled_at:
+            raise Forbidden("This account is disabled")
+        if renewed != password_hash:
             await users.set_password_hash(connection, user.id, renewed)
-    return LoggedIn(user, ctx.tokens.issue(user.id))
+        return await open_session(ctx, connection, user.id, given)
+
+    return LoggedIn(user, await commit(ctx, enter))
 
 
 def _stored_form(email: str) -> str:
@@ -79,18 +91,41 @@ def _stored_form(email: str) -> str:
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
     """Return whose token this is. Raises Unauthenticated."""
-    recent = ctx.tokens.recall(token)
-    if recent is not None:
-        return Viewer(recent)
-    try:
-        user_id = ctx.tokens.check(token)
-    except InvalidToken as error:
-        raise Unauthenticated("Invalid token") from error
-    async with ctx.read() as connection:
-        if not await users.existing_ids(connection, [user_id]):
+    sound = ctx.tokens.recall(token)
+    if sound is None:
+        checked_at = monotonic()
+        try:
+            claims = ctx.tokens.check(token)
+        except InvalidToken as error:
+            raise Unauthenticated("Invalid token") from error
+        async with ctx.read() as connection:
+            standing = await find_standing(connection, claims.user_id, claims.session_id)
+        if (
+            standing is None
+            or not _is_good(ctx, claims, standing)
+            # While the database was being asked: what it said is not so any more.
+            or ctx.connections.has_ended(claims.user_id, claims.session_id, since=checked_at)
+        ):
             raise Unauthenticated("Invalid token")
-    ctx.tokens.remember(token, user_id)
-    return Viewer(user_id)
+        ends = standing.session_expires_at
+        sound = Sound(
+            claims.user_id,
+            claims.session_id,
+            claims.expires_at if ends is None else ends.timestamp(),
+            checked_at,
+        )
+        ctx.tokens.remember(token, sound)
+    return Viewer(*sound)
+
+
+def _is_good(ctx: Context, claims: Claims, standing: Standing) -> bool:
+    if claims.session_id is not None:
+        ends = standing.session_expires_at
+        return ends is not None and ends > datetime.now(UTC) - timedelta(seconds=LEEWAY_SECONDS)
+    if not ctx.settings.legacy_tokens:
+        return False
+    since = standing.tokens_from
+    return since is None or (claims.issued_at is not None and claims.issued_at >= since.timestamp())
 
 
 async def authenticate_login(ctx: Context, token: str) -> Viewer:

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,12 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
-from db.models import StoredMessage
+from db.models import StoredMessage, StoredNotice
+from events.connections import Connections, Held
 from events.feed import Feed
+from events.notices import Notices
 from events.presence import Presence
 from media.inspector import Inspector
 from resolvers.addresses import Peer
-from resolvers.connections import Connections
+from resolvers.blocked_pairs import BlockedPairs
+from resolvers.connection_slots import ConnectionSlots
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.file_urls import FileUrls
 from resolvers.limits import Limits
@@ -30,6 +34,19 @@ class Viewer:
     """Who is calling: a user whose token was checked."""
 
     id: int
+    # Of the token; None for one of the older server.
+    session_id: int | None = field(default=None, compare=False)
+    # When the session ends, or the older token: seconds since 1970; None for never.
+    expires_at: float | None = field(default=None, compare=False)
+    # Before the token was looked up: what ended since then ended it too.
+    checked_at: float = field(default_factory=monotonic, compare=False)
+    # The live connection that they are calling on, if it is one.
+    held: Held | None = field(default=None, compare=False)
+
+    @property
+    def session(self) -> int | None:
+        """The session that they are calling in now: an older token's connection may gain one."""
+        return self.session_id if self.held is None else self.held.session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,9 @@ class Context:
     log: MessageLog
     feed: Feed[StoredMessage]
     presence: Presence
+    blocks: BlockedPairs
+    notices: Notices[StoredNotice]
+    connections: Connections
     passwords: Passwords
     tokens: Tokens
     files: FileStore
@@ -48,7 +68,7 @@ class Context:
     inspector: Inspector
     upload_slots: UploadSlots
     limits: Limits
-    connections: Connections
+    connection_slots: ConnectionSlots
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
@@ -65,6 +85,11 @@ class Context:
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
         return "" if self.peer is None else self.peer.address
+
+    @property
+    def agent(self) -> str:
+        """What the caller's program calls itself; empty when it is not known."""
+        return "" if self.peer is None else self.peer.agent
 
     def called_from(self, scope: Mapping[str, Any]) -> "Context":
         """The same server, called by whoever is at the other end of this ASGI scope."""

@@ -125,6 +125,11 @@ def check_text(value: str, field: str) -> None:
         raise BadInput(f"{field} is not valid Unicode") from error
 
 
+def printable(value: str) -> str:
+    """Return the text in one line, without what cannot be shown."""
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+
+
 def find_id(value: str | int) -> int | None:
     """Return the id that a client sent as a string or a number; None when nothing can have it."""
     if isinstance(value, str):

@@ -9,6 +9,7 @@ import msgspec
 from db import messages
 from db.database import DatabaseUnavailable
 from db.drafts import (
+    BroadcastRefused,
     Draft,
     KeyReused,
     LogFull,
@@ -24,11 +25,16 @@ from events.feed import Feed, Sink
 from events.subscription import Subscription
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, Conflict, NotFound, RateLimited, Unavailable
+from resolvers.errors import BadInput, Conflict, Forbidden, NotFound, RateLimited, Unavailable
 from resolvers.fields import clean_client_message_id, clean_content
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
+
+_NO_BROADCASTS = {
+    "admins": "Only administrators may write to everybody here: name a receiver",
+    "off": "Nobody may write to everybody here: name a receiver",
+}
 
 # Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
 PAGE = 100
@@ -55,8 +61,9 @@ async def send_message(
 
     Calls take their places in the order in which they are started: nothing is awaited before the
     log has the draft. A repeated `client_message_id` returns the first message. An attachment is
-    one's own, or of a message that one may see; without a `kind`, the message has its. Raises
-    Unauthenticated, BadInput, PayloadTooLarge, NotFound, Conflict, RateLimited, Unavailable.
+    one's own, or of a message that one may see; without a `kind`, the message has its. A receiver
+    whom a block keeps apart is not found. Raises Unauthenticated, BadInput, PayloadTooLarge,
+    NotFound, Forbidden (a broadcast, by the setting), Conflict, RateLimited, Unavailable.
     """
     attaching = attachment_id is not None
     if kind is not None and (kind in ATTACHING_KINDS) != attaching:
@@ -82,6 +89,8 @@ async def send_message(
         raise RateLimited(
             "Too many messages are waiting to be stored; try again", retry_after_ms=1000
         ) from error
+    except BroadcastRefused as error:
+        raise Forbidden(_NO_BROADCASTS[ctx.settings.broadcast]) from error
     except UnknownReceiver as error:
         raise NotFound("Receiver not found") from error
     except UnknownAttachment as error:
@@ -145,6 +154,7 @@ async def list_messages(
             before=before,
             newest=newest,
             limit=limit + 1,
+            has_blocks=viewer.id in ctx.blocks.apart,
         )
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
@@ -175,7 +185,12 @@ async def stream_messages(
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.read() as connection:
             page = await messages.page_messages(
-                connection, viewer.id, peer_id=with_id, before=before, limit=size
+                connection,
+                viewer.id,
+                peer_id=with_id,
+                before=before,
+                limit=size,
+                has_blocks=viewer.id in ctx.blocks.apart,
             )
         if page:
             yield page[::-1]
@@ -251,7 +266,13 @@ async def _replay(
     while after < upto:
         async with ctx.read() as connection:
             page = await messages.page_messages(
-                connection, viewer_id, after=after, before=upto + 1, newest=False, limit=PAGE
+                connection,
+                viewer_id,
+                after=after,
+                before=upto + 1,
+                newest=False,
+                limit=PAGE,
+                has_blocks=viewer_id in ctx.blocks.apart,
             )
         for message in page:
             yield message

@@ -1,4 +1,4 @@
-"""Tokens: HS256 JSON Web Tokens (RFC 7519) whose `sub` is a user's id."""
+"""Tokens: HS256 JSON Web Tokens (RFC 7519): `sub` is a user's id, `sid` that of a session."""
 
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -13,11 +13,33 @@ LEEWAY_SECONDS = 10
 # anew. For so long an account that is gone, or a token that ends, can still be used.
 RECENT_SECONDS = 1.0
 MAX_RECENT = 10_000
+# Sessions noted as used until that is written down, a minute later at most.
+MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
+# The last moment that a datetime can be (RFC 3339 has years of four digits).
+LATEST = 253402300799.0
 
 
 class InvalidToken(Exception):
     """Forged, malformed, expired, or of nobody."""
+
+
+class Claims(NamedTuple):
+    """What a token says. Times are seconds since 1970."""
+
+    user_id: int
+    session_id: int | None = None  # the older server's tokens name none
+    issued_at: float | None = None
+    expires_at: float | None = None
+
+
+class Sound(NamedTuple):
+    """Whose a token is that was found sound, and until when if nothing happens."""
+
+    user_id: int
+    session_id: int | None
+    expires_at: float | None
+    checked_at: float  # monotonic, before the database was asked
 
 
 class IssuedToken(NamedTuple):
@@ -25,6 +47,7 @@ class IssuedToken(NamedTuple):
 
     token: str
     expires_at: datetime
+    session_id: int | None = None
 
 
 class Tokens:
@@ -33,31 +56,54 @@ class Tokens:
     def __init__(self, secret: str, *, lifetime_seconds: int) -> None:
         self._secret = secret
         self._lifetime = timedelta(seconds=lifetime_seconds)
-        self._recent: dict[str, tuple[int, float]] = {}
+        self._recent: dict[str, tuple[Sound, float]] = {}
+        self._seen: set[int] = set()
 
-    def recall(self, token: str) -> int | None:
+    def recall(self, token: str) -> Sound | None:
         """Return whose token this is, when it was found sound and of somebody a moment ago."""
         known = self._recent.get(token)
         return known[0] if known is not None and monotonic() < known[1] else None
 
-    def remember(self, token: str, user_id: int) -> None:
-        """Note that the token is sound and of an existing user."""
+    def remember(self, token: str, sound: Sound) -> None:
+        """Note that the token is sound and of somebody who may come in."""
         if len(self._recent) >= MAX_RECENT:
             self._recent.clear()
-        self._recent[token] = (user_id, monotonic() + RECENT_SECONDS)
+        self._recent[token] = (sound, monotonic() + RECENT_SECONDS)
+        if sound.session_id is not None and len(self._seen) < MAX_SEEN:
+            self._seen.add(sound.session_id)
 
-    def issue(self, user_id: int) -> IssuedToken:
-        """Sign a token for the user."""
+    def take_seen(self) -> set[int]:
+        """Return the sessions whose tokens were used since the last call."""
+        seen, self._seen = self._seen, set()
+        return seen
+
+    def forget(self, user_id: int) -> None:
+        """Recall none of the user's tokens: something has ended."""
+        theirs = [t for t, (sound, _) in self._recent.items() if sound.user_id == user_id]
+        for token in theirs:
+            del self._recent[token]
+
+    def next_end(self) -> datetime:
+        """Return when a token ends that is issued now."""
+        return datetime.now(UTC).replace(microsecond=0) + self._lifetime
+
+    def issue(
+        self, user_id: int, session_id: int | None = None, *, expires_at: datetime | None = None
+    ) -> IssuedToken:
+        """Sign a token for the user, of their session."""
         now = datetime.now(UTC).replace(microsecond=0)
-        expires_at = now + self._lifetime
-        claims = {"sub": str(user_id), "iat": now, "exp": expires_at}
-        return IssuedToken(jwt.encode(claims, self._secret, algorithm=ALGORITHM), expires_at)
+        expires_at = expires_at or now + self._lifetime
+        claims: dict[str, Any] = {"sub": str(user_id), "iat": now, "exp": expires_at}
+        if session_id is not None:
+            claims["sid"] = str(session_id)
+        token = jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return IssuedToken(token, expires_at, session_id)
 
-    def check(self, token: str) -> int:
-        """Return the user's id. Raises InvalidToken.
+    def check(self, token: str) -> Claims:
+        """Return what the token says. Raises InvalidToken.
 
-        The older server's tokens carry it as a number in `sub`, `id` or `userId`, and may have
-        no `exp`.
+        The older server's tokens carry the user as a number in `sub`, `id` or `userId`, and may
+        have no `exp`.
         """
         try:
             claims = jwt.decode(
@@ -68,16 +114,25 @@ class Tokens:
                 # PyJWT refuses the older server's numeric `sub` (RFC 7519 §4.1.2).
                 options={"verify_sub": False},
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            subject = next((claims[n] for n in ("sub", "id", "userId") if n in claims), None)
+            return Claims(
+                user_id=_id(subject),
+                session_id=_id(claims["sid"]) if "sid" in claims else None,
+                issued_at=_seconds(claims.get("iat")),
+                expires_at=_seconds(claims.get("exp")),
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise InvalidToken from error
-        return _user_id(claims)
 
 
-def _user_id(claims: dict[str, Any]) -> int:
-    subject = next((claims[name] for name in ("sub", "id", "userId") if name in claims), None)
-    if isinstance(subject, str) and subject.isascii() and subject.isdigit() and len(subject) < 20:
-        subject = int(subject)
+def _id(claim: Any) -> int:
+    if isinstance(claim, str) and claim.isascii() and claim.isdigit() and len(claim) < 20:
+        claim = int(claim)
     # bool is an int to Python.
-    if type(subject) is int and 0 < subject <= LARGEST_ID:
-        return subject
+    if type(claim) is int and 0 < claim <= LARGEST_ID:
+        return claim
     raise InvalidToken
+
+
+def _seconds(claim: Any) -> float | None:
+    return None if claim is None else min(float(claim), LATEST)

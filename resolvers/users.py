@@ -8,6 +8,7 @@ from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.fields import check_text
+from resolvers.presence import visible_online_ids
 
 # A page asks for this many ids in one statement at most.
 IDS_PER_QUERY = 1000
@@ -57,7 +58,6 @@ async def list_users(
 
 async def list_online_users(ctx: Context) -> list[StoredUser]:
     """Return everyone online, in order of arrival. Raises Unauthenticated."""
-    ctx.user  # noqa: B018  # the door: strangers see nobody
-    ids = [*ctx.presence.online_ids]
+    ids = visible_online_ids(ctx)
     found = await get_users(ctx, ids)
     return [found[id_] for id_ in ids if id_ in found]

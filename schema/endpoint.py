@@ -27,10 +27,11 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
+        ctx = self._ctx.called_from(scope)
         if scope["type"] == "websocket":
-            await self._serve_websocket(WebSocket(scope, receive, send))
+            await self._serve_websocket(ctx, WebSocket(scope, receive, send))
         else:
-            response = await answer_request(self._ctx, self._operations, Request(scope, receive))
+            response = await answer_request(ctx, self._operations, Request(scope, receive))
             await response(scope, receive, send)
 
     async def drain(self) -> None:
@@ -38,13 +39,12 @@ class GraphQLEndpoint:
         self._draining = True
         await asyncio.gather(*(socket.drain() for socket in self._sockets))
 
-    async def _serve_websocket(self, websocket: WebSocket) -> None:
-        ctx = self._ctx.called_from(websocket.scope)
-        full = not ctx.connections.has_room(ctx.address)
+    async def _serve_websocket(self, ctx: Context, websocket: WebSocket) -> None:
+        full = not ctx.connection_slots.has_room(ctx.address)
         if self._draining or full or not self._is_allowed(websocket):
             await websocket.close()  # before accept: the handshake is refused with 403
             return
-        with ctx.connections.hold_address(ctx.address):
+        with ctx.connection_slots.hold_address(ctx.address):
             await self._serve_peer(ctx, websocket)
 
     async def _serve_peer(self, ctx: Context, websocket: WebSocket) -> None:

@@ -45,7 +45,6 @@ class _HTTPError(Exception):
 
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
-    ctx = ctx.called_from(request.scope)
     media_type = _negotiate(request.headers.getlist("accept"))
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
         if ctx.settings.shows_playground:

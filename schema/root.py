@@ -3,20 +3,26 @@
 import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
+from schema.blocks import BlockMutations, BlockQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
+from schema.sessions import SessionMutations, SessionQueries
 from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be asked. Everything but serverInfo needs a token.")
-class Query(UserQueries, MessageQueries, AttachmentQueries, ServerQueries):
+class Query(
+    UserQueries, SessionQueries, MessageQueries, AttachmentQueries, BlockQueries, ServerQueries
+):
     pass
 
 
 @strawberry.type(description="What can be done. Everything but register and login needs a token.")
-class Mutation(UserMutations, MessageMutations, AttachmentMutations):
+class Mutation(
+    UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
+):
     pass
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import strawberry
 
 from db.models import StoredUser
-from resolvers import auth, users
+from resolvers import auth, presence, users
 from resolvers.fields import find_id
+from resolvers.sessions import LoggedIn
 from schema.context import Info
 from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
 from schema.scalars import wire_id
@@ -27,16 +28,24 @@ class User:
         known = self.is_self or (viewer is not None and viewer.id == self.record.id)
         return self.record.email if known else None
 
-    @strawberry.field(description="Whether any connection of theirs is open now.")
+    @strawberry.field(
+        description="Whether any connection of theirs is open now; false while a block keeps the"
+        " two apart."
+    )
     def online(self, info: Info) -> bool:
-        return info.context.ctx.presence.is_online(self.record.id)
+        return presence.is_seen_online(info.context.ctx, self.record.id)
 
     @strawberry.field(
-        description="When their last connection ended; null while online or if never."
+        description="When their last connection ended; null while online, if never, or while a"
+        " block keeps the two apart."
     )
     def last_seen_at(self, info: Info) -> datetime | None:
-        online = info.context.ctx.presence.is_online(self.record.id)
-        return None if online else self.record.last_seen_at
+        return presence.last_seen_at(info.context.ctx, self.record)
+
+    @strawberry.field(description="Whether one has blocked them; nobody sees whom others block.")
+    def blocked(self, info: Info) -> bool:
+        ctx = info.context.ctx
+        return ctx.viewer is not None and ctx.blocks.has_blocked(ctx.viewer.id, self.record.id)
 
     @classmethod
     def of(cls, record: StoredUser, *, is_self: bool = False) -> "User":
@@ -72,7 +81,7 @@ class AuthPayload:
     user: User = strawberry.field(description="Oneself.")
 
     @classmethod
-    def of(cls, logged_in: auth.LoggedIn) -> "AuthPayload":
+    def of(cls, logged_in: LoggedIn) -> "AuthPayload":
         """Return the answer to somebody who has come in."""
         return cls(
             token=logged_in.issued.token,

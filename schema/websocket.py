@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
+from resolvers.sessions import hold_session
 from schema import wire
 from schema.operations import EventLost, Operation, Operations, RequestRefused, refusal
 from schema.wire import CloseCode
@@ -25,6 +27,8 @@ logger = logging.getLogger("parley.graphql")
 MAX_REASON_BYTES = 123
 # How long a close frame may wait for a peer that does not read.
 CLOSE_SECONDS = 5
+# How long the answers in flight may take when the session ends: the mutation that ended it is one.
+END_SECONDS = 0.25
 # Queries and mutations that one connection may have running.
 MAX_IN_FLIGHT = 100
 
@@ -46,7 +50,7 @@ class GraphQLSocket:
         self._acknowledged = False
         self._closed = False
         self._draining = False
-        self._holds: list[AbstractContextManager[None]] = []  # for as long as the connection lasts
+        self._leaves: list[Callable[[], object]] = []  # called at the connection's end
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._heard_at = loop.time()
@@ -75,8 +79,8 @@ class GraphQLSocket:
         finally:
             self._closed = True
             self._watching.cancel()
-            for hold in reversed(self._holds):
-                hold.__exit__(None, None, None)
+            for leave in reversed(self._leaves):
+                leave()
             for task in self._running:
                 # Once: a second would interrupt what the first has it put in order.
                 if not task.cancelling():
@@ -85,7 +89,7 @@ class GraphQLSocket:
 
     def _hold(self, hold: AbstractContextManager[None]) -> None:
         hold.__enter__()
-        self._holds.append(hold)
+        self._leaves.append(partial(hold.__exit__, None, None, None))
 
     async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection, once."""
@@ -108,6 +112,28 @@ class GraphQLSocket:
         if in_flight := self._running - self._streams:
             await asyncio.wait(in_flight)
         await self.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
+
+    def session_ended(self, reason: str) -> None:
+        """Show no more events; let what is in flight finish for a moment, then close."""
+        self._draining = True
+        for stream in self._streams:
+            stream.cancel()
+        self._side_task(self._end(reason))
+
+    def token_expiring(self, expires_at: float) -> None:
+        """Warn the client, in a `ping` that it answers."""
+        self._side_task(self._send(wire.token_expiring(expires_at)))
+
+    async def _end(self, reason: str) -> None:
+        ending = {task for task in [asyncio.current_task()] if task is not None}
+        if in_flight := self._running - self._streams - ending:
+            await asyncio.wait(in_flight, timeout=END_SECONDS)
+        await self.close(CloseCode.UNAUTHORIZED, reason)
+
+    def _side_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     def abort(self) -> None:
         """End the connection now, without a close frame."""
@@ -145,6 +171,8 @@ class GraphQLSocket:
         self._receiving = False
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
+        if self._closed:
+            raise WebSocketDisconnect  # closed meanwhile: what came last is not begun
         self._heard_at = self._now()
         text = event.get("text")
         if text is None:
@@ -177,7 +205,7 @@ class GraphQLSocket:
             await self.close(CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests")
             return
         self._initialised = True
-        authorization = _authorization(message.payload or {})
+        authorization = wire.authorization(message.payload or {})
         if authorization is not None:
             try:
                 self._ctx = await identify(self._ctx, authorization)
@@ -188,11 +216,12 @@ class GraphQLSocket:
                 await self.close(CloseCode.FORBIDDEN, "Forbidden")
                 return
             try:
-                hold = self._ctx.connections.hold_user(self._ctx.viewer.id)
-                self._hold(hold)
+                self._hold(self._ctx.connection_slots.hold_user(self._ctx.viewer.id))
             except RateLimited as error:
                 await self.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
                 return
+            self._ctx, leave = hold_session(self._ctx, self)
+            self._leaves.append(leave)
             self._hold(hold_presence(self._ctx))
         self._acknowledged = True
         await self._send({"type": "connection_ack"})
@@ -232,9 +261,9 @@ class GraphQLSocket:
 
     def _begin(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
         self._in_flight += 1
-        self._start(id_, self._execute(id_, operation, variables), self._end)
+        self._start(id_, self._execute(id_, operation, variables), self._free)
 
-    def _end(self, _: asyncio.Task[None]) -> None:
+    def _free(self, _: asyncio.Task[None]) -> None:
         self._in_flight -= 1
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
@@ -292,7 +321,7 @@ class GraphQLSocket:
         head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
 
         def show(result: msgspec.Raw) -> bool:
-            if self._closed or self._write is None:
+            if self._closed or self._draining or self._write is None:
                 return False
             if self._writable is None or not self._writable():
                 return False
@@ -332,7 +361,7 @@ class GraphQLSocket:
             self._look_again()
         else:
             timeout = self.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
-            self._spawn(timeout)
+            self._side_task(timeout)
 
     def _look_again(self) -> None:
         settings = self._ctx.settings
@@ -350,10 +379,10 @@ class GraphQLSocket:
             self.abort()
             return
         if silent >= interval + patience:
-            self._spawn(self.close(CloseCode.TIMEOUT, "Pong timeout"))
+            self._side_task(self.close(CloseCode.TIMEOUT, "Pong timeout"))
             return
         if stuck is None and silent >= interval:
-            self._spawn(self._ping(patience))
+            self._side_task(self._ping(patience))
         self._look_again()
 
     async def _ping(self, patience: float) -> None:
@@ -364,21 +393,3 @@ class GraphQLSocket:
             self.abort()
         except WebSocketDisconnect:
             self._closed = True
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-
-def _authorization(payload: dict[str, Any]) -> str | None:
-    """Return the `Authorization` value that a connection_init carries; None when it has none."""
-    for name in ("authorization", "Authorization"):
-        if (value := payload.get(name)) is not None:
-            return value if isinstance(value, str) else "malformed"
-    token = payload.get("token")
-    if token is None:
-        return None
-    if not isinstance(token, str):
-        return "malformed"
-    return token if token.lower().startswith("bearer ") else f"Bearer {token}"

@@ -3,6 +3,7 @@
 The latter as in graphql-ws, PROTOCOL.md.
 """
 
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ class CloseCode(IntEnum):
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
     BAD_REQUEST = 4400
-    UNAUTHORIZED = 4401
+    UNAUTHORIZED = 4401  # also: the session has ended, or the token has expired
     FORBIDDEN = 4403
     SUBPROTOCOL_NOT_ACCEPTABLE = 4406
     TIMEOUT = 4408
@@ -102,3 +103,22 @@ def _decode(text: str) -> ClientMessage:
 def encode(message: dict[str, Any]) -> bytes:
     """Return a server's message as JSON."""
     return _encoder.encode(message)
+
+
+def token_expiring(expires_at: float) -> dict[str, Any]:
+    """Return the server's `ping` that warns of a token's end."""
+    moment = datetime.fromtimestamp(expires_at, UTC)
+    return {"type": "ping", "payload": {"type": "token_expiring", "expiresAt": moment}}
+
+
+def authorization(payload: dict[str, Any]) -> str | None:
+    """Return the `Authorization` value that a connection_init carries; None when it has none."""
+    for name in ("authorization", "Authorization"):
+        if (value := payload.get(name)) is not None:
+            return value if isinstance(value, str) else "malformed"
+    token = payload.get("token")
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        return "malformed"
+    return token if token.lower().startswith("bearer ") else f"Bearer {token}"

@@ -51,6 +51,9 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "blockUser(id)": "everyone may see, and keep away, every user",
+    "unblockUser(id)": "it only ever ends one's own block",
+    "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.
@@ -208,3 +211,15 @@ async def test_events_hide_anothers_attachment(things: Things) -> None:
     wire.abort()
     assert len(set(answers)) == 1, answers
     assert b"NOT_FOUND" in answers[0]
+
+
+async def test_a_session_of_anothers_is_as_missing(things: Things) -> None:
+    target = things.target
+    listed = await ask(target, target.alice.token, "{ sessions { id } }", {})
+    revoke = "mutation($id: ID!) { revokeSession(id: $id) }"
+    missing = await ask(target, target.mallory.token, revoke, {"id": MISSING})
+    for session in listed["data"]["sessions"]:
+        hidden = await ask(target, target.mallory.token, revoke, {"id": session["id"]})
+        assert hidden == missing
+    still = await ask(target, target.alice.token, "{ me { id } }", {})
+    assert still["data"]["me"]["id"] == str(target.alice.id)

@@ -115,6 +115,24 @@ async def test_a_caller_cancelled_twice_leaves_nothing_waiting(tmp_path: Path) -
     await database.close()
 
 
+async def test_a_caller_cancelled_between_rows_gives_its_locks_back(database: Database) -> None:
+    await add_users(database, 3)
+
+    async def transaction() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE log_head SET position = position"))
+            while True:
+                await connection.execute(text("SELECT id FROM users"))
+
+    for wait in range(30):
+        caller = asyncio.create_task(transaction())
+        await asyncio.sleep(0.01 + wait / 10_000)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+        async with asyncio.timeout(5), database.write() as connection:
+            await connection.execute(text("UPDATE log_head SET position = position"))
+
+
 async def test_a_cancelled_caller_gives_its_connection_back(database_url: str) -> None:
     database = open_database(database_url, pool_size=1)
     await migrate.upgrade(database)

@@ -83,14 +83,40 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
     one, two = await add_users(database, 2)
     await add_messages(database, [(one, two), (two, None)])
     before = await everything(database)
-    # Back to 0001: what 0002 makes is gone, and everything else as it was.
+    # Back to 0001: what came later is gone, and everything else as it was.
     async with database.write() as connection:
-        for table in ("message_attachments", "attachments", "files"):
+        for table in ("blocks", "notices", "sessions", "message_attachments"):
             await connection.execute(text(f"DROP TABLE {table}"))
+        for table in ("attachments", "files"):
+            await connection.execute(text(f"DROP TABLE {table}"))
+        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from"):
+            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate.upgrade(database)
     await migrate.check(database)
     assert await everything(database) == before
     async with running_log(database) as log:
         assert (await log.append(draft(one, two))).id == 3
+    await database.close()
+
+
+async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
+    database_url: str,
+) -> None:
+    database = open_database(database_url)
+    await migrate.upgrade(database)
+    await add_users(database, 2)
+    async with database.write() as connection:
+        for table in ("blocks", "notices", "sessions"):
+            await connection.execute(text(f"DROP TABLE {table}"))
+        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from"):
+            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    await migrate.upgrade(database)
+    await migrate.check(database)
+    async with database.read() as connection:
+        rows = await connection.execute(
+            text("SELECT is_admin, disabled_at, deleted_at, tokens_from FROM users")
+        )
+        assert [tuple(row) for row in rows] == [(0, None, None, None)] * 2
     await database.close()

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 from events.bus import Bus
 from events.facts import PresenceChanged
@@ -24,7 +25,7 @@ class Process:
         self.bus = bus
         self.recorded: list[int] = []
         self.changes: Inbox[PresenceChanged] = Inbox()
-        times = {
+        times: dict[str, Any] = {
             "grace_seconds": GRACE,
             "lease_seconds": LEASE,
             "renewal_seconds": RENEWAL,

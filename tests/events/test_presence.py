@@ -225,7 +225,7 @@ async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
         visitors = [asyncio.create_task(visit(number)) for number in range(1, 6)]
         for _ in range(20):
             await changes.expect_many(lambda _: True, len(changes.items) + 3)
-            with presence.subscribe() as subscription:
+            with presence.subscribe(1) as subscription:
                 online = {*presence.online_ids}
                 heard = aiter(subscription)
                 for _ in range(5):

@@ -13,6 +13,7 @@ from main import create_app
 from resolvers import auth
 from resolvers.context import Context
 from schema.endpoint import GraphQLEndpoint
+from tests.resolvers.people import Person
 from tests.support.server import make_settings
 
 
@@ -37,3 +38,9 @@ async def join(ctx: Context, name: str = "Somebody") -> Context:
     email = f"{uuid4().hex}@example.com"
     joined = await auth.register_user(ctx, email=email, password="123456", display_name=name)
     return ctx.as_viewer(await auth.authenticate(ctx, joined.issued.token))
+
+
+@pytest.fixture
+async def person(ctx: Context) -> Person:
+    """Somebody who has just registered."""
+    return await Person.register(ctx)

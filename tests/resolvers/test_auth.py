@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from db import users
 from resolvers import auth
-from resolvers.auth import LoggedIn
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Unauthenticated
+from resolvers.sessions import LoggedIn
 from resolvers.users import get_me, list_users
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_passwords import OLDER_HASHES

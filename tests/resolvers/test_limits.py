@@ -176,7 +176,7 @@ async def test_bad_tokens_end_the_logins_from_an_address(limited: Context) -> No
 async def test_connections_are_counted_by_address_and_by_user(tmp_path: Path) -> None:
     few = {"limits": True, "max_connections_per_address": 2, "max_connections_per_user": 2}
     async with running_context(tmp_path, **few) as ctx:
-        connections = ctx.connections
+        connections = ctx.connection_slots
         with connections.hold_address(OWNER), connections.hold_address(OWNER):
             assert not connections.has_room(OWNER)
             with pytest.raises(RateLimited, match="from this address"):

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from resolvers import tokens as tokens_module
-from resolvers.tokens import InvalidToken, Tokens
+from resolvers.tokens import InvalidToken, Sound, Tokens
 
 SECRET = "a secret of the tests, long enough to sign with"
 
@@ -35,8 +35,11 @@ def tokens() -> Tokens:
 
 
 def test_a_token_is_its_users_until_it_ends(tokens: Tokens) -> None:
-    issued = tokens.issue(7)
-    assert tokens.check(issued.token) == 7
+    issued = tokens.issue(7, 2**62)
+    said = tokens.check(issued.token)
+    assert (said.user_id, said.session_id) == (7, 2**62)
+    assert said.expires_at == issued.expires_at.timestamp()
+    assert tokens.check(tokens.issue(7).token).session_id is None
     claims = jwt.decode(issued.token, SECRET, algorithms=["HS256"])
     assert claims["sub"] == "7"
     assert claims["exp"] - claims["iat"] == 3600
@@ -60,7 +63,7 @@ def test_a_token_is_its_users_until_it_ends(tokens: Tokens) -> None:
 def test_tokens_of_the_older_server_are_good(
     tokens: Tokens, claims: dict[str, Any], user_id: int
 ) -> None:
-    assert tokens.check(_signed(claims)) == user_id
+    assert tokens.check(_signed(claims)).user_id == user_id
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,14 @@ def test_tokens_of_the_older_server_are_good(
         {"sub": 5, "iat": 600},
         {"sub": 5, "nbf": 600},
         {"sub": 5, "aud": "another service"},
+        {"sub": "5", "sid": None},
+        {"sub": "5", "sid": ""},
+        {"sub": "5", "sid": True},
+        {"sub": "5", "sid": "0"},
+        {"sub": "5", "sid": "7'; --"},
+        {"sub": "5", "sid": 2**63},
+        {"sub": "5", "iat": float("inf")},
+        {"sub": "5", "exp": float("nan")},
     ],
     ids=str,
 )
@@ -128,11 +139,11 @@ def test_what_was_not_signed_with_our_secret_is_nobodys(tokens: Tokens, token: s
 
 def test_a_token_is_recalled_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
-    known.remember("token", 7)
-    assert known.recall("token") == 7
+    known.remember("token", Sound(7, None, None, 0.0))
+    assert known.recall("token") == Sound(7, None, None, 0.0)
     assert known.recall("another") is None
     monkeypatch.setattr(tokens_module, "RECENT_SECONDS", -1.0)
-    known.remember("token", 7)
+    known.remember("token", Sound(7, None, None, 0.0))
     assert known.recall("token") is None
 
 
@@ -140,5 +151,15 @@ def test_recalled_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens_module, "MAX_RECENT", 3)
     known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
     for number in range(10):
-        known.remember(str(number), number)
+        known.remember(str(number), Sound(number, None, None, 0.0))
     assert sum(known.recall(str(number)) is not None for number in range(10)) <= 3
+
+
+def test_what_is_recalled_is_forgotten_with_its_user() -> None:
+    known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
+    for number in (7, 8):
+        known.remember(f"{number}", Sound(number, number, None, 0.0))
+    known.forget(7)
+    assert (known.recall("7"), known.recall("8")) == (None, Sound(8, 8, None, 0.0))
+    assert known.take_seen() == {7, 8}
+    assert known.take_seen() == set()

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 import httpx
+import jwt
 
 import main
 from tests.support.daemon import Daemon
 from tests.support.faces import RestFace, new_account
 from tests.support.node import node_process, run_node
-from tests.support.server import RunningServer
+from tests.support.server import QUICK, RunningServer
 
 LISTEN = "subscription($after: ID) { messageAdded(after: $after) { id content } }"
 SEND = "mutation($c: String, $to: ID) { sendMessage(content: $c, receiverId: $to) { content } }"
@@ -86,6 +88,28 @@ async def test_graphql_ws_reports_a_bad_token(sqlite_chat: RunningServer) -> Non
         closed = await client.expect_type("closed")
         assert (closed["code"], closed["reason"]) == (4403, "Forbidden")
         assert (await client.expect_type("fatal"))["close"]["code"] == 4403
+
+
+async def test_graphql_ws_sees_the_warning_and_takes_a_logout_for_the_end(
+    sqlite_chat: RunningServer,
+) -> None:
+    alice = await new_account(sqlite_chat)
+    claims = {"id": alice.id, "exp": time.time() + 30}
+    token = jwt.encode(claims, QUICK["jwt_secret"], algorithm="HS256")
+    options = {"connectionParams": {"token": token}, "retryAttempts": 5}
+    async with node_process("graphql_ws_client.mjs", sqlite_chat.ws_url, options) as client:
+        await client.expect_type("connected")
+        await client.send("subscribe", id="a", query=LISTEN)
+        warning = await client.expect_type("ping", received=True)
+        assert warning["payload"]["type"] == "token_expiring"
+        await client.send("execute", id="r", query="mutation { renewToken { expiresAt } }")
+        renewed = (await client.expect_type("result", id="r"))["payload"]["data"]["renewToken"]
+        assert renewed["expiresAt"] > warning["payload"]["expiresAt"]
+        await client.send("execute", id="o", query="mutation { logout }")
+        assert (await client.expect_type("result", id="o"))["payload"]["data"] == {"logout": True}
+        closed = await client.expect_type("closed")
+        assert (closed["code"], closed["reason"]) == (4401, "Session ended")
+        assert (await client.expect_type("fatal"))["close"]["code"] == 4401  # it does not retry
 
 
 async def test_graphql_ws_comes_back_by_itself_after_a_restart(tmp_path: Path) -> None:

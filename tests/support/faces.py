@@ -263,7 +263,7 @@ class SocketIOFace(Face):
 
             return handler
 
-        for event in ("auth:ok", "auth:error", "message:new", "message:error"):
+        for event in ("auth:ok", "auth:error", "auth:expiring", "message:new", "message:error"):
             client.on(event, hear(event))
         for event in ("user:online", "user:offline", "disconnect"):
             client.on(event, hear(event))

@@ -13,7 +13,7 @@ from resolvers.errors import RateLimited
 RETRY_MS = 10_000
 
 
-class Connections:
+class ConnectionSlots:
     """The connections open in this process, by address and by user."""
 
     def __init__(self, *, per_address: int | None, per_user: int | None) -> None:

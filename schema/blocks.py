@@ -1,0 +1,57 @@
+"""Blocks in GraphQL: keep somebody away, and let them come back."""
+
+from typing import Annotated
+
+import strawberry
+
+from resolvers import blocks
+from resolvers.errors import NotFound
+from resolvers.fields import find_id
+from schema.context import Info
+from schema.users import User
+
+
+@strawberry.type
+class BlockQueries:
+    @strawberry.field(
+        description="Whom one has blocked, the latest first; MAX_BLOCKED_USERS (1000) at most."
+    )
+    async def blocked_users(self, info: Info) -> list[User]:
+        return [User.of(record) for record in await blocks.list_blocked_users(info.context.ctx)]
+
+
+@strawberry.type
+class BlockMutations:
+    @strawberry.mutation(
+        description="Keep a user away: until `unblockUser`, neither can write to the other, see"
+        " whether the other is online, or see what the other writes to everybody. They are not"
+        " told. What was written before stays. Blocking again changes nothing."
+    )
+    async def block_user(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Whom to keep away.")],
+    ) -> User:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        return User.of(await blocks.block_user(ctx, _known_id(id)))
+
+    @strawberry.mutation(
+        description="End one's block of a user; whether they have blocked oneself is theirs to"
+        " end. Without a block this changes nothing."
+    )
+    async def unblock_user(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Who may come back.")],
+    ) -> User:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        return User.of(await blocks.unblock_user(ctx, _known_id(id)))
+
+
+def _known_id(value: strawberry.ID) -> int:
+    id_ = find_id(value)
+    if id_ is None:
+        raise NotFound("User not found")
+    return id_

@@ -1,0 +1,122 @@
+"""Sessions in GraphQL: see them, renew one, end them; a new password; the end of an account."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.models import StoredSession
+from resolvers import accounts, sessions
+from resolvers.fields import find_id
+from schema.context import Info
+from schema.scalars import wire_id
+from schema.users import AuthPayload
+
+
+@strawberry.type(description="A login of one's own that goes on: a browser, a phone.")
+class Session:
+    id: strawberry.ID = strawberry.field(description="A decimal string, for `revokeSession`.")
+    created_at: datetime = strawberry.field(description="When it was logged in.")
+    last_seen_at: datetime = strawberry.field(
+        description="When it was last seen to come, give or take a minute."
+    )
+    expires_at: datetime = strawberry.field(description="When it ends, unless it is renewed.")
+    client: str = strawberry.field(
+        description="What it said it is (`User-Agent`), as it logged in; perhaps empty."
+    )
+    address: str = strawberry.field(description="The address from which it logged in.")
+    current: bool = strawberry.field(description="Whether it is the one that asks.")
+
+    @classmethod
+    def of(cls, record: StoredSession, *, current: bool) -> "Session":
+        """Return the session as GraphQL shows it."""
+        return cls(
+            id=wire_id(record.id),
+            created_at=record.created_at,
+            last_seen_at=record.last_seen_at,
+            expires_at=record.expires_at,
+            client=record.agent,
+            address=record.address,
+            current=current,
+        )
+
+
+@strawberry.type
+class SessionQueries:
+    @strawberry.field(description="One's own sessions, the latest first; there are 100 at most.")
+    async def sessions(self, info: Info) -> list[Session]:
+        ctx = info.context.ctx
+        current = ctx.user.session
+        return [
+            Session.of(record, current=record.id == current)
+            for record in await sessions.list_sessions(ctx)
+        ]
+
+
+@strawberry.type
+class SessionMutations:
+    @strawberry.mutation(
+        description="End this session: its tokens are good no more, and its connections are"
+        " closed with 4401. A token of the older server names no session: all of those end."
+    )
+    async def logout(self, info: Info) -> bool:
+        await sessions.log_out(info.context.ctx)
+        return True
+
+    @strawberry.mutation(description="End all of one's sessions, and all older tokens.")
+    async def logout_everywhere(self, info: Info) -> bool:
+        await sessions.log_out_everywhere(info.context.ctx)
+        return True
+
+    @strawberry.mutation(
+        description="End one of one's sessions. What is not one's own is NOT_FOUND."
+    )
+    async def revoke_session(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID, strawberry.argument(description="The session's id.")
+        ],  # GraphQL's word
+    ) -> bool:
+        await sessions.revoke_session(info.context.ctx, find_id(id))
+        return True
+
+    @strawberry.mutation(
+        description="A fresh token of this session. Its open connections go on as long as it."
+    )
+    async def renew_token(self, info: Info) -> AuthPayload:
+        return AuthPayload.of(await sessions.renew_token(info.context.ctx))
+
+    @strawberry.mutation(
+        description="Replace the password. All other sessions end, and all older tokens; this one"
+        " goes on, with the fresh token that is the answer."
+    )
+    async def change_password(
+        self,
+        info: Info,
+        current_password: Annotated[
+            str, strawberry.argument(description="What it was: a token alone is not enough.")
+        ],
+        new_password: Annotated[
+            str, strawberry.argument(description="1 to 72 bytes in UTF-8: bcrypt reads no more.")
+        ],
+    ) -> AuthPayload:
+        return AuthPayload.of(
+            await sessions.change_password(
+                info.context.ctx, current=current_password, new=new_password
+            )
+        )
+
+    @strawberry.mutation(
+        description='Delete one\'s account. Its messages stay, from a "Deleted user"; the e-mail'
+        " is free again."
+    )
+    async def delete_account(
+        self,
+        info: Info,
+        password: Annotated[
+            str, strawberry.argument(description="Its password: a token alone is not enough.")
+        ],
+    ) -> bool:
+        await accounts.delete_own_account(info.context.ctx, password)
+        return True
