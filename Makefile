@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-faults bench bench-quick check format lock schema clean
+.PHONY: run install test test-faults test-attacks bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -11,10 +11,13 @@ run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DI
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 
 test: install ## every test whose tools are here; the others are skipped with a reason
-	$(BIN)/python -m pytest --ignore=tests/faults --numprocesses=2 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=2 --dist=loadfile $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-attacks: install ## attack servers of our own (docs/security.md); ATTACKS=long sends the full counts
+	$(BIN)/python -m pytest tests/attacks --numprocesses=2 --dist=loadfile $(ARGS)
 
 bench: install ## measure against Node.js peers, up to 20 minutes; the table on stdout, BENCH=… for `python -m bench`
 	$(BIN)/python -m bench $(BENCH)

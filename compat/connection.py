@@ -292,7 +292,11 @@ class Connection:
                     flushing = self.ending is not None and self.ending.flush
                     open_ = flushing or not self._ended.is_set()
                     self.upgraded = upgrade and not self._posting and open_
-        except TimeoutError:
+        except (
+            TimeoutError,
+            OSError,
+            RuntimeError,
+        ):  # as in `_write`: it is gone before its answer
             pass
         finally:
             self._probe = None

@@ -239,6 +239,7 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, record: Any) -> None:
+        _stop_once(connection.driver_connection)
         cursor = connection.cursor()
         # Each commit is on the disk before it is acknowledged.
         cursor.execute("PRAGMA synchronous = FULL")
@@ -252,6 +253,22 @@ def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _stop_once(connection: Any) -> None:
+    """Let a connection be stopped again while it closes, as a second cancellation does.
+
+    The second answer would be waited for without end: no thread is left to give it.
+    """
+    stop, stopped = connection.stop, False
+
+    def stop_once() -> Any:
+        nonlocal stopped
+        answer = None if stopped else stop()
+        stopped = True
+        return answer
+
+    connection.stop = stop_once
 
 
 def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:

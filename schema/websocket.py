@@ -82,7 +82,9 @@ class GraphQLSocket:
             for leave in reversed(self._leaves):
                 leave()
             for task in self._running:
-                task.cancel()
+                # Once: a second would interrupt what the first has it put in order.
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
     def _hold(self, hold: AbstractContextManager[None]) -> None:

@@ -9,7 +9,8 @@ import termios
 from enum import Enum, auto
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from server.headers import DEFAULTS
 
@@ -45,6 +46,7 @@ class ImpatientHTTP(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._awaited = Awaited.START
         self._upgraded = False
+        self._answered: RequestResponseCycle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._ignoring: asyncio.TimerHandle | None = None
@@ -62,6 +64,10 @@ class ImpatientHTTP(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_timers()
+        # uvicorn tells only the request that came last: the one before it would go on, and fail.
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -138,6 +144,10 @@ class ImpatientHTTP(HttpToolsProtocol):
         if self._writing is not None and not self.transport.is_closing():
             self._writing.cancel()
             self._writing = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection, also when its last answer is never read."""

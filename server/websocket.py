@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where it can be
+from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -106,7 +106,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
                     stop = body
                     break
             stop = body + size
-            if not data[start + 1] & MASKED or size > self.config.ws_max_size:
+            whole = size + (self.conn.current_size or 0)  # with the fragments before it
+            if not data[start + 1] & MASKED or whole > self.config.ws_max_size:
                 self._framing = False  # the library ends the connection
                 super().data_received(data[start:])
                 return
@@ -144,12 +145,29 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; go on reading while there are few."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self._refuse_text()
+            return
         size = sum(map(len, self.frames))
         was_paused, self.read_paused = self.read_paused, True  # uvicorn's own does not pause then
         super().send_receive_event_to_app()
         self.read_paused = was_paused
         if not self.close_sent:
             self._rest_from_reading(size)
+
+    def handle_ping(self) -> None:
+        """Answer; read no more from a peer that does not read its answers: they would pile up."""
+        super().handle_ping()
+        if not self.writable.is_set() and not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on as well, unless what came already waits."""
+        super().resume_writing()
+        if self.read_paused and self.queue.empty() and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send what was written before it, then the message."""
@@ -174,6 +192,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """End a connection whose peer has not answered a ping in time."""
         super().keepalive_timeout()
         self._abort()
+
+    def _refuse_text(self) -> None:
+        # uvicorn's own logs an error and a traceback for each.
+        self.frames = []
+        if not self.close_sent:
+            if self.conn.close_sent is None:  # else the peer has closed, behind its message
+                self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
 
     def _write(self, text: bytes) -> None:
         if self.close_sent or self.disconnected:
@@ -209,3 +235,13 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _is_utf8(parts: list[bytes]) -> bool:
+    if all(map(bytes.isascii, parts)):
+        return True
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -24,6 +24,10 @@ from tests.support.mariadb import MariaDB
 from tests.support.ports import free_port
 
 EMOJI = "Zoë 👩‍👩‍👧‍👦 🇫🇷"
+SLOW = (
+    "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 2000000)"
+    " SELECT n FROM counted"
+)
 
 
 async def test_a_missing_database_is_made(database_url: str) -> None:
@@ -88,6 +92,26 @@ async def test_more_callers_than_connections_wait_for_their_turn(database_url: s
     database = open_database(database_url, pool_size=2)
     await migrate.upgrade(database)
     await asyncio.gather(*(database.ping() for _ in range(50)))
+    await database.close()
+
+
+async def test_a_caller_cancelled_twice_leaves_nothing_waiting(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    await database.prepare()
+
+    async def read() -> None:
+        async with database.read() as connection:
+            await connection.execute(text(f"SELECT max(n) FROM ({SLOW})"))
+
+    callers = [asyncio.create_task(read()) for _ in range(20)]
+    for turns in (0.05, 0.0001, 0.0001):
+        await asyncio.sleep(turns)
+        for caller in callers:
+            caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while any("terminate" in repr(task.get_coro()) for task in asyncio.all_tasks()):  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.01)
     await database.close()
 
 

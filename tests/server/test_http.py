@@ -217,3 +217,19 @@ async def test_a_database_that_fails_in_the_middle_is_one_line_and_a_cut(
     assert [record.name for record in said if record.name != "parley.db"] == ["parley.compat"]
     assert "cut off" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+async def test_who_leaves_with_a_request_behind_the_one_being_answered_is_missed_at_once(
+    sqlite_chat: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = sqlite_chat.settings.port
+    sid = await new_session(port)
+    async with RawConnection(port) as connection:
+        poll = f"GET {HANDSHAKE}&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n"
+        await connection.send(f"{poll}GET /health HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert await stays_open(connection)
+    await asyncio.sleep(0.1)
+    async with RawConnection(port) as connection:
+        answer = await connection.ask("GET", f"{HANDSHAKE}&sid={sid}")
+    assert "Session ID unknown" in answer.body, "the poll was still waiting"
+    assert "ERROR" not in caplog.text
