@@ -44,6 +44,9 @@ LIMITS = (
     "ping_interval_seconds",
     "ping_timeout_seconds",
     "token_lifetime_seconds",
+    "token_warning_seconds",
+    "max_sessions_per_user",
+    "max_blocked_users",
     "file_url_seconds",
 )
 # GraphQL's Int has no more; a limit beyond is none.
@@ -60,6 +63,11 @@ def get_limits(ctx: Context) -> dict[str, Limit]:
 def enforces_rates(ctx: Context) -> bool:
     """Whether rates and numbers of connections are limited at all: LIMITS."""
     return ctx.settings.limits
+
+
+def broadcasters(ctx: Context) -> str:
+    """Who may write to everybody: BROADCAST."""
+    return ctx.settings.broadcast
 
 
 def _shown(value: Limit) -> Limit:

@@ -1,11 +1,19 @@
 """The server's limits in GraphQL, for anyone to ask."""
 
+from enum import StrEnum
 from typing import Any
 
 import strawberry
 
-from resolvers.server_info import Limit, enforces_rates, get_limits
+from resolvers.server_info import Limit, broadcasters, enforces_rates, get_limits
 from schema.context import Info
+
+
+@strawberry.enum(description="Who may write to everybody.")
+class Broadcasters(StrEnum):
+    EVERYONE = "everyone"
+    ADMINS = "admins"
+    OFF = "off"
 
 
 @strawberry.type(description="So many in any window of so many seconds.")
@@ -109,6 +117,13 @@ class ServerLimits:
     )
     ping_timeout_seconds: float = strawberry.field(description="How long it has to answer.")
     token_lifetime_seconds: int = strawberry.field(description="How long a token lasts.")
+    token_warning_seconds: float = strawberry.field(
+        description="How long before that a connection is told so."
+    )
+    max_sessions_per_user: int = strawberry.field(
+        description="Sessions of one user; a login beyond ends the oldest."
+    )
+    max_blocked_users: int = strawberry.field(description="Users that one user may have blocked.")
     file_url_seconds: int = strawberry.field(
         description="How long the signed address of a file opens it, at least."
     )
@@ -117,6 +132,9 @@ class ServerLimits:
 @strawberry.type(description="What anyone may know of the server.")
 class ServerInfo:
     limits: ServerLimits = strawberry.field(description="Its limits.")
+    broadcasters: Broadcasters = strawberry.field(
+        description="Who may send messages without a receiver."
+    )
 
 
 @strawberry.type
@@ -125,7 +143,10 @@ class ServerQueries:
     def server_info(self, info: Info) -> ServerInfo:
         ctx = info.context.ctx
         shown: dict[str, Any] = {name: _show(limit) for name, limit in get_limits(ctx).items()}
-        return ServerInfo(limits=ServerLimits(enforced=enforces_rates(ctx), **shown))
+        return ServerInfo(
+            limits=ServerLimits(enforced=enforces_rates(ctx), **shown),
+            broadcasters=Broadcasters(broadcasters(ctx)),
+        )
 
 
 def _show(limit: Limit) -> RateLimit | int | float:

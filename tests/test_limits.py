@@ -35,7 +35,7 @@ NOT_LIMITS = {
     *("env", "host", "port", "workers", "instance", "data_dir", "database_url", "db_host"),
     *("db_port", "db_user", "db_pass", "db_name", "db_pool_size", "redis_url", "redis_prefix"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
-    *("playground", "introspection", "hsts_seconds"),
+    *("legacy_tokens", "broadcast", "playground", "introspection", "hsts_seconds"),
     *("storage_url", "public_url", "media_workers", "media_memory_bytes", "limits"),
     *("presence_grace_seconds", "presence_lease_seconds", "presence_renewal_seconds"),
     *("presence_sweep_seconds", "shutdown_seconds", "log_level", "log_format"),

@@ -18,7 +18,8 @@ def statements_sent() -> Iterator[list[tuple[str, Any]]]:
     ask_driver = statements.ask_driver
 
     def see(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if statement.startswith("SELECT"):
+        # Every server of the tests looks for notices, twice a second.
+        if statement.startswith("SELECT") and "FROM notices" not in statement:
             sent.append((statement, parameters))
 
     async def ask(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:
