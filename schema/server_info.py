@@ -1,6 +1,6 @@
 """The server's limits in GraphQL, for anyone to ask."""
 
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -10,10 +10,10 @@ from schema.context import Info
 
 
 @strawberry.enum(description="Who may write to everybody.")
-class Broadcasters(StrEnum):
-    EVERYONE = "everyone"
-    ADMINS = "admins"
-    OFF = "off"
+class Broadcasters(Enum):
+    EVERYONE = strawberry.enum_value("everyone", description="Every user.")
+    ADMINS = strawberry.enum_value("admins", description="Administrators only.")
+    OFF = strawberry.enum_value("off", description="Nobody.")
 
 
 @strawberry.type(description="So many in any window of so many seconds.")
