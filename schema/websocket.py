@@ -57,7 +57,7 @@ class GraphQLSocket:
         self._sending_since: float | None = None
         extensions = websocket.scope.get("extensions", {})
         direct = extensions.get("parley.write")
-        self._write: Callable[[bytes], None] | None = None if direct is None else direct["write"]
+        self._write: Callable[..., None] | None = None if direct is None else direct["write"]
         self._writable: Callable[[], bool] | None = None if direct is None else direct["writable"]
         if (reading := extensions.get("parley.read")) is not None:
             reading["listen"](self._take)
@@ -325,7 +325,7 @@ class GraphQLSocket:
                 return False
             if self._writable is None or not self._writable():
                 return False
-            self._write(b"%b%b}" % (head, result))
+            self._write(head, result, b"}")
             return True
 
         results = self._operations.subscribe(self._ctx, operation, variables, show)

@@ -14,6 +14,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from server.inbox import Inbox
+from server.outbox import outbox_of
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
 # came already waits in its queue either way.
@@ -35,9 +36,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     uvicorn closes a connection with `transport.close()`, which waits for its buffer to drain: that
     of a peer that has stopped reading never does. `abort` does not wait.
 
-    `write` sends a text message, given in UTF-8, after whatever was sent before; messages of one
-    turn of the loop and the next go out together: what a commit announces, and the answer to who
-    asked for it. It never waits: while `writable()` is False, use
+    `write` sends a text message, given in UTF-8 (in parts, if that saves a copy), after whatever
+    was sent before; messages of one turn of the loop and the next go out together: what a commit
+    announces, and the answer to who asked for it. It never waits: while `writable()` is False, use
     the ASGI message, which does.
 
     `listen` is given a function that is called with each text message as it arrives, while no
@@ -52,6 +53,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
         self.writable = _WRITABLE
         self._unsent: list[bytes] = []
+        self._outbox = outbox_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
         self._handshakes = 0
         self._framing = False
@@ -201,23 +203,20 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
                 self.conn.send_close(CloseCode.INVALID_DATA)
             self.handle_parser_exception()
 
-    def _write(self, text: bytes) -> None:
+    def _write(self, *parts: bytes) -> None:
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
         if not self._unsent:
-            self.loop.call_soon(self._flush_next_turn)
+            self._outbox.add(self._flush)
         # RFC 6455 §5.2: a whole message in one frame, not masked.
-        size = len(text)
+        size = sum(map(len, parts))
         if size < 126:
             head = bytes((0x81, size))
         elif size < 65536:
             head = b"\x81\x7e" + size.to_bytes(2, "big")
         else:
             head = b"\x81\x7f" + size.to_bytes(8, "big")
-        self._unsent += (head, text)
-
-    def _flush_next_turn(self) -> None:
-        self.loop.call_soon(self._flush)
+        self._unsent += (head, *parts)
 
     def _flush(self) -> None:
         if self._unsent:
