@@ -37,7 +37,7 @@ def client(target: Target, token: str, *, source: str | None = None) -> httpx.As
         base_url=f"http://127.0.0.1:{target.port}",
         headers={"Authorization": f"Bearer {token}"} if token else {},
         # Without TLS: reading the system's certificates takes longer than the requests.
-        transport=httpx.AsyncHTTPTransport(local_address=source, verify=False),  # noqa: S501
+        transport=httpx.AsyncHTTPTransport(local_address=source, verify=False),
         timeout=20,
     )
 

@@ -30,7 +30,7 @@ from tests.faults.processes import MAIN
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
-PASSWORD = "123456"  # noqa: S105
+PASSWORD = "123456"
 # docs/protocol.md says a second; the machine of the tests may be busy.
 PATIENCE_SECONDS = 5.0
 WATCH = "subscription { messageAdded { id } }"
