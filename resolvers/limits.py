@@ -96,7 +96,11 @@ class LoginAttempt:
             return
         await limits.counts.add(limits.account_logins, self.account, self.address, amount=more)
         await limits.counts.add(limits.address_logins, self.address, amount=more)
-        if not self.familiar:
+        if self.familiar:
+            return
+        # Thirty guesses at once all come through: together they must not use up what all
+        # addresses have, and so keep the owner from coming in from a new one.
+        if not await limits.counts.wait(limits.account_logins, self.account, self.address):
             await limits.counts.add(limits.elsewhere_logins, self.account, amount=more)
 
     async def succeed(self) -> None:

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from graphql import GraphQLNamedType, get_named_type
+from pydantic import SecretStr
+from starlette.routing import Route
 
+from main import create_app
+from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS
+from tests.attacks.doors import client
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import SOCKETIO_WS, client_frame, websocket
+from tests.faults.load import register
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
@@ -52,17 +57,60 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         "attachment unsent",
     ),
     "blockUser(id)": "everyone may see, and keep away, every user",
-    "unblockUser(id)": "it only ever ends one's own block",
+    "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.
 OWN_KEYS = {"sendMessage(clientMessageId)"}
-ROUTES: dict[str, tuple[str, str] | str] = {
-    "GET /files/{id}": ("/files/{}", "attachment unsent"),
-    "GET /files/{id}/thumbnail": ("/files/{}/thumbnail", "attachment unsent"),
+HIDES_FILES = "test_sends_hide_anothers_attachment"
+EVERYONE = "everyone may see every user, write to them, and keep them away"
+# Every route and event, with each id that it takes, in its path, query, body or payload: either
+# what is asked with the id, and which of the things it names; or the test, or the reason.
+ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
+    "GET /files/{id}": {"id": ("/files/{}", "attachment unsent")},
+    "GET /files/{id}/thumbnail": {"id": ("/files/{}/thumbnail", "attachment unsent")},
+    "GET /api/messages": {
+        "with": "test_a_conversation_shows_only_ones_own_half",
+        "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+    },
+    "GET /api/message/all-message": {
+        "with": "test_a_conversation_shows_only_ones_own_half",
+        "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+    },
+    "POST /api/messages/send": {
+        **dict.fromkeys(("toUserId", "receiverId", "to_user_id", "receiver_id"), EVERYONE),
+        "attachmentId": HIDES_FILES,
+    },
+    "POST /api/message/send": {
+        **dict.fromkeys(("toUserId", "receiverId", "to_user_id", "receiver_id"), EVERYONE),
+        "attachmentId": HIDES_FILES,
+    },
+    "POST /api/users/block": {"userId": EVERYONE},
+    "POST /api/users/unblock": {"userId": "test_nobody_ends_anothers_block"},
+    "GET /api/users/blocked": {},
+    "POST /api/auth/register": {},
+    "POST /api/auth/login": {},
+    "POST /api/auth/logout": {},
+    "POST /api/auth/logout-everywhere": {},
+    "POST /api/auth/renew": {},
+    "POST /api/auth/change-password": {},
+    "POST /api/uploads": {},
+    "GET /api/limits": {},
+    "GET /": {},
+    "GET /health": {},
+    "GET /ready": {},
 }
-EVENTS = {"auth:login", "message:private", "message:send"}
+EVENTS: dict[str, dict[str, str]] = {
+    "auth:login": {"after": "test_a_resumed_stream_shows_only_ones_own"},
+    "message:private": {
+        **dict.fromkeys(("toUserId", "receiverId", "to_user_id", "receiver_id"), EVERYONE),
+        "attachmentId": HIDES_FILES,
+    },
+    "message:send": {"attachmentId": HIDES_FILES},
+}
+# Where `compat` reads what it is given.
+READERS = ("bodies.py", "chat.py", "files.py", "rest.py", "sessions.py", "blocks.py")
 
 
 def takes_an_id(name: str, type_: GraphQLNamedType) -> bool:
@@ -81,12 +129,45 @@ def test_every_argument_that_takes_an_id_has_a_case() -> None:
     assert found - OWN_KEYS == GRAPHQL.keys()
 
 
-def test_every_route_and_event_that_takes_an_id_has_a_case() -> None:
+def test_every_route_is_in_the_table() -> None:
+    """Of the application as it is served."""
+    settings = Settings(_env_file=None, env="test", jwt_secret=SecretStr("x" * 40))
+    found = {
+        f"{method} {route.path}"
+        for route in create_app(settings).app.routes
+        if isinstance(route, Route)
+        for method in route.methods or {"GET"}
+        if method != "HEAD" and not route.path.startswith("/graphql")
+    }
+    assert found == ROUTES.keys()
+
+
+def test_every_event_and_every_name_of_an_id_is_in_the_tables() -> None:
     """Read from where they are declared, so that a new one is seen."""
-    text = "".join(path.read_text() for path in sorted((ROOT / "compat").glob("*.py")))
-    paths = set(re.findall(r'"(/[a-z/{}-]*\{[a-z_]+\}[a-z/{}-]*)"', text))
-    assert paths == {route.partition(" ")[2] for route in ROUTES}
-    assert set(re.findall(r'\bon\("([a-z:]+)"', text)) - {"connect", "disconnect"} == EVENTS
+    texts = {path.name: path.read_text() for path in sorted((ROOT / "compat").glob("*.py"))}
+    events = set(re.findall(r'\bon\("([a-z:]+)"', texts["chat.py"]))
+    assert events - {"connect", "disconnect"} == EVENTS.keys()
+    # Whatever reads a field by a name that sounds like an id's; the answers' shapes are no readers.
+    readers = {
+        name for name, text in texts.items() if re.search(r"\btake_[a-z_]+\(|_params\b", text)
+    }
+    assert readers - {"engine.py", "connection.py"} == {*READERS}, "the transports read no ids"
+    read = "".join(texts[name] for name in READERS)
+    names = set(
+        re.findall(r'"([a-z_]*_id|id|[a-z]+Id|[a-z]+UserId|after|before|since|with)"', read)
+    )
+    known = {name for table in (ROUTES, EVENTS) for ids in table.values() for name in ids}
+    assert names - {"clientMessageId", "_sid"} == known
+
+
+def test_every_test_that_a_table_names_is_there() -> None:
+    named = [
+        *GRAPHQL.values(),
+        *(v for t in (ROUTES, EVENTS) for ids in t.values() for v in ids.values()),
+    ]
+    for name in named:
+        if isinstance(name, str) and name.startswith("test_"):
+            assert callable(globals()[name])
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +183,6 @@ async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Thin
             sent = await http.post("/api/messages/send", json=body)
             assert sent.status_code == 201, sent.text
         yield Things(target, str(sent.json()["id"]), str(ids[0]), str(ids[1]))
-
-
-def client(target: Target, token: str) -> httpx.AsyncClient:
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{target.port}", headers=headers, timeout=20
-    )
 
 
 async def ask(target: Target, token: str, query: str, variables: dict[str, Any]) -> Any:
@@ -132,7 +206,9 @@ async def test_graphql_hides_as_if_missing(things: Things, query: str, names: st
         assert shown != missing, "its owner may see it"
 
 
-ROUTE_CASES = [(name, case) for name, case in ROUTES.items() if isinstance(case, tuple)]
+ROUTE_CASES = [
+    (name, case) for name, ids in ROUTES.items() for case in ids.values() if isinstance(case, tuple)
+]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +271,7 @@ async def test_a_resumed_stream_shows_only_ones_own(things: Things) -> None:
         assert target.mallory.id in {message["senderId"], message["receiverId"]}
 
 
-async def test_events_hide_anothers_attachment(things: Things) -> None:
+async def test_sends_hide_anothers_attachment(things: Things) -> None:
     target = things.target
     wire = await websocket(target.port, SOCKETIO_WS)
     login = json.dumps(["auth:login", {"token": target.mallory.token}])
@@ -211,6 +287,14 @@ async def test_events_hide_anothers_attachment(things: Things) -> None:
     wire.abort()
     assert len(set(answers)) == 1, answers
     assert b"NOT_FOUND" in answers[0]
+    refusals = set()
+    async with client(target, target.mallory.token) as http:
+        for path in ("/api/messages/send", "/api/message/send"):
+            for id_ in (MISSING, things.attachment, things.unsent):
+                body = {"toUserId": target.mallory.id, "attachmentId": id_}
+                answer = await http.post(path, json=body)
+                refusals.add((answer.status_code, answer.text))
+    assert [status for status, _ in refusals] == [404], refusals
 
 
 async def test_a_session_of_anothers_is_as_missing(things: Things) -> None:
@@ -223,3 +307,27 @@ async def test_a_session_of_anothers_is_as_missing(things: Things) -> None:
         assert hidden == missing
     still = await ask(target, target.alice.token, "{ me { id } }", {})
     assert still["data"]["me"]["id"] == str(target.alice.id)
+
+
+async def test_nobody_ends_anothers_block(things: Things) -> None:
+    """Whom somebody keeps away cannot end it, nor hear of it, by either face."""
+    target = things.target
+    owner, kept_away = await register(target.port, 2)
+    async with client(target, owner.token) as theirs, client(target, kept_away.token) as http:
+        answers = [await http.post("/api/users/unblock", json={"userId": owner.id})]
+        blocked = await theirs.post("/api/users/block", json={"userId": kept_away.id})
+        assert blocked.status_code == 200
+        answers.append(await http.post("/api/users/unblock", json={"userId": owner.id}))
+        assert answers[0].json() == answers[1].json(), "it was told apart"
+        asked = "mutation($id: ID!) { unblockUser(id: $id) { id } }"
+        said = await ask(target, kept_away.token, asked, {"id": str(owner.id)})
+        assert said == {"data": {"unblockUser": {"id": str(owner.id)}}}
+        body = {"toUserId": owner.id, "content": "Hello"}
+        refused = await http.post("/api/messages/send", json=body)
+        missing = await http.post("/api/messages/send", json={**body, "toUserId": int(MISSING)})
+        assert (refused.status_code, refused.json()) == (404, missing.json())
+        assert (await http.get("/api/users/blocked")).json() == []
+        listed = (await theirs.get("/api/users/blocked")).json()
+        assert [user["id"] for user in listed] == [kept_away.id]
+        assert (await theirs.post("/api/users/unblock", json={"userId": kept_away.id})).is_success
+        assert (await http.post("/api/messages/send", json=body)).status_code == 201

@@ -22,12 +22,19 @@ FIELDS = {
         "clientMessageId",
     ),
     "/api/message/send": ("content", "receiver_id", "kind"),
+    # Not to log out: the attacker would be nobody.
+    "/api/auth/change-password": ("currentPassword", "newPassword"),
+    "/api/auth/renew": ("token",),
+    "/api/users/block": ("userId",),
+    "/api/users/unblock": ("userId",),
 }
 READS = {
     "/api/messages": ("limit", "before", "with"),
     "/api/message/all-message": ("limit", "before", "with"),
     "/files/1": ("expires", "signature"),
     "/files/1/thumbnail": ("expires", "signature"),
+    "/api/users/blocked": ("x",),
+    "/api/limits": ("x",),
     "/health": ("x",),
     "/ready": ("x",),
     "/": ("x",),

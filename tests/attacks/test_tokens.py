@@ -6,17 +6,17 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.attacks.conftest import SECONDS, Report
+from tests.attacks.doors import all_open, all_shut, client, opens_file
 from tests.attacks.target import Target, attacked
-from tests.attacks.wires import CLOSE, GRAPHQL_WS, SOCKETIO_WS, Ended, client_frame, websocket
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
@@ -85,6 +85,39 @@ def forged(user_id: int) -> dict[str, str]:
     return tokens
 
 
+def numbers(claims: dict[str, Any]) -> dict[str, Any]:
+    """Return claims as they are written in a token."""
+    dates = {name: it for name, it in claims.items() if isinstance(it, datetime)}
+    return {**claims, **{name: int(it.timestamp()) for name, it in dates.items()}}
+
+
+def session_of(token: str) -> str:
+    """Return the session that a token of the server's names."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return str(claims["sid"])
+
+
+def with_session(user_id: int, session: Any) -> str:
+    """Return a well-signed token of the user that names this session."""
+    claims = {"sub": str(user_id), "exp": datetime.now(UTC) + HOUR, "sid": session}
+    return by_hand({"alg": "HS256"}, numbers(claims), SECRET.encode())
+
+
+def of_other_sessions(target: Target, session: str) -> dict[str, str]:
+    """Return well-signed tokens of Alice's whose session is not one of hers."""
+    others = {
+        "another's": session_of(target.bob.token),
+        "nobody's": str(2**40),
+        "the largest": 2**63 - 1,
+        "spaced": f" {session}",
+        "a fraction": float(session) + 0.5,
+        "in a list": [session],
+        "in an object": {"id": session},
+    }
+    absurd = {f"sid {it!r}"[:40]: it for it in SUBJECTS if it not in ([1], {"id": 1})}
+    return {name: with_session(target.alice.id, sid) for name, sid in {**others, **absurd}.items()}
+
+
 @pytest.fixture(scope="module")
 async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
     quiet: Report = lambda text: None  # noqa: E731
@@ -92,76 +125,41 @@ async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Targ
         yield target
 
 
-async def test_http_refuses_each(target: Target) -> None:
-    url = f"http://127.0.0.1:{target.port}"
-    me = {"query": "{ me { id } }"}
-    form = {"operations": json.dumps(me), "map": "{}"}
-    async with httpx.AsyncClient(base_url=url, timeout=20) as http:
-
-        async def statuses(token: str) -> dict[str, int]:
-            bearer = {"Authorization": f"Bearer {token}"}
-            pre = {**bearer, "GraphQL-Preflight": "1"}
-            body = {"content": "Hello", "toUserId": target.bob.id}
-            answers = {
-                "messages": await http.get("/api/messages?limit=1", headers=bearer),
-                "all-message": await http.get("/api/message/all-message?limit=1", headers=bearer),
-                "send": await http.post("/api/messages/send", json=body, headers=bearer),
-                "older send": await http.post("/api/message/send", json=body, headers=bearer),
-                "upload": await http.post("/api/uploads", files={"f": b"x"}, headers=bearer),
-                "multipart": await http.post("/graphql", data=form, files={"f": b"x"}, headers=pre),
-            }
-            asked = await http.post("/graphql", json=me, headers=bearer)
-            refused = asked.json().get("errors", [{}])[0].get("extensions", {}).get("code")
-            answers_ = {name: answer.status_code for name, answer in answers.items()}
-            return {**answers_, "graphql": 401 if refused == "UNAUTHENTICATED" else 200}
-
-        sound = await statuses(target.alice.token)
-        assert 401 not in sound.values(), sound
-        file = await http.get("/files/1", headers={"Authorization": f"Bearer {target.alice.token}"})
-        assert file.status_code == 200
-        for name, token in forged(target.alice.id).items():
-            told = await statuses(token)
-            assert set(told.values()) == {401}, (name, told)
-            answer = await http.get("/files/1", headers={"Authorization": f"Bearer {token}"})
-            assert answer.status_code in {401, 404}, (name, answer)
-
-
-async def test_websockets_refuse_each(target: Target) -> None:
-    tokens = forged(target.alice.id)
-    assert await graphql_answer(target, target.alice.token) == "connection_ack"
-    assert await socketio_answer(target, target.alice.token) == ["auth:ok"]
+async def test_each_is_refused_everywhere(target: Target) -> None:
+    async with client(target, target.alice.token) as http:
+        uploaded = (await http.post("/api/uploads", files={"f": b"secret"})).json()
+    file = f"/files/{uploaded['id']}"
+    assert await opens_file(target, target.alice.token, file)
+    await all_open(target, target.alice.token, to=target.bob.id)
+    session = session_of(target.alice.token)
+    tokens = forged(target.alice.id) | of_other_sessions(target, session)
     for name, token in tokens.items():
-        assert await graphql_answer(target, token) == 4403, name
-        assert await socketio_answer(target, token) == ["auth:error", "Invalid token"], name
+        try:
+            await all_shut(target, token, to=target.bob.id, few=True)
+        except AssertionError as error:
+            raise AssertionError(name) from error
+        assert not await opens_file(target, token, file), name
+    await all_open(target, target.alice.token, to=target.bob.id)
 
 
-async def graphql_answer(target: Target, token: str) -> object:
-    """Return the message that answers the token, or the close code."""
-    wire = await websocket(target.port, GRAPHQL_WS)
-    try:
-        init = {"type": "connection_init", "payload": {"token": token}}
-        await wire.send(client_frame(json.dumps(init).encode()))
-        frame = await wire.frame()
-        return frame.code if frame.opcode == CLOSE else json.loads(frame.payload)["type"]
-    finally:
-        wire.abort()
+async def test_a_token_that_names_its_session_by_a_number_is_good(target: Target) -> None:
+    """So that the refusals above are refusals of the session, not of how it is signed."""
+    session = int(session_of(target.alice.token))
+    await all_open(target, with_session(target.alice.id, session), to=target.bob.id)
+    await all_open(target, with_session(target.alice.id, str(session)), to=target.bob.id)
 
 
-async def socketio_answer(target: Target, token: str) -> object:
-    """Return the event that answers the login; a refused connection is closed after it."""
-    wire = await websocket(target.port, SOCKETIO_WS)
-    try:
-        login = json.dumps(["auth:login", {"token": token}])
-        await wire.send(client_frame(b"40") + client_frame(f"42{login}".encode()))
-        while not (frame := await wire.frame()).payload.startswith(b"42"):
-            pass
-        event = json.loads(frame.payload[2:])
-        if event[0] == "auth:error":
-            try:
-                while (await wire.frame()).opcode != CLOSE:
-                    pass
-            except Ended:
-                pass
-        return event
-    finally:
-        wire.abort()
+async def test_tokens_without_a_session_can_be_switched_off(tmp_path: Path, report: Report) -> None:
+    async with attacked(tmp_path, report, legacy_tokens="false") as strict:
+        older = {"sub": strict.alice.id, "exp": datetime.now(UTC) + HOUR}
+        for claims in (older, {"id": strict.alice.id}, {"userId": strict.alice.id}):
+            await all_shut(
+                strict, by_hand({"alg": "HS256"}, numbers(claims), SECRET.encode()), to=1
+            )
+        await all_open(strict, strict.alice.token, to=strict.bob.id)
+
+
+async def test_tokens_without_a_session_are_good_unless_switched_off(target: Target) -> None:
+    older = {"id": target.alice.id, "exp": datetime.now(UTC) + HOUR}
+    token = by_hand({"alg": "HS256"}, numbers(older), SECRET.encode())
+    await all_open(target, token, to=target.bob.id)
