@@ -157,7 +157,7 @@ def take_attachment(body: Body) -> int | None:
 def take_kind(body: Body) -> MessageKind | None:
     """Return the message's kind; unless it says one, text, or None for the attachment's."""
     value = body.get("kind")
-    if not value:
+    if value is None or value == "":
         return MessageKind.TEXT if take_attachment(body) is None else None
     try:
         return MessageKind(value.upper() if isinstance(value, str) else value)

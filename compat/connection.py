@@ -45,6 +45,7 @@ CLOSE_GRACE = 2.0  # for a close frame, and what is before it, to leave; then th
 LINGER = 5.0  # for a polling client to come back and be told that it was closed
 UPGRADE_TIMEOUT = 10.0  # as the Node server
 FRAMES_A_TURN = 100  # of one POST, before other clients get a turn
+POLLED_AT_ONCE = 16  # python-engineio's client gives up on an answer of more packets
 
 
 class Server(Protocol):
@@ -235,7 +236,9 @@ class Connection:
             return [NOOP]  # the websocket's writer owns the queue now
         frames: list[Frame] = []
         size = 0
-        while size < self.server.max_payload and (encoded := self._outbox.take()):
+        while size < self.server.max_payload and len(frames) < POLLED_AT_ONCE:
+            if (encoded := self._outbox.take()) is None:
+                break
             frames += encoded.frames
             size += encoded.size
         if not frames and self.ending is not None:

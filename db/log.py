@@ -82,8 +82,8 @@ class MessageLog:
         """Queue a draft; the future gives the stored message, the first one's for a repeated key.
 
         Drafts take positions in the order of these calls. Raises LogFull, and DatabaseUnavailable
-        once the log is closed; the future raises UnknownReceiver, UnknownAttachment, OtherKind,
-        KeyReused or DatabaseUnavailable.
+        once the log is closed; the future raises UnknownReceiver, BroadcastRefused,
+        UnknownAttachment, OtherKind, KeyReused or DatabaseUnavailable.
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")

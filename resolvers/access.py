@@ -46,7 +46,7 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, when the viewer is one of its two people or it is a broadcast.
+    """Return the message, when the viewer is one of its two people, or no block hides a broadcast.
 
     Raises Unauthenticated, NotFound.
     """

@@ -75,6 +75,9 @@ BAD_BODIES: dict[str, bytes] = {
     "content that is false": b'{"content": false}',
     "kind that is a list": b'{"content": "x", "kind": ["TEXT"]}',
     "kind that is a number": b'{"content": "x", "kind": 7}',
+    "kind that is nothing": b'{"content": "x", "kind": 0}',
+    "kind that is false": b'{"content": "x", "kind": false}',
+    "kind that is an empty list": b'{"content": "x", "kind": []}',
     "a key that is a number": b'{"content": "x", "clientMessageId": 7}',
     "an empty key": b'{"content": "x", "clientMessageId": ""}',
 }

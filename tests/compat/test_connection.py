@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import socketio
 import websockets
 
 from tests.compat.echo import (
@@ -64,6 +65,20 @@ async def test_an_overflow_answers_the_waiting_or_the_next_get_with_close(waitin
             echo.push(sid, echo.encode_event("tick"))
         assert await (get if waiting else client.get()) == ["1"]
         assert (await client.ask()).status_code == 400
+
+
+async def test_a_burst_over_polling_reaches_the_python_client() -> None:
+    """It takes an answer of more than 16 packets for an attack, and is gone."""
+    async with serving() as echo:
+        heard: asyncio.Queue[int] = asyncio.Queue()
+        client = socketio.AsyncClient(reconnection=False)
+        client.on("tick", heard.put_nowait)
+        await client.connect(echo.url.removesuffix("/socket.io/"), transports=["polling"])
+        sid = await next_of(echo.arrived)
+        for number in range(100):
+            assert echo.push(sid, echo.encode_event("tick", number))
+        assert [await next_of(heard) for _ in range(100)] == list(range(100))
+        await client.disconnect()
 
 
 async def silent_websocket(echo: Echo) -> socket.socket:
