@@ -152,11 +152,6 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         if (client := self._by_sid.get(sid)) is not None:
             client.connection.end(DROPPED)
 
-    def client_address(self, sid: str) -> str:
-        """The peer's address as the ASGI server sees it; empty if unknown."""
-        client = self._by_sid.get(sid)
-        return str(self.environ[client.connection.sid]["REMOTE_ADDR"]) if client else ""
-
     async def refuse(self, sid: str) -> None:
         """Send what is queued, then a Socket.IO DISCONNECT, and close: no reconnection."""
         client = self._by_sid.get(sid)
