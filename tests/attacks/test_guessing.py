@@ -147,7 +147,8 @@ async def test_many_addresses_lock_nobody_out_of_where_they_are_known(target: Ta
         async with at(target, f"127.0.4.{number + 1}") as http:
             for _ in range(GUESSES):
                 tried += (await log_in(http, email, "wrong")).status_code != 429
-    assert tried <= 150 // WEIGHT + 1
+    # The last guess that an address has counts once: see LoginAttempt.fail.
+    assert tried <= 150 // WEIGHT + GUESSES
     await assert_comes_in(target, email, HOME)
 
 
@@ -168,11 +169,12 @@ async def test_bad_tokens_over_socketio_end_for_the_address(target: Target) -> N
 
 
 async def test_a_flood_of_registrations_ends_for_the_address(target: Target) -> None:
+    [taken] = await registered(target, address="127.0.6.3")
     async with at(target, "127.0.6.1") as http:
         answers = []
         for number in range(REGISTRATIONS + 20):
             # Those refused count too: otherwise they would tell which e-mails are taken.
-            email = "taken" if number % 3 == 0 else f"{uuid4().hex}@example.com"
+            email = taken if number % 3 == 0 else f"{uuid4().hex}@example.com"
             body = {"email": email, "password": PASSWORD, "displayName": "x"}
             answers.append(await http.post("/api/auth/register", json=body))
         register = 'mutation { register(email: "a@b.example", password: "x", displayName: "x")'
