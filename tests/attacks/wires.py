@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import NamedTuple
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 30.0  # a poll with nothing to say is answered by the next ping, after 25
 MAX_HEAD = 64 * 1024
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 GRAPHQL_WS = "/graphql"
