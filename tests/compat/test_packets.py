@@ -189,9 +189,10 @@ async def test_many_bad_clients_at_once_do_not_disturb_a_good_one() -> None:
         assert await received(good) == '437["still here"]'
 
 
-def test_what_is_not_base64_is_not_read_as_less() -> None:
+@pytest.mark.parametrize("body", [b"bAA!!==", "b\u07ec".encode(), b"b\xff", b"bA"])
+def test_what_is_not_base64_is_not_read_as_less(body: bytes) -> None:
     with pytest.raises(BadPacket):
-        decode_payload(b"bAA!!==")
+        decode_payload(body)
 
 
 def test_an_encoded_event_counts_bytes() -> None:
