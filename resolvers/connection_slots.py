@@ -26,17 +26,6 @@ class ConnectionSlots:
         return self._per_address is None or self._open[address] < self._per_address
 
     @contextmanager
-    def hold_address(self, address: str) -> Iterator[None]:
-        """Count a connection from the address. Raises RateLimited."""
-        if not self.has_room(address):
-            raise RateLimited("Too many connections from this address", retry_after_ms=RETRY_MS)
-        leave = self.count(address)
-        try:
-            yield
-        finally:
-            leave()
-
-    @contextmanager
     def hold_user(self, user_id: int) -> Iterator[None]:
         """Count a connection of the user's. Raises RateLimited."""
         if self._per_user is not None and self._open[user_id] >= self._per_user:

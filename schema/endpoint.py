@@ -44,8 +44,11 @@ class GraphQLEndpoint:
         if self._draining or full or not self._is_allowed(websocket):
             await websocket.close()  # before accept: the handshake is refused with 403
             return
-        with ctx.connection_slots.hold_address(ctx.address):
+        leave = ctx.connection_slots.count(ctx.address)
+        try:
             await self._serve_peer(ctx, websocket)
+        finally:
+            leave()
 
     async def _serve_peer(self, ctx: Context, websocket: WebSocket) -> None:
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:

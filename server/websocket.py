@@ -38,8 +38,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     `write` sends a text message, given in UTF-8 (in parts, if that saves a copy), after whatever
     was sent before; messages of one turn of the loop and the next go out together: what a commit
-    announces, and the answer to who asked for it. It never waits: while `writable()` is False, use
-    the ASGI message, which does.
+    announces, and the answer to who asked for it. It never waits: while `writable()` is False,
+    use the ASGI message, which does.
 
     `listen` is given a function that is called with each text message as it arrives, while no
     earlier one waits to be received; when it returns False the message is received as ever.

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from resolvers.tokens import RECENT_SECONDS
 from tests.faults.outages import Patient
 from tests.faults.processes import Parley, parleys
 from tests.faults.wire import PRESENCE, Cut
@@ -46,7 +47,8 @@ class Clock:
 
 
 async def status(patient: Patient, path: str = "/api/messages") -> int:
-    await asyncio.sleep(1.1)  # for a second a server does not look at a token again
+    # For so long the server does not look at a token again, and nothing tells that it is over.
+    await asyncio.sleep(RECENT_SECONDS + 0.1)
     return (await patient.http.get(path)).status_code
 
 
