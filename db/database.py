@@ -2,19 +2,16 @@
 
 import asyncio
 import logging
-import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     DBAPIError,
-    DisconnectionError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -23,12 +20,13 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.sqlite import sqlite_engine
+from db.warm import Warm, ping_the_rested
+
 logger = logging.getLogger("parley.db")
 
 T = TypeVar("T")
 
-# A connection that was used so lately is taken to be alive.
-RESTED_SECONDS = 0.05
 OLDEST_MYSQL = (8, 0)
 OLDEST_MARIADB = (10, 6)
 # How long a caller waits for a free connection before it is told that the database is unavailable.
@@ -64,16 +62,19 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = make_url(url)
         self._turns = asyncio.Semaphore(pool_size)  # first come, first served
-        # Reading connections that were given back, and when: the last one is lent first.
-        self._warm: list[tuple[AsyncConnection, float]] = []
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             # SQLite has one writer at a time; more would only wait for its lock.
-            self._reads = _sqlite_engine(self.url, pool_size=pool_size, writes=False)
-            self._writes = _sqlite_engine(self.url, pool_size=1, writes=True)
+            wait = POOL_WAIT_SECONDS
+            self._reads = sqlite_engine(
+                self.url, pool_size=pool_size, wait_seconds=wait, writes=False
+            )
+            self._writes = sqlite_engine(self.url, pool_size=1, wait_seconds=wait, writes=True)
         else:
             self._reads = _mysql_engine(self.url, pool_size=pool_size, writes=False)
             self._writes = _mysql_engine(self.url, pool_size=pool_size, writes=True)
+        self._readers = Warm(self._reads)
+        self._writers = Warm(self._writes)
 
     @asynccontextmanager
     async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
@@ -82,14 +83,8 @@ class Database:
             async with asyncio.timeout(seconds):
                 await self._take_turn()
                 try:
-                    connection = await self._take_reader()
-                    try:
+                    async with _lent(self._readers) as connection:
                         yield connection
-                    except BaseException:
-                        await _give_back(connection, monotonic())
-                        await self._cool()  # what ended one may have ended all
-                        raise
-                    self._warm.append((connection, monotonic()))
                 finally:
                     self._turns.release()
 
@@ -102,6 +97,17 @@ class Database:
             async with asyncio.timeout(seconds), self._writes.begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def write_whole(self) -> AsyncIterator[AsyncConnection]:
+        """Lend one of MySQL's connections for transactions that are sent whole, with their COMMIT.
+
+        Whoever borrows it leaves no transaction open, or invalidates it. Raises
+        DatabaseUnavailable.
+        """
+        with _naming_unavailability():
+            async with asyncio.timeout(ANSWER_SECONDS), _lent(self._writers) as connection:
+                yield connection
+
     async def _take_turn(self) -> None:
         # The pool lets whoever asks first after a return have the connection, and that is often
         # who returned it: others waited for a quarter of a second.
@@ -110,27 +116,6 @@ class Database:
                 await self._turns.acquire()
         else:
             await self._turns.acquire()  # at once
-
-    async def _take_reader(self) -> AsyncConnection:
-        """Return the connection used last if that was just now, else one from the pool.
-
-        To take one from the pool costs as much as a page, and is for what may have gone wrong
-        meanwhile. There is a connection for each turn: those kept warm and those lent together
-        are never more than the pool has.
-        """
-        if self._warm:
-            connection, used_at = self._warm.pop()
-            if monotonic() - used_at < RESTED_SECONDS and not connection.invalidated:
-                return connection
-            await _give_back(connection, used_at)
-        connection = self._reads.connect()
-        await connection.start()
-        return connection
-
-    async def _cool(self) -> None:
-        """Give the warm ones back to the pool."""
-        while self._warm:
-            await _give_back(*self._warm.pop())
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises DatabaseUnavailable."""
@@ -167,20 +152,21 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._cool()
+        await self._readers.cool()
+        await self._writers.cool()
         await self._reads.dispose()
         await self._writes.dispose()
 
 
-async def _give_back(connection: AsyncConnection, used_at: float) -> None:
-    info = {} if connection.invalidated else _sync(connection).info
-    await connection.__aexit__(None, None, None)  # as at the end of a `with`: to its end
-    info["used_at"] = used_at  # not now, as the pool has it: whether it still lives is to be asked
-
-
-def _sync(connection: AsyncConnection) -> Connection:
-    assert connection.sync_connection is not None  # noqa: S101  # it was started
-    return connection.sync_connection
+@asynccontextmanager
+async def _lent(warm: Warm) -> AsyncIterator[AsyncConnection]:
+    connection = await warm.take()
+    try:
+        yield connection
+    except BaseException:
+        await warm.drop(connection)
+        raise
+    warm.keep(connection)
 
 
 async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
@@ -212,65 +198,6 @@ class _naming_unavailability:  # reads as a with-statement's verb
             raise DatabaseUnavailable(str(error.orig)) from error
 
 
-class _Releasing(sqlite3.Connection):
-    """Ends its transaction when it is closed. SQLite keeps a closed connection, and its lock, for
-    as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
-
-    def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
-
-
-def _sqlite_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_reset_on_return="rollback" if writes else None,
-        # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
-        connect_args={
-            "isolation_level": None,
-            "timeout": POOL_WAIT_SECONDS,
-            "factory": _Releasing,
-        },
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_pragmas(connection: Any, record: Any) -> None:
-        _stop_once(connection.driver_connection)
-        cursor = connection.cursor()
-        # Each commit is on the disk before it is acknowledged.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    if writes:
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _stop_once(connection: Any) -> None:
-    """Let a connection be stopped again while it closes, as a second cancellation does.
-
-    The second answer would be waited for without end: no thread is left to give it.
-    """
-    stop, stopped = connection.stop, False
-
-    def stop_once() -> Any:
-        nonlocal stopped
-        answer = None if stopped else stop()
-        stopped = True
-        return answer
-
-    connection.stop = stop_once
-
-
 def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
     engine = create_async_engine(
         url.set(query={}),
@@ -291,30 +218,8 @@ def _mysql_engine(url: URL, *, pool_size: int, writes: bool) -> AsyncEngine:
             "stmt_cache_size": 0 if writes else PREPARED,
         },
     )
-    _ping_the_rested(engine)
+    ping_the_rested(engine)
     return engine
-
-
-def _ping_the_rested(engine: AsyncEngine) -> None:
-    """Ask a connection that was not used for a while whether it lives, before a caller uses it.
-
-    A server that restarted dropped its connections. SQLAlchemy's own ping asks every time.
-    """
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def remember(connection: Any, record: Any) -> None:
-        record.info["used_at"] = monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def ping(connection: Any, record: Any, proxy: Any) -> None:
-        used_at = record.info.get("used_at")
-        if used_at is None or monotonic() - used_at < RESTED_SECONDS:
-            return
-        dialect = engine.sync_engine.dialect
-        try:
-            dialect.do_ping(connection)
-        except dialect.loaded_dbapi.Error as error:
-            raise DisconnectionError from error  # the pool makes another, and tries again
 
 
 def _tls(url: URL) -> ssl.SSLContext | None:

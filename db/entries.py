@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.drafts import Draft
 from db.models import MessageKind, StoredAttachment, StoredMessage
+from db.statements import as_told
 
 _ADVANCE_SQLITE = "UPDATE log_head SET position = position + ? RETURNING position"
 # The position comes back with the statement: MySQL has no RETURNING here.
@@ -36,11 +38,46 @@ def append_entries(
     kinds = [_kind_of(draft, attached) for draft in drafts]
     append = _append_sqlite if connection.dialect.name == "sqlite" else _append_mysql
     head = append(connection, drafts, kinds, now)
-    first = head - len(drafts) + 1
-    return [
-        _stored_from(draft, kind, position, now, attached)
-        for position, (draft, kind) in enumerate(zip(drafts, kinds, strict=True), first)
-    ]
+    return _stored(drafts, kinds, head, now, attached)
+
+
+async def append_whole(
+    connection: AsyncConnection, drafts: Sequence[Draft], now: datetime
+) -> list[StoredMessage]:
+    """Store drafts without attachments in a transaction of their own: one round trip on MySQL.
+
+    Returns and raises as append_entries; the connection is out of any transaction afterwards, or
+    invalid.
+    """
+    kinds = [_kind_of(draft, {}) for draft in drafts]
+    statements, texts = _statements_mysql(drafts, kinds, now)
+    errors: type[Exception] = connection.dialect.loaded_dbapi.Error
+    assert connection.sync_connection is not None  # noqa: S101  # it was lent
+    driver: Any = connection.sync_connection.connection.driver_connection
+    try:
+        cursor = driver.cursor()
+        await cursor.execute(f"{statements}; COMMIT", texts)
+        head = int(cursor.lastrowid)
+        while await cursor.nextset():
+            pass
+    except (errors, ValueError) as error:
+        # The database says no, and waits with the transaction open.
+        try:
+            await driver.rollback()
+        except BaseException as failure:
+            await connection.invalidate(failure)
+            if not isinstance(failure, Exception):
+                raise
+        if isinstance(error, ValueError):
+            raise
+        raise _refusal(error, connection) from error
+    except BaseException as error:
+        # Half of an answer may still be on its way: nobody is to have this connection after us.
+        await connection.invalidate(error)
+        if not isinstance(error, Exception):
+            raise
+        raise as_told(connection.dialect, _INSERT, error) from error
+    return _stored(drafts, kinds, head, now, {})
 
 
 def _append_sqlite(
@@ -56,12 +93,7 @@ def _append_sqlite(
 def _append_mysql(
     connection: Connection, drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime
 ) -> int:
-    # Both in one round trip: a second one waits until this process, busy with its clients, has
-    # read the answer to the first, and meanwhile no other process can take a position.
-    count = len(drafts)
-    ids = [f"LAST_INSERT_ID() - {before:d}" for before in range(count - 1, -1, -1)]
-    insert, texts = _rows(ids, drafts, kinds, now, "%s")
-    statements = f"{_ADVANCE_MYSQL.format(count=count)}; {insert}"
+    statements, texts = _statements_mysql(drafts, kinds, now)
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     cursor: Any = connection.connection.cursor()
     try:
@@ -69,12 +101,28 @@ def _append_mysql(
         head = int(cursor.lastrowid)
         cursor.nextset()
     except errors as error:
-        raise DBAPIError.instance(
-            _INSERT, None, error, errors, dialect=connection.dialect
-        ) from error
+        raise _refusal(error, connection) from error
     finally:
         cursor.close()
     return head
+
+
+def _refusal(error: Exception, connection: Connection | AsyncConnection) -> DBAPIError:
+    dialect = connection.dialect
+    told = DBAPIError.instance(_INSERT, None, error, dialect.loaded_dbapi.Error, dialect=dialect)
+    assert isinstance(told, DBAPIError)  # noqa: S101  # an error of the driver's stays one
+    return told
+
+
+def _statements_mysql(
+    drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime
+) -> tuple[str, tuple[str, ...]]:
+    # Both in one round trip: a second one waits until this process, busy with its clients, has
+    # read the answer to the first, and meanwhile no other process can take a position.
+    count = len(drafts)
+    ids = [f"LAST_INSERT_ID() - {before:d}" for before in range(count - 1, -1, -1)]
+    insert, texts = _rows(ids, drafts, kinds, now, "%s")
+    return f"{_ADVANCE_MYSQL.format(count=count)}; {insert}", texts
 
 
 def _rows(
@@ -110,20 +158,26 @@ def _kind_of(draft: Draft, attached: Mapping[int, StoredAttachment]) -> MessageK
     return MessageKind.TEXT if draft.attachment_id is None else attached[draft.attachment_id].kind
 
 
-def _stored_from(
-    draft: Draft,
-    kind: MessageKind,
-    position: int,
+def _stored(
+    drafts: Sequence[Draft],
+    kinds: Sequence[MessageKind],
+    head: int,
     now: datetime,
     attached: Mapping[int, StoredAttachment],
-) -> StoredMessage:
-    return StoredMessage(
-        position,
-        draft.sender_id,
-        draft.receiver_id,
-        kind,
-        draft.content,
-        draft.client_message_id,
-        now,
-        None if draft.attachment_id is None else attached[draft.attachment_id],
-    )
+) -> list[StoredMessage]:
+    """Return the drafts as they were stored, the last of them at the log's head."""
+    return [
+        StoredMessage(
+            position,
+            draft.sender_id,
+            draft.receiver_id,
+            kind,
+            draft.content,
+            draft.client_message_id,
+            now,
+            None if draft.attachment_id is None else attached[draft.attachment_id],
+        )
+        for position, draft, kind in zip(
+            range(head - len(drafts) + 1, head + 1), drafts, kinds, strict=True
+        )
+    ]

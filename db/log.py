@@ -4,7 +4,7 @@ A writer gathers the drafts that wait in its process and stores them in one tran
 
     advance log_head by the batch's size  -- its row lock makes commit order the order of positions
     insert the batch as one statement
-    commit, announce the batch, acknowledge each draft
+    commit; begin with the next batch; announce this one, acknowledge each draft
 
 Nothing waits for a timer: a lone draft is written at once, and while it is being written the next
 batch gathers. A rollback gives the positions back, so they stay dense.
@@ -35,7 +35,7 @@ from db.drafts import (
     settle_repeat,
     split_repeats,
 )
-from db.entries import append_entries
+from db.entries import append_entries, append_whole
 from db.messages import COLUMNS, read_messages
 from db.models import Message, StoredAttachment, StoredMessage
 from db.permits import Permits
@@ -53,7 +53,7 @@ CLOSE_SECONDS = 1
 
 
 class MessageLog:
-    """Appends drafts. `committed` is called with each batch, in order, right after its commit.
+    """Appends drafts. `committed` is called with each batch, in order, soon after its commit.
 
     `uncertain` is called when a message may be stored that `committed` was not told of.
     """
@@ -77,6 +77,7 @@ class MessageLog:
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        self._untold: list[tuple[list[Waiting], list[StoredMessage]]] = []
 
     def append(self, draft: Draft) -> asyncio.Future[StoredMessage]:
         """Queue a draft; the future gives the stored message, the first one's for a repeated key.
@@ -103,9 +104,11 @@ class MessageLog:
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
 
     async def settled(self) -> None:
-        """Wait for the batch that is being stored, if any: later ones know what is known now."""
+        """Wait until the batch that is being stored, if any, is told of: later ones know what is
+        known now.
+        """
         async with self._settling:  # the lock is fair
-            pass
+            self._tell()
 
     async def close(self) -> None:
         """Refuse new drafts, store what waits and what is being written, then end the writer."""
@@ -116,6 +119,7 @@ class MessageLog:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
+        self._tell()
         fail(self._pending, DatabaseUnavailable("the server is stopping"))
 
     async def _write_batches(self) -> None:
@@ -159,6 +163,8 @@ class MessageLog:
                 for waiting in rest:
                     await self._store_alone(waiting)
         abandoned = []
+        if repeats:
+            self._tell()
         for waiting, first in repeats:
             if first.outcome.cancelled():
                 abandoned.append(waiting)
@@ -192,27 +198,39 @@ class MessageLog:
         batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
         if not batch:
             return
-        async with self._database.write() as connection:
-            now = datetime.now(UTC)
-            batch = await self._permits.admit(connection, batch)
-            batch, attached = await _attach(connection, batch, now)
-            if not batch:
-                return
-            drafts = [waiting.draft for waiting in batch]
-            messages = await connection.run_sync(append_entries, drafts, attached, now)
-            if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
-                await attachments.link(connection, links)
-        self._announce(messages)
-        for waiting, message in zip(batch, messages, strict=True):
-            if not waiting.outcome.done():  # the caller may have gone
-                waiting.outcome.set_result(message)
+        now = datetime.now(UTC)
+        drafts = [waiting.draft for waiting in batch]
+        whole = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
+        if whole and self._permits.allow(drafts):
+            async with self._database.write_whole() as connection:
+                messages = await append_whole(connection, drafts, now)
+        else:
+            async with self._database.write() as connection:
+                batch = await self._permits.admit(connection, batch)
+                batch, attached = await _attach(connection, batch, now)
+                if not batch:
+                    return
+                drafts = [waiting.draft for waiting in batch]
+                messages = await connection.run_sync(append_entries, drafts, attached, now)
+                if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
+                    await attachments.link(connection, links)
+        if not self._untold:
+            # Not yet: the database is to have the next batch first, and work while they hear.
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._untold.append((batch, messages))
 
-    def _announce(self, messages: list[StoredMessage]) -> None:
-        try:
-            self._committed(messages)
-        except Exception:
-            # They are stored: their senders must hear so, whatever a listener does.
-            logger.exception("A listener failed on the positions from %d", messages[0].id)
+    def _tell(self) -> None:
+        """Announce what was stored, in order, and answer its senders."""
+        untold, self._untold = self._untold, []
+        for batch, messages in untold:
+            try:
+                self._committed(messages)
+            except Exception:
+                # They are stored: their senders must hear so, whatever a listener does.
+                logger.exception("A listener failed on the positions from %d", messages[0].id)
+            for waiting, message in zip(batch, messages, strict=True):
+                if not waiting.outcome.done():  # the caller may have gone
+                    waiting.outcome.set_result(message)
 
     async def _settle_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""

@@ -35,6 +35,19 @@ class Permits:
         self._broadcasters = broadcasters
         self.known_users: dict[int, None] = {}
 
+    def allow(self, drafts: Sequence[Draft]) -> bool:
+        """Whether all of them may be stored, as far as that is known without asking."""
+        known = self.known_users
+        for draft in drafts:
+            if draft.sender_id not in known:
+                return False
+            if draft.receiver_id is None:
+                if self._broadcasters != "everyone":
+                    return False
+            elif draft.receiver_id not in known or (self._apart and self._is_barred(draft)):
+                return False
+        return True
+
     async def admit(self, connection: AsyncConnection, batch: list[Waiting]) -> list[Waiting]:
         """Return those that may be stored; the others are refused, or repeat what is stored."""
         drafts = [waiting.draft for waiting in batch]

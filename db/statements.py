@@ -46,7 +46,7 @@ class Statement:
             await connection.invalidate(error)
             if not isinstance(error, Exception):
                 raise
-            raise _as_told(connection.dialect, text, error) from error
+            raise as_told(connection.dialect, text, error) from error
 
 
 async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:
@@ -59,7 +59,8 @@ async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequenc
     return rows
 
 
-def _as_told(dialect: Dialect, text: str, error: Exception) -> Exception:
+def as_told(dialect: Dialect, text: str, error: Exception) -> Exception:
+    """Return a driver's error as SQLAlchemy tells it of a connection that is of no more use."""
     if not isinstance(error, dialect.loaded_dbapi.Error):  # how a driver says that it was closed
         return InterfaceError(text, None, error, connection_invalidated=True)
     told: Any = DBAPIError.instance(

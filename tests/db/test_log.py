@@ -271,6 +271,24 @@ async def test_who_comes_back_and_sends_again_keeps_its_order(
     await expect_dense(database)
 
 
+async def test_the_next_batch_is_on_its_way_before_the_last_is_told_of(database: Database) -> None:
+    [user] = await add_users(database, 1)
+    told: list[int] = []
+
+    def committed(batch: Sequence[StoredMessage]) -> None:
+        told.extend(message.id for message in batch)
+        if told[-1] == 1:
+            more.append(log.append(draft(user, user, "third")))  # LogFull, while the second waits
+
+    more: list[asyncio.Future[StoredMessage]] = []
+    async with running_log(database, max_pending=1, committed=committed) as log:
+        first = log.append(draft(user, user, "first"))
+        await asyncio.sleep(0)  # it is taken
+        second = log.append(draft(user, user, "second"))
+        assert [(await first).id, (await second).id, (await more[0]).id] == [1, 2, 3]
+    assert told == [1, 2, 3]
+
+
 async def test_a_listener_that_fails_does_not_fail_the_senders(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

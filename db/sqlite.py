@@ -1,0 +1,68 @@
+"""SQLite's connections: transactions begun by us, one writer, each commit on the disk."""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+class _Releasing(sqlite3.Connection):
+    """Ends its transaction when it is closed. SQLite keeps a closed connection, and its lock, for
+    as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
+def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool) -> AsyncEngine:
+    """Return an engine that reads, or one that writes and has a transaction of its own begun."""
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        pool_reset_on_return="rollback" if writes else None,
+        # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
+        connect_args={
+            "isolation_level": None,
+            "timeout": wait_seconds,
+            "factory": _Releasing,
+        },
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, record: Any) -> None:
+        _stop_once(connection.driver_connection)
+        cursor = connection.cursor()
+        # Each commit is on the disk before it is acknowledged.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    if writes:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _stop_once(connection: Any) -> None:
+    """Let a connection be stopped again while it closes, as a second cancellation does.
+
+    The second answer would be waited for without end: no thread is left to give it.
+    """
+    stop, stopped = connection.stop, False
+
+    def stop_once() -> Any:
+        nonlocal stopped
+        answer = None if stopped else stop()
+        stopped = True
+        return answer
+
+    connection.stop = stop_once

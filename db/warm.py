@@ -1,0 +1,84 @@
+"""Connections that were used just now: lent again without going through the pool.
+
+To take one from the pool costs as much as a page of history, and is for what may have gone wrong
+since it was used.
+"""
+
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+# A connection that was used so lately is taken to be alive.
+RESTED_SECONDS = 0.05
+
+
+class Warm:
+    """Lends connections of an engine's pool, the last one used first.
+
+    Those kept and those lent together are never more than were lent at once.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._kept: list[tuple[AsyncConnection, float]] = []
+
+    async def take(self) -> AsyncConnection:
+        """Return the connection used last if that was just now, else one from the pool."""
+        if self._kept:
+            connection, used_at = self._kept.pop()
+            if monotonic() - used_at < RESTED_SECONDS and not connection.invalidated:
+                return connection
+            await _give_back(connection, used_at)
+        connection = self._engine.connect()
+        await connection.start()
+        return connection
+
+    def keep(self, connection: AsyncConnection) -> None:
+        """Take back one that nothing went wrong with."""
+        self._kept.append((connection, monotonic()))
+
+    async def drop(self, connection: AsyncConnection) -> None:
+        """Take back one that something went wrong with; what ended it may have ended all."""
+        await _give_back(connection, monotonic())
+        await self.cool()
+
+    async def cool(self) -> None:
+        """Give those that are kept back to the pool."""
+        while self._kept:
+            await _give_back(*self._kept.pop())
+
+
+async def _give_back(connection: AsyncConnection, used_at: float) -> None:
+    info = {} if connection.invalidated else _sync(connection).info
+    await connection.__aexit__(None, None, None)  # as at the end of a `with`: to its end
+    info["used_at"] = used_at  # not now, as the pool has it: whether it still lives is to be asked
+
+
+def _sync(connection: AsyncConnection) -> Connection:
+    assert connection.sync_connection is not None  # noqa: S101  # it was started
+    return connection.sync_connection
+
+
+def ping_the_rested(engine: AsyncEngine) -> None:
+    """Ask a connection that was not used for a while whether it lives, before a caller uses it.
+
+    A server that restarted dropped its connections. SQLAlchemy's own ping asks every time.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def remember(connection: Any, record: Any) -> None:
+        record.info["used_at"] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def ping(connection: Any, record: Any, proxy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or monotonic() - used_at < RESTED_SECONDS:
+            return
+        dialect = engine.sync_engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool makes another, and tries again
