@@ -48,6 +48,14 @@ MAX_BATCH_MESSAGES = 256
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 # How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
 REFUSALS = (DBAPIError, ValueError)
+# So many go together whatever else is going on.
+MIN_BATCH_MESSAGES = 16
+# Where other processes append too, a busy writer lets its batches grow for so long: between them
+# they have no more messages than one would, and each transaction costs, and locks, the same.
+GATHER_SECONDS = 0.005
+BUSY_MESSAGES = 4
+# How long after a position that was not ours we expect more of them.
+OTHERS_SECONDS = 0.5
 # A database that hangs must not keep the server from ending.
 CLOSE_SECONDS = 1
 
@@ -77,6 +85,9 @@ class MessageLog:
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        self._last_position: int | None = None
+        self._last_size = 0  # of the last batch
+        self._others_at = -OTHERS_SECONDS  # when a position before ours was another process's
         self._untold: list[tuple[list[Waiting], list[StoredMessage]]] = []
 
     def append(self, draft: Draft) -> asyncio.Future[StoredMessage]:
@@ -127,6 +138,8 @@ class MessageLog:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
+                if self._is_shared_and_busy():
+                    await asyncio.sleep(GATHER_SECONDS)
                 batch = self._take_batch()
                 try:
                     async with self._settling:
@@ -138,10 +151,19 @@ class MessageLog:
                     fail(batch, DatabaseUnavailable("the server is stopping"))
                     raise
 
+    def _is_shared_and_busy(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        shared = now - self._others_at < OTHERS_SECONDS
+        return shared and self._last_size >= BUSY_MESSAGES and not self._closing
+
     def _take_batch(self) -> list[Waiting]:
+        # Half of what waits and what was just stored: that those who heard answer all at once, and
+        # then all wait, leaves the database idle first and the process then.
+        half = (len(self._pending) + self._last_size + 1) // 2
+        most = min(max(half, MIN_BATCH_MESSAGES), MAX_BATCH_MESSAGES)
         batch: list[Waiting] = []
         size = 0
-        while self._pending and len(batch) < MAX_BATCH_MESSAGES:
+        while self._pending and len(batch) < most:
             size += len(self._pending[0].draft.content)
             if batch and size * 4 > MAX_BATCH_BYTES:  # at most 4 bytes a character
                 break
@@ -214,6 +236,9 @@ class MessageLog:
                 messages = await connection.run_sync(append_entries, drafts, attached, now)
                 if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
                     await attachments.link(connection, links)
+        if self._last_position not in {None, messages[0].id - 1}:
+            self._others_at = asyncio.get_running_loop().time()
+        self._last_position, self._last_size = messages[-1].id, len(messages)
         if not self._untold:
             # Not yet: the database is to have the next batch first, and work while they hear.
             asyncio.get_running_loop().call_soon(self._tell)

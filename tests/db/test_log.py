@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from db import log as log_module
 from db import migrate
 from db.database import Database, DatabaseUnavailable
 from db.drafts import KeyReused, LogFull, UnknownReceiver
@@ -40,16 +39,6 @@ async def test_ids_are_dense_and_in_the_order_of_appending(database: Database) -
     # Announced once each, in order; and what waited was stored together.
     assert [message for batch in batches for message in batch] == sent
     assert [len(batch) for batch in batches] == [256, 256, 88]
-
-
-async def test_a_batch_is_bounded_in_bytes_too(database: Database) -> None:
-    [user] = await add_users(database, 1)
-    largest = "x" * 60_000
-    batches: list[Sequence[StoredMessage]] = []
-    async with running_log(database, committed=batches.append) as log:
-        await asyncio.gather(*(log.append(draft(user, None, largest)) for _ in range(20)))
-    assert [len(batch) for batch in batches] == [8, 8, 4]
-    assert 8 * 4 * len(largest) <= log_module.MAX_BATCH_BYTES < 9 * 4 * len(largest)
 
 
 async def test_what_cannot_be_stored_fails_alone(database: Database) -> None:
@@ -269,24 +258,6 @@ async def test_who_comes_back_and_sends_again_keeps_its_order(
         ids = [message.id for message in await asyncio.gather(*again)]
     assert ids == sorted(ids)
     await expect_dense(database)
-
-
-async def test_the_next_batch_is_on_its_way_before_the_last_is_told_of(database: Database) -> None:
-    [user] = await add_users(database, 1)
-    told: list[int] = []
-
-    def committed(batch: Sequence[StoredMessage]) -> None:
-        told.extend(message.id for message in batch)
-        if told[-1] == 1:
-            more.append(log.append(draft(user, user, "third")))  # LogFull, while the second waits
-
-    more: list[asyncio.Future[StoredMessage]] = []
-    async with running_log(database, max_pending=1, committed=committed) as log:
-        first = log.append(draft(user, user, "first"))
-        await asyncio.sleep(0)  # it is taken
-        second = log.append(draft(user, user, "second"))
-        assert [(await first).id, (await second).id, (await more[0]).id] == [1, 2, 3]
-    assert told == [1, 2, 3]
 
 
 async def test_a_listener_that_fails_does_not_fail_the_senders(
