@@ -51,6 +51,7 @@ from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
+from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
 from schema.endpoint import GraphQLEndpoint
@@ -220,6 +221,7 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
         connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
+        standings=Standings(database),
         files=FileStore(settings.storage),
         file_urls=FileUrls(
             secret, lifetime_seconds=settings.file_url_seconds, base=settings.public_url

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Dialect, and_, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -32,32 +33,49 @@ class Standing(NamedTuple):
     session_expires_at: datetime | None = None
 
 
-async def find_standing(
-    connection: AsyncConnection, user_id: int, session_id: int | None
-) -> Standing | None:
-    """Return the user's, with that of their session; None for one who may not come in."""
-    values = {"user_id": user_id, "session_id": session_id}
-    statement = _OF_USER if session_id is None else _OF_SESSION
-    for moments in await statement.fetch(connection, values):
-        return Standing(*(None if moment is None else utc_from(moment) for moment in moments))
-    return None
+async def find_standings(
+    connection: AsyncConnection, asked: Sequence[tuple[int, int | None]]
+) -> list[Standing | None]:
+    """Return that of each user, and of a session of theirs; None for one who may not come in.
+
+    Asked for at most MAX_STANDINGS.
+    """
+    size = next(size for size in _SIZES if size >= len(asked))
+    values: dict[str, int | None] = {}
+    for number in range(size):  # the last one fills up
+        user_id, session_id = asked[min(number, len(asked) - 1)]
+        values |= {f"user_{number}": user_id, f"session_{number}": session_id}
+    tokens_from: dict[int, datetime | None] = {}
+    ends: dict[tuple[int, int | None], datetime] = {}
+    for user_id, since, session_id, expires_at in await _STANDINGS[size].fetch(connection, values):
+        tokens_from[user_id] = None if since is None else utc_from(since)
+        if session_id is not None:
+            ends[user_id, session_id] = utc_from(expires_at)
+    return [
+        Standing(tokens_from[user_id], ends.get((user_id, session_id)))
+        if user_id in tokens_from
+        else None
+        for user_id, session_id in asked
+    ]
 
 
-def _standing_query(*, of_session: bool) -> Any:
-    user_id = bindparam("user_id", type_=BigInteger)
-    query = select(col(User.tokens_from)).where(col(User.id) == user_id, _USABLE)
-    if not of_session:
-        return query
-    is_theirs = and_(
-        col(Session.id) == bindparam("session_id", type_=BigInteger),
-        col(Session.user_id) == col(User.id),
+def _standings_query(size: int, dialect: Dialect) -> Any:
+    users, sessions = (
+        [bindparam(f"{name}_{number}", type_=BigInteger) for number in range(size)]
+        for name in ("user", "session")
     )
-    return query.add_columns(col(Session.expires_at)).outerjoin(Session, is_theirs)
+    is_theirs = and_(col(Session.user_id) == col(User.id), col(Session.id).in_(sessions))
+    return (
+        select(col(User.id), col(User.tokens_from), col(Session.id), col(Session.expires_at))
+        .outerjoin(Session, is_theirs)
+        .where(col(User.id).in_(users), _USABLE)
+    )
 
 
-# Asked for each token that comes, and a thousand come at once when clients reconnect.
-_OF_USER = Statement(lambda dialect: _standing_query(of_session=False))
-_OF_SESSION = Statement(lambda dialect: _standing_query(of_session=True))
+# Of few sizes, so that they stay prepared.
+_SIZES = (1, 4, 16, 64)
+MAX_STANDINGS = _SIZES[-1]
+_STANDINGS = {size: Statement(partial(_standings_query, size)) for size in _SIZES}
 
 
 async def insert_session(

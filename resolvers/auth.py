@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import users
 from db.accounts import lock_account
 from db.models import StoredNotice
-from db.sessions import Standing, find_standing
+from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
@@ -98,8 +98,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             claims = ctx.tokens.check(token)
         except InvalidToken as error:
             raise Unauthenticated("Invalid token") from error
-        async with ctx.read() as connection:
-            standing = await find_standing(connection, claims.user_id, claims.session_id)
+        standing = await ctx.standings.find(claims.user_id, claims.session_id)
         if (
             standing is None
             or not _is_good(ctx, claims, standing)

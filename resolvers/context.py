@@ -24,6 +24,7 @@ from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.file_urls import FileUrls
 from resolvers.limits import Limits
 from resolvers.passwords import Passwords
+from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
 from settings import Settings
@@ -63,6 +64,7 @@ class Context:
     connections: Connections
     passwords: Passwords
     tokens: Tokens
+    standings: Standings
     files: FileStore
     file_urls: FileUrls
     inspector: Inspector

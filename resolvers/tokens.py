@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
@@ -51,6 +52,15 @@ class IssuedToken(NamedTuple):
     session_id: int | None = None
 
 
+class _Prepared(HMACAlgorithm):
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """Return the key, which PyJWK has prepared: to prepare it anew each time takes as long as
+        the signature.
+        """
+        assert isinstance(key, bytes)  # noqa: S101  # PyJWK's is
+        return key
+
+
 class Tokens:
     """Signs and checks tokens with one secret."""
 
@@ -59,6 +69,7 @@ class Tokens:
         # Given the text, PyJWT looks anew, each time, whether it is some other kind of key.
         encoded = base64.urlsafe_b64encode(secret.encode()).decode()
         self._key = jwt.PyJWK({"kty": "oct", "k": encoded, "alg": ALGORITHM})
+        self._key.Algorithm = _Prepared(HMACAlgorithm.SHA256)
         self._lifetime = timedelta(seconds=lifetime_seconds)
         self._recent: dict[str, tuple[Sound, float]] = {}
         self._seen: set[int] = set()

@@ -13,12 +13,18 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from server.headers import DEFAULTS
+from server.websocket import DirectWebSocket
 
 # How often in that time we look: it must not count while we ourselves do not read.
 BODY_LOOKS = 4
 # A body that was answered before its end is read on, since most clients look for the answer only
 # then; but not for ever.
 ANSWERED_BODY_SECONDS = 30.0
+
+# A handshake with more, or with longer ones, is left to the WebSocket's library to judge.
+MAX_PLAIN_HEADERS = 64
+MAX_PLAIN_VALUE = 4096
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Awaited(Enum):
@@ -131,7 +137,30 @@ class ImpatientHTTP(HttpToolsProtocol):
         """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
         self._upgraded = True
         self._stop_timers()
-        super().handle_websocket_upgrade()
+        if not self._is_plain_handshake():
+            super().handle_websocket_upgrade()  # its library reads it anew, and says what is wrong
+            return
+        self.connections.discard(self)
+        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]  # as uvicorn has it
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        assert isinstance(protocol, DirectWebSocket)  # noqa: S101  # `run` says so
+        protocol.connection_made(self.transport)
+        protocol.take_handshake(self.url, self.headers)
+        self.transport.set_protocol(protocol)
+
+    def _is_plain_handshake(self) -> bool:
+        """Whether the WebSocket's library would find nothing to say about how it is written."""
+        if self.scope["method"] != "GET" or self.scope["http_version"] != "1.1":
+            return False
+        if not self.url.isascii() or len(self.url) > MAX_PLAIN_VALUE:
+            return False
+        if len(self.headers) > MAX_PLAIN_HEADERS:
+            return False
+        return all(
+            value.isascii() and len(value) <= MAX_PLAIN_VALUE and name not in BODY_HEADERS
+            for name, value in self.headers
+        )
 
     def pause_writing(self) -> None:
         """Begin to wait for the peer to read."""

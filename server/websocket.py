@@ -9,9 +9,10 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 
 from server.inbox import Inbox
 from server.outbox import outbox_of
@@ -59,6 +60,20 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self._framing = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
+
+    def take_handshake(self, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin with a GET that was read already: the library takes as long again to read it.
+
+        Its method, path and headers are sound HTTP/1.1, ASCII, and it has no body.
+        """
+        self._handshakes = 1
+        self.conn.parser = Protocol.parse(self.conn)  # from behind the request on
+        next(self.conn.parser)
+        # RFC 9110 §5.5: white space around a value is none of it; httptools leaves what is behind.
+        fields = [
+            (name.decode("ascii"), value.decode("ascii").strip(" \t")) for name, value in headers
+        ]
+        self.handle_connect(Request(path.decode("ascii"), Headers(fields)))
 
     def handle_connect(self, event: Request) -> None:
         """Offer the extensions to the application."""

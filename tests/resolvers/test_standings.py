@@ -1,0 +1,101 @@
+"""What tokens are worth: each gets its own answer, however many are asked about together."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from db import accounts, sessions
+from db.database import Database, DatabaseUnavailable
+from db.sessions import MAX_STANDINGS, Standing
+from resolvers.context import Context
+from resolvers.errors import Unavailable
+from resolvers.standings import Standings
+from tests.db.rows import NOW, add_users
+
+ENDS = NOW + timedelta(days=1)
+
+
+@pytest.fixture
+def reads(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each time that the database is asked something."""
+    asked: list[None] = []
+    read = ctx.db.read
+
+    def counted(**options: float) -> object:
+        asked.append(None)
+        return read(**options)
+
+    monkeypatch.setattr(ctx.db, "read", counted)
+    return asked
+
+
+async def add_session(database: Database, user_id: int) -> int:
+    async with database.write() as connection:
+        return await sessions.insert_session(
+            connection, user_id=user_id, now=NOW, expires_at=ENDS, agent="", address=""
+        )
+
+
+async def test_each_is_told_of_their_own(ctx: Context) -> None:
+    older, disabled, gone, *others = await add_users(ctx.db, 3 + MAX_STANDINGS)
+    async with ctx.db.write() as connection:
+        await accounts.refuse_older_tokens(connection, older, NOW)
+        await accounts.set_disabled(connection, disabled, NOW)
+        await accounts.erase_account(connection, gone, NOW)
+    theirs = await add_session(ctx.db, older)
+    ended = await add_session(ctx.db, disabled)
+    expected: dict[tuple[int, int | None], Standing | None] = {
+        (older, None): Standing(NOW),
+        (older, theirs): Standing(NOW, ENDS),
+        (older, 2**62): Standing(NOW),
+        (others[0], theirs): Standing(None),  # somebody else's
+        (disabled, ended): None,
+        (gone, None): None,
+        (2**62, None): None,
+        **{(other, None): Standing(None) for other in others},
+    }
+    for user_id, session_id in list(expected)[:8]:  # alone
+        found = await ctx.standings.find(user_id, session_id)
+        assert found == expected[user_id, session_id]
+    for asked in (list(expected), [*reversed(expected)], list(expected)[:3]):
+        together = await asyncio.gather(*(ctx.standings.find(*key) for key in asked))
+        assert together == [expected[key] for key in asked]
+
+
+async def test_many_at_once_are_few_questions(ctx: Context, reads: list[None]) -> None:
+    users = await add_users(ctx.db, 200)
+    found = await asyncio.gather(*(ctx.standings.find(user, None) for user in users))
+    assert found == [Standing(None)] * 200
+    assert len(reads) == 4  # 64 at a time
+
+
+async def test_who_goes_away_takes_no_answer_along(ctx: Context) -> None:
+    [user] = await add_users(ctx.db, 1)
+    for turns in range(6):  # before the question is asked, and while it is being answered
+        gone = asyncio.create_task(ctx.standings.find(user, None))
+        stays = asyncio.create_task(ctx.standings.find(user, None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gone.cancel()
+        assert await stays == Standing(None)
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+
+async def test_a_database_that_is_away_is_told_to_all_and_asked_again(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [user] = await add_users(ctx.db, 1)
+    standings = Standings(ctx.db)
+    with monkeypatch.context() as away:
+
+        def refuse(**options: float) -> object:
+            raise DatabaseUnavailable("away")
+
+        away.setattr(ctx.db, "read", refuse)
+        outcomes = await asyncio.gather(
+            *(standings.find(user, None) for _ in range(3)), return_exceptions=True
+        )
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    assert await standings.find(user, None) == Standing(None)
