@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
@@ -74,7 +75,11 @@ async def open_line(server: RunningServer, line: str) -> AsyncIterator[Any]:
         async with bare_socket(server) as socket:
             yield socket
     else:
-        async with SocketIOFace.open(server, None, (line,)) as face:
+        # The client does not close its own, over polling, when the server ends the connection.
+        async with (
+            aiohttp.ClientSession() as http,
+            SocketIOFace.open(server, None, (line,), http) as face,
+        ):
             yield face
 
 
