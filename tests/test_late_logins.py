@@ -75,12 +75,11 @@ async def open_line(server: RunningServer, line: str) -> AsyncIterator[Any]:
         async with bare_socket(server) as socket:
             yield socket
     else:
-        # The client does not close its own, over polling, when the server ends the connection.
-        async with (
-            aiohttp.ClientSession() as http,
-            SocketIOFace.open(server, None, (line,), http) as face,
-        ):
-            yield face
+        # A session of our own: after the end the library may open another, and leave it open.
+        async with aiohttp.ClientSession() as http:
+            async with SocketIOFace.open(server, None, (line,), http) as face:
+                yield face
+            await asyncio.wait_for(face._client.eio.wait(), WAIT_SECONDS)
 
 
 async def log_in(line: Any, account: Account) -> None:
@@ -104,6 +103,8 @@ async def is_out(line: Any) -> None:
         _, reason = await line.events.expect(lambda event: event[0] == "auth:error", WAIT_SECONDS)
         assert reason == "Invalid token"
         await line.events.expect(lambda event: event[0] == "disconnect", WAIT_SECONDS)
+        # The library tells of the end before it has closed what it has open.
+        await asyncio.wait_for(line._client.eio.wait(), WAIT_SECONDS)
         assert "auth:ok" not in {event for event, _ in line.events.items}
     else:
         assert await line.closed() == (4403, "Forbidden")
