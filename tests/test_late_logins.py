@@ -69,17 +69,21 @@ def server(tmp_path: Path, slow: SlowAnswer) -> Iterator[RunningServer]:
 
 
 @asynccontextmanager
-async def open_line(server: RunningServer, line: str) -> AsyncIterator[Any]:
-    """Connect as nobody yet."""
+async def open_line(server: RunningServer, line: str, *, ended: bool = False) -> AsyncIterator[Any]:
+    """Connect as nobody yet; `ended` says that the server will end it."""
     if line == "graphql":
         async with bare_socket(server) as socket:
             yield socket
+    elif not ended:
+        async with SocketIOFace.open(server, None, (line,)) as face:
+            yield face
     else:
         # A session of our own: after the end the library may open another, and leave it open.
-        async with aiohttp.ClientSession() as http:
-            async with SocketIOFace.open(server, None, (line,), http) as face:
-                yield face
-            await asyncio.wait_for(face._client.eio.wait(), WAIT_SECONDS)
+        async with (
+            aiohttp.ClientSession() as http,
+            SocketIOFace.open(server, None, (line,), http) as face,
+        ):
+            yield face
 
 
 async def log_in(line: Any, account: Account) -> None:
@@ -157,7 +161,7 @@ async def test_an_end_while_a_connection_is_let_in_keeps_it_out(
     server: RunningServer, slow: SlowAnswer, line: str
 ) -> None:
     account, other = await new_account(server), await new_account(server)
-    async with open_line(server, line) as late, open_line(server, line) as punctual:
+    async with open_line(server, line, ended=True) as late, open_line(server, line) as punctual:
         await log_in(punctual, other)
         await is_in(punctual)
         slow.ask()
