@@ -108,6 +108,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await bus.start()
             stack.push_async_callback(bus.close)
             stack.push_async_callback(ctx.limits.counts.close)
+            await ctx.connection_slots.start()
+            stack.push_async_callback(ctx.connection_slots.close)
             await ctx.notices.start()
             stack.push_async_callback(ctx.notices.close)
             await load_blocks(ctx.db, ctx.blocks)
@@ -236,10 +238,7 @@ def _create_context(settings: Settings, bus: Bus) -> Context:
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
         ),
-        connection_slots=ConnectionSlots(
-            per_address=settings.max_connections_per_address if settings.limits else None,
-            per_user=settings.max_connections_per_user if settings.limits else None,
-        ),
+        connection_slots=ConnectionSlots(settings, bus),
     )
 
 

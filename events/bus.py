@@ -21,6 +21,7 @@ class Topic(StrEnum):
     PRESENCE = "presence"
     COUNTS = "counts"
     NOTICES = "notices"
+    TALLIES = "tallies"
 
 
 class Bus(Protocol):

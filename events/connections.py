@@ -14,8 +14,9 @@ from typing import Protocol
 logger = logging.getLogger("parley.connections")
 
 SWEEP_SECONDS = 0.5
-# How long an end is remembered: longer than anybody can take from the check of a token to `hold`.
-ENDED_SECONDS = 60.0
+# How long an end or a renewal is remembered: longer than anybody can take from the check of a token
+# to `hold`.
+REMEMBERED_SECONDS = 60.0
 # Entries of connections that are gone stay in the heap until there are so many more than others.
 MAX_IDLE_ENTRIES = 1000
 
@@ -108,6 +109,7 @@ class Connections:
         self._count = 0
         self._due: list[Held] = []  # a heap; those that are gone are left in it for a while
         self._ended: dict[tuple[int, int | None], float] = {}
+        self._renewed: dict[tuple[int, int | None], tuple[float, float]] = {}  # when, and to when
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -131,6 +133,9 @@ class Connections:
         checked_at: float,
     ) -> Held:
         """Look after a connection whose token was found sound at `checked_at` (monotonic)."""
+        renewed_at, renewed_to = self._renewed.get((user_id, session_id), (-1.0, 0.0))
+        if renewed_at >= checked_at:
+            expires_at = renewed_to
         held = Held(self, connection, user_id, session_id, expires_at)
         self._held[user_id].add(held)
         self._count += 1
@@ -153,7 +158,10 @@ class Connections:
                 held._end(ENDED)
 
     def renew(self, user_id: int, session_id: int, expires_at: float) -> None:
-        """Let the session's connections go on until then."""
+        """Let the session's connections go on until then, also those that are being let in."""
+        key = (user_id, session_id)
+        self._renewed.pop(key, None)  # as for `end`
+        self._renewed[key] = (monotonic(), expires_at)
         for held in self._held.get(user_id, ()):
             if held.session_id == session_id:
                 held.renew(expires_at, session_id=session_id)
@@ -172,11 +180,15 @@ class Connections:
             if not held._warned and held.expires_at - self._warning_seconds <= now:
                 held._warn()
             self._push(held)
-        oldest = monotonic() - ENDED_SECONDS
+        oldest = monotonic() - REMEMBERED_SECONDS
         for key in [*self._ended]:
             if self._ended[key] > oldest:
                 break
             del self._ended[key]
+        for key in [*self._renewed]:
+            if self._renewed[key][0] > oldest:
+                break
+            del self._renewed[key]
 
     async def _sweep_regularly(self) -> None:
         while True:

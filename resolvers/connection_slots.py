@@ -1,34 +1,44 @@
-"""How many connections may be open: from one address, and of one user.
+"""How many connections may be open: from one address, and of one user, in all processes together.
 
-Counted in this process alone: what they take, they take of it.
+The answer waits for nothing: what the others have open is known here, as of a moment ago.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from events.bus import Bus
+from events.tallies import Key, Tallies
 from resolvers.errors import RateLimited
+from settings import Settings
 
 # When another of one's connections may have ended: nobody knows.
 RETRY_MS = 10_000
 
 
 class ConnectionSlots:
-    """The connections open in this process, by address and by user."""
+    """The open connections, by address and by user."""
 
-    def __init__(self, *, per_address: int | None, per_user: int | None) -> None:
-        self._per_address = per_address
-        self._per_user = per_user
-        self._open: Counter[str | int] = Counter()
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        self._per_address = settings.max_connections_per_address if settings.limits else None
+        self._per_user = settings.max_connections_per_user if settings.limits else None
+        self._open = Tallies(bus, limit_of=self._limit)
+
+    async def start(self) -> None:
+        """Count together with the other processes."""
+        await self._open.start()
+
+    async def close(self) -> None:
+        """Leave the count to the others."""
+        await self._open.close()
 
     def has_room(self, address: str) -> bool:
         """Whether one more from the address may be opened."""
-        return self._per_address is None or self._open[address] < self._per_address
+        return self._per_address is None or self._open.count(address) < self._per_address
 
     @contextmanager
     def hold_user(self, user_id: int) -> Iterator[None]:
         """Count a connection of the user's. Raises RateLimited."""
-        if self._per_user is not None and self._open[user_id] >= self._per_user:
+        if self._per_user is not None and self._open.count(user_id) >= self._per_user:
             raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
         leave = self.count(user_id)
         try:
@@ -36,13 +46,10 @@ class ConnectionSlots:
         finally:
             leave()
 
-    def count(self, key: str | int) -> Callable[[], None]:
+    def count(self, key: Key) -> Callable[[], None]:
         """Count a connection, and return what counts it off again."""
-        self._open[key] += 1
+        self._open.change(key, 1)
+        return lambda: self._open.change(key, -1)
 
-        def leave() -> None:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
-
-        return leave
+    def _limit(self, key: Key) -> int | None:
+        return self._per_user if isinstance(key, int) else self._per_address

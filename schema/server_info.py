@@ -53,10 +53,10 @@ class ServerLimits:
         description="Socket.IO logins with a bad token from one address."
     )
     max_connections_per_user: int = strawberry.field(
-        description="Open connections of one user, in one process."
+        description="Open connections of one user, in all processes together."
     )
     max_connections_per_address: int = strawberry.field(
-        description="Open connections from one address, in one process."
+        description="Open connections from one address, in all processes together."
     )
     max_subscriptions_per_connection: int = strawberry.field(
         description="Subscriptions on one connection."

@@ -180,7 +180,7 @@ def test_what_ended_since_the_check_of_a_token_is_ended_when_it_comes(
     assert late.told == ["Session ended"]
     assert not register.has_ended(1, 11, since=checked_at)
     assert not register.has_ended(1, 10, since=monotonic())
-    monkeypatch.setattr(connections_module, "ENDED_SECONDS", -1.0)
+    monkeypatch.setattr(connections_module, "REMEMBERED_SECONDS", -1.0)
     register.sweep()
     assert register._ended == {}
 
@@ -215,3 +215,22 @@ def test_what_comes_and_goes_leaves_nothing_behind(register: Connections, clock:
     register.sweep()
     assert kept.told == ["Token expired"]
     assert register._due == []
+
+
+def test_what_was_renewed_since_the_check_of_a_token_goes_on_when_it_comes(
+    register: Connections, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked_at = monotonic()
+    register.renew(1, 10, clock.now + HOUR)
+    until = {"expires_at": clock.now + 30, "checked_at": checked_at}
+    late, other = Line(), Line()
+    held = register.hold(late, user_id=1, session_id=10, **until)
+    register.hold(other, user_id=1, session_id=11, **until)
+    later = {"expires_at": clock.now + 40, "checked_at": monotonic()}
+    assert register.hold(Line(), user_id=1, session_id=10, **later).expires_at == clock.now + 40
+    register.sweep()
+    assert (late.told, other.told) == ([], [clock.now + 30])
+    assert held.expires_at == clock.now + HOUR
+    monkeypatch.setattr(connections_module, "REMEMBERED_SECONDS", -1.0)
+    register.sweep()
+    assert not register._renewed

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import httpx
 import msgspec
 import socketio
@@ -250,9 +251,10 @@ class SocketIOFace(Face):
         server: RunningServer,
         account: Account | None,
         transports: tuple[str, ...] = ("polling", "websocket"),
+        http: aiohttp.ClientSession | None = None,
     ) -> AsyncIterator["SocketIOFace"]:
         """Connect and log in."""
-        client = socketio.AsyncClient(reconnection=False)
+        client = socketio.AsyncClient(reconnection=False, http_session=http)
         face = cls(server, account, client)
 
         def hear(event: str) -> Callable[..., None]:
