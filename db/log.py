@@ -6,8 +6,8 @@ A writer gathers the drafts that wait in its process and stores them in one tran
     insert the batch as one statement
     commit; begin with the next batch; announce this one, acknowledge each draft
 
-Nothing waits for a timer: a lone draft is written at once, and while it is being written the next
-batch gathers. A rollback gives the positions back, so they stay dense.
+A lone draft is written at once, and while it is being written the next batch gathers; only where
+other processes append too does a busy writer wait a moment for more. A rollback gives the positions back, so they stay dense.
 """
 
 import asyncio
