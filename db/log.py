@@ -7,7 +7,8 @@ A writer gathers the drafts that wait in its process and stores them in one tran
     commit; begin with the next batch; announce this one, acknowledge each draft
 
 A lone draft is written at once, and while it is being written the next batch gathers; only where
-other processes append too does a busy writer wait a moment for more. A rollback gives the positions back, so they stay dense.
+other processes append too does a busy writer wait a moment for more. A rollback gives the
+positions back, so they stay dense.
 """
 
 import asyncio
