@@ -5,12 +5,12 @@ import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BufferedRandom
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 from sqlalchemy import select
 from sqlmodel import col

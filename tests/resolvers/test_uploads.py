@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from resolvers.context import Context
 from resolvers.errors import BadInput, PayloadTooLarge, Unauthenticated
