@@ -13,7 +13,8 @@ class Beginning(NamedTuple):
     Its field bears this in its metadata. A socket that runs the halves needs no task for it.
     """
 
-    begin: Callable[..., "asyncio.Future[Any]"]  # of the operations' context, and the arguments
+    # Of the operations' context, and the arguments by their names in Python.
+    begin: Callable[[Any, dict[str, Any]], "asyncio.Future[Any]"]
     finish: Callable[[Any, "asyncio.Future[Any]"], Any]  # of that context, and the done future
 
     def as_metadata(self) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from resolvers.context import Context
 from schema.wire import CloseCode
-from settings import Settings
 
 Beside = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -41,16 +41,16 @@ class Heartbeat:
         "sending_since",
     )
 
-    def __init__(self, settings: Settings, peer: Watched, beside: Beside) -> None:
+    def __init__(self, ctx: Context, peer: Watched, beside: Beside) -> None:
         loop = asyncio.get_running_loop()
-        self._settings = settings
+        self._settings = ctx.settings
         self._peer = peer
         self._beside = beside
         self._now = loop.time
         self.begun = False
         self.heard_at = loop.time()
         self.sending_since: float | None = None  # a message that the peer's side does not take
-        self._timer = loop.call_later(settings.connection_init_seconds, self._look_at_init)
+        self._timer = loop.call_later(ctx.settings.connection_init_seconds, self._look_at_init)
 
     def stop(self) -> None:
         """Look no more."""

@@ -194,7 +194,7 @@ def _draft_of(
 
 
 _SENDING = Beginning(
-    begin=lambda ctx, **arguments: begin_send(ctx, **_draft_of(**arguments)),
+    begin=lambda ctx, arguments: begin_send(ctx, **_draft_of(**arguments)),
     finish=lambda ctx, outcome: _show(finish_send(ctx, outcome)),
 )
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from resolvers.context import Context
 from schema import wire
 from schema.heartbeat import Beside, Heartbeat
 from schema.wire import CloseCode
-from settings import Settings
 
 logger = logging.getLogger("parley.graphql")
 
@@ -23,19 +23,21 @@ CLOSE_SECONDS = 5
 class Peer:
     """Is sent messages until the connection is closed, by either side; `heartbeat` looks after it.
 
-    `write` never waits, and takes no more than the server's buffers do; `send` waits.
+    `write` never waits, and takes no more than the server's buffers do; `send` waits. Once it is
+    `leaving`, it is shown no more events.
     """
 
-    __slots__ = ("_put", "_websocket", "_writable", "closed", "heartbeat")
+    __slots__ = ("_put", "_websocket", "_writable", "closed", "heartbeat", "leaving")
 
-    def __init__(self, websocket: WebSocket, settings: Settings, beside: Beside) -> None:
+    def __init__(self, websocket: WebSocket, ctx: Context, beside: Beside) -> None:
         self._websocket = websocket
         self._writable: Callable[[], bool] | None = None
         if (direct := websocket.scope.get("extensions", {}).get("parley.write")) is not None:
             self._put: Callable[..., None] = direct["write"]
             self._writable = direct["writable"]
         self.closed = False
-        self.heartbeat = Heartbeat(settings, self, beside)
+        self.leaving = False
+        self.heartbeat = Heartbeat(ctx, self, beside)
 
     async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection, once."""

@@ -139,7 +139,7 @@ class Plan:
         if arguments is None:
             return None
         try:
-            return self._beginning.begin(ctx, **arguments)
+            return self._beginning.begin(ctx, arguments)
         except Exception as error:  # the border, as in `execute`
             return self._failed(error)
 

@@ -8,6 +8,7 @@ import msgspec
 from schema import wire
 from schema.live import Live
 from schema.operations import Operation
+from schema.peer import Peer
 
 if TYPE_CHECKING:  # it makes these
     from schema.websocket import GraphQLSocket
@@ -19,17 +20,19 @@ class Stream(Live):
     Without a task it is an entry in the feed and this object: what an idle connection keeps.
     """
 
-    __slots__ = ("_head", "_socket", "id", "operation", "task", "variables")
+    __slots__ = ("_head", "_peer", "_socket", "id", "operation", "task", "variables")
 
     def __init__(
         self,
         socket: "GraphQLSocket",
+        peer: Peer,
         id_: str,
         operation: Operation,
         variables: dict[str, Any] | None,
     ) -> None:
         super().__init__()
         self._socket = socket
+        self._peer = peer
         self._head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
         self.id = id_
         self.operation = operation
@@ -37,8 +40,8 @@ class Stream(Live):
         self.task: asyncio.Task[None] | None = None
 
     def write(self, result: msgspec.Raw) -> bool:
-        """Send a result at once; False when the socket does not take it, or shows no more."""
-        return self._socket.show(self._head, result)
+        """Send a result at once; False when it has to wait, or no more are shown."""
+        return not self._peer.leaving and self._peer.write(self._head, result, b"}")
 
     def wake(self) -> None:
         """Have the socket run this again."""

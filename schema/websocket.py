@@ -38,7 +38,7 @@ class GraphQLSocket:
         self._ctx = ctx
         self._operations = operations
         self._websocket = websocket
-        self._peer = Peer(websocket, ctx.settings, self.side_task)
+        self._peer = Peer(websocket, ctx, self.side_task)
         # What goes on under each id: tasks, subscriptions, and mutations that need no task.
         self._by_id: dict[str, asyncio.Future[Any] | Stream] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -46,7 +46,6 @@ class GraphQLSocket:
         self._freed: asyncio.Future[None] | None = None  # waits until another one may begin
         self._receiving = False
         self._acknowledged = False
-        self._draining = False
         self._leaves: list[Callable[[], object]] = []  # called at the connection's end
         if (reading := websocket.scope.get("extensions", {}).get("parley.read")) is not None:
             reading["listen"](self._take)
@@ -83,13 +82,13 @@ class GraphQLSocket:
     async def drain(self) -> None:
         """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
         # What is read from here on is not begun: its client, unanswered, sends it again elsewhere.
-        self._draining = True
+        self._peer.leaving = True
         await self._finish_in_flight()
         await self._peer.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
 
     def session_ended(self, reason: str) -> None:
         """Show no more events; let what is in flight finish for a moment, then close."""
-        self._draining = True
+        self._peer.leaving = True
         for stream in self._streams():
             stream.cancel()
         self.side_task(self._end(reason))
@@ -133,7 +132,7 @@ class GraphQLSocket:
 
         False for anything else, and while an earlier message is still being handled.
         """
-        if not self._receiving or not self._acknowledged or self._draining or self._peer.closed:
+        if not self._receiving or not self._acknowledged or self._peer.leaving or self._peer.closed:
             return False
         try:
             message = wire.decode(text)
@@ -215,7 +214,7 @@ class GraphQLSocket:
 
     async def _handle_subscribe(self, message: wire.Subscribe) -> None:
         id_, payload = message.id, message.payload
-        if self._draining:
+        if self._peer.leaving:
             return
         if not self._acknowledged:
             await self._peer.close(CloseCode.UNAUTHORIZED, "Unauthorized")
@@ -232,14 +231,16 @@ class GraphQLSocket:
                     raise RateLimited(
                         "Too many subscriptions on this connection", retry_after_ms=10_000
                     )
-                self._by_id[id_] = stream = Stream(self, id_, operation, payload.variables)
+                self._by_id[id_] = stream = Stream(
+                    self, self._peer, id_, operation, payload.variables
+                )
                 self.run_stream(stream)
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
                 while self._in_flight >= MAX_IN_FLIGHT:
                     self._freed = asyncio.get_running_loop().create_future()
                     await self._freed
-                if self._draining:
+                if self._peer.leaving:
                     return
                 self._begin(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
@@ -297,7 +298,7 @@ class GraphQLSocket:
 
     def run_stream(self, stream: Stream) -> None:
         """Run a subscription in a task, until it is over or has caught up."""
-        if not self._peer.closed and not self._draining:
+        if not self._peer.closed and not self._peer.leaving:
             stream.task = self._run_in_task(stream.id, self._stream(stream))
 
     def _run_in_task(self, id_: str, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
@@ -348,10 +349,6 @@ class GraphQLSocket:
             async for result in results:
                 await self._send_result(stream.id, result)
         return not stream.is_parked
-
-    def show(self, head: bytes, result: msgspec.Raw) -> bool:
-        """Send an event at once; False when it has to wait, or no more are shown."""
-        return not self._draining and self._peer.write(head, result, b"}")
 
     async def _finish(self, id_: str, message: dict[str, Any]) -> None:
         # The id is free from here on: the client may use it again as soon as it reads this.
