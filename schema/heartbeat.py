@@ -13,6 +13,8 @@ Beside = Callable[[Coroutine[Any, Any, None]], None]
 class Watched(Protocol):
     """The peer, as far as it is looked after here."""
 
+    closed: bool
+
     async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection, once."""
 
@@ -26,8 +28,8 @@ class Watched(Protocol):
 class Heartbeat:
     """Closes the connection of a peer that does not begin, is dead or does not read.
 
-    Asks it now and then, `beside` what goes on. A timer, not a task: an idle connection is to
-    cost little.
+    Asks it now and then, `beside` what goes on. Its own timer is for the beginning only; then it
+    is told when to `look`, with all others: an idle connection is to cost little.
     """
 
     __slots__ = (
@@ -50,11 +52,20 @@ class Heartbeat:
         self.begun = False
         self.heard_at = loop.time()
         self.sending_since: float | None = None  # a message that the peer's side does not take
-        self._timer = loop.call_later(ctx.settings.connection_init_seconds, self._look_at_init)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(
+            ctx.settings.connection_init_seconds, self._end
+        )
+
+    def begin(self) -> None:
+        """Note that the peer has begun."""
+        self.begun = True
+        self.stop()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._timer.cancel()
+        """Wait no more for it to begin."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def hear(self) -> None:
         """Note that something came."""
@@ -65,28 +76,26 @@ class Heartbeat:
         if self.sending_since is None:
             self.sending_since = self._now()
 
-    def _look_at_init(self) -> None:
-        if self.begun:
-            self._look_again()
-        else:
-            timeout = self._peer.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
-            self._beside(timeout)
-
-    def _look_again(self) -> None:
-        settings = self._settings
-        pause = min(settings.ping_interval_seconds, settings.ping_timeout_seconds) / 3
-        self._timer = asyncio.get_running_loop().call_later(pause, self._look)
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look at a peer that has begun; call this every `pause_of(ctx)` seconds."""
+        if not self.begun or self._peer.closed:
+            return
         interval = self._settings.ping_interval_seconds
         patience = self._settings.ping_timeout_seconds
         stuck, silent = self.sending_since, self._now() - self.heard_at
         if stuck is not None and self._now() - stuck > patience:
             self._peer.abort()
-            return
-        if silent >= interval + patience:
+        elif silent >= interval + patience:
             self._beside(self._peer.close(CloseCode.TIMEOUT, "Pong timeout"))
-            return
-        if stuck is None and silent >= interval:
+        elif stuck is None and silent >= interval:
             self._beside(self._peer.ping(patience))
-        self._look_again()
+
+    def _end(self) -> None:
+        self._timer = None
+        timeout = self._peer.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
+        self._beside(timeout)
+
+
+def pause_of(ctx: Context) -> float:
+    """Return how many seconds may go by between two looks."""
+    return min(ctx.settings.ping_interval_seconds, ctx.settings.ping_timeout_seconds) / 3

@@ -79,6 +79,10 @@ class GraphQLSocket:
         hold.__enter__()
         self._leaves.append(partial(hold.__exit__, None, None, None))
 
+    def look(self) -> None:
+        """See to it that the peer lives and reads."""
+        self._peer.heartbeat.look()
+
     async def drain(self) -> None:
         """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
         # What is read from here on is not begun: its client, unanswered, sends it again elsewhere.
@@ -190,7 +194,7 @@ class GraphQLSocket:
                 CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests"
             )
             return
-        self._peer.heartbeat.begun = True
+        self._peer.heartbeat.begin()
         authorization = wire.authorization(message.payload or {})
         if authorization is not None:
             try:
