@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -13,38 +14,61 @@ class SubscriberTooSlow(Exception):
     """The subscriber did not keep up; it lost its place and must resume from the log."""
 
 
+class Front(Protocol):
+    """Takes items in place of a reader that waits, so that there need not be one."""
+
+    def show(self, item: Any) -> bool:
+        """Take an item; False when it has to be read."""
+
+    def park(self, subscription: "Subscription[Any]") -> None:
+        """Keep the subscription, whose reader ends."""
+
+    def wake(self) -> None:
+        """Have the subscription read again; it has items, or has overflowed."""
+
+
 class Subscription(Generic[T]):
-    """What was delivered and not yet read. Leaving the `with` block ends it.
+    """What was delivered and not yet read. Leaving the `with` block ends it, unless it is parked.
 
     Holds at most `max_items` items and `max_bytes` bytes; beyond either it drops all it holds
     and the reader gets SubscriberTooSlow: a queue must not grow with a reader's slowness.
 
-    While the reader waits and nothing is queued, an item is given to `show` first: one that it
-    takes (it returns True) needs neither the queue nor a turn of the reader's task.
+    With a `front`, the reader ends as soon as nothing is queued: the subscription is parked then.
+    An item is given to the front first; one that it does not take is queued, and the front is
+    woken, once, to have all that is queued read.
     """
 
+    __slots__ = (
+        "_bytes",
+        "_items",
+        "_leave",
+        "_max_bytes",
+        "_max_items",
+        "_wake",
+        "front",
+        "overflowed",
+        "parked",
+    )
+
     def __init__(
-        self,
-        *,
-        max_items: int,
-        max_bytes: int,
-        leave: Callable[["Subscription[T]"], None],
-        show: Callable[[T], bool] = lambda item: False,
+        self, *, max_items: int, max_bytes: int, leave: Callable[["Subscription[T]"], None]
     ) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._leave = leave
-        self._show = show
         self._items: deque[tuple[T, int]] | None = None  # none while it is empty
         self._bytes = 0
-        self._reader: asyncio.Future[None] | None = None  # while it waits
+        self._wake: Callable[[], None] | None = None  # while a reader waits
+        self.front: Front | None = None
+        self.parked: Front | None = None
         self.overflowed = False
 
     def deliver(self, item: T, size: int) -> None:
         """Queue an item of about `size` bytes for the reader."""
-        if self.overflowed:
+        front = self.parked
+        if front is not None and front.show(item):
             return
-        if self._reader is not None and self._items is None and self._show(item):
+        if self.overflowed:
             return
         if self._items is None:
             # An empty queue takes anything: what is too large for it could never be delivered.
@@ -56,8 +80,15 @@ class Subscription(Generic[T]):
         else:
             self._items.append((item, size))
             self._bytes += size
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if front is not None:
+            self.parked = None
+            front.wake()
+        elif self._wake is not None:
+            self._wake()
+
+    def leave(self) -> None:
+        """Have nothing more delivered."""
+        self._leave(self)
 
     def __enter__(self) -> Self:
         return self
@@ -68,17 +99,23 @@ class Subscription(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._leave(self)
+        if self.parked is None:
+            self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Yield items as they come, without end. Raises SubscriberTooSlow."""
+        """Yield items as they come, without end or until parked. Raises SubscriberTooSlow."""
         while not self.overflowed:
             if self._items is None:
-                self._reader = asyncio.get_running_loop().create_future()
+                if self.front is not None:
+                    self.parked = self.front
+                    self.front.park(self)
+                    return
+                reader = asyncio.get_running_loop().create_future()
+                self._wake = partial(_set, reader)
                 try:
-                    await self._reader
+                    await reader
                 finally:
-                    self._reader = None
+                    self._wake = None
                 continue
             item, size = self._items.popleft()
             self._bytes -= size
@@ -86,3 +123,8 @@ class Subscription(Generic[T]):
                 self._items = None
             yield item
         raise SubscriberTooSlow
+
+
+def _set(reader: asyncio.Future[None]) -> None:
+    if not reader.done():
+        reader.set_result(None)

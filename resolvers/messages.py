@@ -7,34 +7,18 @@ from typing import NamedTuple
 import msgspec
 
 from db import messages
-from db.database import DatabaseUnavailable
-from db.drafts import (
-    BroadcastRefused,
-    Draft,
-    KeyReused,
-    LogFull,
-    OtherKind,
-    UnknownAttachment,
-    UnknownReceiver,
-)
-from db.messages import ATTACHING_KINDS
 from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
 from events.facts import EntriesAppended
 from events.feed import Feed, Sink
-from events.subscription import Subscription
+from events.subscription import Front, Subscription
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, Conflict, Forbidden, NotFound, RateLimited, Unavailable
-from resolvers.fields import clean_client_message_id, clean_content
+from resolvers.errors import BadInput
+from resolvers.sends import REFUSALS, begin_send, refusal
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
-
-_NO_BROADCASTS = {
-    "admins": "Only administrators may write to everybody here: name a receiver",
-    "off": "Nobody may write to everybody here: name a receiver",
-}
 
 # Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
 PAGE = 100
@@ -65,42 +49,18 @@ async def send_message(
     whom a block keeps apart is not found. Raises Unauthenticated, BadInput, PayloadTooLarge,
     NotFound, Forbidden (a broadcast, by the setting), Conflict, RateLimited, Unavailable.
     """
-    attaching = attachment_id is not None
-    if kind is not None and (kind in ATTACHING_KINDS) != attaching:
-        raise BadInput(
-            f"A message of kind {kind} has no attachment; its kind is the attachment's"
-            if attaching
-            else f"A message of kind {kind} needs an attachmentId"
-        )
-    draft = Draft(
-        sender_id=ctx.user.id,
+    outcome = begin_send(
+        ctx,
         receiver_id=receiver_id,
+        content=content,
         kind=kind,
-        content=clean_content(
-            content, kind, max_bytes=ctx.settings.max_message_bytes, caption=attaching
-        ),
-        client_message_id=clean_client_message_id(client_message_id),
         attachment_id=attachment_id,
+        client_message_id=client_message_id,
     )
-    ctx.limits.take_send(draft.sender_id)
     try:
-        return await ctx.log.append(draft)
-    except LogFull as error:
-        raise RateLimited(
-            "Too many messages are waiting to be stored; try again", retry_after_ms=1000
-        ) from error
-    except BroadcastRefused as error:
-        raise Forbidden(_NO_BROADCASTS[ctx.settings.broadcast]) from error
-    except UnknownReceiver as error:
-        raise NotFound("Receiver not found") from error
-    except UnknownAttachment as error:
-        raise NotFound("Attachment not found") from error
-    except OtherKind as error:
-        raise BadInput(f"The attachment is of kind {error}, and so must the message be") from error
-    except KeyReused as error:
-        raise Conflict("clientMessageId was used for another message") from error
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
+        return await outcome
+    except REFUSALS as error:
+        raise refusal(ctx, error) from error
 
 
 def announce_committed(
@@ -201,27 +161,20 @@ async def stream_messages(
 
 
 async def watch_messages(
-    ctx: Context,
-    *,
-    after: int | None = None,
-    show: Callable[[StoredMessage], bool] | None = None,
+    ctx: Context, *, after: int | None = None, front: Front | None = None
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    No gap and no repeat. One that comes while all before it have been read is given to `show`,
-    at once; when that returns False, it is yielded. Raises Unauthenticated, BadInput when `after`
-    is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live ones.
+    No gap and no repeat. With a `front`, it ends once all there are have been read: whatever comes
+    from then on is the front's (events/subscription.py). Raises Unauthenticated, BadInput when
+    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live
+    ones.
     """
     viewer = ctx.user
     if after is not None:
         await _check_cursor(ctx, after)
-
-    def show_live(message: StoredMessage) -> bool:
-        # One that was replayed already is passed over where it is read.
-        return show is not None and (after is None or message.id > after) and show(message)
-
     while True:
-        with _subscribe(ctx, viewer.id, show_live) as live:
+        with _subscribe(ctx, viewer.id) as live:
             start = ctx.feed.position
             if after is not None:
                 async with aclosing(_replay(ctx, viewer.id, after, start)) as replay:
@@ -232,9 +185,14 @@ async def watch_messages(
                     # More arrived during the replay than a queue holds: replay that too.
                     after = max(after, start)
                     continue
+            # Where the reader is ahead of this process's feed, what it knows is passed over here.
+            if after is None or after <= start:
+                live.front = front
             async for message in live:
                 if after is None or message.id > after:
+                    live.front = front
                     yield message
+            return
 
 
 def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
@@ -247,14 +205,11 @@ def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
     return lambda: ctx.feed.detach(user_id, sink)
 
 
-def _subscribe(
-    ctx: Context, user_id: int, show: Callable[[StoredMessage], bool]
-) -> Subscription[StoredMessage]:
+def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
     subscription: Subscription[StoredMessage] = Subscription(
         max_items=ctx.settings.max_queued_messages,
         max_bytes=ctx.settings.max_queued_bytes,
         leave=lambda ended: ctx.feed.detach(user_id, ended),
-        show=show,
     )
     ctx.feed.attach(user_id, subscription)
     return subscription

@@ -1,12 +1,11 @@
 """What a field's function finds in `info.context`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import strawberry
 
 from resolvers.context import Context
+from schema.live import Live
 from schema.loaders import Loaders
 
 
@@ -16,8 +15,8 @@ class OperationContext:
 
     ctx: Context
     loaders: Loaders
-    # Shows an event to the subscriber without a turn of the loop; False when that cannot be now.
-    shortcut: Callable[[Any], bool] | None = None
+    # A subscription's, where its events can be shown without a task.
+    live: Live | None = None
 
 
 Info = strawberry.Info[OperationContext, None]

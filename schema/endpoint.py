@@ -1,6 +1,7 @@
 """The ASGI application at /graphql: HTTP, WebSocket and the playground."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -8,11 +9,14 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from resolvers.context import Context
+from schema.heartbeat import pause_of
 from schema.http import answer_request
 from schema.operations import Operations
 from schema.root import schema
 from schema.websocket import GraphQLSocket
 from schema.wire import SUBPROTOCOL, CloseCode
+
+logger = logging.getLogger("parley.graphql")
 
 
 class GraphQLEndpoint:
@@ -23,6 +27,7 @@ class GraphQLEndpoint:
         self._origins = frozenset(origins)
         self._operations = Operations(schema, ctx)
         self._sockets: set[GraphQLSocket] = set()
+        self._looking: asyncio.TimerHandle | None = None  # while there are sockets
         self._draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,10 +65,27 @@ class GraphQLEndpoint:
         await websocket.accept(SUBPROTOCOL)
         socket = GraphQLSocket(ctx, self._operations, websocket)
         self._sockets.add(socket)
+        self._look_later()
         try:
             await socket.serve()
         finally:
             self._sockets.discard(socket)
+
+    def _look_later(self) -> None:
+        # One timer for all: an idle connection is to cost little.
+        if self._looking is None:
+            loop = asyncio.get_running_loop()
+            self._looking = loop.call_later(pause_of(self._ctx), self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if self._sockets:
+            self._look_later()
+        for socket in [*self._sockets]:
+            try:
+                socket.look()
+            except Exception:  # one connection's trouble, not that of those after it
+                logger.exception("A connection could not be looked after")
 
     def _is_allowed(self, websocket: WebSocket) -> bool:
         # A browser sends Origin and cannot be told not to; CORS does not cover WebSockets.

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import strawberry
 
@@ -11,7 +11,9 @@ from db.models import MessageKind, StoredMessage
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.fields import find_id
+from resolvers.sends import begin_send, finish_send
 from schema.attachments import Attachment
+from schema.beginnings import Beginning
 from schema.context import Info
 from schema.memo import Memo
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
@@ -74,6 +76,7 @@ class Message:
 
 # One object for its sender and all subscribers, so that what is made of it is made once.
 _shown: Memo[StoredMessage, Message] = Memo(Message.of)
+_show = _shown.of
 
 
 @strawberry.type(description="A message in a list.")
@@ -165,11 +168,43 @@ class MessageQueries:
             return None
 
 
+class _DraftOf(TypedDict):
+    receiver_id: int | None
+    content: str
+    kind: MessageKind | None
+    attachment_id: int | None
+    client_message_id: str | None
+
+
+def _draft_of(
+    receiver_id: strawberry.ID | None = None,
+    content: str | None = None,
+    kind: MessageKind | None = MessageKind.TEXT,
+    attachment_id: strawberry.ID | None = None,
+    client_message_id: str | None = None,
+) -> _DraftOf:
+    """Return what the arguments of sendMessage mean to the operation."""
+    return {
+        "receiver_id": _known_id(receiver_id, "Receiver not found"),
+        "content": content or "",
+        "kind": kind or (MessageKind.TEXT if attachment_id is None else None),
+        "attachment_id": _known_id(attachment_id, "Attachment not found"),
+        "client_message_id": client_message_id,
+    }
+
+
+_SENDING = Beginning(
+    begin=lambda ctx, arguments: begin_send(ctx, **_draft_of(**arguments)),
+    finish=lambda ctx, outcome: _show(finish_send(ctx, outcome)),
+)
+
+
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
         description="Send a message. It is stored when this answers; a retry with the same"
-        " `clientMessageId` answers the first one."
+        " `clientMessageId` answers the first one.",
+        metadata=_SENDING.as_metadata(),
     )
     async def send_message(
         self,
@@ -205,15 +240,8 @@ class MessageMutations:
         ] = None,
     ) -> Message:
         ctx = info.context.ctx
-        sent = await messages.send_message(
-            ctx,
-            receiver_id=_known_id(receiver_id, "Receiver not found"),
-            content=content or "",
-            kind=kind or (MessageKind.TEXT if attachment_id is None else None),
-            attachment_id=_known_id(attachment_id, "Attachment not found"),
-            client_message_id=client_message_id,
-        )
-        return _shown.of(sent)
+        draft = _draft_of(receiver_id, content, kind, attachment_id, client_message_id)
+        return _show(await messages.send_message(ctx, **draft))
 
 
 @strawberry.type
@@ -230,12 +258,12 @@ class MessageSubscriptions:
             strawberry.argument(description="The id of the last message seen; 0 for all."),
         ] = None,
     ) -> AsyncGenerator[Message, None]:
-        ctx, shortcut = info.context.ctx, info.context.shortcut
-        show = None if shortcut is None else lambda record: shortcut(_shown.of(record))
-        watch = messages.watch_messages(ctx, after=_position(after), show=show)
+        ctx, live = info.context.ctx, info.context.live
+        front = None if live is None else live.of(_show)
+        watch = messages.watch_messages(ctx, after=_position(after), front=front)
         async with aclosing(watch) as stream:
             async for record in stream:
-                yield _shown.of(record)
+                yield _show(record)
 
 
 def _known_id(value: strawberry.ID | None, missing: str) -> int | None:

@@ -5,11 +5,11 @@ parsed and validated once, and what is wrong with a request is told apart from w
 its execution, as the HTTP and the WebSocket protocol want it.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -29,12 +29,14 @@ from strawberry import Schema
 
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
+from schema.compiler import compile_plan
 from schema.context import OperationContext
 from schema.costs import Cost, Costs
 from schema.errors import format_error, format_exception
 from schema.introspection import hide_suggestions, validation_rules
+from schema.live import Live
 from schema.loaders import Loaders
-from schema.plans import Plan, compile_plan, stream_plan
+from schema.plans import Plan
 from schema.sizes import Limits, check_size, fragments_of
 
 # Documents are cached, but neither many nor long ones: clients send the same few again and again.
@@ -165,6 +167,26 @@ class Operations:
             except GraphQLError as error:
                 raise RequestRefused([error]) from error
 
+    def begin(
+        self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
+    ) -> "asyncio.Future[Any] | Result | None":
+        """Begin a mutation that needs no task: return what `finish` waits for, or its result.
+
+        None when it has to be executed as ever; nothing was begun then.
+        """
+        if operation.plan is None:
+            return None
+        try:
+            self._check_variables(operation, variables)
+        except RequestRefused:
+            return None  # `execute` says so
+        return operation.plan.begin(ctx, variables)
+
+    def finish(self, ctx: Context, operation: Operation, outcome: "asyncio.Future[Any]") -> Result:
+        """Return the result of a mutation that was begun, once its future is done."""
+        assert operation.plan is not None  # noqa: S101  # it was begun
+        return operation.plan.finish(ctx, outcome)
+
     async def execute(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
     ) -> Result:
@@ -190,21 +212,30 @@ class Operations:
         ctx: Context,
         operation: Operation,
         variables: dict[str, Any] | None,
-        show: Callable[[msgspec.Raw], bool] | None = None,
+        live: Live | None = None,
     ) -> AsyncGenerator[Result | msgspec.Raw, None]:
         """Yield a subscription's results, encoded or to be encoded.
 
-        A result that comes while whoever reads waits for it may go to `show` instead, at once;
-        unless that returns False. Raises RequestRefused, and what the operation raises.
+        With `live`, this may end once all there was has been yielded: `live.is_parked` then.
+        Raises RequestRefused, and what the operation raises.
         """
+        plan = operation.plan
+        if live is not None and live.is_parked and plan is not None:
+            context = OperationContext(ctx, self._stream_loaders)
+            async for planned in self._show_events(operation, live.rest(), context, variables):
+                yield planned
+            return
         self._check_variables(operation, variables)
-        shortcut = None if operation.plan is None else operation.plan.shortcut(show)
-        context = OperationContext(ctx, self._stream_loaders, shortcut)
-        if operation.plan is not None:
-            events = operation.plan.subscribe(context, variables)
+        if live is not None:
+            if plan is not None and plan.is_same_for_all:
+                live.encode = plan.encode
+            else:
+                live = None
+        context = OperationContext(ctx, self._stream_loaders, live)
+        if plan is not None:
+            events = plan.subscribe(context, variables)
             if events is not None:
-                fall_back = partial(self._show_event, operation, context, variables)
-                async for planned in stream_plan(operation.plan, events, context, fall_back):
+                async for planned in self._show_events(operation, events, context, variables):
                     yield planned
                 return
         source = subscribe(
@@ -222,6 +253,23 @@ class Operations:
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
                 yield _event(result)
+
+    async def _show_events(
+        self,
+        operation: Operation,
+        events: AsyncGenerator[Any, None],
+        context: OperationContext,
+        variables: dict[str, Any] | None,
+    ) -> AsyncGenerator[Result | msgspec.Raw, None]:
+        plan = operation.plan
+        assert plan is not None  # noqa: S101  # the callers have looked
+        async with aclosing(events):
+            async for event in events:
+                try:
+                    result: Result | msgspec.Raw = await plan.show_event(event, context)
+                except Exception:  # graphql-core says which field, and what that makes null
+                    result = await self._show_event(operation, context, variables, event)
+                yield result
 
     async def _show_event(
         self,

@@ -90,3 +90,64 @@ async def test_leaving_cleans_up_however_it_ends(end: str) -> None:
     expected = {"normal": None, "error": ZeroDivisionError, "cancel": asyncio.CancelledError}[end]
     assert outcome is None if expected is None else isinstance(outcome, expected)
     assert left == [subscription]
+
+
+class Taker:
+    """Takes what comes while it is willing; keeps the subscription otherwise."""
+
+    def __init__(self) -> None:
+        self.willing = True
+        self.taken: list[str] = []
+        self.parked = 0
+        self.woken = 0
+
+    def show(self, item: str) -> bool:
+        if self.willing:
+            self.taken.append(item)
+        return self.willing
+
+    def park(self, subscription: Subscription[str]) -> None:
+        self.parked += 1
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+async def read_out(subscription: Subscription[str]) -> list[str]:
+    """Read until it is parked."""
+    async with asyncio.timeout(5):
+        with subscription:
+            return [item async for item in subscription]
+
+
+async def test_a_front_takes_what_comes_once_all_is_read() -> None:
+    subscription, left = _subscription()
+    subscription.front = taker = Taker()
+    subscription.deliver("a", 1)
+    assert (taker.taken, taker.woken) == ([], 0)  # a reader reads it
+    for turn in range(3):
+        assert await read_out(subscription) == (["a"] if turn == 0 else ["b", "c"])
+        assert (left, taker.parked, taker.woken) == ([], turn + 1, turn)
+        taker.willing = True
+        subscription.deliver("at once", 1)
+        taker.willing = False
+        subscription.deliver("b", 1)
+        taker.willing = True
+        subscription.deliver("c", 1)  # not before the one that waits
+        assert taker.taken == ["at once"] * (turn + 1)
+        assert taker.woken == turn + 1
+    subscription.leave()
+    assert left == [subscription]
+
+
+async def test_a_front_is_woken_once_and_its_reader_told_of_an_overflow() -> None:
+    subscription, left = _subscription(max_items=2)
+    subscription.front = taker = Taker()
+    assert await read_out(subscription) == []
+    taker.willing = False
+    for item in ("a", "b", "c", "d"):
+        subscription.deliver(item, 1)
+    assert taker.woken == 1
+    with pytest.raises(SubscriberTooSlow):
+        await read_out(subscription)
+    assert left == [subscription]

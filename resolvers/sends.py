@@ -1,0 +1,108 @@
+"""Sends: a message given to the log, and what came of it; nothing here waits."""
+
+import asyncio
+
+from db.database import DatabaseUnavailable
+from db.drafts import (
+    BroadcastRefused,
+    Draft,
+    KeyReused,
+    LogFull,
+    OtherKind,
+    UnknownAttachment,
+    UnknownReceiver,
+)
+from db.messages import ATTACHING_KINDS
+from db.models import MessageKind, StoredMessage
+from resolvers.context import Context
+from resolvers.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ParleyError,
+    RateLimited,
+    Unavailable,
+)
+from resolvers.fields import clean_client_message_id, clean_content
+
+_NO_BROADCASTS = {
+    "admins": "Only administrators may write to everybody here: name a receiver",
+    "off": "Nobody may write to everybody here: name a receiver",
+}
+# How the log refuses a draft, and its future.
+REFUSALS = (
+    LogFull,
+    BroadcastRefused,
+    UnknownReceiver,
+    UnknownAttachment,
+    OtherKind,
+    KeyReused,
+    DatabaseUnavailable,
+)
+
+
+def begin_send(
+    ctx: Context,
+    *,
+    receiver_id: int | None,
+    content: str,
+    kind: MessageKind | None,
+    attachment_id: int | None,
+    client_message_id: str | None,
+) -> asyncio.Future[StoredMessage]:
+    """Give the log a message, as `send_message` does; `finish_send` says what came of it.
+
+    Raises Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
+    """
+    attaching = attachment_id is not None
+    if kind is not None and (kind in ATTACHING_KINDS) != attaching:
+        raise BadInput(
+            f"A message of kind {kind} has no attachment; its kind is the attachment's"
+            if attaching
+            else f"A message of kind {kind} needs an attachmentId"
+        )
+    draft = Draft(
+        sender_id=ctx.user.id,
+        receiver_id=receiver_id,
+        kind=kind,
+        content=clean_content(
+            content, kind, max_bytes=ctx.settings.max_message_bytes, caption=attaching
+        ),
+        client_message_id=clean_client_message_id(client_message_id),
+        attachment_id=attachment_id,
+    )
+    ctx.limits.take_send(draft.sender_id)
+    try:
+        return ctx.log.append(draft)
+    except REFUSALS as error:
+        raise refusal(ctx, error) from error
+
+
+def finish_send(ctx: Context, outcome: asyncio.Future[StoredMessage]) -> StoredMessage:
+    """Return the message that is stored now. Raises what `send_message` does."""
+    try:
+        return outcome.result()
+    except REFUSALS as error:
+        raise refusal(ctx, error) from error
+
+
+def refusal(ctx: Context, error: Exception) -> ParleyError:
+    """Return, as its sender is told, why the log refused."""
+    match error:
+        case LogFull():
+            return RateLimited(
+                "Too many messages are waiting to be stored; try again", retry_after_ms=1000
+            )
+        case BroadcastRefused():
+            return Forbidden(_NO_BROADCASTS[ctx.settings.broadcast])
+        case UnknownReceiver():
+            return NotFound("Receiver not found")
+        case UnknownAttachment():
+            return NotFound("Attachment not found")
+        case OtherKind():
+            return BadInput(f"The attachment is of kind {error}, and so must the message be")
+        case KeyReused():
+            return Conflict("clientMessageId was used for another message")
+        case _:
+            return Unavailable()
