@@ -71,8 +71,6 @@ class Peer:
         """Send a message. Raises WebSocketDisconnect when the peer is gone."""
         if self.closed:
             return
-        if self.closed:
-            return
         encoded = wire.encode(message)
         if self.write(encoded):
             return
