@@ -1,7 +1,7 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,9 +135,9 @@ class ChatEvents:
         self._server.eio.has_room = self._has_room
         self._server.eio.count = self._count
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request or connection, at any path that leads here."""
-        await self._server.handle_request(scope, receive, send)
+        return self._server.eio.handle_request(scope, receive, send)
 
     async def drain(self) -> None:
         """Let sends in flight finish, then close each connection so that its client reconnects."""

@@ -14,8 +14,10 @@ import websockets
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from compat.socketio_server import SocketServer
+from server.websocket import DirectWebSocket
 
 SEPARATOR = "\x1e"
+DIRECT = True  # what `serving` does unless it is told; tests for both set it
 WAIT = 10.0  # seconds; nothing here takes one, a wait that long is a failure
 
 
@@ -85,7 +87,8 @@ class Echo(SocketServer):
         ):
             assert not left
         names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
-        assert not [n for n in names if n.startswith(("Connection.", "SocketServer."))], names
+        ours = ("Connection.", "Polling.", "Websocket.", "SocketServer.")
+        assert not [n for n in names if n.startswith(ours)], names
 
 
 class _Complaints(logging.Handler):
@@ -107,13 +110,18 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Echo]:
-    """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log."""
+async def serving(*, direct: bool | None = None, **options: Any) -> AsyncIterator[Echo]:
+    """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log.
+
+    `direct` is for our own WebSocket protocol, which can be written to without a task; otherwise
+    uvicorn's, with which all is queued.
+    """
     echo = Echo(**options)
+    direct = DIRECT if direct is None else direct
     log = _Complaints(echo.complaints)
     logging.getLogger().addHandler(log)
 
-    class Protocol(WebSocketsSansIOProtocol):
+    class Protocol(DirectWebSocket if direct else WebSocketsSansIOProtocol):  # type: ignore[misc]  # either will do
         async def run_asgi(self) -> None:
             self.scope["extensions"]["parley.abort"] = {"abort": self.transport.abort}
             await super().run_asgi()
