@@ -17,7 +17,7 @@ from compat.connection import CLOSE_GRACE, LINGER, Connection
 from compat.endings import REFUSED, Ending
 from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
 from compat.polling import Polling
-from compat.transports import Direct
+from compat.transports import Direct, forget_request
 from compat.websocket import Websocket
 
 logger = logging.getLogger(__name__)
@@ -192,6 +192,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         if isinstance(polling, Polling) and await polling.upgrade(receive, send):
             websocket = Websocket(connection, send, _abort(scope), _direct(scope))
             websocket.take_over()
+            forget_request(scope)
             return websocket
         with contextlib.suppress(OSError, RuntimeError):
             await send({"type": "websocket.close"})

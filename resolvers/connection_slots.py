@@ -4,8 +4,7 @@ Counted in this process alone: what they take, they take of it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from resolvers.errors import RateLimited
 
@@ -25,24 +24,35 @@ class ConnectionSlots:
         """Whether one more from the address may be opened."""
         return self._per_address is None or self._open[address] < self._per_address
 
-    @contextmanager
-    def hold_user(self, user_id: int) -> Iterator[None]:
-        """Count a connection of the user's. Raises RateLimited."""
-        if self._per_user is not None and self._open[user_id] >= self._per_user:
-            raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
-        leave = self.count(user_id)
-        try:
-            yield
-        finally:
-            leave()
+    def hold_user(self, user_id: int) -> "Slot":
+        """Count a connection of the user's within the block. Raises RateLimited on entering it."""
+        return Slot(self, user_id, most=self._per_user)
 
     def count(self, key: str | int) -> Callable[[], None]:
         """Count a connection, and return what counts it off again."""
-        self._open[key] += 1
+        slot = Slot(self, key, most=None)
+        slot.__enter__()
+        return slot.__exit__
 
-        def leave() -> None:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
 
-        return leave
+class Slot:
+    """One counted connection: each open one has two, so that they are kept small."""
+
+    __slots__ = ("_key", "_most", "_slots")
+
+    def __init__(self, slots: ConnectionSlots, key: str | int, *, most: int | None) -> None:
+        self._slots = slots
+        self._key = key
+        self._most = most
+
+    def __enter__(self) -> None:
+        counts = self._slots._open
+        if self._most is not None and counts[self._key] >= self._most:
+            raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
+        counts[self._key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        counts = self._slots._open
+        counts[self._key] -= 1
+        if not counts[self._key]:
+            del counts[self._key]

@@ -31,6 +31,7 @@ class Echo(SocketServer):
         self.left: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.lost: asyncio.Queue[None] = asyncio.Queue()  # websocket transports
         self.notes: asyncio.Queue[Any] = asyncio.Queue()
+        self.addresses: dict[str, str] = {}
         self.gate = asyncio.Event()
         self.stopping = asyncio.Event()
         self.running = 0
@@ -39,6 +40,7 @@ class Echo(SocketServer):
             self.on(name, getattr(self, "on_" + name))
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+        self.addresses[sid] = environ["REMOTE_ADDR"]
         if auth == {"wait": True}:
             self.notes.put_nowait("connecting")
             await self.gate.wait()
@@ -82,8 +84,8 @@ class Echo(SocketServer):
         manager = self.manager
         for left in (
             *(self.eio.sockets, self.environ, self._clients, self._by_sid, self._running),
-            *(manager.rooms, manager._rooms_of, manager.callbacks),
-            *(*manager.pending_connect.values(), *manager.pending_disconnect.values()),
+            *(manager.rooms, manager._members, manager._rooms_of, manager.callbacks),
+            *(manager.pending_connect, manager.pending_disconnect),
         ):
             assert not left
         names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
