@@ -61,7 +61,7 @@ from server.access_log import AccessLog
 from server.cors import CORS
 from server.logs import configure_logs
 from server.run import make_server
-from server.sockets import Sockets
+from server.sockets import Application
 from server.workers import supervise, worker_channel
 from settings import Settings
 
@@ -134,7 +134,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     async def drain() -> None:
         await asyncio.gather(graphql.drain(), chat.drain())
 
-    app = Starlette(
+    app = Application(
+        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
         routes=[
             Route("/", _welcome, methods=["GET"]),
             playground_assets(),
@@ -145,7 +146,6 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         ],
         middleware=[
             Middleware(AccessLog),
-            Middleware(Sockets, at={"graphql": graphql, "socket.io": chat.app}),
             Middleware(
                 CORS,
                 allow_origins=settings.cors_origins,

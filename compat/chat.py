@@ -1,9 +1,9 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from compat.socketio_server import SocketServer
 from db.models import StoredMessage
 from events.facts import PresenceChanged
 from events.subscription import SubscriberTooSlow
+from resolvers.addresses import Peer
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, RateLimited, Unauthenticated
@@ -50,8 +51,10 @@ class Session:
     events: "ChatEvents"
     sid: str
     ctx: Context
+    presence: AbstractContextManager[None]
+    slot: AbstractContextManager[None]
     release: Callable[[], None] = lambda: None
-    leave: ExitStack = field(default_factory=ExitStack)
+    detach: Callable[[], object] = lambda: None
     shown: int = 0  # the digest of whom the client takes for online
 
     def session_ended(self, reason: str) -> None:
@@ -63,6 +66,13 @@ class Session:
         moment = datetime.fromtimestamp(expires_at, UTC)
         self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
 
+    def leave(self) -> None:
+        """Hear nothing more, and be counted no more."""
+        self.release()
+        self.detach()
+        self.slot.__exit__(None, None, None)
+        self.presence.__exit__(None, None, None)
+
     def log_in(self, ctx: Context) -> None:
         """Have the connection end with the session, or the token, that this context brings."""
         self.release()
@@ -71,7 +81,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever is at the other end of a connection, and when they must have logged in."""
+    """Who has not logged in yet, and when they must have."""
 
     ctx: Context
     deadline: asyncio.TimerHandle
@@ -135,9 +145,9 @@ class ChatEvents:
         self._server.eio.has_room = self._has_room
         self._server.eio.count = self._count
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request or connection, at any path that leads here."""
-        await self._server.handle_request(scope, receive, send)
+        return self._server.eio.handle_request(scope, receive, send)
 
     async def drain(self) -> None:
         """Let sends in flight finish, then close each connection so that its client reconnects."""
@@ -157,20 +167,22 @@ class ChatEvents:
             self._encoded = (message, event)
         self._server.push(sid, self._encoded[1])
 
-    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
+    def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
         """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
         ctx = self._ctx.called_from(environ["asgi.scope"])
+        ctx.address  # noqa: B018  # it is read now: the headers are not kept
         # Dropped, a client whose user is still to log in comes back by itself, to wait again.
         loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
         self._callers[sid] = Caller(ctx, loop.call_later(seconds, self._server.drop, sid))
 
     def _has_room(self, scope: Scope) -> bool:
-        ctx = self._ctx.called_from(scope)
-        return ctx.connection_slots.has_room(ctx.address)
+        return self._ctx.connection_slots.has_room(self._address(scope))
 
     def _count(self, scope: Scope) -> Callable[[], None]:
-        ctx = self._ctx.called_from(scope)
-        return ctx.connection_slots.count(ctx.address)
+        return self._ctx.connection_slots.count(self._address(scope))
+
+    def _address(self, scope: Scope) -> str:
+        return Peer(scope, self._ctx.limits.proxies).address
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         if (caller := self._callers.pop(sid, None)) is not None:
@@ -179,17 +191,18 @@ class ChatEvents:
 
     def _leave(self, sid: str) -> None:
         if (session := self._sessions.pop(sid, None)) is not None:
-            session.release()
-            session.leave.close()
+            session.leave()
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
-        if (caller := self._callers.get(sid)) is None:
+        before, caller = self._sessions.get(sid), self._callers.get(sid)
+        connected = before or caller
+        if connected is None:
             return  # it is gone
         try:
             body = _payload(arguments)
             token = take_text(body, "token", "Token")
             bare = token.removeprefix("Bearer ").strip()
-            viewer = await authenticate_login(caller.ctx, bare)
+            viewer = await authenticate_login(connected.ctx, bare)
         except (BadInput, Unauthenticated):
             self.tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
@@ -203,32 +216,33 @@ class ChatEvents:
             self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
             return
-        ctx = caller.ctx.as_viewer(viewer)
-        before = self._sessions.get(sid)
+        ctx = connected.ctx.as_viewer(viewer)
+        before = self._sessions.get(sid)  # which may have ended meanwhile
         if before is not None and before.ctx.user == viewer and after is None:
             if self.tell(sid, "auth:ok"):
                 before.log_in(ctx)  # with a fresh token: what it hears goes on
                 self._announce_online_soon()
             return
-        session = Session(self, sid, ctx)
-        session.leave.enter_context(hold_presence(ctx))
+        presence, slot = hold_presence(ctx), ctx.connection_slots.hold_user(viewer.id)
+        presence.__enter__()  # before the other one leaves: the same user would seem to go
         self._leave(sid)  # of another login on this connection
         try:
-            session.leave.enter_context(ctx.connection_slots.hold_user(viewer.id))
+            slot.__enter__()
         except RateLimited as error:
-            session.leave.close()
+            presence.__exit__(None, None, None)
             self._turn_away(sid, error)
             return
+        session = Session(self, sid, ctx, presence, slot)
         if not self.tell(sid, "auth:ok"):
-            session.leave.close()  # it ended while its token was being checked
+            session.leave()  # it ended while its token was being checked
             return
-        caller.deadline.cancel()
+        if (caller := self._callers.pop(sid, None)) is not None:
+            caller.deadline.cancel()
         self._sessions[sid] = session
         if after is None:
-            session.leave.callback(attach_sink(session.ctx, MessageSink(self, sid)))
+            session.detach = attach_sink(ctx, MessageSink(self, sid))
         else:
-            resuming = asyncio.create_task(self._resume(sid, session.ctx, after))
-            session.leave.callback(resuming.cancel)
+            session.detach = asyncio.create_task(self._resume(sid, ctx, after)).cancel
         session.log_in(ctx)  # which may find that it has just ended
         self._announce_online_soon()
 

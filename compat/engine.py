@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import engineio
@@ -16,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 from compat.connection import CLOSE_GRACE, LINGER, Connection
 from compat.endings import REFUSED, Ending
 from compat.packets import BadPacket, EncodedEvent, Frame, encode_payload
-from compat.transports import Direct
+from compat.polling import Polling
+from compat.transports import Direct, forget_request
+from compat.websocket import Websocket
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +82,6 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         # Whether another connection may be opened from there; to count it, and to count it off.
         self.has_room: Callable[[Scope], bool] = lambda scope: True
         self.count: Callable[[Scope], Callable[[], None]] = lambda scope: lambda: None
-        self._leaving: dict[str, Callable[[], None]] = {}
 
     # What a connection asks of its server.
 
@@ -107,7 +108,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             connection.closed = True
             connection.empty()
             self.sockets.pop(connection.sid, None)
-            self._leaving.pop(connection.sid, lambda: None)()
+            if connection.count_off is not None:
+                connection.count_off()
+                connection.count_off = None
 
     # The rest of the library's interface that touches a socket.
 
@@ -129,11 +132,13 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
 
     # The doors.
 
-    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle_request(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The ASGI application."""
-        websocket = scope["type"] == "websocket"
-        if websocket:
-            await receive()  # websocket.connect
+        # No frame of its own: an idle websocket would keep it.
+        serve = self._serve_websocket if scope["type"] == "websocket" else self._serve_http
+        return serve(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = QueryParams(scope["query_string"])
         connection = self.sockets.get(query.get("sid", ""))
         refusal = self._refusal(scope, query, connection)
@@ -141,28 +146,57 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             answer: Response = _again(scope)
             await answer(scope, receive, send)
             return
-        if refusal is not None and websocket:
-            # 403: uvicorn logs an error for each refusal that has a status of its own.
-            await send({"type": "websocket.close"})
-            return
         if refusal is not None:
             status, code, message = refusal
             headers = {"Retry-After": "10"} if status == 429 else None
             answer = JSONResponse({"code": code, "message": message}, status, headers)
-        elif websocket:
-            await self._websocket(connection, scope, receive, send)
-            return
         elif connection is None:
-            connection = await self._open(scope, upgrades=["websocket"])
-            answer = _payload(connection.take_payload())
-        elif scope["method"] == "GET":
-            answer = await self._poll(connection, scope, receive)
+            polling = Polling(self._add(scope))
+            await self._open(polling, scope)
+            answer = _payload(polling.take_payload())
         else:
-            answer = await self._post(connection, receive)
+            transport = connection.transport
+            assert isinstance(transport, Polling)  # noqa: S101  # or it would have been refused
+            if scope["method"] == "GET":
+                answer = await self._poll(transport, scope, receive)
+            else:
+                answer = await self._post(transport, receive)
         if self.process:
             # The next request may be another session's, whose process only a new connection finds.
             answer.headers["Connection"] = "close"
         await answer(scope, receive, send)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # What is only for the beginning is over, and forgotten, when the carrying begins.
+        websocket = await self._accept(scope, receive, send)
+        if websocket is not None:
+            await websocket.carry(receive)
+
+    async def _accept(self, scope: Scope, receive: Receive, send: Send) -> Websocket | None:
+        """Let a new connection in, or one that moves from polling; None for neither."""
+        await receive()  # websocket.connect
+        query = QueryParams(scope["query_string"])
+        connection = self.sockets.get(query.get("sid", ""))
+        if self._refusal(scope, query, connection) is not None:
+            # 403: uvicorn logs an error for each refusal that has a status of its own.
+            await send({"type": "websocket.close"})
+            return None
+        await send({"type": "websocket.accept"})
+        if connection is None:
+            connection = self._add(scope)
+            websocket = Websocket(connection, send, _abort(scope), _direct(scope))
+            websocket.take_over()
+            await self._open(websocket, scope)
+            return websocket
+        polling = connection.transport
+        if isinstance(polling, Polling) and await polling.upgrade(receive, send):
+            websocket = Websocket(connection, send, _abort(scope), _direct(scope))
+            websocket.take_over()
+            forget_request(scope)
+            return websocket
+        with contextlib.suppress(OSError, RuntimeError):
+            await send({"type": "websocket.close"})
+        return None
 
     def _is_elsewhere(self, scope: Scope, query: QueryParams) -> bool:
         """Whether another process may hold the session, and was not asked for it yet.
@@ -203,26 +237,29 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             return False
         return origin.partition("://")[2] != headers.get("host")
 
-    async def _open(self, scope: Scope, upgrades: list[str]) -> Connection:
+    def _add(self, scope: Scope) -> Connection:
         sid = self.generate_id()
         if self.process:
             sid = f"{self.process}.{sid}"
-        self._leaving[sid] = self.count(scope)
         connection = self.sockets[sid] = Connection(self, sid)
+        connection.count_off = self.count(scope)
+        return connection
+
+    async def _open(self, transport: Polling | Websocket, scope: Scope) -> None:
+        connection = transport.connection
         opening = {
-            "sid": sid,
-            "upgrades": upgrades,
+            "sid": connection.sid,
+            "upgrades": ["websocket"] if isinstance(transport, Polling) else [],
             "pingInterval": int(self.ping_interval * 1000),
             "pingTimeout": int(self.ping_timeout * 1000),
             "maxPayload": self.max_payload,
         }
         connection.push(EncodedEvent.of("0" + msgspec.json.encode(opening).decode()))
-        await self.handlers["connect"](sid, _environ(scope))
-        return connection
+        await self.handlers["connect"](connection.sid, _environ(scope))
 
-    async def _poll(self, connection: Connection, scope: Scope, receive: Receive) -> Response:
+    async def _poll(self, polling: Polling, scope: Scope, receive: Receive) -> Response:
         try:
-            frames = await connection.poll(receive)
+            frames = await polling.get(receive)
         except BadPacket:
             return PlainTextResponse("overlap", 400)
         response = _payload(frames)
@@ -234,21 +271,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             response.headers["Content-Length"] = str(len(response.body))
         return response
 
-    async def _post(self, connection: Connection, receive: Receive) -> Response:
-        status = await connection.post(receive)
+    async def _post(self, polling: Polling, receive: Receive) -> Response:
+        status = await polling.post(receive)
         return PlainTextResponse("ok" if status == 200 else "bad request", status)
-
-    async def _websocket(
-        self, connection: Connection | None, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        await send({"type": "websocket.accept"})
-        if connection is None:
-            connection = await self._open(scope, upgrades=[])
-        elif not await connection.upgrade(receive, send):
-            with contextlib.suppress(OSError, RuntimeError):
-                await send({"type": "websocket.close"})
-            return
-        await connection.carry(receive, send, _abort(scope), _direct(scope))
 
 
 def _again(scope: Scope) -> Response:

@@ -26,6 +26,7 @@ from compat.packets import (
     encode_packet,
 )
 from compat.rooms import PushManager
+from compat.transports import forget_request
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class _Client:
     """What the Socket.IO layer knows of one Engine.IO connection."""
 
     connection: Connection
-    deadline: asyncio.TimerHandle  # for its CONNECT
+    environ: dict[str, Any]  # empty once it is connected
+    deadline: asyncio.TimerHandle | None  # for its CONNECT
     slots: int  # how many more handlers may run
     freed: asyncio.Future[None] | None = None  # its reader waits for a slot
     sid: str = ""  # empty until it asks to connect
@@ -45,13 +47,20 @@ class _Client:
     early: Outbox | None = None  # pushed while the connect handler runs
     partial: StrictPacket | None = None  # waits for its attachments
 
+    def connected(self) -> None:
+        """Wait no more for its CONNECT."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+
 
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """Socket.IO 5 over polling and websocket, for handlers that take `(sid, *arguments)`.
 
     A client's handlers start in the order of its events, at most `in_flight` of them run, and an
     event named in `exclusive` ends before the next one starts. `connect` takes `(sid, environ,
-    auth)`, and `disconnect` `(sid, reason)`.
+    auth)`, and `disconnect` `(sid, reason)`. The environ is for the connect handler alone: neither
+    it nor the headers are kept, and `get_environ` has none.
     """
 
     eio: EngineServer
@@ -71,8 +80,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         exclusive: frozenset[str] = frozenset(),
         process: str = "",
     ) -> None:
+        self._clients: dict[str, _Client] = {}  # by Engine.IO id
+        self._by_sid: dict[str, _Client] = {}
         super().__init__(
-            client_manager=PushManager(),
+            client_manager=PushManager(self._by_sid),
             serializer=StrictPacket,
             logger=logging.getLogger("socketio.server"),  # as for EngineServer
             origins=origins,
@@ -87,8 +98,6 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         self.connect_timeout = connect_timeout
         self.in_flight = in_flight
         self.exclusive = exclusive
-        self._clients: dict[str, _Client] = {}  # by Engine.IO id
-        self._by_sid: dict[str, _Client] = {}
         self._running: set[asyncio.Task[None]] = set()
         self.eio.take_now = self._take_now  # type: ignore[method-assign]  # the layer above knows
         self._accepting = asyncio.Event()
@@ -175,12 +184,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     # From Engine.IO.
 
-    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, object]) -> None:
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         connection = self.eio.sockets[eio_sid]
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self.connect_timeout, connection.end, NEVER_CONNECTED)
-        self._clients[eio_sid] = _Client(connection, deadline, self.in_flight)
-        self.environ[eio_sid] = environ
+        self._clients[eio_sid] = _Client(connection, environ, deadline, self.in_flight)
 
     async def _handle_eio_message(self, eio_sid: str, data: Frame) -> None:
         """Read a packet and act on it; `BadPacket` ends the connection, without a traceback."""
@@ -224,19 +232,18 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         client = self._clients[eio_sid]
-        client.deadline.cancel()
+        client.connected()
         if client.connecting is not None:
             await asyncio.wait({client.connecting})
         try:
             if client.sid:
-                self.manager.pre_disconnect(client.sid, NAMESPACE)
                 await self._call("disconnect", client.sid, reason)
         except Exception:
             logger.exception("disconnect handler failed")
         finally:
             if client.sid:
-                await self._forget(client.sid)
-            del self._clients[eio_sid], self.environ[eio_sid]
+                self._forget(client.sid)
+            del self._clients[eio_sid]
 
     # CONNECT.
 
@@ -251,38 +258,43 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         if client.sid:
             raise BadPacket("two CONNECTs")
         await self._accepting.wait()
-        client.connecting = self._start(self._connect(client, received.data))
+        connecting = self._connect(client, received.data)
+        if not inspect.iscoroutinefunction(self.handlers.get(NAMESPACE, {}).get("connect")):
+            await connecting  # which does not wait for anything
+            return
+        client.connecting = self._start(connecting)
         await asyncio.wait({client.connecting})
+        client.connecting = None
 
     async def _connect(self, client: _Client, auth: dict[str, object] | None) -> None:
         """Ask the connect handler; what it emits goes out after CONNECT, as clients expect."""
-        eio_sid = client.connection.sid
-        sid = client.sid = await self.manager.pre_connect(eio_sid, NAMESPACE)
+        sid = client.sid = self.eio.generate_id()
         self._by_sid[sid] = client
         early = client.early = Outbox(self.eio.queue_messages, self.eio.queue_bytes)
         refusal: object = {"message": "Connection rejected by server"}
         accepted = False
         try:
-            accepted = await self._call("connect", sid, self.environ[eio_sid], auth) is not False
+            accepted = await self._call("connect", sid, client.environ, auth) is not False
         except Refused as error:
             refusal = error.error_args
         except Exception:
             logger.exception("connect handler failed")
         client.early = None
         if not accepted:
-            await self._forget(sid)
+            self._forget(sid)
             client.sid = ""
             client.connection.push(encode_packet(packet.CONNECT_ERROR, refusal))
             return
-        client.deadline.cancel()
+        client.connected()
+        forget_request(client.environ["asgi.scope"])
+        client.environ = {}
         client.connection.push(encode_packet(packet.CONNECT, {"sid": sid}))
         while encoded := early.take():
             client.connection.push(encoded)
-        await self.manager.connect(sid, NAMESPACE)
 
-    async def _forget(self, sid: str) -> None:
+    def _forget(self, sid: str) -> None:
         del self._by_sid[sid]
-        await self.manager.disconnect(sid, NAMESPACE)
+        self.manager.basic_disconnect(sid, NAMESPACE)
 
     # Events.
 
@@ -317,15 +329,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     def _begin_event(self, client: _Client, received: StrictPacket) -> asyncio.Task[None]:
         client.slots -= 1
-
-        def free(_: asyncio.Task[None]) -> None:
-            client.slots += 1
-            if client.freed is not None and not client.freed.done():
-                client.freed.set_result(None)
-
-        task = self._start(self._run_event(client, received))
-        task.add_done_callback(free)
-        return task
+        return self._start(self._run_event(client, received))
 
     async def _run_event(self, client: _Client, received: StrictPacket) -> None:
         event = received.data[0]
@@ -334,6 +338,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         except Exception as error:
             logger.exception("handler of %s failed", event)
             result = self.on_handler_error(client.sid, event, error)
+        finally:
+            client.slots += 1
+            if client.freed is not None and not client.freed.done():
+                client.freed.set_result(None)
         if result is self.not_handled:
             return
         if received.id is None:

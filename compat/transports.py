@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from compat.packets import BadPacket, Frame
 
@@ -15,6 +15,12 @@ class Direct(NamedTuple):
     write: Callable[[bytes], None]
     writable: Callable[[], bool]
     listen: Callable[[Callable[[str], bool]], None]
+
+
+def forget_request(scope: Scope) -> None:
+    """Let go of what only the opening of a websocket needs, which an idle one would keep."""
+    scope["headers"] = []
+    scope["extensions"] = {}
 
 
 async def next_frame(receive: Receive) -> Frame | None:

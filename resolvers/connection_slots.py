@@ -3,8 +3,7 @@
 The answer waits for nothing: what the others have open is known here, as of a moment ago.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from events.bus import Bus
 from events.tallies import Key, Tallies
@@ -35,21 +34,34 @@ class ConnectionSlots:
         """Whether one more from the address may be opened."""
         return self._per_address is None or self._open.count(address) < self._per_address
 
-    @contextmanager
-    def hold_user(self, user_id: int) -> Iterator[None]:
-        """Count a connection of the user's. Raises RateLimited."""
-        if self._per_user is not None and self._open.count(user_id) >= self._per_user:
-            raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
-        leave = self.count(user_id)
-        try:
-            yield
-        finally:
-            leave()
+    def hold_user(self, user_id: int) -> "Slot":
+        """Count a connection of the user's within the block. Raises RateLimited on entering it."""
+        return Slot(self._open, user_id, most=self._per_user)
 
     def count(self, key: Key) -> Callable[[], None]:
         """Count a connection, and return what counts it off again."""
-        self._open.change(key, 1)
-        return lambda: self._open.change(key, -1)
+        slot = Slot(self._open, key, most=None)
+        slot.__enter__()
+        return slot.__exit__
 
     def _limit(self, key: Key) -> int | None:
         return self._per_user if isinstance(key, int) else self._per_address
+
+
+class Slot:
+    """One counted connection: each open one has two, so that they are kept small."""
+
+    __slots__ = ("_key", "_most", "_open")
+
+    def __init__(self, open_: Tallies, key: Key, *, most: int | None) -> None:
+        self._open = open_
+        self._key = key
+        self._most = most
+
+    def __enter__(self) -> None:
+        if self._most is not None and self._open.count(self._key) >= self._most:
+            raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
+        self._open.change(self._key, 1)
+
+    def __exit__(self, *_: object) -> None:
+        self._open.change(self._key, -1)

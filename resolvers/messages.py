@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -202,7 +203,7 @@ def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
     """
     user_id = ctx.user.id
     ctx.feed.attach(user_id, sink)
-    return lambda: ctx.feed.detach(user_id, sink)
+    return partial(ctx.feed.detach, user_id, sink)  # and not the context with it
 
 
 def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:

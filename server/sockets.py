@@ -1,24 +1,28 @@
 """WebSockets go straight to who serves them."""
 
 from collections.abc import Awaitable, Mapping
+from typing import Any
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Sockets:
-    """ASGI middleware before what is for HTTP only: routing, CORS, answers to errors.
+class Application(Starlette):
+    """Starlette, whose routing, middleware and answers to errors are for HTTP only.
 
-    Each layer between would keep a frame, for as long as an idle connection lasts. `at` names the
-    applications by the first part of the path.
+    Each layer would keep a frame for as long as an idle WebSocket lasts. `sockets` names who
+    serves them by the first part of the path; all others meet what Starlette does with them.
     """
 
-    def __init__(self, app: ASGIApp, at: Mapping[str, ASGIApp]) -> None:
-        self._app = app
-        self._at = at
+    def __init__(self, *, sockets: Mapping[str, ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._sockets = sockets
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(  # type: ignore[override]  # whatever can be awaited will do
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
         """Serve, without a frame of its own."""
-        app = None
+        serve: ASGIApp = super().__call__
         if scope["type"] == "websocket":
-            app = self._at.get(scope["path"].strip("/").partition("/")[0])
-        return (app or self._app)(scope, receive, send)
+            serve = self._sockets.get(scope["path"].strip("/").partition("/")[0], serve)
+        return serve(scope, receive, send)

@@ -14,8 +14,10 @@ import websockets
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from compat.socketio_server import SocketServer
+from server.websocket import DirectWebSocket
 
 SEPARATOR = "\x1e"
+DIRECT = True  # what `serving` does unless it is told; tests for both set it
 WAIT = 10.0  # seconds; nothing here takes one, a wait that long is a failure
 
 
@@ -29,6 +31,7 @@ class Echo(SocketServer):
         self.left: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.lost: asyncio.Queue[None] = asyncio.Queue()  # websocket transports
         self.notes: asyncio.Queue[Any] = asyncio.Queue()
+        self.addresses: dict[str, str] = {}
         self.gate = asyncio.Event()
         self.stopping = asyncio.Event()
         self.running = 0
@@ -37,6 +40,7 @@ class Echo(SocketServer):
             self.on(name, getattr(self, "on_" + name))
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+        self.addresses[sid] = environ["REMOTE_ADDR"]
         if auth == {"wait": True}:
             self.notes.put_nowait("connecting")
             await self.gate.wait()
@@ -80,12 +84,13 @@ class Echo(SocketServer):
         manager = self.manager
         for left in (
             *(self.eio.sockets, self.environ, self._clients, self._by_sid, self._running),
-            *(manager.rooms, manager._rooms_of, manager.callbacks),
-            *(*manager.pending_connect.values(), *manager.pending_disconnect.values()),
+            *(manager.rooms, manager._members, manager._rooms_of, manager.callbacks),
+            *(manager.pending_connect, manager.pending_disconnect),
         ):
             assert not left
         names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
-        assert not [n for n in names if n.startswith(("Connection.", "SocketServer."))], names
+        ours = ("Connection.", "Polling.", "Websocket.", "SocketServer.")
+        assert not [n for n in names if n.startswith(ours)], names
 
 
 class _Complaints(logging.Handler):
@@ -107,13 +112,18 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Echo]:
-    """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log."""
+async def serving(*, direct: bool | None = None, **options: Any) -> AsyncIterator[Echo]:
+    """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log.
+
+    `direct` is for our own WebSocket protocol, which can be written to without a task; otherwise
+    uvicorn's, with which all is queued.
+    """
     echo = Echo(**options)
+    direct = DIRECT if direct is None else direct
     log = _Complaints(echo.complaints)
     logging.getLogger().addHandler(log)
 
-    class Protocol(WebSocketsSansIOProtocol):
+    class Protocol(DirectWebSocket if direct else WebSocketsSansIOProtocol):  # type: ignore[misc]  # either will do
         async def run_asgi(self) -> None:
             self.scope["extensions"]["parley.abort"] = {"abort": self.transport.abort}
             await super().run_asgi()

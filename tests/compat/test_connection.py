@@ -26,6 +26,12 @@ from tests.compat.echo import (
 )
 
 
+@pytest.fixture(params=[True, False], ids=["direct", "queued"], autouse=True)
+def _transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything over our own WebSocket protocol, and over one without its shorter ways."""
+    monkeypatch.setattr("tests.compat.echo.DIRECT", request.param)
+
+
 async def test_a_post_may_carry_thousands_of_packets_and_keeps_their_order() -> None:
     async with serving() as echo, poller(echo) as client:
         await client.connect()
@@ -36,7 +42,7 @@ async def test_a_post_may_carry_thousands_of_packets_and_keeps_their_order() -> 
 
 
 async def test_a_burst_beyond_the_queue_closes_a_websocket_with_resume() -> None:
-    async with serving(queue_messages=50) as echo, websocket(echo) as client:
+    async with serving(direct=False, queue_messages=50) as echo, websocket(echo) as client:
         sid = await next_of(echo.arrived)
         encoded = echo.encode_event("tick")
         assert [echo.push(sid, encoded) for _ in range(52)] == [True] * 50 + [False] * 2
@@ -45,7 +51,7 @@ async def test_a_burst_beyond_the_queue_closes_a_websocket_with_resume() -> None
 
 
 async def test_the_queue_is_bounded_in_bytes_too() -> None:
-    async with serving(queue_bytes=10_000) as echo, websocket(echo) as client:
+    async with serving(direct=False, queue_bytes=10_000) as echo, websocket(echo) as client:
         sid = await next_of(echo.arrived)
         encoded = echo.encode_event("tick", "ä" * 2000)  # 4,000 bytes
         assert [echo.push(sid, encoded) for _ in range(3)] == [True, True, False]
@@ -116,11 +122,11 @@ async def test_a_reader_that_stopped_is_gone_in_bounded_time() -> None:
 
 
 async def test_a_peer_that_does_not_answer_the_close_frame_is_cut() -> None:
-    async with serving(queue_messages=50) as echo:
+    async with serving() as echo:
         client = await silent_websocket(echo)
         sid = await next_of(echo.arrived)
-        while echo.push(sid, echo.encode_event("tick")):
-            pass
+        assert echo.push(sid, echo.encode_event("tick"))
+        echo.drop(sid)
         await asyncio.wait_for(echo.lost.get(), 5)  # uvicorn alone waits twice as long
         client.close()
 
@@ -131,6 +137,7 @@ async def test_a_blocked_send_counts_as_a_stopped_reader() -> None:
         sid = await next_of(echo.arrived)
         for _ in range(100):
             assert echo.push(sid, echo.encode_event("tick", "x" * 100_000))
+            await asyncio.sleep(0)  # it must have gone before one can know that it is not read
         assert await next_of(echo.left) == (sid, "slow reader")
         await next_of(echo.lost)
         client.close()

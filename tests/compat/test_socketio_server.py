@@ -270,6 +270,36 @@ async def test_emit_to_rooms_makes_no_task_and_never_waits() -> None:
         assert heard == [[tick, last, end], [tick, tick, end], [tick, end]]
 
 
+async def test_rooms_are_left_closed_and_forgotten_and_nobody_enters_anothers_own() -> None:
+    async with serving() as echo, websocket(echo) as first, websocket(echo) as second:
+        one, other = [await next_of(echo.arrived) for _ in range(2)]
+        for sid, room in ((one, "a"), (one, "b"), (other, "a")):
+            await echo.enter_room(sid, room)
+        await echo.leave_room(one, "b")
+        await echo.leave_room(other, "b")  # where it is not
+        assert (set(echo.rooms(one)), set(echo.rooms(other))) == ({one, "a"}, {other, "a"})
+        await echo.emit("both", room=["a", "b", one])
+        for client in (first, second):
+            assert await received(client) == '42["both"]'
+        with pytest.raises(ValueError, match="sid room"):
+            await echo.enter_room(one, other)
+        with pytest.raises(ValueError, match="sid room"):
+            await echo.close_room(one)
+        with pytest.raises(ValueError, match="not connected"):
+            await echo.enter_room("nobody", "a")
+        await echo.emit("own", to=other)
+        assert await received(second) == '42["own"]'
+        await echo.close_room("a")
+        await echo.enter_room(one, "c")
+        await echo.emit("nobody", room="a")
+        await echo.emit("elsewhere", room="c", namespace="/other")
+        await echo.emit("end")
+        for client in (first, second):
+            assert await received(client) == '42["end"]'
+        assert echo.rooms(other) == [other]
+    # and `serving` sees that nothing of them is left
+
+
 @pytest.mark.parametrize("how", ["refuse", "disconnect"])
 async def test_a_refused_websocket_gets_what_was_queued_then_disconnect(how: str) -> None:
     async with serving() as echo, websocket(echo) as client:
@@ -327,7 +357,7 @@ async def test_the_clients_address_is_the_peers() -> None:
         async with websockets.connect(websocket_url(echo), local_addr=("127.0.0.2", 0)) as client:
             await client.send("40")
             sid = await next_of(echo.arrived)
-            assert echo.get_environ(sid)["REMOTE_ADDR"] == "127.0.0.2"
+            assert echo.addresses[sid] == "127.0.0.2"
         await next_of(echo.left)
         await echo.settled()
 
