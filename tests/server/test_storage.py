@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 import main
 from db.database import Database
@@ -178,13 +179,9 @@ async def sweep(ctx: Any, later: timedelta) -> None:
     """Sweep as the server will then; its connections are another loop's, so by some of ours."""
     database = Database(ctx.settings.database)
     try:
-        await sweep_uploads(ctx.__class__(**{**fields_of(ctx), "db": database}), now=now() + later)
+        await sweep_uploads(replace(ctx, db=database), now=now() + later)
     finally:
         await database.close()
-
-
-def fields_of(ctx: Any) -> dict[str, Any]:
-    return {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
 
 
 def now() -> datetime:
