@@ -6,14 +6,17 @@ And able to be read and written without a task, a wait and a system call for eac
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, WebSocketAcceptEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.http11 import Request
 from websockets.protocol import Protocol, State
 
+from server.handshake import answer, proof_for, subprotocols_of
 from server.inbox import Inbox
 from server.outbox import outbox_of
 
@@ -57,6 +60,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self._outbox = outbox_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
         self._handshakes = 0
+        self._proof: str | None = None  # of a handshake that we answer
         self._framing = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
@@ -70,19 +74,48 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.conn.parser = Protocol.parse(self.conn)  # from behind the request on
         next(self.conn.parser)
         # RFC 9110 §5.5: white space around a value is none of it; httptools leaves what is behind.
-        fields = [
-            (name.decode("ascii"), value.decode("ascii").strip(" \t")) for name, value in headers
-        ]
-        self.handle_connect(Request(path.decode("ascii"), Headers(fields)))
+        headers = [(name, value.strip(b" \t")) for name, value in headers]
+        if not self.config.ws_per_message_deflate:
+            self._proof = proof_for(headers)
+        if self._proof is None:
+            fields = [(name.decode("ascii"), value.decode("ascii")) for name, value in headers]
+            self.handle_connect(Request(path.decode("ascii"), Headers(fields)))
+            return
+        self.handshake_initiated = True
+        raw_path, _, query_string = path.partition(b"?")
+        self.scope = {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(raw_path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query_string,
+            "headers": headers,
+            "subprotocols": subprotocols_of(headers),
+            "state": self.app_state.copy(),
+            "extensions": {"websocket.http.response": {}},
+        }
+        self._offer_extensions()
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
 
     def handle_connect(self, event: Request) -> None:
-        """Offer the extensions to the application."""
+        """Begin with a request that the library has read."""
         super().handle_connect(event)
         if hasattr(self, "scope"):  # the handshake was sound
-            extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
-            extensions["parley.abort"] = {"abort": self._abort}
-            extensions["parley.write"] = {"write": self._write, "writable": self._is_writable}
-            extensions["parley.read"] = {"listen": self._listen}
+            self._offer_extensions()
+
+    def _offer_extensions(self) -> None:
+        extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
+        extensions["parley.abort"] = {"abort": self._abort}
+        extensions["parley.write"] = {"write": self._write, "writable": self._is_writable}
+        extensions["parley.read"] = {"listen": self._listen}
 
     def pause_writing(self) -> None:
         """Begin to wait for the peer to read."""
@@ -190,10 +223,28 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Send what was written before it, then the message."""
         await self.writable.wait()
         self._flush()
+        if self._proof is not None and message["type"] == "websocket.accept":
+            self._accept(message, self._proof)
+            return
         await super().send(message)
-        if message["type"] == "websocket.accept":
+        if message["type"] == "websocket.accept" and hasattr(self, "request"):
             # Of no use any more, and what is in the headers is in the scope as well.
             del self.request, self.response
+
+    def _accept(self, message: WebSocketAcceptEvent, proof: str) -> None:
+        if self.disconnected:
+            raise ClientDisconnected
+        if self.handshake_complete or self.initial_response is not None:
+            raise RuntimeError("Unexpected ASGI message 'websocket.accept'")
+        self.logger.info(
+            '%s:%d - "WebSocket %s" [accepted]', *(self.client or ("", 0)), self.scope["path"]
+        )
+        if not self.transport.is_closing():
+            self.handshake_complete = True
+            self.conn.state = State.OPEN
+            headers = [*self.default_headers, *message.get("headers", [])]
+            self.transport.write(answer(proof, headers, message.get("subprotocol")))
+            self.start_keepalive()
 
     def shutdown(self) -> None:
         """End the connection, but not one that is being closed and waits for the peer's reply.

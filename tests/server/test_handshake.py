@@ -57,7 +57,9 @@ class Wire(asyncio.Transport):
     resume_reading = pause_reading
 
 
-async def shake_hands(chunks: list[bytes]) -> tuple[Scope | None, list[Any], bytes, bool]:
+async def shake_hands(
+    chunks: list[bytes], *, deflate: bool
+) -> tuple[Scope | None, list[Any], bytes, bool]:
     """The scope and messages that the application sees, what the peer reads, and if it is over."""
     seen: list[Any] = []
     scopes: list[Scope] = []
@@ -74,10 +76,19 @@ async def shake_hands(chunks: list[bytes]) -> tuple[Scope | None, list[Any], byt
             seen.append(await receive())
             await send({"type": "websocket.send", "text": "heard"})
 
-    config = Config(app, ws=DirectWebSocket, ws_ping_interval=None, lifespan="off", log_config=None)
+    config = Config(
+        app,
+        ws=DirectWebSocket,
+        ws_ping_interval=None,
+        ws_per_message_deflate=deflate,
+        headers=[("X-Always", "there")],
+        lifespan="off",
+        log_config=None,
+    )
     config.load()
     loop = asyncio.get_running_loop()
     wire, state = Wire(), ServerState()
+    state.default_headers = config.encoded_headers
     protocol = ImpatientHTTP(config, state, {"started": True}, loop)
     wire.set_protocol(protocol)
     protocol.connection_made(wire)
@@ -92,12 +103,14 @@ async def shake_hands(chunks: list[bytes]) -> tuple[Scope | None, list[Any], byt
     return scopes[0] if scopes else None, seen, written, wire.closing
 
 
-def both_ways(chunks: list[bytes]) -> list[tuple[Scope | None, list[Any], bytes, bool]]:
+def both_ways(
+    chunks: list[bytes], *, deflate: bool
+) -> list[tuple[Scope | None, list[Any], bytes, bool]]:
     """What happens as ever, and with each handshake left to the library."""
-    outcomes = [asyncio.run(shake_hands(chunks))]
+    outcomes = [asyncio.run(shake_hands(chunks, deflate=deflate))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(http_module, "MAX_PLAIN_HEADERS", -1)
-        outcomes.append(asyncio.run(shake_hands(chunks)))
+        outcomes.append(asyncio.run(shake_hands(chunks, deflate=deflate)))
     return outcomes
 
 
@@ -105,30 +118,43 @@ def masked(text: bytes) -> bytes:
     return bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text
 
 
-line = st.sampled_from(
-    [
-        *SOUND,
-        b"Sec-WebSocket-Protocol: a, b",
-        b"Sec-WebSocket-Protocol: c",
-        b"Sec-WebSocket-Version: 12",
-        b"Sec-WebSocket-Key: short",
-        b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
-        b"Upgrade: h2c",
-        b"Connection: keep-alive, upgrade",
-        b"Content-Length: 0",
-        b"Content-Length: 2",
-        b"Transfer-Encoding: chunked",
-        b"Expect: 100-continue",
-        b"Origin: https://example.com",
-        b"X-Empty:",
-        b"X-Spaces:   two  words \t ",
-        b"X-Long: " + b"a" * 5000,
-        b"X-Longer: " + b"a" * 9000,
-        "X-Named: Zoë".encode(),
-        b"X-Odd: \xff\x80",
-        *(b"X-Many-%d: x" % number for number in range(3)),
-    ]
-)
+LINES = [
+    *SOUND,
+    b"Sec-WebSocket-Protocol: a, b",
+    b"Sec-WebSocket-Protocol: c",
+    b"Sec-WebSocket-Protocol: c;d",
+    b"sec-websocket-PROTOCOL: ,",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ",
+    b"Upgrade: WebSocket",
+    b"Upgrade: websocket, h2c",
+    b"Connection: upgraded",
+    b"Connection: keep-alive,Upgrade",
+    b"Connection: Upgrade; x",
+    b"Sec-WebSocket-Version: 12",
+    b"Sec-WebSocket-Key: short",
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+    b"Upgrade: h2c",
+    b"Connection: keep-alive, upgrade",
+    b"Content-Length: 0",
+    b"Content-Length: 2",
+    b"Transfer-Encoding: chunked",
+    b"Expect: 100-continue",
+    b"Origin: https://example.com",
+    b"X-Empty:",
+    b"X-Spaces:   two  words \t ",
+    b"X-Long: " + b"a" * 5000,
+    b"X-Longer: " + b"a" * 9000,
+    "X-Named: Zoë".encode(),
+    b"X-Odd: \xff\x80",
+    *(b"X-Many-%d: x" % number for number in range(3)),
+]
+
+
+def request_of(start: bytes, lines: list[bytes]) -> bytes:
+    return b"\r\n".join([start, *lines, b"", b""])
+
+
 target = st.sampled_from(
     [b"/", b"/graphql?a=%20b&c", b"/%e2%82%ac?x=\xc3\xab", b"*", b"/" + b"p" * 5000]
 )
@@ -141,12 +167,14 @@ behind = st.sampled_from(
     method=st.sampled_from([b"GET", b"GET", b"GET", b"POST", b"HEAD"]),
     version=st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"]),
     target=target,
-    lines=st.lists(line, max_size=4),
+    lines=st.lists(st.sampled_from(LINES), max_size=4),
     order=st.randoms(use_true_random=False),
     behind=behind,
     later=behind,
+    deflate=st.booleans(),
+    replaces=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_read_once_or_twice_it_is_the_same(
     method: bytes,
     version: bytes,
@@ -155,19 +183,33 @@ def test_read_once_or_twice_it_is_the_same(
     order: Any,
     behind: bytes,
     later: bytes,
+    deflate: bool,
+    replaces: bool,
 ) -> None:
-    head = [*SOUND, *lines]
+    instead = {written.partition(b":")[0].lower() for written in lines} if replaces else set()
+    head = [written for written in SOUND if written.partition(b":")[0].lower() not in instead]
+    head += lines
     order.shuffle(head)
-    request = b"\r\n".join([b"%s %s HTTP/%s" % (method, target, version), *head, b"", b""])
-    once, twice = both_ways([request + behind, later, masked(b"end")])
+    request = request_of(b"%s %s HTTP/%s" % (method, target, version), head)
+    once, twice = both_ways([request + behind, later, masked(b"end")], deflate=deflate)
     assert once == twice
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("line", [None, *LINES])
+def test_each_line_alone(line: bytes | None, deflate: bool) -> None:
+    name = b"" if line is None else line.partition(b":")[0].lower()
+    others = [sound for sound in SOUND if sound.partition(b":")[0].lower() != name]
+    for lines in (others, [*others, line or b"X: y"], [*SOUND, line or b"X: y"]):  # none, one, two
+        once, twice = both_ways([request_of(b"GET / HTTP/1.1", lines)], deflate=deflate)
+        assert once == twice
 
 
 def test_a_sound_one_is_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
     monkeypatch.setattr(DirectWebSocket, "data_received", lambda self, data: read.append(data))
-    request = b"\r\n".join([b"GET / HTTP/1.1", *SOUND, b"", b""])
-    scope, _, written, _ = asyncio.run(shake_hands([request]))
+    request = request_of(b"GET / HTTP/1.1", [*SOUND])
+    scope, _, written, _ = asyncio.run(shake_hands([request], deflate=False))
     assert not read
     assert scope is not None
     assert scope["type"] == "websocket"
