@@ -1,7 +1,8 @@
 """A subscription of one WebSocket, for as long as its id is in use."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -10,9 +11,6 @@ from schema.live import Live
 from schema.operations import Operation
 from schema.peer import Peer
 
-if TYPE_CHECKING:  # it makes these
-    from schema.websocket import GraphQLSocket
-
 
 class Stream(Live):
     """Run by a task of its socket, until it has caught up; and again when something is in the way.
@@ -20,19 +18,19 @@ class Stream(Live):
     Without a task it is an entry in the feed and this object: what an idle connection keeps.
     """
 
-    __slots__ = ("_head", "_peer", "_socket", "id", "operation", "task", "variables")
+    __slots__ = ("_head", "_peer", "_run", "id", "operation", "task", "variables")
 
     def __init__(
         self,
-        socket: "GraphQLSocket",
         peer: Peer,
+        run: Callable[["Stream"], None],
         id_: str,
         operation: Operation,
         variables: dict[str, Any] | None,
     ) -> None:
         super().__init__()
-        self._socket = socket
         self._peer = peer
+        self._run = run
         self._head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
         self.id = id_
         self.operation = operation
@@ -45,7 +43,7 @@ class Stream(Live):
 
     def wake(self) -> None:
         """Have the socket run this again."""
-        self._socket.run_stream(self)
+        self._run(self)
 
     def cancel(self) -> None:
         """End it, in whichever state it is."""

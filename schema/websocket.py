@@ -236,9 +236,9 @@ class GraphQLSocket:
                         "Too many subscriptions on this connection", retry_after_ms=10_000
                     )
                 self._by_id[id_] = stream = Stream(
-                    self, self._peer, id_, operation, payload.variables
+                    self._peer, self._run_stream, id_, operation, payload.variables
                 )
-                self.run_stream(stream)
+                self._run_stream(stream)
             else:
                 # Beyond the limit nothing more is read: the client waits, and loses nothing.
                 while self._in_flight >= MAX_IN_FLIGHT:
@@ -300,7 +300,7 @@ class GraphQLSocket:
         task.add_done_callback(self._free)
         return task
 
-    def run_stream(self, stream: Stream) -> None:
+    def _run_stream(self, stream: Stream) -> None:
         """Run a subscription in a task, until it is over or has caught up."""
         if not self._peer.closed and not self._peer.leaving:
             stream.task = self._run_in_task(stream.id, self._stream(stream))
