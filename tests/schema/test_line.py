@@ -211,6 +211,22 @@ async def test_a_drain_answers_what_is_in_flight(ctx: Context, person: Person) -
         assert line.heard[-1]["close"] == CloseCode.SERVICE_RESTART
 
 
+async def test_a_drain_answers_what_is_stored_in_that_moment(ctx: Context, person: Person) -> None:
+    async with known(ctx, person) as line:
+        line.subscribe("1", SEND, c="just stored")
+        outcome = line.socket._by_id["1"]
+        assert isinstance(outcome, asyncio.Future)
+        answering = [callback for callback, _ in outcome._callbacks or ()]
+        for callback in answering:
+            outcome.remove_done_callback(callback)
+        await until(outcome.done)
+        for callback in answering:
+            outcome.add_done_callback(callback)  # to be called in the next turn of the loop
+        await line.socket.drain()
+        assert [*contents(line.of("1"))] == ["just stored"]
+        assert line.heard[-1]["close"] == CloseCode.SERVICE_RESTART
+
+
 @pytest.mark.parametrize("after", [None, "0"])
 async def test_a_subscription_that_has_caught_up_needs_no_task(
     ctx: Context, person: Person, after: str | None
