@@ -72,7 +72,8 @@ class Database:
             self._writes = sqlite_engine(self.url, pool_size=1, wait_seconds=wait, writes=True)
         else:
             self._reads = _mysql_engine(self.url, pool_size=pool_size, writes=False)
-            self._writes = _mysql_engine(self.url, pool_size=pool_size, writes=True)
+            # One more, which the log keeps for its batches: all others have their number still.
+            self._writes = _mysql_engine(self.url, pool_size=pool_size + 1, writes=True)
         self._readers = Warm(self._reads)
         self._writers = Warm(self._writes)
 

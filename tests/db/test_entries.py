@@ -71,6 +71,17 @@ async def test_a_cancelled_batch_leaves_its_answer_to_nobody(mysql: Database) ->
     await expect_dense(mysql)
 
 
+async def test_the_connection_that_is_kept_for_batches_is_missing_to_nobody(
+    mysql: Database,
+) -> None:
+    one, other = await add_users(mysql, 2)
+    await store(mysql, draft(one, other))
+    async with asyncio.timeout(5):
+        await add_users(mysql, 1)
+        async with mysql.write(), mysql.write_whole():
+            pass
+
+
 async def test_a_killed_connection_is_told_and_replaced(mysql: Database, mariadb: MariaDB) -> None:
     one, other = await add_users(mysql, 2)
     async with mysql.write_whole() as connection:
