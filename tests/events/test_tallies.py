@@ -69,6 +69,18 @@ async def on_a_hub(number: int) -> AsyncIterator[tuple[Hub, list[Tallies]]]:
         yield hub, everyone
 
 
+async def renewed(hub: Hub, everyone: list[Tallies], times: int) -> None:
+    """Wait until each has told of everything so often again."""
+    before = len(hub.said)
+
+    def all_have() -> bool:
+        said = [module._decoder.decode(payload) for _, payload in hub.said[before:]]
+        whole = [news.process for news in said if news.whole]
+        return all(whole.count(tallies._process) >= times for tallies in everyone)
+
+    await until(all_have, SECONDS)
+
+
 def told(hub: Hub) -> list[dict[Key, int]]:
     """What was said that says anything."""
     said = [module._decoder.decode(payload) for _, payload in hub.said]
@@ -81,7 +93,7 @@ async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
         two.change(ALICE, 1)
         three.change(ALICE, 3)
         three.change("a name", 1000)
-        await asyncio.sleep(3 * RENEWAL)
+        await renewed(hub, [one, two, three], 3)
         assert told(hub) == []  # nobody has a third of twelve
         one.change(ALICE, 1)
         await until(lambda: {t.count(ALICE) for t in (one, two, three)} == {8}, SECONDS)
@@ -91,9 +103,9 @@ async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
             tallies.change(ALICE, -own)
         await until(lambda: {t.count(ALICE) for t in (one, two)} == {0}, SECONDS)
         assert three.count(ALICE) == 3
-        await asyncio.sleep(2 * RENEWAL)
+        await renewed(hub, [one, two, three], 2)
         hub.said.clear()
-        await asyncio.sleep(3 * RENEWAL)
+        await renewed(hub, [one, two, three], 3)
         assert told(hub) == []  # below a share it is nobody's business again
 
 
@@ -113,9 +125,9 @@ async def test_nothing_is_said_again_and_again_while_nothing_changes() -> None:
         for number, tallies in enumerate(everyone):
             tallies.change(ALICE, 4 + number)
         await until(lambda: all(t.count(ALICE) == 15 for t in everyone), SECONDS)
-        await asyncio.sleep(2 * SHARE)
+        await until(lambda: not any(t._telling for t in everyone), SECONDS)
         hub.said.clear()
-        await asyncio.sleep(5 * RENEWAL)
+        await renewed(hub, everyone, 5)
         assert len(hub.said) <= 3 * 7
 
 
@@ -167,7 +179,7 @@ async def test_while_the_bus_is_away_each_goes_by_its_own_and_then_by_all() -> N
             bus.connected = False
         assert (one.count(ALICE), two.count(ALICE)) == (7, 6)
         two.change(ALICE, -6)
-        await asyncio.sleep(2 * RENEWAL)
+        await until(lambda: not one._peers and not two._peers, SECONDS)
         for bus in hub.buses:
             bus.connected = True
         assert one.count(ALICE) == 7  # nothing old comes back
