@@ -14,7 +14,18 @@ GRAPHQL = {"strawberry", "graphql"}
 WEB = {"starlette", "uvicorn"}
 SOCKETS = {"socketio", "engineio"}
 SQL = {"sqlalchemy", "sqlmodel", "alembic"}
-ROOMS = {"main", "settings", "schema", "compat", "resolvers", "events", "db", "media", "server"}
+ROOMS = {
+    "main",
+    "application",
+    "settings",
+    "schema",
+    "compat",
+    "resolvers",
+    "events",
+    "db",
+    "media",
+    "server",
+}
 
 
 class Room(NamedTuple):
@@ -26,19 +37,20 @@ class Room(NamedTuple):
 
 # fmt: off
 HOUSE = {
-    "media":     Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
-    "main":      Room(ROOMS, set()),
-    "settings":  Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
-    "server":    Room({"settings"}, GRAPHQL | SOCKETS | SQL),
-    "schema":    Room({"resolvers", "events", "db.models"}, SQL | SOCKETS),
-    "compat":    Room({"resolvers", "events", "db.models"}, SQL | GRAPHQL),
-    "resolvers": Room({"db", "events", "media", "settings"}, WEB | GRAPHQL | SOCKETS),
-    "events":    Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
-    "db":        Room(set(), WEB | GRAPHQL | SOCKETS),
+    "media":       Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
+    "main":        Room(ROOMS, set()),
+    "application": Room(ROOMS - {"main"}, set()),
+    "settings":    Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
+    "server":      Room({"settings"}, GRAPHQL | SOCKETS | SQL),
+    "schema":      Room({"resolvers", "events", "db.models"}, SQL | SOCKETS),
+    "compat":      Room({"resolvers", "events", "db.models"}, SQL | GRAPHQL),
+    "resolvers":   Room({"db", "events", "media", "settings"}, WEB | GRAPHQL | SOCKETS),
+    "events":      Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
+    "db":          Room(set(), WEB | GRAPHQL | SOCKETS),
 }
 # fmt: on
 
-TOP_LEVEL_FILES = {"main.py", "settings.py"}
+TOP_LEVEL_FILES = {"main.py", "application.py", "settings.py"}
 OUTSIDE = {"tests", "bench"}  # they look at the house; nothing in it knows of them
 HIDDEN_OR_MADE = {"data", "node_modules"}
 NOT_PYTHON = {"docs", "deploy"}

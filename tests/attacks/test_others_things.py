@@ -15,7 +15,7 @@ from graphql import GraphQLNamedType, get_named_type
 from pydantic import SecretStr
 from starlette.routing import Route
 
-from main import create_app
+from application import create_app
 from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS

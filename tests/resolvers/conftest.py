@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from starlette.routing import Route
 
-from main import create_app
+from application import create_app
 from resolvers import auth
 from resolvers.context import Context
 from schema.endpoint import GraphQLEndpoint

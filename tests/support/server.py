@@ -11,7 +11,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from main import create_app
+from application import create_app
 from resolvers.context import Context
 from schema.endpoint import GraphQLEndpoint
 from server.headers import SecurityHeaders

@@ -1,0 +1,251 @@
+"""The composition root: `create_app(settings)` puts the parts together."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from compat.chat import ChatEvents
+from compat.errors import JSONAnswer, answer_error
+from compat.files import file_routes
+from compat.rest import rest_routes
+from db import messages, migrate
+from db.database import Database
+from db.files import FileStore
+from db.log import MessageLog
+from db.models import NoticeKind, StoredMessage
+from db.permits import Permits
+from events.bus import Bus, LoneBus
+from events.connections import Connections
+from events.counts import Counts
+from events.feed import Feed
+from events.presence import Presence
+from events.redis_bus import RedisBus
+from media.inspector import Inspector
+from resolvers.accounts import follow_accounts
+from resolvers.attachments import sweep_regularly
+from resolvers.blocked_pairs import BlockedPairs
+from resolvers.blocks import doubt_block, follow_blocks, load_blocks
+from resolvers.connection_slots import ConnectionSlots
+from resolvers.context import Context
+from resolvers.errors import Code, ParleyError
+from resolvers.file_urls import FileUrls
+from resolvers.limits import Limits
+from resolvers.messages import announce_committed
+from resolvers.notices import follow_notices
+from resolvers.passwords import Passwords
+from resolvers.presence import record_last_seen
+from resolvers.sessions import follow_sessions, tend_sessions
+from resolvers.standings import Standings
+from resolvers.tokens import Tokens
+from resolvers.upload_slots import UploadSlots
+from schema.endpoint import GraphQLEndpoint
+from schema.playground import playground_assets
+from server.access_log import AccessLog
+from server.cors import CORS
+from server.sockets import Application
+from settings import Settings
+
+# How often a process looks at the log's head unasked, where others append too: in case the last
+# announcement was lost; and while Redis is away, when there are none.
+POLL_SECONDS = 1.0
+POLL_SECONDS_ALONE = 0.2
+# New objects, then rounds of the younger generation, before each generation is collected.
+COLLECT_AFTER = (50_000, 20, 20)
+# What pages of other origins may read of an answer, beside what they may anyway.
+EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+
+
+@dataclass(frozen=True, slots=True)
+class Parley:
+    """The application, and what to await before it is stopped."""
+
+    app: Starlette
+    drain: Callable[[], Awaitable[None]]
+
+
+def create_app(settings: Settings, *, process: str = "") -> Parley:
+    """Put the server together. Connections are opened by the application's lifespan.
+
+    `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
+    """
+    bus = _create_bus(settings)
+    ctx = create_context(settings, bus)
+    follow_sessions(ctx)
+    follow_accounts(ctx)
+    graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
+    chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(ctx.db.close)
+            stack.callback(ctx.passwords.close)
+            await migrate.upgrade(ctx.db)
+            await bus.start()
+            stack.push_async_callback(bus.close)
+            stack.push_async_callback(ctx.limits.counts.close)
+            await ctx.connection_slots.start()
+            stack.push_async_callback(ctx.connection_slots.close)
+            await ctx.notices.start()
+            stack.push_async_callback(ctx.notices.close)
+            await load_blocks(ctx.db, ctx.blocks)
+            following = asyncio.create_task(follow_blocks(ctx), name="blocks")
+            stack.callback(following.cancel)
+            await ctx.connections.start()
+            stack.push_async_callback(ctx.connections.close)
+            await ctx.feed.start()
+            stack.push_async_callback(ctx.feed.close)
+            ctx.log.start()
+            stack.push_async_callback(ctx.log.close)
+            await ctx.presence.start()
+            stack.push_async_callback(ctx.presence.close)
+            stack.push_async_callback(chat.close)
+            sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
+            stack.callback(sweeping.cancel)
+            tending = asyncio.create_task(tend_sessions(ctx), name="sessions")
+            stack.callback(tending.cancel)
+            _spare_the_collector()
+            yield
+
+    async def drain() -> None:
+        await asyncio.gather(graphql.drain(), chat.drain())
+
+    app = Application(
+        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        routes=[
+            Route("/", _welcome, methods=["GET"]),
+            playground_assets(),
+            Route("/graphql", graphql),
+            *rest_routes(ctx),
+            *file_routes(ctx),
+            Mount("/socket.io", chat.app),
+        ],
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(
+                CORS,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+                max_age=600,
+            ),
+        ],
+        exception_handlers={ParleyError: answer_error, HTTPException: _answer_http_error},
+        lifespan=lifespan,
+    )
+    return Parley(app, drain)
+
+
+def _create_bus(settings: Settings) -> Bus:
+    url = _redis_url(settings)
+    return LoneBus() if url is None else RedisBus(url, prefix=settings.redis_prefix)
+
+
+def _redis_url(settings: Settings) -> str | None:
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
+
+
+def create_context(settings: Settings, bus: Bus) -> Context:
+    secret = settings.signing_secret()
+    database = Database(settings.database, pool_size=settings.db_pool_size)
+
+    async def read_head() -> int:
+        async with database.read() as connection:
+            return await messages.head_position(connection)
+
+    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage]:
+        async with database.read() as connection:
+            return [*await messages.read_entries(connection, after, upto, limit)]
+
+    def poll_seconds() -> float | None:
+        if settings.redis_url is None:
+            return None
+        return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
+
+    blocks = BlockedPairs()
+    feed: Feed[StoredMessage] = Feed(
+        read_entries=read_entries,
+        read_head=read_head,
+        poll_seconds=poll_seconds,
+        apart=blocks.apart,
+    )
+    presence = Presence(
+        grace_seconds=settings.presence_grace_seconds,
+        record_last_seen=record_last_seen(database),
+        bus=bus,
+        lease_seconds=settings.presence_lease_seconds,
+        renewal_seconds=settings.presence_renewal_seconds,
+        sweep_seconds=settings.presence_sweep_seconds,
+        apart=blocks.apart,
+    )
+    blocks.listen(presence.part)
+    notices = follow_notices(database, bus)
+    notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
+    return Context(
+        settings=settings,
+        db=database,
+        log=MessageLog(
+            database,
+            max_pending=settings.max_pending_sends,
+            committed=announce_committed(feed, bus),
+            uncertain=feed.catch_up,
+            permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
+        ),
+        feed=feed,
+        presence=presence,
+        blocks=blocks,
+        notices=notices,
+        connections=Connections(warning_seconds=settings.token_warning_seconds),
+        passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
+        tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
+        standings=Standings(database),
+        files=FileStore(settings.storage),
+        file_urls=FileUrls(
+            secret, lifetime_seconds=settings.file_url_seconds, base=settings.public_url
+        ),
+        inspector=Inspector(
+            workers=settings.media_workers,
+            memory_bytes=settings.media_memory_bytes,
+            seconds=settings.media_seconds,
+        ),
+        upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        limits=Limits(
+            settings,
+            Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
+        ),
+        connection_slots=ConnectionSlots(settings, bus),
+    )
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector look at what is made from now on, and less often.
+
+    What was made until here stays: looking through it again and again stopped everybody for tens
+    of milliseconds each time. Cycles are rare in what a message makes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+async def _welcome(request: Request) -> Response:
+    return JSONAnswer(
+        {"name": "Parley", "graphql": "/graphql", "rest": "/api", "socketio": "/socket.io/"}
+    )
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls this for nothing else
+    code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_USER_INPUT
+    body = {"message": error.detail, "code": code.value}
+    return JSONAnswer(body, error.status_code, headers=error.headers)
