@@ -1,8 +1,8 @@
-"""What a watcher of presence has not read yet."""
+"""The latest change of each user's presence, kept once for all who watch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -10,25 +10,142 @@ from events.facts import PresenceChanged
 
 # What is read at once is looked up, and sent, at once.
 MOST_AT_ONCE = 500
+# Changes that were replaced leave holes; beyond so many, and as many as there are changes, they
+# are closed: one watcher that never reads must not make the row grow.
+MOST_HOLES = 1000
 
 
 class LatestChanges:
-    """Each user's latest change since it was last read. Leaving the `with` block ends it.
+    """Changes in order, an earlier one of a user replaced by a later one.
 
-    However slow the reader, this holds no more than there are users: nobody needs to be cut off.
+    A watcher is a position in the row. However many watch, and however slowly they read, the row
+    holds one change for each user (and for each pair whom a block parted or joined), and a change
+    costs the same.
     """
 
-    def __init__(self, viewer_id: int, leave: Callable[["LatestChanges"], None]) -> None:
-        self.viewer_id = viewer_id
-        self._leave = leave
-        self._waiting: dict[int, PresenceChanged] = {}
-        self._ready = asyncio.Event()
+    def __init__(self) -> None:
+        self.position = 0  # of the last change
+        self._start = 0  # the position before the first change of the row
+        self._row: list[PresenceChanged | None] = []
+        self._of: dict[tuple[int, int | None], int] = {}  # where the latest of each is
+        self._private = 0  # changes that are for one person
+        self._read: dict[int, tuple[Sequence[PresenceChanged], int]] = {}  # until a change comes
 
-    def deliver(self, change: PresenceChanged) -> None:
-        """Keep the change for the reader, in place of an earlier one of the same user."""
-        self._waiting.pop(change.user_id, None)
-        self._waiting[change.user_id] = change
-        self._ready.set()
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def add(self, change: PresenceChanged) -> None:
+        """Append a change, in place of an earlier one of the same user to the same people."""
+        key = (change.user_id, change.seen_by)
+        before = self._of.get(key)
+        if before is not None:
+            self._row[before - self._start - 1] = None
+        elif change.seen_by is not None:
+            self._private += 1
+        self._row.append(change)
+        self.position += 1
+        self._of[key] = self.position
+        self._read.clear()
+
+    def read(self, position: int) -> tuple[Sequence[PresenceChanged], int]:
+        """Return the first changes past the position, and the position of the last of them.
+
+        Who asks from the same position gets the same sequence: what is made of it can be shared.
+        """
+        known = self._read.get(position)
+        if known is None:
+            found: list[PresenceChanged] = []
+            index = max(0, position - self._start)
+            while index < len(self._row) and len(found) < MOST_AT_ONCE:
+                change = self._row[index]
+                if change is not None:
+                    found.append(change)
+                index += 1
+            known = self._read[position] = (tuple(found), self._start + index)
+        return known
+
+    def forget(self, position: int) -> None:
+        """Let go of what everybody has read, up to the position."""
+        count = position - self._start
+        if count <= 0:
+            return
+        for change in self._row[:count]:
+            if change is not None:
+                del self._of[change.user_id, change.seen_by]
+                self._private -= change.seen_by is not None
+        del self._row[:count]
+        self._start = position
+        self._read.clear()
+
+    def has(self, user_id: int) -> bool:
+        """Whether there is a change of the user that somebody may not have read."""
+        return (user_id, None) in self._of
+
+    @property
+    def has_private(self) -> bool:
+        """Whether some of the changes are for one person."""
+        return self._private > 0
+
+    @property
+    def has_many_holes(self) -> bool:
+        """Whether `close_holes` is due."""
+        return len(self._row) > 2 * len(self._of) + MOST_HOLES
+
+    def close_holes(self) -> Callable[[int], int]:
+        """Move the changes together; return what says where a position of before is now."""
+        numbered = enumerate(self._row, self._start + 1)
+        kept = [(position, change) for position, change in numbered if change is not None]
+        before = [position for position, _ in kept]
+        self._start = start = self.position - len(kept)
+        self._row = [change for _, change in kept]
+        self._of = {
+            (change.user_id, change.seen_by): position
+            for position, (_, change) in enumerate(kept, start + 1)
+        }
+        self._read.clear()
+        return lambda position: start + bisect_right(before, position)
+
+
+class Watch:
+    """One watcher's place among the changes. Leaving the `with` block ends it.
+
+    `shown` picks those of some changes that the viewer may see, as of now. `only` names the users that are watched. However slow its reader, a watch holds nothing but its
+    position: nobody needs to be cut off.
+    """
+
+    __slots__ = ("_changes", "_leave", "_reader", "_shown", "only", "position", "viewer_id")
+
+    def __init__(
+        self,
+        changes: LatestChanges,
+        viewer_id: int,
+        *,
+        shown: Callable[["Watch", Sequence[PresenceChanged]], Sequence[PresenceChanged]],
+        leave: Callable[["Watch"], None],
+        only: Collection[int] | None = None,
+    ) -> None:
+        self.viewer_id = viewer_id
+        self.only = None if only is None else frozenset(only)
+        self.position = changes.position
+        self._changes = changes
+        self._shown = shown
+        self._leave = leave
+        self._reader: asyncio.Future[None] | None = None  # while it waits
+
+    def wake(self) -> None:
+        """Have the reader, if it waits, read what there is."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def pass_by(self, before: int, user_ids: Collection[int]) -> bool:
+        """Whether changes of these users, all there are since `before`, are none of its business.
+
+        They count as read then.
+        """
+        if self.only is None or self.position < before or not self.only.isdisjoint(user_ids):
+            return False
+        self.position = self._changes.position
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -42,12 +159,14 @@ class LatestChanges:
         self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[PresenceChanged]]:
-        """Yield the changes that wait, in order, as soon as there are any; without end."""
+        """Yield the changes that wait, in order, as soon as it is woken; without end."""
         while True:
-            await self._ready.wait()
-            while self._waiting:
-                changes = [*islice(self._waiting.values(), MOST_AT_ONCE)]
-                for change in changes:
-                    del self._waiting[change.user_id]
-                yield changes
-            self._ready.clear()
+            while self.position < self._changes.position:
+                changes, self.position = self._changes.read(self.position)
+                if shown := self._shown(self, changes):
+                    yield shown
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None

@@ -1,7 +1,7 @@
 """Which users each process holds, told over the bus, and forgotten when a process goes silent.
 
-Each process publishes what changes in its set of users, with a version that counts the changes,
-and its version alone at every renewal. Who misses a change sees the version jump and asks for the
+Each process publishes what changes in its set of users, the changes of a short while together,
+with a version that counts these publications, and its version alone at every renewal. Who misses a change sees the version jump and asks for the
 whole set. A process that is not heard of for a lease is dead, and holds nobody. While the bus
 itself is away nobody is heard of, which proves nothing: leases end only while it is connected.
 """
@@ -20,23 +20,21 @@ logger = logging.getLogger("parley.presence")
 
 # A whole set is asked for, and sent, at most so often.
 WHOLE_SET_SECONDS = 0.2
+# A few changes are published at once; of many, what comes within so long is published together.
+CHANGES_SECONDS = 0.05
+CHANGES_AT_ONCE = 10
+# Users of a process that went silent that are dropped in one turn of the loop.
+DROPPED_AT_ONCE = 500
 EVERYBODY = ""
 
 
-class Held(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A process holds one more user."""
+class Changed(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """What changed in a process's set: whom it holds now, and whom no more."""
 
     process: str
     version: int
-    user_id: int
-
-
-class Released(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A process holds one user less."""
-
-    process: str
-    version: int
-    user_id: int
+    held: list[int]
+    released: list[int]
 
 
 class Alive(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -66,7 +64,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True, array_like=True):
     process: str
 
 
-News = Held | Released | Alive | WholeSet | Wanted | Ended
+News = Changed | Alive | WholeSet | Wanted | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[News] = msgspec.msgpack.Decoder(News)
@@ -105,6 +103,10 @@ class Leases:
         self._process = uuid4().hex
         self._version = 0
         self._mine: set[int] = set()
+        self._told: set[int] = set()  # what the others know of it, if nothing was lost
+        self._changed: set[int] = set()  # whom to tell of
+        self._telling: asyncio.Handle | None = None
+        self._tell_at = 0.0
         self._peers: dict[str, _Peer] = {}
         self._told_at = 0.0
         self._ended = False
@@ -125,28 +127,54 @@ class Leases:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._telling is not None:
+            self._telling.cancel()
         self._publish(Ended(self._process))
         self._ended = True  # a word after that would bring this process back, as a ghost
 
     def hold(self, user_id: int) -> None:
         """This process holds the user from now on."""
         self._mine.add(user_id)
-        self._version += 1
-        self._publish(Held(self._process, self._version, user_id))
+        self._tell_soon(user_id)
         self._gained(user_id)
 
     def release(self, user_id: int) -> None:
         """This process does not hold the user any more."""
         self._mine.discard(user_id)
-        self._version += 1
-        self._publish(Released(self._process, self._version, user_id))
+        self._tell_soon(user_id)
         self._lost(user_id, False)
+
+    def _tell_soon(self, user_id: int) -> None:
+        self._changed.add(user_id)
+        if self._telling is None:
+            loop = asyncio.get_running_loop()
+            if self._tell_at <= loop.time():
+                self._telling = loop.call_soon(self._tell)
+            else:
+                self._telling = loop.call_at(self._tell_at, self._tell)
+
+    def _tell(self) -> None:
+        """Publish what has changed; who came and went meanwhile is nothing."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        spared = self._now() - CHANGES_AT_ONCE * CHANGES_SECONDS
+        self._tell_at = max(self._tell_at, spared) + CHANGES_SECONDS
+        held = [id_ for id_ in self._changed if id_ in self._mine and id_ not in self._told]
+        released = [id_ for id_ in self._changed if id_ in self._told and id_ not in self._mine]
+        self._changed.clear()
+        if held or released:
+            self._told.update(held)
+            self._told.difference_update(released)
+            self._version += 1
+            self._publish(Changed(self._process, self._version, held, released))
 
     def _publish(self, news: News) -> None:
         if not self._ended:
             self._bus.publish(Topic.PRESENCE, _encoder.encode(news))
 
     def _publish_mine(self) -> None:
+        self._tell()  # so that the set is what its version says
         self._publish(WholeSet(self._process, self._version, sorted(self._mine)))
 
     def _now(self) -> float:
@@ -161,13 +189,13 @@ class Leases:
         if isinstance(news, Wanted):
             self._answer(news)
         elif isinstance(news, Ended):
-            self._forget(news.process, told=True)
+            self._forget(news.process)
         else:
             peer = self._peers.setdefault(news.process, _Peer(0.0))
             peer.expires_at = self._now() + self._lease_seconds
             self._follow(peer, news)
 
-    def _follow(self, peer: _Peer, news: Held | Released | Alive | WholeSet) -> None:
+    def _follow(self, peer: _Peer, news: Changed | Alive | WholeSet) -> None:
         match news:
             case WholeSet():
                 self._replace(peer, set(news.user_ids))
@@ -175,28 +203,40 @@ class Leases:
             case Alive():
                 if news.version != peer.version:
                     self._ask(peer, news.process)
-            case Held() | Released():
+            case Changed():
                 if peer.version is None or news.version != peer.version + 1:
                     self._ask(peer, news.process)
                     return
                 peer.version = news.version
-                if isinstance(news, Held):
-                    peer.user_ids.add(news.user_id)
-                    self._gained(news.user_id)
-                else:
-                    peer.user_ids.discard(news.user_id)
-                    self._lost(news.user_id, True)
+                held = {*news.held} - peer.user_ids
+                released = peer.user_ids.intersection(news.released)
+                peer.user_ids |= held
+                peer.user_ids -= released
+                for user_id in held:
+                    self._gained(user_id)
+                for user_id in released:
+                    self._lost(user_id, True)
 
-    def _replace(self, peer: _Peer, user_ids: set[int], *, told: bool = True) -> None:
+    def _replace(self, peer: _Peer, user_ids: set[int]) -> None:
         before, peer.user_ids = peer.user_ids, user_ids
         for user_id in user_ids - before:
             self._gained(user_id)
         for user_id in before - user_ids:
-            self._lost(user_id, told)
+            self._lost(user_id, True)
 
-    def _forget(self, process: str, *, told: bool) -> None:
+    def _forget(self, process: str) -> None:
         if (peer := self._peers.pop(process, None)) is not None:
-            self._replace(peer, set(), told=told)
+            self._replace(peer, set())
+
+    async def _drop(self, process: str) -> None:
+        """Forget a silent process, a part of its users at a time: there may be thousands."""
+        if (peer := self._peers.pop(process, None)) is None:
+            return
+        user_ids = [*peer.user_ids]
+        for start in range(0, len(user_ids), DROPPED_AT_ONCE):
+            for user_id in user_ids[start : start + DROPPED_AT_ONCE]:
+                self._lost(user_id, False)
+            await asyncio.sleep(0)
 
     def _ask(self, peer: _Peer, process: str) -> None:
         if self._now() - peer.asked_at > WHOLE_SET_SECONDS:
@@ -236,4 +276,4 @@ class Leases:
                 silent = [p for p, peer in self._peers.items() if peer.expires_at < now]
                 for process in silent:
                     logger.warning("A process went silent; its users are dropped")
-                    self._forget(process, told=False)
+                    await self._drop(process)

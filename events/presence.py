@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
 from events.bus import Bus, LoneBus
 from events.facts import PresenceChanged
-from events.latest import LatestChanges
+from events.latest import LatestChanges, Watch
 from events.leases import Leases
+from events.slices import in_slices
 
 logger = logging.getLogger("parley.presence")
 
@@ -25,6 +26,14 @@ CLOSE_SECONDS = 1
 # Two processes that lose a user at once each hear of the other's loss after their own, later by
 # what the bus takes: then neither was told of the last one's by who knew it to be the last.
 CROSSING_SECONDS = 5
+# A lone change is told at once. Those that come within so long after it are told together,
+WINDOW_SECONDS = 0.1
+# and later, the more there is to tell: telling takes no more than this share of the loop.
+MOST_SHARE = 0.25
+MOST_WINDOW_SECONDS = 2.0
+
+# Called with the changes of one window, in order, the latest of each user.
+Listener = Callable[[Sequence[PresenceChanged]], None]
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -52,12 +61,14 @@ class Hold:
 
 
 class Presence:
-    """Counts connections, here and (over the bus) elsewhere. Changes go to `listeners`, in order.
+    """Counts connections, here and (over the bus) elsewhere, and tells of changes in windows.
 
+    What changes within a window is told together, a later change of a user in place of an earlier
+    one, first to the listeners, then to the watches, a slice of the loop at a time.
     `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
     hears of it and asks finds the time. Those who left together get the time of the last of them.
     It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom,
-    and `part` is called when that changes: subscriptions keep to it; listeners look themselves.
+    and `part` is called when that changes: watches keep to it; listeners ask `sees`.
     """
 
     def __init__(
@@ -84,12 +95,18 @@ class Presence:
         )
         self._connections: dict[int, int] = {}  # of this process
         self._holders: dict[int, int] = {}  # processes, this one included
-        self._online: dict[int, None] = {}  # in the order of arrival; also during the grace
+        # In the order of arrival, with the change that says so; also during the grace.
+        self._online: dict[int, PresenceChanged] = {}
         self._left: dict[int, float] = {}  # when this process ceased to hold who others still held
         self._departures: dict[int, _Departure] = {}  # in the order in which they are due
         self._departing: asyncio.Task[None] | None = None
-        self._subscriptions: set[LatestChanges] = set()
-        self._listeners: list[Callable[[PresenceChanged], None]] = []
+        self._changes = LatestChanges()
+        self._watches: set[Watch] = set()
+        self._listeners: list[Listener] = []
+        self._telling: asyncio.Task[None] | None = None
+        self._told_online: set[int] = set()  # to the listeners
+        self._told = 0  # up to this position of the changes
+        self._tell_at = 0.0  # when the next window may end
         self._closed = False
 
     async def start(self) -> None:
@@ -109,28 +126,69 @@ class Presence:
         """Count a connection of the user's for as long as the block lasts."""
         return Hold(self, user_id)
 
-    def subscribe(self, viewer_id: int) -> LatestChanges:
-        """Keep every change that the viewer may see from now on, until it is read."""
-        subscription = LatestChanges(viewer_id, self._subscriptions.discard)
-        self._subscriptions.add(subscription)
-        return subscription
+    def sees(self, viewer_id: int, user_id: int) -> bool:
+        """Whether presence shows this person to the viewer: the one place that decides."""
+        return user_id not in self._apart.get(viewer_id, ())
 
-    def listen(self, listener: Callable[[PresenceChanged], None]) -> None:
-        """Call the listener with every change from now on."""
+    def sees_everybody(self, viewer_id: int) -> bool:
+        """Whether the viewer sees every person, so that what is made for everybody will do."""
+        return not self._apart.get(viewer_id)
+
+    def snapshot(
+        self, viewer_id: int, only: Collection[int] | None = None
+    ) -> Sequence[PresenceChanged]:
+        """Return that each of those is online whom the viewer sees so, in order of arrival."""
+        if only is not None:
+            wanted = {*only}
+            found = [self._online[id_] for id_ in wanted if id_ in self._online]
+            return [change for change in found if self.sees(viewer_id, change.user_id)]
+        if self.sees_everybody(viewer_id):
+            return [*self._online.values()]
+        return [c for c in self._online.values() if self.sees(viewer_id, c.user_id)]
+
+    def watch(self, viewer_id: int, only: Collection[int] | None = None) -> Watch:
+        """Watch the changes from now on that the viewer may see, of these users or of all."""
+        watch = Watch(
+            self._changes, viewer_id, shown=self._shown, leave=self._watches.discard, only=only
+        )
+        self._watches.add(watch)
+        return watch
+
+    def listen(self, listener: Listener) -> None:
+        """Call the listener with the changes of each window from now on."""
         self._listeners.append(listener)
 
     def part(self, one: int, other: int, apart: bool) -> None:
         """Show two people to each other as offline from now on, or as they are again."""
         for viewer_id, user_id in ((one, other), (other, one)):
-            if user_id in self._online:
+            # Who has just left may still be online to a viewer, who is not told of it any more.
+            if user_id in self._online or (apart and self._changes.has(user_id)):
                 self._announce(PresenceChanged(user_id, online=not apart, seen_by=viewer_id))
+
+    def _shown(self, watch: Watch, changes: Sequence[PresenceChanged]) -> Sequence[PresenceChanged]:
+        """Return those of the changes that the watch's viewer may see now."""
+        viewer_id, only = watch.viewer_id, watch.only
+        if only is None and not self._changes.has_private and self.sees_everybody(viewer_id):
+            return changes
+        shown: dict[int, PresenceChanged] = {}
+        for change in changes:
+            user_id, seen_by = change.user_id, change.seen_by
+            if (only is not None and user_id not in only) or seen_by not in {None, viewer_id}:
+                continue
+            # One that told this viewer alone that somebody went offline is shown all the same.
+            if (seen_by is None or change.online) and not self.sees(viewer_id, user_id):
+                continue
+            shown.pop(user_id, None)
+            shown[user_id] = change
+        return [*shown.values()]
 
     async def close(self) -> None:
         """Remember when everyone was last seen; announce nothing: a restart is no departure."""
         self._closed = True
-        if self._departing is not None:
-            self._departing.cancel()
-            await asyncio.gather(self._departing, return_exceptions=True)
+        for task in (self._departing, self._telling):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         mine = [*{*self._connections, *self._departures}]
         clock = asyncio.get_running_loop().time
         end, at = clock() + CLOSE_SECONDS, datetime.now(UTC)
@@ -157,8 +215,8 @@ class Presence:
             self._left.pop(user_id, None)
         self._departures.pop(user_id, None)
         if user_id not in self._online:
-            self._online[user_id] = None
-            self._announce(PresenceChanged(user_id, online=True))
+            self._online[user_id] = change = PresenceChanged(user_id, online=True)
+            self._announce(change)
 
     def _lose(self, user_id: int, told: bool) -> None:
         self._holders[user_id] -= 1
@@ -217,14 +275,49 @@ class Presence:
             recording.cancel()
 
     def _announce(self, change: PresenceChanged) -> None:
-        apart = self._apart.get(change.user_id, ())
-        for subscription in self._subscriptions:
-            viewer_id = subscription.viewer_id
-            if viewer_id == change.seen_by or (change.seen_by is None and viewer_id not in apart):
-                subscription.deliver(change)
-        for listener in self._listeners:
-            try:
-                listener(change)
-            except Exception:
-                # A connection that is counted must be given back, whatever a listener does.
-                logger.exception("A listener failed on %s", change)
+        self._changes.add(change)
+        if not self._closed and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell(), name="presence")
+
+    async def _tell(self) -> None:
+        """Tell of what has changed, window by window, until there is nothing new."""
+        clock = asyncio.get_running_loop().time
+        while self._told < self._changes.position:
+            await asyncio.sleep(max(0.0, self._tell_at - clock()))
+            began, before = clock(), self._told
+            window: list[PresenceChanged] = []
+            while self._told < self._changes.position:
+                changes, self._told = self._changes.read(self._told)
+                window += changes
+            news = [change for change in window if self._is_news(change)]
+            for listener in self._listeners if news else ():
+                try:
+                    listener(news)
+                except Exception:
+                    # A connection that is counted must be given back, whatever a listener does.
+                    logger.exception("A listener failed on a window of presence")
+            user_ids = {change.user_id for change in window}
+            behind = [watch for watch in self._watches if not watch.pass_by(before, user_ids)]
+            busy = await in_slices(behind, Watch.wake)
+            self._let_go()
+            wait = min(max(WINDOW_SECONDS, busy / MOST_SHARE), MOST_WINDOW_SECONDS)
+            self._tell_at = max(began + wait, clock() + busy)
+
+    def _is_news(self, change: PresenceChanged) -> bool:
+        """Whether it is not what the listeners were told of the user last."""
+        if change.seen_by is not None:
+            return True
+        if change.online is (change.user_id in self._told_online):
+            return False
+        (self._told_online.add if change.online else self._told_online.discard)(change.user_id)
+        return True
+
+    def _let_go(self) -> None:
+        """Keep no change that everybody has read; one who never reads costs a position."""
+        positions = [watch.position for watch in self._watches]
+        self._changes.forget(min([self._told, *positions]))
+        if self._changes.has_many_holes:
+            moved = self._changes.close_holes()
+            self._told = moved(self._told)
+            for watch in self._watches:
+                watch.position = moved(watch.position)

@@ -9,6 +9,10 @@ from db.database import Database, DatabaseUnavailable, retrying_deadlocks
 from db.models import StoredUser
 from events.facts import PresenceChanged
 from resolvers.context import Context
+from resolvers.errors import BadInput
+
+# Whom one subscription may name: more is what the one without names is for.
+MAX_WATCHED_USERS = 1000
 
 
 def hold_presence(ctx: Context) -> AbstractContextManager[None]:
@@ -18,33 +22,38 @@ def hold_presence(ctx: Context) -> AbstractContextManager[None]:
 
 def visible_online_ids(ctx: Context) -> list[int]:
     """Return everyone whom the viewer sees online, in order of arrival. Raises Unauthenticated."""
-    apart = ctx.blocks.apart_from(ctx.user.id)
-    return [user_id for user_id in ctx.presence.online_ids if user_id not in apart]
+    return [change.user_id for change in ctx.presence.snapshot(ctx.user.id)]
 
 
 def is_seen_online(ctx: Context, user_id: int) -> bool:
     """Whether the user is online, as the viewer may know it: nobody is whom a block keeps apart."""
-    return ctx.presence.is_online(user_id) and not _are_apart(ctx, user_id)
+    return ctx.presence.is_online(user_id) and _sees(ctx, user_id)
 
 
 def last_seen_at(ctx: Context, user: StoredUser) -> datetime | None:
     """Return when the user left, as the viewer may know it; None while they are online."""
-    if ctx.presence.is_online(user.id) or _are_apart(ctx, user.id):
+    if ctx.presence.is_online(user.id) or not _sees(ctx, user.id):
         return None
     return user.last_seen_at
 
 
-def _are_apart(ctx: Context, user_id: int) -> bool:
-    return ctx.viewer is not None and ctx.blocks.are_apart(ctx.viewer.id, user_id)
+def _sees(ctx: Context, user_id: int) -> bool:
+    return ctx.viewer is None or ctx.presence.sees(ctx.viewer.id, user_id)
 
 
-async def watch_presence(ctx: Context) -> AsyncGenerator[Sequence[PresenceChanged], None]:
+async def watch_presence(
+    ctx: Context, user_ids: Collection[int] | None = None
+) -> AsyncGenerator[Sequence[PresenceChanged], None]:
     """Yield everyone online now, then the changes since: what waits, all at once.
 
-    To a slow reader each user's latest change is all that waits. Raises Unauthenticated.
+    With `user_ids`, of these users alone; who is unknown, or not to be seen, is passed over. To a
+    slow reader each user's latest change is all that waits. Raises Unauthenticated, BadInput.
     """
-    with ctx.presence.subscribe(ctx.user.id) as changes:
-        yield [PresenceChanged(user_id, online=True) for user_id in visible_online_ids(ctx)]
+    viewer = ctx.user
+    if user_ids is not None and len(user_ids) > MAX_WATCHED_USERS:
+        raise BadInput(f"userIds names {MAX_WATCHED_USERS:,} users at most")
+    with ctx.presence.watch(viewer.id, user_ids) as changes:
+        yield ctx.presence.snapshot(viewer.id, user_ids)
         async for latest in changes:
             yield latest
 

@@ -32,7 +32,7 @@ class Process:
             "sweep_seconds": SWEEP,
         }
         self.presence = Presence(record_last_seen=self._record, bus=bus, **{**times, **seconds})
-        self.presence.listen(self.changes.put)
+        self.presence.listen(lambda window: [*map(self.changes.put, window)])
 
     async def _record(self, user_ids: Collection[int], at: datetime) -> None:
         self.recorded += user_ids

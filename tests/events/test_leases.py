@@ -11,7 +11,7 @@ import pytest
 
 from events import leases as leases_module
 from events.bus import Topic
-from events.leases import Alive, Ended, Held, WholeSet
+from events.leases import Alive, Changed, Ended, WholeSet
 from tests.events.hub import Hub, HubBus
 from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes
 from tests.faults.waits import until
@@ -254,7 +254,7 @@ async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
             spoken = [leases_module._decoder.decode(payload) for _, payload in hub.said]
             # Three ask, each five times a second; one answers, five times a second.
             assert sum(isinstance(news, WholeSet) for news in spoken) < 20
-            assert len(spoken) - sum(isinstance(news, Held) for news in spoken) < 70
+            assert len(spoken) - sum(isinstance(news, Changed) for news in spoken) < 70
             hub.fate = lambda topic, payload: [0]
             with everyone[0].presence.hold(5000):
                 await until(
@@ -324,10 +324,10 @@ async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFix
             b"\xc1",
             b"\xff" * 100,
             msgspec.msgpack.encode(["Promoted", "x", 1]),
-            msgspec.msgpack.encode(["Held", "x"]),
-            msgspec.msgpack.encode(["Held", "x", "one", 2]),
-            msgspec.msgpack.encode(["Held", "x", 1, "two"]),
-            msgspec.msgpack.encode({"type": "Held"}),
+            msgspec.msgpack.encode(["Changed", "x"]),
+            msgspec.msgpack.encode(["Changed", "x", "one", [2], []]),
+            msgspec.msgpack.encode(["Changed", "x", 1, ["two"], []]),
+            msgspec.msgpack.encode({"type": "Changed"}),
         ]
         stranger = hub.bus()
         for payload in strangers:
@@ -337,7 +337,7 @@ async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFix
         assert len(caplog.records) == 2 * len(strangers)
         assert not any(record.exc_info for record in caplog.records)
         # One that speaks our words but never answers holds nobody, for one lease.
-        for news in (Alive("x", 7), Held("x", 9, BOB), Ended("never heard of")):
+        for news in (Alive("x", 7), Changed("x", 9, [BOB], []), Ended("never heard of")):
             stranger.publish(Topic.PRESENCE, leases_module._encoder.encode(news))
         await until(lambda: not two.presence.online_ids, SECONDS)
         await until(lambda: "x" not in two.presence._leases._peers, SECONDS)

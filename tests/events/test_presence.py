@@ -1,7 +1,7 @@
 """Presence: counts connections, forgives a reload, and cannot get stuck."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ async def _presence(
     records = Records()
     presence = Presence(grace_seconds=grace_seconds, record_last_seen=records.record)
     changes: Inbox[PresenceChanged] = Inbox()
-    presence.listen(changes.put)
+    presence.listen(lambda window: [*map(changes.put, window)])
     await presence.start()
     yield presence, changes, records
     await presence.close()
@@ -93,7 +93,7 @@ async def test_coming_back_while_the_departure_is_recorded_is_no_departure() -> 
         with presence.hold(ALICE):
             records.gate.set()
             with presence.hold(BOB):
-                pass
+                await changes.expect(lambda change: change.user_id == BOB)
             await _offline(changes, BOB)
             assert presence.is_online(ALICE)
         await _offline(changes, ALICE)
@@ -188,7 +188,7 @@ async def test_coming_back_and_leaving_again_during_the_record_is_one_later_depa
 async def test_a_listener_that_fails_leaves_nobody_online(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(change: PresenceChanged) -> None:
+    def fail(window: Sequence[PresenceChanged]) -> None:
         raise ZeroDivisionError
 
     async with _presence() as (presence, changes, _):
@@ -225,9 +225,9 @@ async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
         visitors = [asyncio.create_task(visit(number)) for number in range(1, 6)]
         for _ in range(20):
             await changes.expect_many(lambda _: True, len(changes.items) + 3)
-            with presence.subscribe(1) as subscription:
+            with presence.watch(1) as watch:
                 online = {*presence.online_ids}
-                heard = aiter(subscription)
+                heard = aiter(watch)
                 for _ in range(5):
                     async with asyncio.timeout(5):
                         latest = await anext(heard)
@@ -237,4 +237,4 @@ async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
                     assert online == {*presence.online_ids}
         over.set()
         await asyncio.gather(*visitors)
-        assert not presence._subscriptions
+        assert not presence._watches

@@ -158,12 +158,13 @@ async def test_a_slow_watcher_of_a_burst_is_not_cut_off_and_ends_up_right(tmp_pa
             stay.enter_context(ctx.presence.hold(ids[7]))
             crowd.close()
             await until(lambda: len(ctx.presence.online_ids) == 1, SECONDS)
-            [subscription] = ctx.presence._subscriptions
-            assert len(subscription._waiting) == CROWD
+            [place] = ctx.presence._watches
+            changes = ctx.presence._changes
+            assert len(changes) == CROWD
             reads = [await _hear(watch, online)]
-            while subscription._waiting:
+            while place.position < changes.position:
                 reads += [await _hear(watch, online)]
             assert sum(reads) == CROWD
             assert len(reads) <= 10
             assert online == {*ctx.presence.online_ids} == {ids[7]}
-    assert ctx.presence._subscriptions == set()
+    assert ctx.presence._watches == set()
