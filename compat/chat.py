@@ -1,7 +1,7 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,26 +20,18 @@ from compat.bodies import (
 )
 from compat.errors import error_shape
 from compat.packets import EncodedEvent
+from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
 from compat.socketio_server import SocketServer
 from db.models import StoredMessage
-from events.facts import PresenceChanged
 from events.subscription import SubscriberTooSlow
 from resolvers.addresses import Peer
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
-from resolvers.presence import hold_presence, visible_online_ids
+from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
-
-# `user:online` costs the number online, squared: its window grows with that, so that it never
-# takes more than about a twentieth of a core. An arrival waits the least at least.
-LEAST_WINDOW_SECONDS = 0.05
-MOST_WINDOW_SECONDS = 30.0
-WINDOW_SECONDS_PER_PAIR = 1e-6
-# What making a list for one person costs beside sending one.
-OWN_LIST_PAIRS = 4
 
 DRAIN_SECONDS = 3.0
 
@@ -55,7 +47,12 @@ class Session:
     slot: AbstractContextManager[None]
     release: Callable[[], None] = lambda: None
     detach: Callable[[], object] = lambda: None
-    shown: int = 0  # the digest of whom the client takes for online
+    shown: int | None = None  # the digest of whom the client takes for online
+
+    @property
+    def viewer_id(self) -> int:
+        """Who has logged in."""
+        return self.ctx.user.id
 
     def session_ended(self, reason: str) -> None:
         """Say why, as for a token that was refused, and disconnect."""
@@ -124,8 +121,6 @@ class ChatEvents:
         self._sessions: dict[str, Session] = {}
         self._refusing: set[asyncio.Task[None]] = set()
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
-        self._online_timer: asyncio.TimerHandle | None = None
-        self._own_lists = 0  # that the last `user:online` took
         self._server = ChatServer(
             origins=origins,
             process=process,
@@ -141,7 +136,13 @@ class ChatEvents:
         on("auth:login", self._log_in)
         on("message:private", self._send_private)
         on("message:send", self._send_broadcast)
-        ctx.presence.listen(self._presence_changed)
+        self._online = OnlineLists(
+            ctx.presence,
+            self._sessions,
+            encode=self._server.encode_text_event,
+            push=self._server.push,
+            reads=self._server.reads,
+        )
         self._server.eio.has_room = self._has_room
         self._server.eio.count = self._count
 
@@ -154,9 +155,8 @@ class ChatEvents:
         await self._server.drain(DRAIN_SECONDS)
 
     async def close(self) -> None:
-        """End the timer."""
-        if self._online_timer is not None:
-            self._online_timer.cancel()
+        """Tell nobody any more who is online."""
+        self._online.close()
 
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""
@@ -221,7 +221,7 @@ class ChatEvents:
         if before is not None and before.ctx.user == viewer and after is None:
             if self.tell(sid, "auth:ok"):
                 before.log_in(ctx)  # with a fresh token: what it hears goes on
-                self._announce_online_soon()
+                self._online.greet(sid)
             return
         presence, slot = hold_presence(ctx), ctx.connection_slots.hold_user(viewer.id)
         presence.__enter__()  # before the other one leaves: the same user would seem to go
@@ -244,7 +244,7 @@ class ChatEvents:
         else:
             session.detach = asyncio.create_task(self._resume(sid, ctx, after)).cancel
         session.log_in(ctx)  # which may find that it has just ended
-        self._announce_online_soon()
+        self._online.greet(sid)
 
     def _turn_away(self, sid: str, error: Exception) -> None:
         shape = error_shape(error)
@@ -307,56 +307,6 @@ class ChatEvents:
             return message_shape(sent, ctx.file_urls)
         except Exception as error:  # the border: the client hears in its form
             return error_shape(error)
-
-    def _presence_changed(self, change: PresenceChanged) -> None:
-        if change.online and change.seen_by is None:
-            self._announce_online_soon()
-            return
-        apart = self._ctx.blocks.apart_from(change.user_id)
-        event = self._server.encode_text_event("user:offline", change.user_id)
-        for sid, session in [*self._sessions.items()]:
-            viewer_id = session.ctx.user.id
-            if viewer_id in apart if change.seen_by is None else viewer_id != change.seen_by:
-                continue
-            if change.online:
-                self._show_own_online(sid, session)
-            else:
-                session.shown -= _digest([change.user_id])
-                self._server.push(sid, event)
-
-    def _announce_online_soon(self) -> None:
-        if self._online_timer is None:
-            lists = len(self._sessions) + OWN_LIST_PAIRS * self._own_lists
-            pairs = len(self._ctx.presence.online_ids) * lists
-            window = LEAST_WINDOW_SECONDS + WINDOW_SECONDS_PER_PAIR * pairs
-            self._online_timer = asyncio.get_running_loop().call_later(
-                min(window, MOST_WINDOW_SECONDS), self._announce_online
-            )
-
-    def _announce_online(self) -> None:
-        self._online_timer = None
-        everyone = [*self._ctx.presence.online_ids]
-        event, digest = self._server.encode_text_event("user:online", everyone), _digest(everyone)
-        apart, self._own_lists = self._ctx.blocks.apart, 0
-        for sid, session in [*self._sessions.items()]:
-            if session.ctx.user.id in apart:
-                self._own_lists += 1
-                self._show_own_online(sid, session)
-            else:
-                session.shown = digest
-                self._server.push(sid, event)
-
-    def _show_own_online(self, sid: str, session: Session) -> None:
-        """Push everyone that the client may see; nothing new would tell of somebody else."""
-        visible = visible_online_ids(session.ctx)
-        if (digest := _digest(visible)) != session.shown:
-            session.shown = digest
-            self._server.push(sid, self._server.encode_text_event("user:online", visible))
-
-
-def _digest(user_ids: Collection[int]) -> int:
-    """Return a number for these people, in any order; that of some of them can be taken off."""
-    return sum(map(hash, zip(user_ids, strict=True)))
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

@@ -30,6 +30,8 @@ from compat.transports import forget_request
 
 logger = logging.getLogger(__name__)
 
+# What waits for a client that reads: a polling one fetches it with the next request.
+MOST_WAITING = 4
 _PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
 
 
@@ -148,6 +150,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     def on_unclaimed(self, sid: str, event: str, result: object) -> None:
         """What a handler returned, when the client wants no acknowledgement; override it."""
+
+    def reads(self, sid: str) -> bool:
+        """Whether hardly anything waits for the client, so that it may be sent what can wait."""
+        client = self._by_sid.get(sid)
+        return client is not None and len(client.connection.outbox) < MOST_WAITING
 
     async def room(self, sid: str) -> bool:
         """Wait until the client has read half of what waits for it; False if it is gone."""

@@ -10,6 +10,7 @@ from db.models import StoredUser
 from events.facts import PresenceChanged
 from resolvers.context import Context
 from resolvers.errors import BadInput
+from resolvers.fields import find_id
 
 # Whom one subscription may name: more is what the one without names is for.
 MAX_WATCHED_USERS = 1000
@@ -42,18 +43,20 @@ def _sees(ctx: Context, user_id: int) -> bool:
 
 
 async def watch_presence(
-    ctx: Context, user_ids: Collection[int] | None = None
+    ctx: Context, user_ids: Sequence[str] | None = None
 ) -> AsyncGenerator[Sequence[PresenceChanged], None]:
     """Yield everyone online now, then the changes since: what waits, all at once.
 
     With `user_ids`, of these users alone; who is unknown, or not to be seen, is passed over. To a
     slow reader each user's latest change is all that waits. Raises Unauthenticated, BadInput.
     """
-    viewer = ctx.user
-    if user_ids is not None and len(user_ids) > MAX_WATCHED_USERS:
-        raise BadInput(f"userIds names {MAX_WATCHED_USERS:,} users at most")
-    with ctx.presence.watch(viewer.id, user_ids) as changes:
-        yield ctx.presence.snapshot(viewer.id, user_ids)
+    viewer, only = ctx.user, None
+    if user_ids is not None:
+        if len(user_ids) > MAX_WATCHED_USERS:
+            raise BadInput(f"userIds names {MAX_WATCHED_USERS:,} users at most")
+        only = {id_ for text in user_ids if (id_ := find_id(text)) is not None}
+    with ctx.presence.watch(viewer.id, only) as changes:
+        yield ctx.presence.snapshot(viewer.id, only)
         async for latest in changes:
             yield latest
 

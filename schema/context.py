@@ -17,6 +17,8 @@ class OperationContext:
     loaders: Loaders
     # A subscription's, where its events can be shown without a task.
     live: Live | None = None
+    # Whether a subscription may yield several events as one `Together`.
+    together: bool = False
 
 
 Info = strawberry.Info[OperationContext, None]

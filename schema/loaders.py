@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from strawberry.dataloader import DataLoader
 
@@ -20,6 +21,7 @@ class Loaders:
     def __init__(self, ctx: Context, *, shared: bool = False) -> None:
         self._ctx = ctx
         self._shared = shared
+        self.presence: Any = None  # what schema/presence.py keeps for all subscriptions
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:

@@ -38,6 +38,7 @@ from schema.live import Live
 from schema.loaders import Loaders
 from schema.plans import Plan
 from schema.sizes import Limits, check_size, fragments_of
+from schema.together import Results, Together
 
 # Documents are cached, but neither many nor long ones: clients send the same few again and again.
 # Together so many characters: parsed, a document takes some hundred times its text.
@@ -213,8 +214,8 @@ class Operations:
         operation: Operation,
         variables: dict[str, Any] | None,
         live: Live | None = None,
-    ) -> AsyncGenerator[Result | msgspec.Raw, None]:
-        """Yield a subscription's results, encoded or to be encoded.
+    ) -> AsyncGenerator[Result | msgspec.Raw | Results, None]:
+        """Yield a subscription's results, encoded or to be encoded; several at once with `live`.
 
         With `live`, this may end once all there was has been yielded: `live.is_parked` then.
         Raises RequestRefused, and what the operation raises.
@@ -233,7 +234,8 @@ class Operations:
                 live = None
         context = OperationContext(ctx, self._stream_loaders, live)
         if plan is not None:
-            events = plan.subscribe(context, variables)
+            several = OperationContext(ctx, self._stream_loaders, live, together=live is not None)
+            events = plan.subscribe(several, variables)
             if events is not None:
                 async for planned in self._show_events(operation, events, context, variables):
                     yield planned
@@ -260,11 +262,14 @@ class Operations:
         events: AsyncGenerator[Any, None],
         context: OperationContext,
         variables: dict[str, Any] | None,
-    ) -> AsyncGenerator[Result | msgspec.Raw, None]:
+    ) -> AsyncGenerator[Result | msgspec.Raw | Results, None]:
         plan = operation.plan
         assert plan is not None  # noqa: S101  # the callers have looked
         async with aclosing(events):
             async for event in events:
+                if isinstance(event, Together):
+                    yield plan.show_together(event)
+                    continue
                 try:
                     result: Result | msgspec.Raw = await plan.show_event(event, context)
                 except Exception:  # graphql-core says which field, and what that makes null

@@ -5,11 +5,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from resolvers.context import Context
 from schema import wire
 from schema.heartbeat import Beside, Heartbeat
+from schema.together import Results
 from schema.wire import CloseCode
 
 logger = logging.getLogger("parley.graphql")
@@ -27,7 +29,7 @@ class Peer:
     `leaving`, it is shown no more events.
     """
 
-    __slots__ = ("_put", "_websocket", "_writable", "closed", "heartbeat", "leaving")
+    __slots__ = ("_direct", "_put", "_websocket", "_writable", "closed", "heartbeat", "leaving")
 
     def __init__(self, websocket: WebSocket, ctx: Context, beside: Beside) -> None:
         self._websocket = websocket
@@ -35,6 +37,7 @@ class Peer:
         if (direct := websocket.scope.get("extensions", {}).get("parley.write")) is not None:
             self._put: Callable[..., None] = direct["write"]
             self._writable = direct["writable"]
+        self._direct: dict[str, Any] | None = direct
         self.closed = False
         self.leaving = False
         self.heartbeat = Heartbeat(ctx, self, beside)
@@ -77,6 +80,33 @@ class Peer:
         self.heartbeat.wait()
         try:
             await self._websocket.send({"type": "websocket.send", "text": encoded.decode()})
+        finally:
+            self.heartbeat.sending_since = None
+
+    async def send_results(self, id_: str, results: Results) -> None:
+        """Send several results of one subscription as one piece; wait until the peer has read.
+
+        What comes meanwhile can still be replaced. Raises WebSocketDisconnect.
+        """
+        if self._direct is None:
+            for result in results:
+                payload = msgspec.Raw(result)
+                await self.send({"id": id_, "type": "next", "payload": payload})
+            return
+        await self._wait_for_room(self._direct)
+        if self.closed or self.leaving:
+            return
+        written_id = msgspec.json.encode(id_)[1:-1]
+        pieces = results.pieces(len(written_id), self._direct["head"])
+        self._direct["write_frames"](written_id.join(pieces))
+        await self._wait_for_room(self._direct)
+
+    async def _wait_for_room(self, direct: dict[str, Any]) -> None:
+        if direct["writable"]():
+            return
+        self.heartbeat.wait()
+        try:
+            await direct["wait"]()
         finally:
             self.heartbeat.sending_since = None
 

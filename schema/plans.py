@@ -28,6 +28,7 @@ from schema.beginnings import Beginning
 from schema.context import Info, OperationContext
 from schema.errors import format_error
 from schema.memo import Memo
+from schema.together import Results, Together
 
 Shown = Any  # what the JSON encoder writes as the client is to see it
 
@@ -101,6 +102,7 @@ class Plan:
         self._shared = shared
         encoded: Memo[Any, msgspec.Raw] = Memo(self._encode)
         self.encode = encoded.of  # an event's result, where it is the same for all
+        self._encode_once = self._encode  # one object: what is kept is found by it
         self._encoding: Memo[Any, asyncio.Task[msgspec.Raw]] = Memo(self._start_encoding)
 
     async def execute(
@@ -170,6 +172,10 @@ class Plan:
     def is_same_for_all(self) -> bool:
         """Whether an event looks the same to everybody, and can be shown without waiting."""
         return self._shared and not self._calls
+
+    def show_together(self, events: Together) -> Results:
+        """Return the results of events that look the same to everybody."""
+        return Results(events, self._encode_once)
 
     async def show_event(self, event: Any, context: OperationContext) -> msgspec.Raw:
         """Return an event's result, encoded; once for all subscribers where it is the same.

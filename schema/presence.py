@@ -1,14 +1,30 @@
 """Presence in GraphQL."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import field
 from datetime import datetime
+from typing import Annotated, Any
 
 import strawberry
 
+from events.facts import PresenceChanged
+from events.latest import MOST_AT_ONCE
+from events.slices import Pace
 from resolvers import presence
 from schema.context import Info
+from schema.loaders import Loaders
+from schema.memo import Memo
+from schema.together import Together
 from schema.users import User
+
+# How long a person who was looked up is shown so, at most: all who watch share them.
+KEPT_SECONDS = 10.0
+# Windows, and parts of what a newcomer is told, that are shared at about the same time.
+RECENT = 64
+# Events of those whose document shows each viewer something else: each is made for one of them.
+EVENTS_PER_SECOND = 10_000
 
 
 @strawberry.type(description="Someone came online or went offline.")
@@ -18,6 +34,54 @@ class PresenceChange:
     last_seen_at: datetime | None = strawberry.field(
         description="When their last connection ended; null while online."
     )
+    encoded: strawberry.Private[dict[Any, bytes]] = field(default_factory=dict)
+
+
+class Shown:
+    """The changes as GraphQL shows them: looked up and made once for all subscriptions."""
+
+    def __init__(self, loaders: Loaders) -> None:
+        self.pace = Pace(per_second=EVENTS_PER_SECOND)
+        self._loaders = loaders
+        self._made: dict[PresenceChanged, PresenceChange | None] = {}
+        self._forget_at = 0.0
+        self._making: Memo[Sequence[PresenceChanged], asyncio.Task[Together]]
+        self._making = Memo(self._start, recent=RECENT)
+
+    async def together(self, changes: Sequence[PresenceChanged]) -> Together:
+        """Return the events of these changes; the same for the same sequence."""
+        return await asyncio.shield(self._making.of(changes))  # others wait for it too
+
+    def _start(self, changes: Sequence[PresenceChanged]) -> asyncio.Task[Together]:
+        task = asyncio.create_task(self._make(changes))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def _make(self, changes: Sequence[PresenceChanged]) -> Together:
+        self._forget()
+        made = self._made
+        if missing := [change for change in changes if change not in made]:
+            ids = [change.user_id for change in missing]
+            records = await self._loaders.users.load_many(ids)
+            for change, record in zip(missing, records, strict=True):
+                made[change] = record and PresenceChange(
+                    user=User.of(record), online=change.online, last_seen_at=change.last_seen_at
+                )
+        found = [made[change] for change in changes]
+        return Together([event for event in found if event is not None])
+
+    def _forget(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._forget_at:
+            self._forget_at = now + KEPT_SECONDS
+            self._made = {}
+
+
+def _shown_by(loaders: Loaders) -> Shown:
+    if loaders.presence is None:
+        loaders.presence = Shown(loaders)
+    shown: Shown = loaders.presence
+    return shown
 
 
 @strawberry.type
@@ -26,15 +90,26 @@ class PresenceSubscriptions:
         description="First everyone who is online now, one by one, then each change. A user is"
         " online while any connection of theirs is open, and for a short grace after."
     )
-    async def presence(self, info: Info) -> AsyncGenerator[PresenceChange, None]:
-        loaders = info.context.loaders
-        async with aclosing(presence.watch_presence(info.context.ctx)) as stream:
+    async def presence(
+        self,
+        info: Info,
+        user_ids: Annotated[
+            list[strawberry.ID] | None,
+            strawberry.argument(
+                description="Whom to watch, 1,000 at most; null for everyone. Nobody is told whether"
+                " an id is unknown."
+            ),
+        ] = None,
+    ) -> AsyncGenerator[PresenceChange, None]:
+        context, shown = info.context, _shown_by(info.context.loaders)
+        async with aclosing(presence.watch_presence(context.ctx, user_ids)) as stream:
             async for changes in stream:
-                records = await loaders.users.load_many([change.user_id for change in changes])
-                for change, record in zip(changes, records, strict=True):
-                    if record is not None:
-                        yield PresenceChange(
-                            user=User.of(record),
-                            online=change.online,
-                            last_seen_at=change.last_seen_at,
-                        )
+                for start in range(0, len(changes), MOST_AT_ONCE):
+                    part = changes[start : start + MOST_AT_ONCE]  # the same tuple if it is whole
+                    events = await shown.together(part)
+                    if context.together:
+                        yield events  # type: ignore[misc]  # as schema/operations.py wants it
+                        continue
+                    for event in events:
+                        await shown.pace.turn()
+                        yield event

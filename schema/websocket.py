@@ -21,6 +21,7 @@ from schema import wire
 from schema.operations import EventLost, Operation, Operations, RequestRefused, Result, refusal
 from schema.peer import Peer
 from schema.streams import Stream
+from schema.together import Results
 from schema.wire import CloseCode
 
 logger = logging.getLogger("parley.graphql")
@@ -351,7 +352,10 @@ class GraphQLSocket:
         results = self._operations.subscribe(self._ctx, stream.operation, stream.variables, stream)
         async with aclosing(results):
             async for result in results:
-                await self._send_result(stream.id, result)
+                if isinstance(result, Results):
+                    await self._peer.send_results(stream.id, result)
+                else:
+                    await self._send_result(stream.id, result)
         return not stream.is_parked
 
     async def _finish(self, id_: str, message: dict[str, Any]) -> None:

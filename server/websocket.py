@@ -45,6 +45,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     announces, and the answer to who asked for it. It never waits: while `writable()` is False,
     use the ASGI message, which does.
 
+    `write_frames` sends many messages as one piece that can be made once for many peers: whole
+    frames, each message behind its `head(size)`. `wait` waits until the peer has read.
+
     `listen` is given a function that is called with each text message as it arrives, while no
     earlier one waits to be received; when it returns False the message is received as ever.
 
@@ -114,7 +117,13 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def _offer_extensions(self) -> None:
         extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
         extensions["parley.abort"] = {"abort": self._abort}
-        extensions["parley.write"] = {"write": self._write, "writable": self._is_writable}
+        extensions["parley.write"] = {
+            "write": self._write,
+            "writable": self._is_writable,
+            "head": frame_head,
+            "write_frames": self._write_frames,
+            "wait": self._wait_until_writable,
+        }
         extensions["parley.read"] = {"listen": self._listen}
 
     def pause_writing(self) -> None:
@@ -274,15 +283,15 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             return  # whoever reads hears of it
         if not self._unsent:
             self._outbox.add(self._flush)
-        # RFC 6455 §5.2: a whole message in one frame, not masked.
-        size = sum(map(len, parts))
-        if size < 126:
-            head = bytes((0x81, size))
-        elif size < 65536:
-            head = b"\x81\x7e" + size.to_bytes(2, "big")
-        else:
-            head = b"\x81\x7f" + size.to_bytes(8, "big")
-        self._unsent += (head, *parts)
+        self._unsent += (frame_head(sum(map(len, parts))), *parts)
+
+    def _write_frames(self, frames: bytes) -> None:
+        if not (self.close_sent or self.disconnected or self.transport.is_closing()):
+            self._flush()
+            self.transport.write(frames)
+
+    async def _wait_until_writable(self) -> None:
+        await self.writable.wait()
 
     def _flush(self) -> None:
         if self._unsent:
@@ -300,6 +309,15 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def frame_head(size: int) -> bytes:
+    """Return what comes before a text message of this size (RFC 6455 §5.2): one frame, no mask."""
+    if size < 126:
+        return bytes((TEXT, size))
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
 
 
 def _is_utf8(parts: list[bytes]) -> bool:

@@ -17,7 +17,8 @@ import socketio
 import websockets
 from starlette.routing import Mount
 
-from compat.chat import LEAST_WINDOW_SECONDS, ChatEvents
+from compat.chat import ChatEvents
+from compat.presence import LEAST_WINDOW_SECONDS
 from tests.support.faces import Account, Refused, RestFace, SocketIOFace, new_account
 from tests.support.inbox import Inbox
 from tests.support.server import RunningServer, running_server

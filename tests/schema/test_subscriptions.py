@@ -240,7 +240,7 @@ async def test_who_leaves_leaves_nothing_behind(
                 await socket.subscribe("c", PRESENCE)
                 await socket.settle()
                 assert len(ctx.feed._sinks[bob.id]) == 2
-                assert len(ctx.presence._subscriptions) == 2
+                assert len(ctx.presence._watches) == 2
                 if how == "complete":
                     await send_many(watcher, ["while others listen"], bob.id)
             gone = await watcher.expect(id="p")
@@ -248,7 +248,7 @@ async def test_who_leaves_leaves_nothing_behind(
             await watcher.settle()
             assert bob.id not in ctx.feed._sinks
             assert bob.id not in ctx.presence._connections
-            assert len(ctx.presence._subscriptions) == 1
+            assert len(ctx.presence._watches) == 1
             assert len(server.server.server_state.connections) == 1
         assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
@@ -265,7 +265,7 @@ async def test_a_completed_subscription_leaves_its_socket_clean(tmp_path: Path) 
                     await socket.send({"type": "complete", "id": id_})
                 await socket.settle()
                 assert len(server.ctx.feed._sinks) == 0
-                assert len(server.ctx.presence._subscriptions) == 0
+                assert len(server.ctx.presence._watches) == 0
 
 
 async def test_an_event_that_cannot_be_shown_is_resumed_not_skipped(

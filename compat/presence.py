@@ -1,0 +1,239 @@
+"""Who is online, told to the older clients: `user:online` and `user:offline`.
+
+A list costs the number online, for each client: the squares of a crowd. So lists wait for a window
+that grows with that, clients share what was encoded, and they are written a slice at a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from compat.packets import EncodedEvent
+from events.facts import PresenceChanged
+from events.presence import Presence
+from events.slices import in_slices
+
+logger = logging.getLogger(__name__)
+
+# A newcomer waits so long for the first list; the others, for one after an arrival, at least.
+LEAST_WINDOW_SECONDS = 0.05
+MOST_WINDOW_SECONDS = 10.0
+# About 6 MB a second of lists, and a twentieth of a core.
+WINDOW_SECONDS_PER_PAIR = 1e-6
+# What making a list for one person costs beside sending one.
+OWN_LIST_PAIRS = 4
+# Where lists are so cheap, one comes after each login, as from the older server; where they are
+# not, one that would say nothing new is left out.
+CHEAP_PAIRS = 100_000
+# So many departures of one window are told one by one; more, by one list.
+MOST_DEPARTURES = 32
+# When to look again at those who did not read.
+LAGGING_SECONDS = 0.5
+
+
+class Viewer(Protocol):
+    """A client that has logged in, as far as this module looks at it."""
+
+    shown: int | None  # the digest of whom the client takes for online; None: it needs a list
+
+    @property
+    def viewer_id(self) -> int:
+        """Who it is."""
+
+
+class OnlineLists:
+    """Tells every viewer; `push(sid, event)` queues an event for one of them.
+
+    One that does not read (`reads(sid)`) is told nothing meanwhile, and gets one list afterwards.
+    """
+
+    def __init__(
+        self,
+        presence: Presence,
+        viewers: Mapping[str, Viewer],
+        *,
+        encode: Callable[..., EncodedEvent],
+        push: Callable[[str, EncodedEvent], object],
+        reads: Callable[[str], bool],
+    ) -> None:
+        self._presence = presence
+        self._viewers = viewers
+        self._encode = encode
+        self._push = push
+        self._reads = reads
+        self._departed: dict[int, None] = {}
+        self._private: list[PresenceChanged] = []
+        self._newcomers: dict[str, None] = {}
+        self._lagging: dict[str, None] = {}
+        self._own_lists = 0  # that the last `user:online` to all took
+        self._list_at: float | None = None  # when all get a list
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._everyone: tuple[EncodedEvent, int] | None = None  # the list and its digest
+        presence.listen(self._take)
+
+    def greet(self, sid: str) -> None:
+        """Tell one who has just logged in, and all others, of everyone online."""
+        self._newcomers[sid] = None
+        self._everyone = None
+        self._list_soon()
+        self._run_at(self._now() + LEAST_WINDOW_SECONDS)
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _take(self, window: Sequence[PresenceChanged]) -> None:
+        """Note what has changed; tell it as soon as its window is over."""
+        self._everyone = None
+        for change in window:
+            if change.seen_by is not None:
+                self._private.append(change)
+            elif change.online:
+                self._departed.pop(change.user_id, None)
+                self._list_soon()
+            else:
+                self._departed[change.user_id] = None
+        if len(self._departed) > MOST_DEPARTURES:
+            self._departed.clear()
+            self._list_soon()
+        if self._departed or self._private:
+            self._run_at(self._now())
+
+    def _list_soon(self) -> None:
+        if self._list_at is None:
+            lists = len(self._viewers) + OWN_LIST_PAIRS * self._own_lists
+            pairs = len(self._presence.online_ids) * lists
+            window = LEAST_WINDOW_SECONDS + WINDOW_SECONDS_PER_PAIR * pairs
+            self._list_at = self._now() + min(window, MOST_WINDOW_SECONDS)
+            self._run_at(self._list_at)
+
+    def _run_at(self, moment: float) -> None:
+        if self._task is not None:
+            return  # it looks for more when it is done
+        if self._timer is not None:
+            if self._timer.when() <= moment:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(moment, self._run)
+
+    def _run(self) -> None:
+        self._timer = None
+        self._task = asyncio.create_task(self._tell(), name="online lists")
+        self._task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            logger.error("Who is online could not be told", exc_info=task.exception())
+        if self._departed or self._private or self._newcomers:
+            self._run_at(self._now() + LEAST_WINDOW_SECONDS)
+        if self._list_at is not None:
+            self._run_at(self._list_at)
+        if self._lagging:
+            self._run_at(self._now() + LAGGING_SECONDS)
+
+    async def _tell(self) -> None:
+        private, self._private = self._private, []
+        self._tell_parted(private)
+        departed, self._departed = [*self._departed], {}
+        if departed:
+            await self._tell_departures(departed)
+        if self._list_at is not None and self._list_at <= self._now() + LEAST_WINDOW_SECONDS:
+            self._list_at, self._own_lists = None, 0
+            self._newcomers.clear()
+            pairs = len(self._viewers) * len(self._presence.online_ids)
+            show = self._show if pairs <= CHEAP_PAIRS else self._show_news
+            self._lagging.clear()
+            await in_slices([*self._viewers], show)
+        newcomers, self._newcomers = [*self._newcomers, *self._lagging], {}
+        self._lagging.clear()
+        await in_slices(newcomers, self._show_news)
+
+    def _tell_parted(self, changes: Sequence[PresenceChanged]) -> None:
+        """Tell of blocks, which change what one person sees."""
+        if not changes:
+            return
+        for sid, viewer in [*self._viewers.items()]:
+            for change in changes:
+                if viewer.viewer_id == change.seen_by:
+                    if change.online:
+                        self._show_news(sid)
+                    else:
+                        self._leave_out(viewer, [change.user_id])
+                        self._push(sid, self._encode("user:offline", change.user_id))
+
+    async def _tell_departures(self, user_ids: Sequence[int]) -> None:
+        events = {user_id: self._encode("user:offline", user_id) for user_id in user_ids}
+        frames = [frame for event in events.values() for frame in event.frames]
+        together = EncodedEvent.of(*frames)
+        sees, sees_everybody = self._presence.sees, self._presence.sees_everybody
+
+        def tell(sid: str) -> None:
+            viewer = self._viewers.get(sid)
+            if viewer is None:
+                return
+            if not self._reads(sid):
+                viewer.shown = None
+                self._lagging[sid] = None
+            elif sees_everybody(viewer.viewer_id):
+                self._leave_out(viewer, user_ids)
+                self._push(sid, together)
+            else:
+                seen = [user_id for user_id in user_ids if sees(viewer.viewer_id, user_id)]
+                self._leave_out(viewer, seen)
+                for user_id in seen:
+                    self._push(sid, events[user_id])
+
+        await in_slices([*self._viewers], tell)
+
+    def _leave_out(self, viewer: Viewer, user_ids: Collection[int]) -> None:
+        if viewer.shown is not None:
+            viewer.shown -= digest(user_ids)
+
+    def _show(self, sid: str, *, news: bool = False) -> None:
+        """Push everyone whom the client may see; with `news`, if it was not told the same."""
+        viewer = self._viewers.get(sid)
+        if viewer is None:
+            return
+        if not self._reads(sid):
+            viewer.shown = None
+            self._lagging[sid] = None
+            return
+        if self._presence.sees_everybody(viewer.viewer_id):
+            event, seen = self._list_of_all()
+            if news and viewer.shown == seen:
+                return
+        else:
+            # What is not news would tell of somebody whom the client must not see.
+            self._own_lists += 1
+            ids = [change.user_id for change in self._presence.snapshot(viewer.viewer_id)]
+            seen = digest(ids)
+            if viewer.shown == seen:
+                return
+            event = self._encode("user:online", ids)
+        viewer.shown = seen
+        self._push(sid, event)
+
+    def _show_news(self, sid: str) -> None:
+        self._show(sid, news=True)
+
+    def _list_of_all(self) -> tuple[EncodedEvent, int]:
+        if self._everyone is None:
+            everyone = [*self._presence.online_ids]
+            self._everyone = self._encode("user:online", everyone), digest(everyone)
+        return self._everyone
+
+
+def digest(user_ids: Collection[int]) -> int:
+    """Return a number for these people, in any order; that of some of them can be taken off."""
+    return sum(map(hash, zip(user_ids, strict=True)))
