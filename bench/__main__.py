@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Bench, Plan], Iterator[Part]]] = {
     "storm": alone.storm,
     "workers": alone.workers,
     "growth": alone.growth,
+    "reconnect": alone.reconnect,
 }
 WITH_REDIS = {"workers"}
 QUICK = ("graphql", "socketio")

@@ -10,6 +10,15 @@ from bench.clients import ChatClient, GraphQLClient, SocketIOClient
 from bench.crowd import USERS, measure_broadcasts
 from bench.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
 from bench.parts import Plan, run, running, say, told
+from bench.reconnect import (
+    CROWD,
+    JITTER_SECONDS,
+    LEAVING,
+    LISTENING,
+    measure_leaving,
+    measure_reconnect,
+)
+from bench.reconnect import USERS as USERS_OF_STORM
 from bench.requests import PAGE
 from bench.results import THROUGHPUT, Metric, Part
 from bench.servers import Bench, Parley
@@ -126,4 +135,43 @@ def workers(bench: Bench, plan: Plan) -> Iterator[Part]:
                     served, GraphQLClient, warm_up=plan.warm_up, seconds=plan.seconds
                 )
                 told(part, variant, run(measured))
+    yield part
+
+
+def reconnect(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Everybody is cut off and comes back; and a crowd that leaves before another."""
+    waits = (
+        Metric("p50_ms", "a bystander's message takes, p50, ms", 1),
+        Metric("p99_ms", "… p99, ms", 1),
+        Metric("max_ms", "… the longest, ms", 1),
+    )
+    metrics = (
+        Metric("live_s", "all are live, and miss nothing, after, s", 1),
+        *waits,
+        Metric("server_ms", "server CPU ms a connection", 2),
+        Metric("busy", "cores the server uses", 2),
+        Metric("lists", "user:online, for each client", 1),
+        Metric("departures", "user:offline, for each client", 1),
+    )
+    title = f"{CROWD:,} reconnect with `after` within {JITTER_SECONDS:.0f} s"
+    part = Part(title, ["Parley"], metrics, goals={"live_s": "≤ 20", "max_ms": "≤ 250"})
+    for _ in plan.turns():
+        with running(bench.server(Parley, "bench_parley"), USERS_OF_STORM) as served:
+            told(part, "Parley", run(measure_reconnect(served, crowd=CROWD)))
+    yield part
+    kinds: tuple[tuple[str, type[ChatClient]], ...] = (
+        ("GraphQL", GraphQLClient),
+        ("Socket.IO", SocketIOClient),
+    )
+    metrics = (
+        Metric("told_s", "all are told within, s", 1),
+        *waits,
+        Metric("server_s", "server CPU s", 1),
+    )
+    title = f"{LEAVING:,} leave while {LISTENING:,} watch presence"
+    part = Part(title, [name for name, _ in kinds], metrics, goals={"max_ms": "≤ 250"})
+    for _ in plan.turns():
+        for name, kind in kinds:
+            with running(bench.server(Parley, "bench_parley"), USERS_OF_STORM) as served:
+                told(part, name, run(measure_leaving(served, kind)))
     yield part
