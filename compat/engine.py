@@ -111,6 +111,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             if connection.count_off is not None:
                 connection.count_off()
                 connection.count_off = None
+            # It refers to the connection: a closed one must need no collector.
+            connection.transport = connection.direct = None
 
     # The rest of the library's interface that touches a socket.
 

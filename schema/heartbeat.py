@@ -46,8 +46,8 @@ class Heartbeat:
     def __init__(self, ctx: Context, peer: Watched, beside: Beside) -> None:
         loop = asyncio.get_running_loop()
         self._settings = ctx.settings
-        self._peer = peer
-        self._beside = beside
+        self._peer: Watched | None = peer
+        self._beside: Beside | None = beside
         self._now = loop.time
         self.begun = False
         self.heard_at = loop.time()
@@ -67,6 +67,11 @@ class Heartbeat:
             self._timer.cancel()
             self._timer = None
 
+    def end(self) -> None:
+        """Look after the peer no more, and refer to nothing that refers to this."""
+        self.stop()
+        self._peer = self._beside = None
+
     def hear(self) -> None:
         """Note that something came."""
         self.heard_at = self._now()
@@ -78,22 +83,24 @@ class Heartbeat:
 
     def look(self) -> None:
         """Look at a peer that has begun; call this every `pause_of(ctx)` seconds."""
-        if not self.begun or self._peer.closed:
+        peer, beside = self._peer, self._beside
+        if not self.begun or peer is None or beside is None or peer.closed:
             return
         interval = self._settings.ping_interval_seconds
         patience = self._settings.ping_timeout_seconds
         stuck, silent = self.sending_since, self._now() - self.heard_at
         if stuck is not None and self._now() - stuck > patience:
-            self._peer.abort()
+            peer.abort()
         elif silent >= interval + patience:
-            self._beside(self._peer.close(CloseCode.TIMEOUT, "Pong timeout"))
+            beside(peer.close(CloseCode.TIMEOUT, "Pong timeout"))
         elif stuck is None and silent >= interval:
-            self._beside(self._peer.ping(patience))
+            beside(peer.ping(patience))
 
     def _end(self) -> None:
         self._timer = None
-        timeout = self._peer.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
-        self._beside(timeout)
+        if self._peer is not None and self._beside is not None:
+            timeout = self._peer.close(CloseCode.TIMEOUT, "Connection initialisation timeout")
+            self._beside(timeout)
 
 
 def pause_of(ctx: Context) -> float:

@@ -63,7 +63,7 @@ class GraphQLSocket:
             await self._peer.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
         finally:
             self._peer.closed = True
-            self._peer.heartbeat.stop()
+            self._peer.heartbeat.end()
             for leave in reversed(self._leaves):
                 leave()
             for stream in self._streams():
@@ -75,6 +75,9 @@ class GraphQLSocket:
                 if not task.cancelling():
                     task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+            # What is left here refers to this: a closed connection must need no collector.
+            self._by_id.clear()
+            self._leaves.clear()
 
     def _hold(self, hold: AbstractContextManager[None]) -> None:
         hold.__enter__()

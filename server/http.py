@@ -75,6 +75,7 @@ class ImpatientHTTP(HttpToolsProtocol):
             self._answered.disconnected = True
             self._answered.message_event.set()
         super().connection_lost(exc)
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wait for the rest of the request, if there is one."""
@@ -139,6 +140,7 @@ class ImpatientHTTP(HttpToolsProtocol):
         self._stop_timers()
         if not self._is_plain_handshake():
             super().handle_websocket_upgrade()  # its library reads it anew, and says what is wrong
+            self._let_go()
             return
         self.connections.discard(self)
         protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]  # as uvicorn has it
@@ -148,6 +150,15 @@ class ImpatientHTTP(HttpToolsProtocol):
         protocol.connection_made(self.transport)
         protocol.take_handshake(self.url, self.headers)
         self.transport.set_protocol(protocol)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Refer to nothing that refers to this: a closed connection must need no collector."""
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does, of a lost one
+        self.scope = None  # type: ignore[assignment]  # its extension is a method of ours
+        self.cycle = None  # type: ignore[assignment]  # it calls us at the end of its answer
+        self._answered = None
+        self.pipeline.clear()
 
     def _is_plain_handshake(self) -> bool:
         """Whether the WebSocket's library would find nothing to say about how it is written."""

@@ -126,6 +126,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         }
         extensions["parley.read"] = {"listen": self._listen}
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Refer to nothing that refers to this: a closed connection must need no collector."""
+        super().connection_lost(exc)
+        self._listener = None
+        if hasattr(self, "scope"):
+            self.scope["extensions"] = {}
+        self.conn.parser.close()
+
     def pause_writing(self) -> None:
         """Begin to wait for the peer to read."""
         if self.writable.is_set():
