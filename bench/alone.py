@@ -163,13 +163,13 @@ def reconnect(bench: Bench, plan: Plan) -> Iterator[Part]:
         ("GraphQL", GraphQLClient),
         ("Socket.IO", SocketIOClient),
     )
-    metrics = (
+    costs = (
         Metric("told_s", "all are told within, s", 1),
         *waits,
         Metric("server_s", "server CPU s", 1),
     )
     title = f"{LEAVING:,} leave while {LISTENING:,} watch presence"
-    part = Part(title, [name for name, _ in kinds], metrics, goals={"max_ms": "≤ 250"})
+    part = Part(title, [name for name, _ in kinds], costs, goals={"max_ms": "≤ 250"})
     for _ in plan.turns():
         for name, kind in kinds:
             with running(bench.server(Parley, "bench_parley"), USERS_OF_STORM) as served:

@@ -8,7 +8,6 @@ prints what each message took, in seconds, as JSON.
 import asyncio
 import os
 import sys
-from pathlib import Path
 from time import perf_counter
 
 import msgspec
@@ -62,7 +61,7 @@ class Bystanders:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=HERE,
-            env={**os.environ, "PYTHONPATH": str(Path(HERE))},
+            env={**os.environ, "PYTHONPATH": str(HERE)},
         )
         assert self._process.stdout is not None  # noqa: S101  # asked for above
         await self._process.stdout.readline()
@@ -75,5 +74,5 @@ class Bystanders:
 
 if __name__ == "__main__":
     host, port, one, other = sys.argv[1:]
-    taken = uvloop.run(_write(host, int(port), int(one), int(other)))
-    print(msgspec.json.encode(taken).decode())  # noqa: T201  # a command line prints
+    found = uvloop.run(_write(host, int(port), int(one), int(other)))
+    print(msgspec.json.encode(found).decode())  # noqa: T201  # a command line prints

@@ -94,7 +94,9 @@ async def measure_reconnect(served: Served, *, crowd: int, watches: bool = False
     kinds: list[type[ResumingGraphQL | ResumingSocketIO]] = [ResumingGraphQL, ResumingSocketIO]
     tokens = [sign_token(user_id) for user_id in range(1, crowd + 1)]
 
-    def client(number: int, after: int, missing: Sequence[str]) -> ResumingGraphQL | ResumingSocketIO:
+    def client(
+        number: int, after: int, missing: Sequence[str]
+    ) -> ResumingGraphQL | ResumingSocketIO:
         made = kinds[number % 2](number + 1)
         made.token, made.after, made.missing = tokens[number], after, {*missing}
         if isinstance(made, ResumingGraphQL):
@@ -214,5 +216,5 @@ async def _connect(
 
 async def _until(there: Callable[[], bool]) -> None:
     async with asyncio.timeout(ALL_LIVE_SECONDS):
-        while not there():
+        while not there():  # noqa: ASYNC110  # what is asked is many clients' state
             await asyncio.sleep(0.05)

@@ -109,8 +109,9 @@ class LatestChanges:
 class Watch:
     """One watcher's place among the changes. Leaving the `with` block ends it.
 
-    `shown` picks those of some changes that the viewer may see, as of now. `only` names the users that are watched. However slow its reader, a watch holds nothing but its
-    position: nobody needs to be cut off.
+    `shown` picks those of some changes that the viewer may see, as of now. `only` names the users
+    that are watched. However slow its reader, a watch holds nothing but its position: nobody needs
+    to be cut off.
     """
 
     __slots__ = ("_changes", "_leave", "_reader", "_shown", "only", "position", "viewer_id")

@@ -1,9 +1,10 @@
 """Which users each process holds, told over the bus, and forgotten when a process goes silent.
 
 Each process publishes what changes in its set of users, the changes of a short while together,
-with a version that counts these publications, and its version alone at every renewal. Who misses a change sees the version jump and asks for the
-whole set. A process that is not heard of for a lease is dead, and holds nobody. While the bus
-itself is away nobody is heard of, which proves nothing: leases end only while it is connected.
+with a version that counts these publications, and its version alone at every renewal. Who misses
+some sees the version jump, and asks for the whole set. A process that is not heard of for a lease
+is dead, and holds nobody. While the bus itself is away nobody is heard of, which proves nothing:
+leases end only while it is connected.
 """
 
 import asyncio

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from db.models import StoredUser
 from events.facts import PresenceChanged
 from events.latest import MOST_AT_ONCE
 from events.slices import Pace
@@ -35,6 +36,12 @@ class PresenceChange:
         description="When their last connection ended; null while online."
     )
     encoded: strawberry.Private[dict[Any, bytes]] = field(default_factory=dict)
+
+
+def _event(change: PresenceChanged, record: StoredUser) -> PresenceChange:
+    return PresenceChange(
+        user=User.of(record), online=change.online, last_seen_at=change.last_seen_at
+    )
 
 
 class Shown:
@@ -64,9 +71,7 @@ class Shown:
             ids = [change.user_id for change in missing]
             records = await self._loaders.users.load_many(ids)
             for change, record in zip(missing, records, strict=True):
-                made[change] = record and PresenceChange(
-                    user=User.of(record), online=change.online, last_seen_at=change.last_seen_at
-                )
+                made[change] = None if record is None else _event(change, record)
         found = [made[change] for change in changes]
         return Together([event for event in found if event is not None])
 
@@ -96,8 +101,8 @@ class PresenceSubscriptions:
         user_ids: Annotated[
             list[strawberry.ID] | None,
             strawberry.argument(
-                description="Whom to watch, 1,000 at most; null for everyone. Nobody is told whether"
-                " an id is unknown."
+                description="Whom to watch, 1,000 at most; null for everyone. An id that is"
+                " unknown, or not to be seen, is passed over."
             ),
         ] = None,
     ) -> AsyncGenerator[PresenceChange, None]:

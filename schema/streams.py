@@ -45,6 +45,11 @@ class Stream(Live):
         """Have the socket run this again."""
         self._run(self)
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Let go of a task that is done: its traceback refers to this."""
+        if self.task is task:
+            self.task = None
+
     def cancel(self) -> None:
         """End it, in whichever state it is."""
         self.leave()

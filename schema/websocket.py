@@ -308,6 +308,7 @@ class GraphQLSocket:
         """Run a subscription in a task, until it is over or has caught up."""
         if not self._peer.closed and not self._peer.leaving:
             stream.task = self._run_in_task(stream.id, self._stream(stream))
+            stream.task.add_done_callback(stream.ended)
 
     def _run_in_task(self, id_: str, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(id_, work))

@@ -1,6 +1,6 @@
 """Several processes' presence, on one loop and one bus."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import count
@@ -32,7 +32,11 @@ class Process:
             "sweep_seconds": SWEEP,
         }
         self.presence = Presence(record_last_seen=self._record, bus=bus, **{**times, **seconds})
-        self.presence.listen(lambda window: [*map(self.changes.put, window)])
+        self.presence.listen(self._take)
+
+    def _take(self, window: Sequence[PresenceChanged]) -> None:
+        for change in window:
+            self.changes.put(change)
 
     async def _record(self, user_ids: Collection[int], at: datetime) -> None:
         self.recorded += user_ids

@@ -39,7 +39,12 @@ async def _presence(
     records = Records()
     presence = Presence(grace_seconds=grace_seconds, record_last_seen=records.record)
     changes: Inbox[PresenceChanged] = Inbox()
-    presence.listen(lambda window: [*map(changes.put, window)])
+
+    def take(window: Sequence[PresenceChanged]) -> None:
+        for change in window:
+            changes.put(change)
+
+    presence.listen(take)
     await presence.start()
     yield presence, changes, records
     await presence.close()

@@ -1,0 +1,127 @@
+"""Presence at scale: a change costs the same however many watch, and is told in windows."""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+
+from events.bus import Topic
+from events.facts import PresenceChanged
+from events.latest import MOST_HOLES, Watch
+from events.presence import Presence
+from tests.events.hub import Hub
+from tests.faults.waits import until
+
+CROWD = 2000
+# What the loop may do between two turns of somebody else, in CPU time: slices are 10 ms each, and
+# the crowd of this test leaves in one go.
+BUSY_SECONDS = 0.25
+
+
+async def _record(user_ids: Collection[int], at: datetime) -> None:
+    """Remember nothing."""
+
+
+def _presence(**options: object) -> Presence:
+    return Presence(grace_seconds=0, record_last_seen=_record, **options)  # type: ignore[arg-type]  # of this test
+
+
+async def _read(watch: Watch, left: set[int], chunks: list[Sequence[PresenceChanged]]) -> None:
+    async for changes in watch:
+        chunks.append(changes)
+        left.difference_update(change.user_id for change in changes if not change.online)
+
+
+async def _longest_turn(over: asyncio.Event) -> float:
+    longest = 0.0
+    while not over.is_set():
+        began = time.thread_time()
+        await asyncio.sleep(0.005)
+        longest = max(longest, time.thread_time() - began)
+    return longest
+
+
+async def test_many_who_leave_before_as_many_hold_nobody_up_and_are_told_in_few_pieces() -> None:
+    presence = _presence()
+    await presence.start()
+    with ExitStack() as leaving:
+        for user_id in range(CROWD):
+            leaving.enter_context(presence.hold(user_id))
+        lefts = [set(range(CROWD)) for _ in range(CROWD)]
+        chunks: list[list[Sequence[PresenceChanged]]] = [[] for _ in range(CROWD)]
+        watches = [presence.watch(CROWD + number) for number in range(CROWD)]
+        readers = [
+            asyncio.create_task(_read(*of)) for of in zip(watches, lefts, chunks, strict=True)
+        ]
+        await asyncio.sleep(0.1)
+        over = asyncio.Event()
+        late = asyncio.create_task(_longest_turn(over))
+    await until(lambda: not any(lefts), 20)
+    over.set()
+    assert await late < BUSY_SECONDS
+    assert max(map(len, chunks)) <= 12
+    # What was made of a piece can be shared: they are few for all watches together.
+    assert len({id(chunk) for heard in chunks for chunk in heard}) < 200
+    assert len(presence._changes) == 0
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    await presence.close()
+
+
+async def test_who_comes_and_goes_within_a_window_is_told_once_or_not_at_all() -> None:
+    presence = _presence()
+    told: list[PresenceChanged] = []
+    presence.listen(told.extend)
+    await presence.start()
+    with presence.hold(1):
+        await asyncio.sleep(0.05)  # a lone change is told at once
+        assert [change.user_id for change in told] == [1]
+        for _ in range(20):
+            with presence.hold(2):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.5)
+        assert len(told) <= 5
+        assert [change.online for change in told if change.user_id == 2] in (
+            [],
+            [True, False],
+            [True, False, True, False],
+        )
+    await presence.close()
+
+
+async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> None:
+    presence = _presence()
+    await presence.start()
+    stuck = presence.watch(9)
+    for _ in range(300):
+        with ExitStack() as some:
+            for user_id in range(20):
+                some.enter_context(presence.hold(user_id))
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
+    await asyncio.sleep(0.5)
+    assert len(presence._changes) <= 20
+    assert len(presence._changes._row) <= 2 * 20 + MOST_HOLES + 2000
+    changes, _ = presence._changes.read(stuck.position)
+    assert {change.user_id for change in changes} == set(range(20))
+    await presence.close()
+
+
+async def test_arrivals_at_once_are_few_publications() -> None:
+    hub = Hub()
+    one, two = _presence(bus=hub.bus()), _presence(bus=hub.bus())
+    await one.start()
+    await two.start()
+    hub.said.clear()
+    with ExitStack() as crowd:
+        for user_id in range(10_000):
+            crowd.enter_context(one.hold(user_id))
+            if user_id % 500 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: len(two.online_ids) == 10_000, 10)
+        assert len([topic for topic, _ in hub.said if topic is Topic.PRESENCE]) < 40
+        await one.close()
+        await two.close()
