@@ -68,11 +68,11 @@ class Bystanders:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        said, _ = await self._process.communicate(b"\n")  # without input it stays open
-        self.taken = msgspec.json.decode(said or b"[]", type=list[float])
+        printed, _errors = await self._process.communicate(b"\n")  # without input it stays open
+        self.taken = msgspec.json.decode(printed or b"[]", type=list[float])
 
 
 if __name__ == "__main__":
-    host, port, one, other = sys.argv[1:]
-    found = uvloop.run(_write(host, int(port), int(one), int(other)))
+    place, port, writer_id, reader_id = sys.argv[1:]
+    found = uvloop.run(_write(place, int(port), int(writer_id), int(reader_id)))
     print(msgspec.json.encode(found).decode())  # noqa: T201  # a command line prints

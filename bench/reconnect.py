@@ -90,7 +90,7 @@ class ResumingSocketIO(_Resuming, SocketIOClient):
 
 
 async def measure_reconnect(served: Served, *, crowd: int, watches: bool = False) -> Sample:
-    """All are cut off at once, miss some messages, and come back with `after` within ten seconds."""
+    """All are cut off at once, miss some messages, and come back with `after` in ten seconds."""
     kinds: list[type[ResumingGraphQL | ResumingSocketIO]] = [ResumingGraphQL, ResumingSocketIO]
     tokens = [sign_token(user_id) for user_id in range(1, crowd + 1)]
 
