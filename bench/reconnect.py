@@ -22,6 +22,8 @@ QUIET_SECONDS = 3.0
 # Some leave, as many listen.
 LEAVING = LISTENING = 2_000
 GRACE_SECONDS = 5.0
+# Older clients wait for their list so long at most.
+QUIET_AFTER_SECONDS = 11.0
 BYSTANDERS = 2
 USERS = CROWD + BYSTANDERS
 
@@ -166,12 +168,12 @@ async def measure_leaving(served: Served, kind: type[ChatClient]) -> Sample:
             before, begun = served.times(), perf_counter()
             for other in leaving:
                 other.abort()
-            quiet_at = perf_counter() + GRACE_SECONDS + 1
-            while perf_counter() < quiet_at and perf_counter() - begun < ALL_LIVE_SECONDS:
+            last = begun + GRACE_SECONDS
+            while perf_counter() < last + QUIET_AFTER_SECONDS:
                 await asyncio.sleep(0.2)
                 if (now := sum(_heard(one) for one in listening)) != heard:
-                    heard, quiet_at = now, max(quiet_at, perf_counter() + 2)
-            told = perf_counter() - begun - GRACE_SECONDS - 2
+                    heard, last = now, perf_counter()
+            told = last - begun - GRACE_SECONDS
             used = served.times().since(before)
         if failures := [one.failure for one in listening if one.failure]:
             raise ConnectionError(f"{len(failures)} failed: {failures[0]}")
