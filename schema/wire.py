@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from resolvers.json_input import read_json
+from resolvers.moments import wire_moment
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -107,7 +108,7 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def token_expiring(expires_at: float) -> dict[str, Any]:
     """Return the server's `ping` that warns of a token's end."""
-    moment = datetime.fromtimestamp(expires_at, UTC)
+    moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
     return {"type": "ping", "payload": {"type": "token_expiring", "expiresAt": moment}}
 
 
