@@ -38,7 +38,7 @@ async def send_message(
     *,
     receiver_id: int | None,
     content: str,
-    kind: MessageKind | None = MessageKind.TEXT,
+    kind: MessageKind | None = None,
     attachment_id: int | None = None,
     client_message_id: str | None = None,
 ) -> StoredMessage:
@@ -46,7 +46,8 @@ async def send_message(
 
     Calls take their places in the order in which they are started: nothing is awaited before the
     log has the draft. A repeated `client_message_id` returns the first message. An attachment is
-    one's own, or of a message that one may see; without a `kind`, the message has its. A receiver
+    one's own, or of a message that one may see; without a `kind`, the message has its,
+    or is EMOJI when that is all its content is, else TEXT. A receiver
     whom a block keeps apart is not found. Raises Unauthenticated, BadInput, PayloadTooLarge,
     NotFound, Forbidden (a broadcast, by the setting), Conflict, RateLimited, Unavailable.
     """

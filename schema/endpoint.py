@@ -16,7 +16,7 @@ from schema.root import schema
 from schema.websocket import GraphQLSocket
 from schema.wire import SUBPROTOCOL, CloseCode
 
-# The older subprotocol `graphql-ws` (subscriptions-transport-ws) is still the default of some clients.
+# Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
 NOT_ACCEPTABLE = "Subprotocol not acceptable: use graphql-transport-ws"
 
 logger = logging.getLogger("parley.graphql")

@@ -179,7 +179,7 @@ class _DraftOf(TypedDict):
 def _draft_of(
     receiver_id: strawberry.ID | None = None,
     content: str | None = None,
-    kind: MessageKind | None = MessageKind.TEXT,
+    kind: MessageKind | None = None,
     attachment_id: strawberry.ID | None = None,
     client_message_id: str | None = None,
 ) -> _DraftOf:
@@ -187,7 +187,7 @@ def _draft_of(
     return {
         "receiver_id": _known_id(receiver_id, "Receiver not found"),
         "content": content or "",
-        "kind": kind or (MessageKind.TEXT if attachment_id is None else None),
+        "kind": kind,
         "attachment_id": _known_id(attachment_id, "Attachment not found"),
         "client_message_id": client_message_id,
     }
@@ -222,8 +222,11 @@ class MessageMutations:
         ] = None,
         kind: Annotated[
             MessageKind | None,
-            strawberry.argument(description="What it is; null for the attachment's."),
-        ] = MessageKind.TEXT,
+            strawberry.argument(
+                description="What it is. Without it: the attachment's kind, or EMOJI for one to"
+                " three emoji and nothing else, or TEXT."
+            ),
+        ] = None,
         attachment_id: Annotated[
             strawberry.ID | None,
             strawberry.argument(

@@ -53,8 +53,8 @@ async def test_a_slash_at_the_end_and_upper_case_change_nothing(
     message = {"content": "x", "toUserId": alice.id}
     body = {"query": "{ __typename }"} if path.startswith("/graphql") else message
     async with httpx.AsyncClient(headers=headers) as http:
-        sent = {"json": body} if method == "POST" else {}
-        answer = await http.request(method, sqlite_chat.url + path, **sent)
+        sent = body if method == "POST" else None
+        answer = await http.request(method, sqlite_chat.url + path, json=sent)
     assert answer.status_code == status
     assert "location" not in answer.headers
 
