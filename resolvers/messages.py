@@ -135,14 +135,19 @@ async def stream_messages(
     ctx: Context,
     *,
     with_id: int | None = None,
+    after: int | None = None,
     before: int | None = None,
     limit: int | None = None,
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    Raises Unauthenticated.
+    `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
+    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated.
     """
     viewer = ctx.user
+    if after is not None and limit is not None:
+        before = await _end_of_next(ctx, after, before, limit, with_id)
+        limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.read() as connection:
@@ -150,6 +155,7 @@ async def stream_messages(
                 connection,
                 viewer.id,
                 peer_id=with_id,
+                after=after,
                 before=before,
                 limit=size,
                 has_blocks=viewer.id in ctx.blocks.apart,
@@ -160,6 +166,29 @@ async def stream_messages(
             return
         before = page[0].id
         limit = None if limit is None else limit - size
+
+
+async def _end_of_next(
+    ctx: Context, after: int, before: int | None, limit: int, with_id: int | None
+) -> int | None:
+    """Return the exclusive end of the `limit` messages that follow `after`."""
+    found = after
+    while limit > 0:
+        async with ctx.read() as connection:
+            page = await messages.page_messages(
+                connection,
+                ctx.user.id,
+                peer_id=with_id,
+                after=found,
+                before=before,
+                newest=False,
+                limit=min(PAGE, limit),
+                has_blocks=ctx.user.id in ctx.blocks.apart,
+            )
+        if len(page) < min(PAGE, limit):
+            return before
+        found, limit = page[-1].id, limit - len(page)
+    return found + 1
 
 
 async def watch_messages(

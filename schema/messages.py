@@ -128,13 +128,19 @@ class MessageQueries:
             int | None, strawberry.argument(description="This many from the old end.")
         ] = None,
         after: Annotated[
-            str | None, strawberry.argument(description="Only those past this cursor.")
+            str | None,
+            strawberry.argument(
+                description="Only those past this cursor, or past the message with this id."
+            ),
         ] = None,
         last: Annotated[
             int | None, strawberry.argument(description="This many from the new end.")
         ] = None,
         before: Annotated[
-            str | None, strawberry.argument(description="Only those before this cursor.")
+            str | None,
+            strawberry.argument(
+                description="Only those before this cursor, or before the message with this id."
+            ),
         ] = None,
     ) -> MessageConnection:
         ctx = info.context.ctx
