@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
-from compat.client_library import client_library_routes
+from compat.client_library import client_library_route
 from compat.errors import JSONAnswer, answer_error
 from compat.files import file_routes
 from compat.rest import rest_routes
@@ -129,7 +129,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Route("/graphql", graphql),
             *rest_routes(ctx),
             *file_routes(ctx),
-            *client_library_routes(),
+            client_library_route(),
             Mount("/socket.io", chat.app),
         ],
         middleware=[

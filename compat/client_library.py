@@ -8,18 +8,15 @@ from compat.errors import JSONAnswer
 from compat.routes import route
 from resolvers.errors import Code
 
-# Every name under which Node's server offers a build, each with a source map beside it.
-BUILDS = ("socket.io.js", "socket.io.min.js", "socket.io.msgpack.min.js", "socket.io.esm.min.js")
 WHERE = (
     "The Socket.IO client library is not served here. Load it from your own site (the npm package"
     " socket.io-client, version 4, folder dist), then call io() with this server's address"
 )
 
 
-def client_library_routes() -> list[Route]:
-    """Return the routes of the builds; each says where the library is instead."""
-    names = [name for build in BUILDS for name in (build, f"{build}.map")]
-    return [route("GET", f"/socket.io/{name}", _say_where) for name in names]
+def client_library_route() -> Route:
+    """Return the route of every build and source map; it says where the library is instead."""
+    return route("GET", "/socket.io/socket.io.{build}", _say_where)
 
 
 async def _say_where(request: Request) -> Response:

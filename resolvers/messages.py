@@ -1,6 +1,6 @@
 """Messages: send, read back, watch."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
@@ -88,6 +88,13 @@ async def get_message(ctx: Context, message_id: int) -> StoredMessage:
     """Return a message. Raises Unauthenticated, NotFound."""
     async with ctx.read() as connection:
         return await access.visible_message(ctx, connection, message_id)
+
+
+async def get_messages(ctx: Context, message_ids: Collection[int]) -> Sequence[StoredMessage]:
+    """Return those of these messages that the viewer may see. Raises Unauthenticated."""
+    viewer = ctx.user
+    async with ctx.read() as connection:
+        return await messages.find_all_visible(connection, viewer.id, message_ids)
 
 
 async def list_messages(

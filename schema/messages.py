@@ -15,6 +15,7 @@ from resolvers.sends import begin_send, finish_send
 from schema.attachments import Attachment
 from schema.beginnings import Beginning
 from schema.context import Info
+from schema.global_ids import Node
 from schema.memo import Memo
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.plans import SAME_FOR_ALL
@@ -23,7 +24,7 @@ from schema.users import User
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
-class Message:
+class Message(Node):
     id: strawberry.ID = strawberry.field(
         description="A decimal string: the position in the server's log. Later ones are greater."
     )
