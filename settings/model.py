@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     db_pass: SecretStr = SecretStr("")
     db_name: str = "parley"
     db_pool_size: int = Field(default=10, ge=1, le=1000)
+    wait_for_db_seconds: float = Field(default=0, ge=0, le=3600)
 
     redis_url: SecretStr | None = None
     redis_prefix: str = Field(default="parley", min_length=1, max_length=100)
