@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Literal
 
 from starlette.types import Receive, Scope, Send
@@ -130,6 +131,9 @@ class ChatEvents:
         self._server = ChatServer(
             origins=origins,
             process=process,
+            # In whole seconds: Engine.IO's clients are told milliseconds, and the library rounds.
+            ping_interval=ceil(ctx.settings.ping_interval_seconds),
+            ping_timeout=ceil(ctx.settings.ping_timeout_seconds),
             max_payload=ctx.settings.max_body_bytes,
             queue_messages=ctx.settings.max_queued_messages,
             queue_bytes=ctx.settings.max_queued_bytes,

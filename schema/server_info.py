@@ -113,7 +113,7 @@ class ServerLimits:
         description="How long a Socket.IO client may wait with auth:login."
     )
     ping_interval_seconds: float = strawberry.field(
-        description="After how long a silent client is pinged."
+        description="After how long a silent client is pinged; over Socket.IO in whole seconds."
     )
     ping_timeout_seconds: float = strawberry.field(description="How long it has to answer.")
     token_lifetime_seconds: int = strawberry.field(description="How long a token lasts.")
