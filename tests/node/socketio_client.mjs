@@ -4,17 +4,21 @@
 //   an option of our own: login, what auth:login is emitted with after each connect
 //   commands: {command: "emit", event, args?, ack?: true, id?}, {command: "disconnect"},
 //             {command: "connect"}, {command: "cut", emits: [...]}: the transport ends, and
-//             these are emitted before the library has noticed or connected again
+//             these are emitted before the library has noticed or connected again;
+//             {command: "raw", text}: a websocket message past the library
 //   messages: connect {sid, transport}, upgrade {transport}, event {event, args},
 //             ack {id, event, args}, connect_error {message, data?, description?},
-//             disconnect {reason}
+//             disconnect {reason}, reconnect_attempt, closed {code}
 import { io } from "socket.io-client";
 import { commandLine, print, serve } from "./lines.mjs";
 
 const [url, { login, ...options }] = commandLine("socketio_client.mjs URL [OPTIONS]");
 const socket = io(url, { reconnection: false, autoConnect: false, ...options });
 
+socket.io.on("reconnect_attempt", () => print({ type: "reconnect_attempt" }));
 socket.io.on("open", () => {
+  const { ws } = socket.io.engine.transport;
+  ws?.addEventListener("close", ({ code }) => print({ type: "closed", code }));
   socket.io.engine.on("upgrade", ({ name }) => print({ type: "upgrade", transport: name }));
 });
 socket.on("connect", () => {
@@ -41,6 +45,7 @@ serve(
       socket.io.engine.close();
       emits.forEach(emit);
     },
+    raw: ({ text }) => socket.io.engine.transport.ws.send(text),
     disconnect: () => socket.disconnect(),
     connect: () => socket.connect(),
   },
