@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import socketio
 
-from compat.held import EVENT_BYTES, HeldEvents, Hold
+from compat.held import EVENT_BYTES, MAX_ADDRESS_BYTES, HeldEvents, Hold
 from compat.packets import StrictPacket
 from tests.compat.test_chat import TRANSPORTS, Raw, each_transport, events_of, eventually, raw
 from tests.support.faces import Account, RestFace, new_account
@@ -157,6 +158,30 @@ async def test_beyond_the_bound_the_newest_is_refused_and_told(
         await client.send("auth:login", {"token": alice.token})
         stored = await client.acks.expect_many(lambda ack: "error" not in ack[1], kept, WAIT)
         assert [number for number, _ in stored] == [*range(kept)]
+
+
+async def test_strangers_of_one_address_fill_no_more_than_its_share(tmp_path: Path) -> None:
+    with running_server(tmp_path, held_events_seconds=60) as server:
+        account = await new_account(server)
+        async with AsyncExitStack() as stack:
+            strangers = [await stack.enter_async_context(raw(server)) for _ in range(20)]
+            for stranger in strangers:
+                for number in range(31):
+                    await send(stranger, "x" * 16_000, ack=number)
+            # 9.9 MB came: the last ones are refused, and told.
+            refused = await strangers[-1].acks.expect(lambda ack: "error" in ack[1], WAIT)
+            assert refused[1]["code"] == "RATE_LIMITED"
+            hold = events_of(server)._hold
+            assert MAX_ADDRESS_BYTES * 0.9 < hold.total <= MAX_ADDRESS_BYTES
+            assert [*hold.taken.values()] == [hold.total]
+            # Who logs in first needs no room.
+            async with raw(server) as client:
+                await client.send("auth:login", {"token": account.token})
+                await send(client, "not in the way", ack=1)
+                _, sent = await client.acks.expect(lambda ack: ack[0] == 1, WAIT)
+                assert sent["content"] == "not in the way"
+        await eventually(lambda: nothing_held(server))
+        assert events_of(server)._hold.total == 0
 
 
 async def test_what_is_held_of_who_goes_away_is_forgotten(
