@@ -193,7 +193,7 @@ async def test_a_websocket_is_pinged() -> None:
 async def test_a_session_over_polling_ends_with_its_ping_timeout(method: str) -> None:
     async with suite() as server, poller(server) as client:
         await client.open()
-        await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT + 0.1)
+        await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT)  # not a moment more
         if method == "GET":
             assert (await client.ask()).status_code == 400
         else:
