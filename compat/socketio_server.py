@@ -31,8 +31,7 @@ from compat.transports import forget_request
 
 logger = logging.getLogger(__name__)
 
-# What waits for a client that reads: a polling one fetches it with the next request.
-MOST_WAITING = 4
+MOST_WAITING = 4  # for a client that reads: a polling one fetches it with the next request
 _PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
 
 CLIENT_LEFT = "client namespace disconnect"  # for the disconnect handler, as the Node server says
@@ -120,8 +119,7 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
 
     def reads(self, sid: str) -> bool:
         """Whether hardly anything waits for the client, so that it may be sent what can wait."""
-        client = self._by_sid.get(sid)
-        return client is not None and len(client.connection.outbox) < MOST_WAITING
+        return sid in self._by_sid and len(self._by_sid[sid].connection.outbox) < MOST_WAITING
 
     def on_held_too_many(self, sid: str, event: str) -> object:
         """What answers an event that there is no room to hold; override it."""
