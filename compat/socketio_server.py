@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 4  # for a client that reads: a polling one fetches it with the next request
 _PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
-
 CLIENT_LEFT = "client namespace disconnect"  # for the disconnect handler, as the Node server says
 
 
@@ -118,7 +117,7 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
         """What a handler returned, when the client wants no acknowledgement; override it."""
 
     def reads(self, sid: str) -> bool:
-        """Whether hardly anything waits for the client, so that it may be sent what can wait."""
+        """Whether hardly anything waits for the client."""
         return sid in self._by_sid and len(self._by_sid[sid].connection.outbox) < MOST_WAITING
 
     def on_held_too_many(self, sid: str, event: str) -> object:
