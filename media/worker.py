@@ -53,7 +53,7 @@ def _inspect(file: BinaryIO) -> tuple[Facts, bytes]:
 
     file.seek(0)
     head = file.read(12)
-    heif, demuxer = needs_heif(head), sound_demuxer(head)
+    heif, demuxer = needs_heif(head), sound_demuxer(file)
     if heif:
         from pi_heif import register_heif_opener  # type: ignore[import-untyped]  # it has none
 

@@ -44,6 +44,12 @@ SUFFIXES = {
     "audio/mp4": (".m4a", ".mp4", ".aac"),
     "audio/mpeg": (".mp3",),
     "audio/wav": (".wav",),
+    "audio/aac": (".aac",),
+    "audio/amr": (".amr",),
+    "audio/amr-wb": (".awb", ".amr"),
+    "audio/flac": (".flac",),
+    "audio/x-caf": (".caf",),
+    "audio/3gpp": (".3gp", ".3gpp"),
     "video/mp4": (".mp4", ".m4v", ".mov"),
     "video/webm": (".webm", ".mkv"),
 }
@@ -72,7 +78,7 @@ async def upload_attachment(
         raise BadInput(f"kind must be one of {', '.join(FileKind)}")
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
-        raise BadInput(f"The file is no {_WORDS[kind]}")
+        raise BadInput(f"The file is no {_WORDS[kind]}{_KNOWN.get(kind, '')}")
     try:
         sha256, size = await asyncio.to_thread(sha256_of, received.content)
         content = Content(
@@ -95,6 +101,12 @@ async def upload_attachment(
 
 
 _WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
+
+# What a client may do about it, beside the kind that was asked for.
+_KNOWN = {
+    MessageKind.IMAGE: " (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
+    MessageKind.VOICE: " of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
+}
 
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
