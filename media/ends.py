@@ -3,13 +3,12 @@
 Only what a part says of itself counts: a duration may be an estimate, or leave silence out.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from media import boxes
-from media.frames import FEWEST_PART, counted_seconds
+from media.frames import FEWEST_PART, counted_seconds, size_of
 
 MAX_MOOV_BYTES = 64 * 1024 * 1024
 MEDIA_BOXES = {b"moov", b"mdat", b"moof"}
@@ -25,7 +24,7 @@ VIDEO, PROJECTION, ROLL = 0xE0, 0x7670, 0x7675
 def is_cut_short(file: BinaryIO, demuxer: str) -> bool:
     """Whether the file ends within one of its parts; `demuxer` is FFmpeg's name of its kind."""
     look = {"mov": _mp4, "matroska": _webm, "ogg": _ogg, "wav": _wav, "caf": _caf}.get(demuxer)
-    return look is not None and look(file, os.fstat(file.fileno()).st_size)
+    return look is not None and look(file, size_of(file))
 
 
 def missing_frames(file: BinaryIO, demuxer: str, seconds: float) -> bool:
@@ -55,7 +54,7 @@ def top_boxes(file: BinaryIO, size: int) -> Iterator[boxes.Box]:
 
 def read_moov(file: BinaryIO) -> bytes:
     """Return an MP4's `moov` box; nothing without one that can be read."""
-    for box in top_boxes(file, os.fstat(file.fileno()).st_size):
+    for box in top_boxes(file, size_of(file)):
         if box.name == b"moov" and box.end - box.start <= MAX_MOOV_BYTES:
             file.seek(box.start)
             return file.read(box.end - box.start)
@@ -135,7 +134,7 @@ def _webm(file: BinaryIO, size: int) -> bool:
 
 def is_webm_turned(file: BinaryIO) -> bool:
     """Whether a WebM's first film is shown turned by a quarter (ProjectionPoseRoll)."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     within = Element(0, 0, size)
     for id_ in (SEGMENT, TRACKS, TRACK, VIDEO, PROJECTION, ROLL):
         inner = elements(file, within.body, min(within.end or size, size))
@@ -184,5 +183,5 @@ def _caf(file: BinaryIO, size: int) -> bool:
             return False  # to the end of the file
         at += 12 + length
         if name == b"data":
-            return at > size + MISSING_BYTES
+            return bool(at > size + MISSING_BYTES)
     return False

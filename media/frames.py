@@ -1,6 +1,6 @@
 """MP3 and AAC (ADTS): bare frames, one after the other, with tags before and behind them."""
 
-import os
+import io
 import struct
 from typing import BinaryIO, NamedTuple
 
@@ -22,6 +22,11 @@ class Frame(NamedTuple):
     samples: int
     rate: int
     counted_at: int  # where an encoder writes how many frames there are, from the frame's start
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes the file has."""
+    return file.seek(0, io.SEEK_END)
 
 
 def id3_end(file: BinaryIO) -> int:
@@ -55,7 +60,7 @@ def begins_with_frames(file: BinaryIO, start: int) -> str | None:
 
 
 def _rest(file: BinaryIO, start: int) -> int:
-    return os.fstat(file.fileno()).st_size - start
+    return size_of(file) - start
 
 
 def _mp3_size(header: bytes) -> int | None:
@@ -114,7 +119,7 @@ def tags_start(file: BinaryIO) -> int:
 
     They are ID3v1, APE, Lyrics3 and an ID3v2 at the end, in any order.
     """
-    end = os.fstat(file.fileno()).st_size
+    end = size_of(file)
     while (start := _last_tag(file, end)) is not None:
         end = start
     return end

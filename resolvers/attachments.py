@@ -17,7 +17,7 @@ from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
-from media.inspector import FileRefused, Inspected, TooManyFiles
+from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
@@ -115,6 +115,8 @@ async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | Non
         found = await ctx.inspector.inspect(received.content, size=received.size, wanted=wanted)
     except FileRefused as error:
         raise BadInput(str(error)) from error
+    except InspectionFailed as error:
+        raise Unavailable from error
     except TooManyFiles as error:
         raise RateLimited(
             "Too many uploads at once; try again in a few seconds", retry_after_ms=3000

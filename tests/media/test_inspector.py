@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from media.facts import FileKind
-from media.inspector import FileRefused, Inspector, TooManyFiles
+from media.inspector import FileRefused, InspectionFailed, Inspector, TooManyFiles
 from media.worker import NICENESS
 from tests.media.conftest import look_at
 from tests.support import files
@@ -226,3 +226,45 @@ def test_a_file_that_is_written_anew_may_not_fill_the_disk() -> None:
         file.seek(0)
         assert len(file.read()) <= len(content)
     assert b'"kind"' not in ended.stdout
+
+
+MISTAKEN = """
+import sys
+from media import worker
+def mistaken(file):
+    {}
+worker.prepare = lambda file: mistaken
+worker.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "import av; av.open(file, metadata_mistakes='ignore')",
+        "file.no_such_method()",
+        "no_such_name",
+        "import no_such_module",
+        "open('/dev/null')",
+        "sys.exit('wrong')",
+    ],
+)
+async def test_a_mistake_of_ours_is_not_told_as_the_file_s(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: str
+) -> None:
+    inspector = _inspector()
+    # Ours is what stands in the program here, which has no file.
+    program = f"import media.worker\nmedia.worker.OURS = '<string>'\n{MISTAKEN.format(mistake)}"
+    monkeypatch.setattr("media.inspector.PROGRAM", ("-c", program))
+    with pytest.raises(InspectionFailed):
+        await look_at(inspector, b"x")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_a_decoder_s_own_mistake_is_the_file_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = "exec(compile('None.x', 'PIL/Decoder.py', 'exec'))"
+    monkeypatch.setattr("media.inspector.PROGRAM", ("-c", MISTAKEN.format(body)))
+    with pytest.raises(FileRefused, match="damaged"):
+        await look_at(_inspector(), b"x")

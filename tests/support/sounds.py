@@ -13,7 +13,7 @@ def with_gap(content: bytes, container: str, *, gap: float, **options: str) -> b
     """Return the recording again, its second half coming so many seconds later."""
     written = io.BytesIO()
     with (
-        av.open(io.BytesIO(content)) as source,
+        av.open(io.BytesIO(content), "r") as source,
         av.open(written, "w", format=container, options=options) as output,
     ):
         stream = source.streams.audio[0]
@@ -93,7 +93,7 @@ def index_first(path: Path) -> bytes:
     """Return an MP4 again with its tables before its samples."""
     made = path.with_suffix(".first.mp4")
     with (
-        av.open(path) as source,
+        av.open(path, "r") as source,
         av.open(made, "w", options={"movflags": "faststart"}) as output,
     ):
         copied = output.add_stream_from_template(source.streams.audio[0])
