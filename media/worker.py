@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from media.containers import HEAD_BYTES
 from media.containment import contain
 from media.facts import Facts, Failure, Refusal, Unreadable
 from media.kinds import guess_type, sound_demuxer
@@ -70,7 +71,7 @@ def prepare(file: BinaryIO) -> Look:
     from media.images import inspect_image, needs_heif
 
     file.seek(0)
-    heif, demuxer = needs_heif(file.read(12)), sound_demuxer(file)
+    heif, demuxer = needs_heif(file.read(HEAD_BYTES)), sound_demuxer(file)
     if heif:
         import pi_heif  # type: ignore[import-untyped]  # it has none
 

@@ -105,10 +105,12 @@ class _Seen(NamedTuple):
         )
 
 
-async def test_more_memory_than_a_worker_has_is_a_refusal() -> None:
+async def test_more_memory_than_a_worker_has_is_a_refusal_or_costs_the_thumbnail() -> None:
     inspector = _inspector(memory=256 * 1024**2)
-    with pytest.raises(FileRefused):
-        await look_at(inspector, files.png_bomb(8000, 8000))
+    kept = await look_at(inspector, files.png_bomb(8000, 8000))
+    assert (kept.facts.kind, kept.thumbnail) == (FileKind.IMAGE, b"")
+    with pytest.raises(FileRefused, match="memory"):
+        await look_at(inspector, files.photo("JPEG", orientation=6, width=9000, height=7000))
     # The next is not the worse for it.
     found = await look_at(inspector, files.image_file("PNG"))
     assert found.facts.kind is FileKind.IMAGE

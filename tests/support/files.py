@@ -82,9 +82,16 @@ def image_file(format_: str, width: int = 640, height: int = 480) -> bytes:
     return encode(picture(width, height), format_)
 
 
-def photo(format_: str, *, orientation: int | None = None, place: bool = True) -> bytes:
-    """Return a picture, 640 by 480 when it is upright, with what a camera tells of it."""
-    image = picture()
+def photo(
+    format_: str,
+    *,
+    orientation: int | None = None,
+    place: bool = True,
+    width: int = 640,
+    height: int = 480,
+) -> bytes:
+    """Return a picture, so large when it is upright, with what a camera tells of it."""
+    image = picture(width, height)
     if orientation in _STORED:
         image = image.transpose(_STORED[orientation])
     options: dict[str, Any] = {"exif": exif(orientation=orientation, place=place)}
