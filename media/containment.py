@@ -82,8 +82,11 @@ def contain() -> bool:
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities()
     landlocked = _restrict_files()
-    # Landlock takes a descriptor, and seccomp allows no more of this.
-    for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC):  # the second does not hold root
+    # Landlock takes a descriptor, and seccomp allows no more of this. Linux counts threads as
+    # processes, and a decoder of HEIC starts some: there, seccomp tells them apart.
+    limits = [resource.RLIMIT_NOFILE]
+    limits += [] if sys.platform == "linux" else [resource.RLIMIT_NPROC]
+    for what in limits:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (0, 0))
     return _filter_calls() or landlocked
