@@ -47,6 +47,8 @@ def strip_webp(content: bytes) -> Stripped:
     if not kept:
         raise Damaged
     width, height = _size(*kept[0])
+    if not width or not height:
+        raise Damaged
     if kept[0][0] == b"VP8X":
         flags = kept[0][1][0] & ~(EXIF_FLAG | XMP_FLAG)
         flags = flags if b"ICCP" in seen else flags & ~PROFILE_FLAG
