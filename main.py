@@ -19,6 +19,7 @@ from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
 from db.sole_server import sole_server
 from events.bus import LoneBus
+from media.containment import hide_memory
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
 from schema.root import schema
@@ -155,6 +156,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> None:
     """Run the command line."""
+    hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
         print(schema.as_str())

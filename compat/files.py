@@ -27,6 +27,7 @@ INLINE = frozenset(
     {
         *("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"),
         *("audio/ogg", "audio/webm", "audio/mp4", "audio/mpeg", "audio/wav"),
+        *("audio/aac", "audio/flac"),
         *("video/mp4", "video/webm"),
     }
 )

@@ -17,7 +17,7 @@ from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
-from media.inspector import FileRefused, Inspected, TooManyFiles
+from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
@@ -44,6 +44,12 @@ SUFFIXES = {
     "audio/mp4": (".m4a", ".mp4", ".aac"),
     "audio/mpeg": (".mp3",),
     "audio/wav": (".wav",),
+    "audio/aac": (".aac",),
+    "audio/amr": (".amr",),
+    "audio/amr-wb": (".awb", ".amr"),
+    "audio/flac": (".flac",),
+    "audio/x-caf": (".caf",),
+    "audio/3gpp": (".3gp", ".3gpp"),
     "video/mp4": (".mp4", ".m4v", ".mov"),
     "video/webm": (".webm", ".mkv"),
 }
@@ -72,7 +78,7 @@ async def upload_attachment(
         raise BadInput(f"kind must be one of {', '.join(FileKind)}")
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
-        raise BadInput(f"The file is no {_WORDS[kind]}")
+        raise BadInput(f"The file is no {_WORDS[kind]}{_KNOWN.get(kind, '')}")
     try:
         sha256, size = await asyncio.to_thread(sha256_of, received.content)
         content = Content(
@@ -96,6 +102,12 @@ async def upload_attachment(
 
 _WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
 
+# What a client may do about it, beside the kind that was asked for.
+_KNOWN = {
+    MessageKind.IMAGE: " (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
+    MessageKind.VOICE: " of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
+}
+
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
     wanted = None if kind is None else FileKind(kind.value)
@@ -103,6 +115,8 @@ async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | Non
         found = await ctx.inspector.inspect(received.content, size=received.size, wanted=wanted)
     except FileRefused as error:
         raise BadInput(str(error)) from error
+    except InspectionFailed as error:
+        raise Unavailable from error
     except TooManyFiles as error:
         raise RateLimited(
             "Too many uploads at once; try again in a few seconds", retry_after_ms=3000
