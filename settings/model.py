@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from settings.forms import MAX_RATE_SECONDS, Rate, RateSetting, plain
 from settings.strength import weakness_of
 
+ENV_FILE = ".env"
 # What a size in GraphQL can say: its Int has 32 bits.
 MAX_INT = 2**31 - 1
 
@@ -20,7 +21,7 @@ class Settings(BaseSettings):
     """Every setting, immutable; `.env.example` gives one line of why for each."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
