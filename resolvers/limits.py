@@ -42,6 +42,11 @@ class Limits:
         """Count an upload of the user's. Raises RateLimited."""
         await self._take("Too many uploads", self.uploads, str(user_id))
 
+    async def check_registrations(self, address: str) -> None:
+        """Refuse an address with too many, before one is looked at. Raises RateLimited."""
+        if self.on and (wait := await self.counts.wait(self.registrations, address)):
+            raise _refusal("Too many registrations from this address", wait)
+
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
         await self._take("Too many registrations from this address", self.registrations, address)

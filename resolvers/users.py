@@ -7,7 +7,7 @@ from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import check_text
+from resolvers.fields import clean_search
 from resolvers.presence import visible_online_ids
 
 # A page asks for this many ids in one statement at most.
@@ -50,7 +50,7 @@ async def list_users(
     if not 0 <= first <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
     if search is not None:
-        check_text(search, "search")
+        search = clean_search(search)
     async with ctx.read() as connection:
         found = await users.page_users(connection, search=search, after=after, limit=first + 1)
     return found[:first], len(found) > first

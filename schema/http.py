@@ -11,6 +11,7 @@ from starlette.responses import Response
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, retry_header
+from resolvers.fields import check_query
 from resolvers.json_input import read_json_as
 from schema.operations import Operation, Operations, RequestRefused, Result, refusal
 from schema.playground import playground_page
@@ -20,6 +21,8 @@ from schema.wire import GraphQLRequest
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
 MULTIPART = "multipart/form-data"
+# Beyond, nothing more is read of what a client would like best.
+MAX_ACCEPT = 2048
 
 # What a request with files can be refused with before it is one.
 _STATUS = {
@@ -46,6 +49,10 @@ class _HTTPError(Exception):
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
     media_type = _negotiate(request.headers.getlist("accept"))
+    try:
+        check_query(request.scope["query_string"])
+    except BadInput as error:
+        return _respond(refusal(error), 400, media_type or JSON)
     if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
         if ctx.settings.shows_playground:
             return playground_page()
@@ -109,7 +116,7 @@ def _is_multipart(request: Request) -> bool:
 def _negotiate(accept: Sequence[str]) -> str | None:
     """Return the media type to answer in; None when the client takes neither of ours."""
     weights: dict[str, float] = {}
-    for part in ",".join(accept).split(","):
+    for part in ",".join(accept)[:MAX_ACCEPT].split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         try:

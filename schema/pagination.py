@@ -11,6 +11,7 @@ from resolvers.fields import find_id
 # Keeps a cursor from being taken for an id, and leaves room for other kinds of position.
 _PREFIX = "id:"
 DEFAULT_PAGE = 50
+MAX_CURSOR = 64
 
 
 @strawberry.type(description="Where a page lies among its list.")
@@ -40,6 +41,8 @@ def cursor_of(id_: int) -> str:
 def id_at(cursor: str, argument: str) -> int:
     """Return the id that a cursor stands for. Raises BadInput naming the argument."""
     try:
+        if len(cursor) > MAX_CURSOR:
+            raise ValueError
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (ValueError, UnicodeError):
         text = ""
