@@ -101,12 +101,13 @@ async def list_messages(
     """Return a page of what the viewer may see, or of the conversation with `with_id`.
 
     The page is the newest end of the range between `after` and `before` (both exclusive ids), or
-    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound.
+    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
     """
     viewer = ctx.user
     if not 0 <= limit <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} messages")
-    async with ctx.read() as connection:
+    ctx.limits.take_read(viewer.id)
+    async with ctx.limits.reading(viewer.id), ctx.read() as connection:
         found = await messages.page_messages(
             connection,
             viewer.id,
@@ -139,12 +140,13 @@ async def stream_messages(
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    Raises Unauthenticated.
+    Raises Unauthenticated, RateLimited.
     """
     viewer = ctx.user
+    ctx.limits.take_read(viewer.id)
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
-        async with ctx.read() as connection:
+        async with ctx.limits.reading(viewer.id), ctx.read() as connection:
             page = await messages.page_messages(
                 connection,
                 viewer.id,

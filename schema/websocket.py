@@ -18,7 +18,8 @@ from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
 from schema import wire
-from schema.operations import EventLost, Operation, Operations, RequestRefused, Result, refusal
+from schema.documents import Operation, RequestRefused
+from schema.operations import EventLost, Operations, Result, refusal
 from schema.peer import Peer
 from schema.streams import Stream
 from schema.wire import CloseCode
@@ -145,7 +146,7 @@ class GraphQLSocket:
         if not isinstance(message, wire.Subscribe) or message.id in self._by_id:
             return False
         payload = message.payload
-        operation = self._operations.recall(payload.query, payload.operation_name)
+        operation = self._operations.recall(self._ctx, payload)
         if operation is None or operation.type is OperationType.SUBSCRIPTION:
             return False
         if self._in_flight >= MAX_IN_FLIGHT:
@@ -229,7 +230,7 @@ class GraphQLSocket:
             )
             return
         try:
-            operation = self._operations.prepare(payload.query, payload.operation_name)
+            operation = self._operations.prepare(self._ctx, payload)
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams()) >= self._ctx.settings.max_subscriptions_per_connection:
                     raise RateLimited(
