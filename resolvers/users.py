@@ -64,8 +64,8 @@ async def list_online_users(ctx: Context, *, first: int | None = None) -> list[S
     Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
-    if first is not None and first < 0:
-        raise BadInput("A list has 0 users at least")
+    if first is not None and not 0 <= first <= ctx.settings.max_page_size:
+        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
     ctx.limits.take_read(viewer.id)
     ids = visible_online_ids(ctx)[:first]
     async with ctx.limits.reading(viewer.id):

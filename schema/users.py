@@ -153,7 +153,8 @@ class UserQueries:
         self,
         info: Info,
         first: Annotated[
-            int | None, strawberry.argument(description="So many at most; without it, all.")
+            int | None,
+            strawberry.argument(description="So many at most, up to 200; without it, all."),
         ] = None,
     ) -> list[User]:
         found = await users.list_online_users(info.context.ctx, first=first)
