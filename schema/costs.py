@@ -153,7 +153,9 @@ class _Walk:
 
     def _whole(self, count: Callable[[Context], int], page: float | None) -> float:
         self._cost.varies = True
-        there = UNKNOWN if self._ctx is None else float(count(self._ctx))
+        if self._ctx is None:
+            return UNKNOWN  # also with a page: its size may be a variable, and null
+        there = float(count(self._ctx))
         return there if page is None else min(there, page)
 
     def _field(self, type_: str, name: str) -> GraphQLField:
