@@ -140,12 +140,11 @@ class ChatEvents:
         self._server = ChatServer(
             origins=origins,
             process=process,
-            # In whole seconds: Engine.IO's clients are told milliseconds, and the library rounds.
-            ping_interval=ceil(ctx.settings.ping_interval_seconds),
-            ping_timeout=ceil(ctx.settings.ping_timeout_seconds),
-            max_payload=ctx.settings.max_body_bytes,
-            queue_messages=ctx.settings.max_queued_messages,
-            queue_bytes=ctx.settings.max_queued_bytes,
+            ping_interval=ceil(limits.ping_interval_seconds),  # the library takes no fractions
+            ping_timeout=ceil(limits.ping_timeout_seconds),
+            max_payload=limits.max_body_bytes,
+            queue_messages=limits.max_queued_messages,
+            queue_bytes=limits.max_queued_bytes,
             # Whatever follows a login, in the same breath, is from who logged in.
             exclusive=frozenset({"auth:login"}),
             needs_login=frozenset({"message:private", "message:send"}),
