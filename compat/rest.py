@@ -39,6 +39,7 @@ from resolvers.attachments import upload_attachment
 from resolvers.auth import log_in, register_user
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, retry_header
+from resolvers.fields import check_query
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
@@ -118,6 +119,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     def history(shape: Callable[..., Mapping[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             viewer = await identify_caller(ctx, request)
+            check_query(request.scope["query_string"])
             parameters = request.query_params
             stream = stream_messages(
                 viewer,

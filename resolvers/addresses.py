@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from resolvers.fields import printable
+from resolvers.names import without_stacks, without_unseen
 
 logger = logging.getLogger("parley.addresses")
 
@@ -15,6 +16,7 @@ Address = IPv4Address | IPv6Address
 # A provider gives a household at least this much of IPv6: its addresses there are one caller's.
 IPV6_PREFIX = 64
 MAX_HOPS = 32
+MAX_WRITTEN = 64  # an IPv6 address with its zone, in brackets, and a port
 MAX_AGENT = 200
 
 
@@ -82,12 +84,17 @@ class Peer:
     def agent(self) -> str:
         """The `User-Agent`, as it may be shown; empty when there is none."""
         sent = next((value for name, value in self._scope["headers"] if name == b"user-agent"), b"")
-        return printable(sent[: 4 * MAX_AGENT].decode(errors="replace"))[:MAX_AGENT]
+        shown = without_unseen(sent[: 4 * MAX_AGENT].decode(errors="replace"))
+        return printable(without_stacks(shown))[:MAX_AGENT]
+
+
+def _read(text: str) -> Address | None:
+    """Return the address, without the port that some proxies add; None for anything else."""
+    return None if len(text) > MAX_WRITTEN else _parse(text)  # nor is what is longer remembered
 
 
 @lru_cache(maxsize=1024)
-def _read(text: str) -> Address | None:
-    """Return the address, without the port that some proxies add; None for anything else."""
+def _parse(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -12,15 +12,16 @@ from db.models import StoredNotice
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
-from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
+from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
 from resolvers.notices import commit
 from resolvers.passwords import check_password
 from resolvers.sessions import LoggedIn, open_session
-from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound
+from resolvers.tokens import LEEWAY_SECONDS, MAX_TOKEN, Claims, InvalidToken, IssuedToken, Sound
 
 
 async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
     """Make an account. Raises BadInput, Conflict when the e-mail is taken, RateLimited."""
+    await ctx.limits.check_registrations(ctx.address)  # before the work; counted once it is right
     email = clean_email(email)
     display_name = clean_display_name(display_name)
     check_password(password)
@@ -85,7 +86,7 @@ def _stored_form(email: str) -> str:
     except BadInput:
         # The older server may have let in what is no address, and its owner still comes in. What
         # no database keeps becomes what nobody has: the answer stays the same, in the same time.
-        text = email.strip().lower()[:MAX_EMAIL]
+        text = email[: SLACK * MAX_EMAIL].strip().lower()[:MAX_EMAIL]
         return text.encode(errors="replace").decode().replace("\0", "")
 
 
@@ -144,6 +145,8 @@ async def identify(ctx: Context, authorization: str | None) -> Context:
     """Return the context of whoever sent this `Authorization` header, or of nobody."""
     if not authorization:
         return ctx
+    if len(authorization) > MAX_TOKEN:
+        return ctx.as_nobody("Invalid token")
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return ctx.as_nobody("Invalid token")

@@ -1,14 +1,18 @@
 """The rate limits: each is named here, and asked for by the operation that it limits."""
 
 import math
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events.counts import Counts
+from events.time_budgets import TimeBudget
 from resolvers.addresses import Proxies
 from resolvers.errors import RateLimited
+from resolvers.read_slots import ReadSlots
 from settings import Rate, Settings
 
 
@@ -32,19 +36,58 @@ class Limits:
         # Its one hit is the last login that succeeded: while there is no room, it is lately.
         self.familiar = _item("familiar", Rate(1, settings.familiar_address_seconds))
         counts.share(self.sends)
+        self._searches = _item("searches", settings.searches_per_user)
+        self._reads = _item("reads", settings.reads_per_user)
+        for read in (self._searches, self._reads):
+            counts.share(read)
+        self.read_slots = ReadSlots(settings.reads_at_once_per_user)
+        self._strangers_time = _time(settings.anonymous_graphql_ms_per_address)
+        self._users_time = _time(settings.graphql_ms_per_user)
 
     def take_send(self, user_id: int) -> None:
         """Count a send of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.take_now(self.sends, str(user_id))):
             raise _refusal("Too many messages", wait)
 
+    def take_read(self, user_id: int, *, search: bool = False) -> None:
+        """Count a costly read of the user's. Raises RateLimited."""
+        item, what = (self._searches, "searches") if search else (self._reads, "reads")
+        if self.on and (wait := self.counts.take_now(item, str(user_id))):
+            raise _refusal(f"Too many {what}", wait)
+
+    def reading(self, user_id: int) -> AbstractAsyncContextManager[None]:
+        """Have few reads of the user's run at once: others wait. Raises RateLimited."""
+        return self.read_slots.take(user_id) if self.on else nullcontext()
+
     async def take_upload(self, user_id: int) -> None:
         """Count an upload of the user's. Raises RateLimited."""
         await self._take("Too many uploads", self.uploads, str(user_id))
 
+    async def check_registrations(self, address: str) -> None:
+        """Refuse an address with too many, before one is looked at. Raises RateLimited."""
+        if self.on and (wait := await self.counts.wait(self.registrations, address)):
+            raise _refusal("Too many registrations from this address", wait)
+
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
         await self._take("Too many registrations from this address", self.registrations, address)
+
+    @contextmanager
+    def thinking(self, user_id: int | None, address: str) -> Iterator[None]:
+        """Take what the block holds the loop for from the caller's time. Raises RateLimited.
+
+        Once the time is used up, the block is not begun. It must not wait for anything.
+        """
+        if not self.on:
+            yield
+            return
+        budget, key = (
+            (self._strangers_time, address) if user_id is None else (self._users_time, str(user_id))
+        )
+        if wait := budget.wait(key):
+            raise _refusal("Too many new or costly GraphQL documents", wait)
+        with budget.spending(key):
+            yield
 
     async def begin_login(self, address: str, email: str) -> "LoginAttempt":
         """Count a login, whatever will come of it. Raises RateLimited.
@@ -109,6 +152,10 @@ class LoginAttempt:
         if limits.on:
             await limits.counts.forget(limits.familiar, self.account, self.address)
             await limits.counts.add(limits.familiar, self.account, self.address, amount=1)
+
+
+def _time(rate: Rate) -> TimeBudget:
+    return TimeBudget(rate.amount / 1000, rate.seconds)
 
 
 def _item(name: str, rate: Rate) -> RateLimitItem:

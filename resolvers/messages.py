@@ -109,12 +109,13 @@ async def list_messages(
     """Return a page of what the viewer may see, or of the conversation with `with_id`.
 
     The page is the newest end of the range between `after` and `before` (both exclusive ids), or
-    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound.
+    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
     """
     viewer = ctx.user
     if not 0 <= limit <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} messages")
-    async with ctx.read() as connection:
+    ctx.limits.take_read(viewer.id)
+    async with ctx.limits.reading(viewer.id), ctx.read() as connection:
         found = await messages.page_messages(
             connection,
             viewer.id,
@@ -149,15 +150,17 @@ async def stream_messages(
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
     `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated.
+    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated,
+    RateLimited.
     """
     viewer = ctx.user
+    ctx.limits.take_read(viewer.id)
     if after is not None and limit is not None:
         before = await _end_of_next(ctx, after, before, limit, with_id)
         limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
-        async with ctx.read() as connection:
+        async with ctx.limits.reading(viewer.id), ctx.read() as connection:
             page = await messages.page_messages(
                 connection,
                 viewer.id,

@@ -18,6 +18,8 @@ MAX_RECENT = 10_000
 # Sessions noted as used until that is written down, a minute later at most.
 MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
+# What a request's headers may hold at the most common servers: no token that works is longer.
+MAX_TOKEN = 8 * 1024
 # The last moment that a datetime can be (RFC 3339 has years of four digits).
 LATEST = 253402300799.0
 
@@ -76,6 +78,8 @@ class Tokens:
 
     def recall(self, token: str) -> Sound | None:
         """Return whose token this is, when it was found sound and of somebody a moment ago."""
+        if len(token) > MAX_TOKEN:
+            return None
         known = self._recent.get(token)
         return known[0] if known is not None and monotonic() < known[1] else None
 
@@ -120,6 +124,8 @@ class Tokens:
         The older server's tokens carry the user as a number in `sub`, `id` or `userId`, and may
         have no `exp`.
         """
+        if len(token) > MAX_TOKEN:
+            raise InvalidToken
         try:
             claims = jwt.decode(
                 token,

@@ -20,7 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from db.attachments import count_unsent
 from resolvers.context import Context
 from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
-from resolvers.fields import printable
+from resolvers.fields import MAX_CONTENT_TYPE, printable
 
 # Gathered before it is written, in another thread: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024
@@ -139,6 +139,8 @@ class _Reader:
 
     def parser(self, content_type: str) -> MultipartParser:
         """Return a parser of such a body. Raises BadInput."""
+        if len(content_type) > MAX_CONTENT_TYPE:
+            raise BadInput("The Content-Type is too long")
         media_type, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if media_type.lower() != b"multipart/form-data" or not 1 <= len(boundary) <= 70:

@@ -52,6 +52,19 @@ class ServerLimits:
     bad_tokens_per_address: RateLimit = strawberry.field(
         description="Socket.IO logins with a bad token from one address."
     )
+    anonymous_graphql_ms_per_address: RateLimit = strawberry.field(
+        description="Milliseconds for new documents and execution without a login, of one address."
+    )
+    graphql_ms_per_user: RateLimit = strawberry.field(
+        description="Milliseconds for documents of one user that are new to the server."
+    )
+    searches_per_user: RateLimit = strawberry.field(description="Searches of one user.")
+    reads_per_user: RateLimit = strawberry.field(
+        description="Pages of messages and users, and whole histories, read by one user."
+    )
+    reads_at_once_per_user: int = strawberry.field(
+        description="Such reads of one user that run at once; a few more wait."
+    )
     max_connections_per_user: int = strawberry.field(
         description="Open connections of one user, in all processes together."
     )
@@ -69,6 +82,13 @@ class ServerLimits:
     )
     max_page_size: int = strawberry.field(description="The most nodes that one page may have.")
     max_query_tokens: int = strawberry.field(description="The longest document, in tokens.")
+    max_query_characters: int = strawberry.field(description="The same in characters.")
+    max_query_definitions: int = strawberry.field(
+        description="Its operations and fragments together."
+    )
+    max_query_overlaps: int = strawberry.field(
+        description="Comparisons of its fields of one name; plain ones count once, others more."
+    )
     max_query_depth: int = strawberry.field(description="How deep its fields may be nested.")
     max_query_fields: int = strawberry.field(
         description="Its fields, those of a fragment counted wherever it is spread."

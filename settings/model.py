@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     failed_login_weight: int = Field(default=5, ge=1, le=100)
     familiar_address_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=MAX_RATE_SECONDS)
     bad_tokens_per_address: RateSetting = Rate(300, 60)
+    anonymous_graphql_ms_per_address: RateSetting = Rate(1000, 10)
+    graphql_ms_per_user: RateSetting = Rate(2000, 10)
+    searches_per_user: RateSetting = Rate(30, 10)
+    reads_per_user: RateSetting = Rate(300, 10)
+    reads_at_once_per_user: int = Field(default=4, ge=1)
     max_connections_per_user: int = Field(default=50, ge=1)
     max_connections_per_address: int = Field(default=1000, ge=1)
 
@@ -91,6 +96,9 @@ class Settings(BaseSettings):
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
     # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
     max_query_tokens: int = Field(default=1000, ge=100, le=4000)
+    max_query_characters: int = Field(default=50_000, ge=1000, le=200_000)
+    max_query_definitions: int = Field(default=50, ge=1, le=200)
+    max_query_overlaps: int = Field(default=20_000, ge=1000, le=200_000)
     max_query_depth: int = Field(default=15, ge=5, le=50)
     max_query_fields: int = Field(default=500, ge=50, le=10_000)
     max_query_root_fields: int = Field(default=20, ge=1)

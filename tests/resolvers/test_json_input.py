@@ -1,11 +1,12 @@
 """What JavaScript's clients write as JSON, and no more than that."""
 
+import json
 import math
 from typing import Any
 
 import pytest
 
-from resolvers.json_input import read_json
+from resolvers.json_input import MAX_CONTAINERS, read_json
 
 READ: dict[str, Any] = {
     r'"hi \ud83d"': "hi \ufffd",
@@ -45,4 +46,23 @@ def test_what_is_no_json_is_refused(broken: str | bytes) -> None:
 
 def test_nesting_without_end_is_refused() -> None:
     with pytest.raises(RecursionError):
-        read_json("[" * 100_000)
+        read_json("[" * MAX_CONTAINERS)
+
+
+@pytest.mark.parametrize("bad", ["", '"\\ud800",'], ids=["JSON", "not quite JSON"])
+@pytest.mark.parametrize("item", ["[]", "{}", "0"])
+def test_more_values_than_anybody_means_are_refused_by_their_number(item: str, bad: str) -> None:
+    few = f"[{bad}" + f"{item}," * 5_000 + "1]"
+    assert len(read_json(few)) > 5_000
+    assert len(read_json(few.encode())) > 5_000
+    many = f"[{bad}" + f"{item}," * 200_000 + "1]"
+    for text in (many, many.encode()):
+        with pytest.raises(ValueError, match="too many values"):
+            read_json(text)
+
+
+def test_a_text_may_be_all_commas() -> None:
+    for text in ("," * 60_000, "[{" * 30_000, '["' * 30_000):
+        assert read_json(json.dumps(text)) == text
+        assert read_json(json.dumps(text).encode()) == text
+        assert read_json('["\\ud800",' + json.dumps(text) + "]")[1] == text
