@@ -1,8 +1,9 @@
 """Tokens: HS256 JSON Web Tokens (RFC 7519): `sub` is a user's id, `sid` that of a session."""
 
 import base64
+import math
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 import jwt
@@ -18,8 +19,15 @@ MAX_RECENT = 10_000
 # Sessions noted as used until that is written down, a minute later at most.
 MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
+# PyJWT refuses numbers in `sub` and `jti` (RFC 7519 §4.1.2, §4.1.7) and an `iat` that lies ahead or
+# is no number. Node's jsonwebtoken, which signed the older server's tokens, takes all of these.
+OPTIONS = {"verify_sub": False, "verify_jti": False, "verify_iat": False}
 # The last moment that a datetime can be (RFC 3339 has years of four digits).
 LATEST = 253402300799.0
+# A number of seconds beyond this is one of milliseconds (`Date.now()`): it would be the year 5138.
+MILLISECONDS_FROM = 100_000_000_000.0
+# An `iat` further ahead says nothing: no clock is so wrong.
+MOST_AHEAD_SECONDS = 24 * 3600.0
 
 
 class InvalidToken(Exception):
@@ -31,7 +39,7 @@ class Claims(NamedTuple):
 
     user_id: int
     session_id: int | None = None  # the older server's tokens name none
-    issued_at: float | None = None
+    issued_at: float | None = None  # None: it does not say, or nothing that can be true
     expires_at: float | None = None
 
 
@@ -117,8 +125,8 @@ class Tokens:
     def check(self, token: str) -> Claims:
         """Return what the token says. Raises InvalidToken.
 
-        The older server's tokens carry the user as a number in `sub`, `id` or `userId`, and may
-        have no `exp`.
+        `exp` and `nbf` decide when it is good. The older server's tokens carry the user as a number
+        in `sub`, `id` or `userId`, and may have no `exp`.
         """
         try:
             claims = jwt.decode(
@@ -126,14 +134,13 @@ class Tokens:
                 self._key,
                 algorithms=[ALGORITHM],
                 leeway=LEEWAY_SECONDS,
-                # PyJWT refuses the older server's numeric `sub` (RFC 7519 §4.1.2).
-                options={"verify_sub": False},
+                options=OPTIONS,
             )
             subject = next((claims[n] for n in ("sub", "id", "userId") if n in claims), None)
             return Claims(
                 user_id=_id(subject),
                 session_id=_id(claims["sid"]) if "sid" in claims else None,
-                issued_at=_seconds(claims.get("iat")),
+                issued_at=_issued_at(claims.get("iat")),
                 expires_at=_seconds(claims.get("exp")),
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
@@ -151,3 +158,16 @@ def _id(claim: Any) -> int:
 
 def _seconds(claim: Any) -> float | None:
     return None if claim is None else min(float(claim), LATEST)
+
+
+def _issued_at(claim: Any) -> float | None:
+    """Return when a token says that it was issued, in seconds or milliseconds, perhaps as text."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float | str):
+        return None
+    try:
+        moment = float(claim)
+    except (ValueError, OverflowError):
+        return None
+    if moment > MILLISECONDS_FROM:
+        moment /= 1000
+    return moment if math.isfinite(moment) and moment <= time() + MOST_AHEAD_SECONDS else None

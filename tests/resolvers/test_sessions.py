@@ -168,6 +168,20 @@ async def test_logging_out_with_an_older_token_ends_all_of_those(person: Person)
     assert await person.good(one, two, person.joined.issued.token) == [False, False, True]
 
 
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+async def test_an_end_of_older_tokens_goes_by_when_each_was_issued_in_either_unit(
+    person: Person, unit: int
+) -> None:
+    now = time.time()
+    before = person.older_token(iat=int((now - 5) * unit))
+    after = person.older_token(iat=int((now + 60) * unit))
+    # Of what says nothing that can be true, nobody knows whether it was before.
+    unsaid = [person.older_token(iat=iat) for iat in ("today", (now + 10**6) * unit, None)]
+    assert await person.good(before, after, *unsaid) == [True] * 5
+    await sessions.log_out_everywhere(await person.enter(person.joined.issued.token))
+    assert await person.good(before, after, *unsaid) == [False, True, False, False, False]
+
+
 async def test_a_token_names_a_session_of_its_own_user(ctx: Context, person: Person) -> None:
     stranger = await Person.register(ctx)
     session_id = person.joined.issued.session_id
