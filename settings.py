@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     logins_per_account: RateSetting = Rate(30, 300)
     logins_per_account_from_elsewhere: RateSetting = Rate(150, 300)
     failed_login_weight: int = Field(default=5, ge=1, le=100)
+    wider_network_factor: int = Field(default=4, ge=1, le=100)
     familiar_address_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=MAX_RATE_SECONDS)
     bad_tokens_per_address: RateSetting = Rate(300, 60)
     max_connections_per_user: int = Field(default=50, ge=1)

@@ -12,6 +12,7 @@ LIMITS = (
     "logins_per_account",
     "logins_per_account_from_elsewhere",
     "failed_login_weight",
+    "wider_network_factor",
     "familiar_address_seconds",
     "bad_tokens_per_address",
     "max_connections_per_user",

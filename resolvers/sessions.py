@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import accounts, sessions, users
 from db.accounts import Account, lock_account
 from db.database import DatabaseUnavailable
+from db.familiar_addresses import forget_addresses_before
 from db.models import NoticeKind, StoredNotice, StoredSession, StoredUser
 from db.notices import insert_notice, prune_notices
 from events.connections import Connection
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import printable
 from resolvers.notices import commit
 from resolvers.passwords import check_password
 from resolvers.tokens import IssuedToken
@@ -28,7 +28,6 @@ logger = logging.getLogger("parley.sessions")
 # How often what was seen of sessions is written down, and what has expired is removed.
 SWEEP_SECONDS = 60
 SWEEP_BATCH = 500
-MAX_ADDRESS = 64
 WRONG_PASSWORD = "The current password is wrong"  # noqa: S105  # nosec B105  # a refusal's text
 # Every process has heard of a notice within seconds.
 NOTICE_LIFETIME = timedelta(hours=1)
@@ -73,7 +72,7 @@ async def open_session(
         now=datetime.now(UTC),
         expires_at=expires_at,
         agent=ctx.agent,
-        address=printable(ctx.address)[:MAX_ADDRESS],
+        address=ctx.counted_address,
     )
     ids = await sessions.session_ids(connection, user_id)
     await _end(connection, user_id, ids[ctx.settings.max_sessions_per_user :], given)
@@ -148,7 +147,8 @@ async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
     viewer = ctx.user
     check_password(new)
     known = await check_own_password(ctx, current)
-    password_hash = await ctx.passwords.hash(new)
+    with ctx.passwords.hold(ctx.address, familiar=True) as place:
+        password_hash = await ctx.passwords.hash(new, place)
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
         account = await _lock_own_account(ctx, connection)
@@ -170,15 +170,22 @@ async def check_own_password(ctx: Context, password: str) -> Account:
 
     Raises Unauthenticated, BadInput when it is another password, RateLimited: it counts as a login.
     """
-    viewer = ctx.user
+    ctx.limits.check_address(ctx.address)
     async with ctx.read() as connection:
-        account = await accounts.find_account_by_id(connection, viewer.id)
-    attempt = await ctx.limits.begin_login(ctx.address, "" if account is None else account.email)
-    stored = None if account is None else account.password_hash
-    if not await ctx.passwords.verify(password, stored) or account is None:
+        found = await accounts.find_own_login(
+            connection, ctx.user.id, address=ctx.counted_address, since=ctx.familiar_since()
+        )
+    if found is None:
+        raise Unauthenticated("Invalid token")
+    account, familiar = found
+    attempt = ctx.limits.attempt_login(ctx.address, account.email, familiar=familiar)
+    await attempt.check()
+    with ctx.passwords.hold(ctx.address, familiar=familiar) as place:
+        await attempt.begin()
+        verdict = await ctx.passwords.verify(password, account.password_hash, place)
+    if not verdict.matches:
         await attempt.fail()
         raise BadInput(WRONG_PASSWORD)
-    await attempt.succeed()
     return account
 
 
@@ -232,6 +239,10 @@ async def sweep_sessions(ctx: Context) -> None:
     while removed == SWEEP_BATCH:
         async with ctx.db.write() as connection:
             removed = await sessions.remove_expired(connection, now - GRACE, SWEEP_BATCH)
+    removed = SWEEP_BATCH
+    while removed == SWEEP_BATCH:
+        async with ctx.db.write() as connection:
+            removed = await forget_addresses_before(connection, ctx.familiar_since(), SWEEP_BATCH)
     async with ctx.db.write() as connection:
         await prune_notices(connection, now - NOTICE_LIFETIME)
 

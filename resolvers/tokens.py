@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jwt
 from jwt.algorithms import HMACAlgorithm
+from jwt.types import Options
 
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
@@ -21,7 +22,7 @@ MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
 # PyJWT refuses numbers in `sub` and `jti` (RFC 7519 §4.1.2, §4.1.7) and an `iat` that lies ahead or
 # is no number. Node's jsonwebtoken, which signed the older server's tokens, takes all of these.
-OPTIONS = {"verify_sub": False, "verify_jti": False, "verify_iat": False}
+OPTIONS: Options = {"verify_sub": False, "verify_jti": False, "verify_iat": False}
 # The last moment that a datetime can be (RFC 3339 has years of four digits).
 LATEST = 253402300799.0
 # A number of seconds beyond this is one of milliseconds (`Date.now()`): it would be the year 5138.

@@ -46,6 +46,10 @@ class ServerLimits:
     failed_login_weight: int = strawberry.field(
         description="How many logins one that fails counts as."
     )
+    wider_network_factor: int = strawberry.field(
+        description="How many times the rates of an address the IPv4 /24 or IPv6 /48 around it has;"
+        " the IPv6 /32 has the square of it."
+    )
     familiar_address_seconds: int = strawberry.field(
         description="How long an address stays an account's own after a login."
     )

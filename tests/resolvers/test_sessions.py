@@ -12,6 +12,8 @@ from db import notices
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.fair_queue import Place
+from resolvers.passwords import Verdict
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import PASSWORD, Person, plain
@@ -94,8 +96,8 @@ async def test_a_login_that_began_with_the_old_password_opens_no_session(person:
     verify = person.ctx.passwords.verify
     changed = asyncio.Event()
 
-    async def slowly(password: str, hashed: str | None) -> bool:
-        found = await verify(password, hashed)
+    async def slowly(password: str, hashed: str | None, place: Place | None = None) -> Verdict:
+        found = await verify(password, hashed, place)
         if asyncio.current_task() is login:
             await changed.wait()
         return found
