@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     token_warning_seconds: float = Field(default=60, ge=0)
     legacy_tokens: bool = True
     max_sessions_per_user: int = Field(default=100, ge=1, le=1000)
+    max_session_age_seconds: int = Field(default=90 * 24 * 3600, ge=1, le=MAX_INT)
+    min_password_length: int = Field(default=6, ge=1, le=72)
+    password_check: Literal["off", "common"] = "off"  # noqa: S105  # no password
     bcrypt_rounds: int = Field(default=12, ge=4, le=31)
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
@@ -107,6 +110,7 @@ class Settings(BaseSettings):
     limits: bool = True
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
+    renewals_per_user: RateSetting = Rate(100, 600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)

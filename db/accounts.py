@@ -23,6 +23,7 @@ _COLUMNS = (
     col(User.is_admin),
     col(User.disabled_at),
     col(User.deleted_at),
+    col(User.tokens_from),
 )
 
 
@@ -36,6 +37,8 @@ class Account(msgspec.Struct, frozen=True):
     is_admin: bool
     disabled_at: datetime | None
     deleted_at: datetime | None
+    # Tokens without a session that were issued before this are good no more.
+    tokens_from: datetime | None
 
 
 async def find_account(connection: AsyncConnection, email: str) -> Account | None:

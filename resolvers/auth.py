@@ -17,9 +17,8 @@ from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
 from resolvers.notices import commit
-from resolvers.passwords import check_password
 from resolvers.sessions import LoggedIn, open_session
-from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound
+from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound, is_after
 
 T = TypeVar("T")
 
@@ -60,7 +59,7 @@ async def _register(
 ) -> T:
     email = clean_email(email)
     display_name = clean_display_name(display_name)
-    check_password(password)
+    ctx.passwords.check_new(password)
     await ctx.limits.check_registration(ctx.address)
     with ctx.passwords.hold(ctx.address) as place:
         await ctx.limits.take_registration(ctx.address)
@@ -159,6 +158,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             claims.session_id,
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
+            claims.issued_at,
         )
         ctx.tokens.remember(token, sound)
     return Viewer(*sound)
@@ -170,8 +170,7 @@ def _is_good(ctx: Context, claims: Claims, standing: Standing) -> bool:
         return ends is not None and ends > datetime.now(UTC) - timedelta(seconds=LEEWAY_SECONDS)
     if not ctx.settings.legacy_tokens:
         return False
-    since = standing.tokens_from
-    return since is None or (claims.issued_at is not None and claims.issued_at >= since.timestamp())
+    return is_after(claims.issued_at, standing.tokens_from)
 
 
 async def authenticate_login(ctx: Context, token: str) -> Viewer:

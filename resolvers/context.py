@@ -47,6 +47,8 @@ class Viewer:
     expires_at: float | None = field(default=None, compare=False)
     # Before the token was looked up: what ended since then ended it too.
     checked_at: float = field(default_factory=monotonic, compare=False)
+    # When an older token says that it was issued: seconds since 1970.
+    issued_at: float | None = field(default=None, compare=False)
     # The live connection that they are calling on, if it is one.
     held: Held | None = field(default=None, compare=False)
 

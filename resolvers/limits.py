@@ -27,6 +27,7 @@ class Limits:
         factor = settings.wider_network_factor
         self.sends = _item("sends", settings.sends_per_user)
         self.uploads = _item("uploads", settings.uploads_per_user)
+        self.renewals = _item("renewals", settings.renewals_per_user)
         self.registrations = _PerNetwork(
             "registrations", settings.registrations_per_address, factor
         )
@@ -47,6 +48,14 @@ class Limits:
         """Count an upload of the user's. Raises RateLimited."""
         if self.on:
             _refuse(await self.counts.take(Hit(self.uploads, str(user_id))), "Too many uploads")
+
+    async def take_renewal(self, user_id: int) -> None:
+        """Count a renewal of a token of the user's: each is told to all processes.
+
+        Raises RateLimited.
+        """
+        if self.on:
+            _refuse(await self.counts.take(Hit(self.renewals, str(user_id))), "Too many renewals")
 
     async def check_registration(self, address: str) -> None:
         """Raises RateLimited when there is no room for a registration. Counts nothing."""

@@ -3,10 +3,13 @@
 import logging
 import os
 import re
+import runpy
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from passlib.context import CryptContext
@@ -38,7 +41,11 @@ class Verdict(NamedTuple):
 class Passwords:
     """Hashes and verifies in its own threads, so that logins never stall messages."""
 
-    def __init__(self, *, rounds: int, workers: int) -> None:
+    def __init__(
+        self, *, rounds: int, workers: int, min_length: int = 1, refuse_common: bool = False
+    ) -> None:
+        self._min_length = min_length
+        self._common = _common_passwords() if refuse_common else frozenset()
         self._hashes = CryptContext(schemes=["bcrypt"], bcrypt__rounds=rounds)
         self._pool = ThreadPoolExecutor(
             max_workers=workers, thread_name_prefix="bcrypt", initializer=_give_way
@@ -47,6 +54,14 @@ class Passwords:
         self._warned_of: set[int] = set()
         # What an unknown e-mail's password is compared with, so that it costs the same time.
         self._decoy = self._hashes.hash("decoy")
+
+    def check_new(self, password: str) -> None:
+        """Raise BadInput unless the password may be somebody's from now on."""
+        check_password(password)
+        if len(password) < self._min_length:
+            raise BadInput(f"Password is shorter than {self._min_length} characters")
+        if password.lower() in self._common:
+            raise BadInput("Password is one of the most common ones; choose another")
 
     def hold(self, address: str = "", *, familiar: bool = False) -> Place:
         """Take a place in the queue for a caller there. Raises RateLimited when there is none.
@@ -103,6 +118,16 @@ def _give_way() -> None:
     """Have messages go first where a CPU is short: a login may take a little longer."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _common_passwords() -> frozenset[str]:
+    """Return the passwords that are tried first, in lower case."""
+    package = find_spec("zxcvbn")
+    assert package is not None  # noqa: S101  # a dependency of ours
+    assert package.origin is not None  # noqa: S101  # it is a folder of files
+    # The file alone: the package would keep all its words, names and tables, tens of megabytes.
+    file = Path(package.origin).with_name("frequency_lists.py")
+    return frozenset(runpy.run_path(str(file))["FREQUENCY_LISTS"]["passwords"])
 
 
 def is_readable(hashed: str) -> bool:

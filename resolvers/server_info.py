@@ -7,6 +7,7 @@ from settings import Rate
 LIMITS = (
     "sends_per_user",
     "uploads_per_user",
+    "renewals_per_user",
     "registrations_per_address",
     "logins_per_address",
     "logins_per_account",
@@ -47,6 +48,8 @@ LIMITS = (
     "token_lifetime_seconds",
     "token_warning_seconds",
     "max_sessions_per_user",
+    "max_session_age_seconds",
+    "min_password_length",
     "max_blocked_users",
     "file_url_seconds",
 )

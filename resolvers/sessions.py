@@ -20,8 +20,7 @@ from events.connections import Connection
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.notices import commit
-from resolvers.passwords import check_password
-from resolvers.tokens import IssuedToken
+from resolvers.tokens import IssuedToken, is_after
 
 logger = logging.getLogger("parley.sessions")
 
@@ -128,9 +127,10 @@ async def revoke_session(ctx: Context, session_id: int | None) -> None:
 async def renew_token(ctx: Context) -> LoggedIn:
     """Return a fresh token of the viewer's session, whose connections go on as long.
 
-    Who came with an older token gets a session. Raises Unauthenticated.
+    Who came with an older token gets a session. Raises Unauthenticated, also for a session that is
+    too old (`MAX_SESSION_AGE_SECONDS`), and RateLimited.
     """
-    ctx.user  # noqa: B018  # the door
+    await ctx.limits.take_renewal(ctx.user.id)
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
         await _lock_own_account(ctx, connection)
@@ -140,12 +140,13 @@ async def renew_token(ctx: Context) -> LoggedIn:
 
 
 async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
-    """Replace the password; end the other sessions, and the tokens that name none.
+    """Replace the password; end all sessions, this one too, and the tokens that name none.
 
-    Return a fresh token of this session. Raises Unauthenticated, BadInput, RateLimited.
+    Return the token of a new session, in which the connection that asked goes on: whoever has a
+    copy of the old token is out. Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
-    check_password(new)
+    ctx.passwords.check_new(new)
     known = await check_own_password(ctx, current)
     with ctx.passwords.hold(ctx.address, familiar=True) as place:
         password_hash = await ctx.passwords.hash(new, place)
@@ -154,13 +155,14 @@ async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
         account = await _lock_own_account(ctx, connection)
         if account.password_hash != known.password_hash:
             raise BadInput(WRONG_PASSWORD)  # it was changed in the meantime
-        await users.set_password_hash(connection, viewer.id, password_hash)
-        renewed = await _renew(ctx, connection, given)
         ids = await sessions.session_ids(connection, viewer.id)
-        others = [id_ for id_ in ids if id_ != renewed.issued.session_id]
-        await _end(connection, viewer.id, others, given)
+        if viewer.session is not None and viewer.session not in ids:
+            raise Unauthenticated("Invalid token")
+        await users.set_password_hash(connection, viewer.id, password_hash)
+        await _end(connection, viewer.id, ids, given)
         await _end_older_tokens(connection, viewer.id, given)
-        return renewed
+        user = (await users.find_users(connection, [viewer.id]))[viewer.id]
+        return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
 
     return await commit(ctx, work, then=partial(_rebind, ctx))
 
@@ -251,6 +253,8 @@ async def _lock_own_account(ctx: Context, connection: AsyncConnection) -> Accoun
     account = await lock_account(connection, ctx.user.id)
     if account is None or account.disabled_at or account.deleted_at:
         raise Unauthenticated("Invalid token")
+    if ctx.user.session is None and not is_after(ctx.user.issued_at, account.tokens_from):
+        raise Unauthenticated("Invalid token")  # all of these were ended in the meantime
     return account
 
 
@@ -259,6 +263,10 @@ async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNo
     user = (await users.find_users(connection, [viewer.id]))[viewer.id]
     if viewer.session is None:
         return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
+    opened = await sessions.find_opening(connection, viewer.id, viewer.session)
+    most = timedelta(seconds=ctx.settings.max_session_age_seconds)
+    if opened is not None and datetime.now(UTC) - opened >= most:
+        raise Unauthenticated("This session is too old to be renewed; log in again")
     ends = ctx.tokens.next_end()
     if not await sessions.extend_session(connection, viewer.id, viewer.session, expires_at=ends):
         raise Unauthenticated("Invalid token")
@@ -269,7 +277,7 @@ async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNo
 
 
 def _rebind(ctx: Context, renewed: LoggedIn) -> None:
-    """Let an older token's connection go on in the session that it has gained."""
+    """Let the connection that asked go on in the session that it has gained."""
     if (held := ctx.user.held) is not None:
         held.renew(renewed.issued.expires_at.timestamp(), session_id=renewed.issued.session_id)
 

@@ -51,6 +51,7 @@ class Sound(NamedTuple):
     session_id: int | None
     expires_at: float | None
     checked_at: float  # monotonic, before the database was asked
+    issued_at: float | None = None  # by its own word
 
 
 class IssuedToken(NamedTuple):
@@ -155,6 +156,11 @@ def _id(claim: Any) -> int:
     if type(claim) is int and 0 < claim <= LARGEST_ID:
         return claim
     raise InvalidToken
+
+
+def is_after(issued_at: float | None, since: datetime | None) -> bool:
+    """Whether a token that names no session was issued after these were last ended."""
+    return since is None or (issued_at is not None and issued_at >= since.timestamp())
 
 
 def _seconds(claim: Any) -> float | None:

@@ -136,3 +136,25 @@ async def test_the_loop_goes_on_while_passwords_are_hashed() -> None:
     assert turns > 50
     assert longest < 0.15
     passwords.close()
+
+
+def test_a_new_password_has_a_least_length_in_characters() -> None:
+    passwords = Passwords(rounds=4, workers=1, min_length=6)
+    for good in ("123456", "pässwö", "🔑" * 6, "x" * 72):
+        passwords.check_new(good)
+    for short in ("12345", "éé", "🔑" * 5):
+        with pytest.raises(BadInput, match="shorter than 6 characters"):
+            passwords.check_new(short)
+    with pytest.raises(BadInput, match="is required"):
+        passwords.check_new("")
+    passwords.close()
+
+
+def test_the_commonest_passwords_can_be_refused() -> None:
+    passwords = Passwords(rounds=4, workers=1, refuse_common=True)
+    for common in ("123456", "password", "PassWord", "iloveyou", "qwerty123", "dragon"):
+        with pytest.raises(BadInput, match="most common"):
+            passwords.check_new(common)
+    for good in ("correct horse battery", "Zk4!vbn-77", "🔑🔑🔑🔑🔑🔑"):
+        passwords.check_new(good)
+    passwords.close()
