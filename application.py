@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
+from compat.client_library import client_library_route
 from compat.errors import JSONAnswer, answer_error
 from compat.files import file_routes
 from compat.rest import rest_routes
@@ -121,12 +122,14 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),
             playground_assets(),
             Route("/graphql", graphql),
             *rest_routes(ctx),
             *file_routes(ctx),
+            client_library_route(),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
@@ -134,6 +137,10 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Middleware(
                 CORS,
                 allow_origins=settings.cors_origins,
+                # Never for any origin: a page of anybody's could then act with a visitor's cookies.
+                allow_credentials="*" not in settings.cors_origins,
+                # A page on the internet may reach a server in its visitor's own network.
+                allow_private_network=True,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,

@@ -30,6 +30,7 @@ from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
+from resolvers.moments import wire_moment
 from resolvers.presence import hold_presence, visible_online_ids
 from resolvers.sessions import hold_session
 
@@ -63,7 +64,7 @@ class Session:
 
     def token_expiring(self, expires_at: float) -> None:
         """Send `auth:expiring`."""
-        moment = datetime.fromtimestamp(expires_at, UTC)
+        moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
         self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
 
     def leave(self) -> None:

@@ -195,7 +195,7 @@ class GraphQLSocket:
             )
             return
         self._peer.heartbeat.begin()
-        authorization = wire.authorization(message.payload or {})
+        authorization = wire.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
             try:
                 self._ctx = await identify(self._ctx, authorization)
@@ -215,6 +215,14 @@ class GraphQLSocket:
             self._hold(hold_presence(self._ctx))
         self._acknowledged = True
         await self._peer.send({"type": "connection_ack"})
+
+    def _handshake_token(self) -> str | None:
+        """Return the handshake's own Authorization, if it is one of ours.
+
+        A browser cannot set one. Another scheme is for a proxy in front, as with Basic.
+        """
+        sent = self._websocket.headers.get("authorization", "")
+        return sent if sent[:7].lower() == "bearer " and sent[7:].strip() else None
 
     async def _handle_subscribe(self, message: wire.Subscribe) -> None:
         id_, payload = message.id, message.payload
