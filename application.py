@@ -217,7 +217,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             rounds=settings.bcrypt_rounds,
             workers=settings.password_workers,
             min_length=settings.min_password_length,
-            refuse_common=settings.password_check != "off",  # noqa: S105  # no password
+            refuse_common=settings.refuses_common_passwords,
         ),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         standings=Standings(database),

@@ -232,6 +232,11 @@ class Settings(BaseSettings):
         return f"sqlite+aiosqlite:///{path}"
 
     @property
+    def refuses_common_passwords(self) -> bool:
+        """Whether a new password may be none of the commonest: PASSWORD_CHECK."""
+        return self.password_check == "common"  # noqa: S105  # nosec B105  # no password
+
+    @property
     def shows_introspection(self) -> bool:
         """Whether the schema may be asked for: INTROSPECTION, else not in production."""
         return self.env != "production" if self.introspection is None else self.introspection
