@@ -15,6 +15,11 @@ Address = IPv4Address | IPv6Address
 
 # A provider gives a household at least this much of IPv6: its addresses there are one caller's.
 IPV6_PREFIX = 64
+# One customer may have as much as the first of these, and one provider has the second: whoever
+# moves about within is still counted. Narrowest first, as IPV4_WIDER.
+IPV6_WIDER = (48, 32)
+IPV4_WIDER = (24,)
+MOST_WIDER = max(len(IPV6_WIDER), len(IPV4_WIDER))
 MAX_HOPS = 32
 MAX_WRITTEN = 64  # an IPv6 address with its zone, in brackets, and a port
 MAX_AGENT = 200
@@ -91,6 +96,17 @@ class Peer:
 def _read(text: str) -> Address | None:
     """Return the address, without the port that some proxies add; None for anything else."""
     return None if len(text) > MAX_WRITTEN else _parse(text)  # nor is what is longer remembered
+
+
+@lru_cache(maxsize=4096)
+def networks_of(counted: str) -> tuple[str, ...]:
+    """Return an address as it is counted, then the wider networks around it; "" has none."""
+    try:
+        network = ip_network(counted)
+    except ValueError:
+        return (counted,)
+    wider = IPV6_WIDER if network.version == 6 else IPV4_WIDER
+    return (counted, *(str(network.supernet(new_prefix=prefix)) for prefix in wider))
 
 
 @lru_cache(maxsize=1024)
