@@ -14,6 +14,7 @@ import websockets
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from compat.socketio_server import SocketServer
+from server.http import ImpatientHTTP
 from server.websocket import DirectWebSocket
 
 SEPARATOR = "\x1e"
@@ -134,6 +135,7 @@ async def serving(*, direct: bool | None = None, **options: Any) -> AsyncIterato
 
     config = uvicorn.Config(
         echo,
+        http=ImpatientHTTP if direct else "auto",
         ws=Protocol,
         lifespan="off",
         log_config=None,
