@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from server import handshake
 from server.descriptors import MOST_DESCRIPTORS, Descriptors
+from server.flow import HeldFlow
 from server.heads import CHUNK_LINE_BYTES, is_too_large, refusal_of_head
 from server.patience import Awaited, Patience
 from server.plain import Unchunked
@@ -36,6 +37,8 @@ logger = logging.getLogger("parley.server")
 # packet before the first of them is answered, is as exact as that.
 SLICE_BYTES = 8 * 1024
 PROBATION_SECONDS = 2.0
+# What may wait behind requests that are answered; while less does, we hear of a peer that leaves.
+MAX_UNFED_BYTES = 64 * 1024
 ALWAYS_SERVED = frozenset({b"/health", b"/ready"})
 MAX_UNFINISHED_BYTES = 64 * 1024 * 1024
 THEIR_FAULTS = (httptools.HttpParserError, UnicodeError)
@@ -52,6 +55,7 @@ class ImpatientHTTP(Patience):
     reads of the body, so that it does not count as held in memory.
     """
 
+    flow: HeldFlow
     visits = Visits(Anybody(), Descriptors(MOST_DESCRIPTORS))
     unfinished = Unfinished(MAX_UNFINISHED_BYTES)
     takes_websocket: Callable[[str], bool] = staticmethod(lambda path: True)
@@ -74,6 +78,7 @@ class ImpatientHTTP(Patience):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Count the connection; begin to wait for the headers."""
         super().connection_made(transport)
+        self.flow = HeldFlow(transport)
         direct = self._direct
         self._is_proxied = bool(direct) and self.visits.callers.is_proxy(direct)
         if direct and not self._is_proxied:
@@ -120,7 +125,8 @@ class ImpatientHTTP(Patience):
         self.visits.wake(self)
         if self._unfed or self.pipeline:
             self._unfed += data
-            self.flow.pause_reading()
+            if len(self._unfed) > MAX_UNFED_BYTES:
+                self.flow.hold()
             return
         self._feed(data)
         self._settle()
@@ -231,6 +237,7 @@ class ImpatientHTTP(Patience):
 
     def _forget_unfinished(self) -> None:
         self._unfed = b""
+        self.flow.let_go()
         self.unfinished.release(self)
 
     def _stream(self) -> None:
@@ -358,6 +365,8 @@ class ImpatientHTTP(Patience):
             self._unset_keepalive_if_required()
             data, self._unfed = self._unfed, b""
             self._feed(data)
+            if len(self._unfed) <= MAX_UNFED_BYTES:
+                self.flow.let_go()
             self._settle()
         elif self._awaited is Awaited.START:
             self.visits.rest(self)

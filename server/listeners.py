@@ -37,7 +37,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if bound:
                 return bound
             raise OSError(errno.EADDRNOTAVAIL, "there is no such address here")
-        except OSError as error:
+        except OSError as error:  # a name that nobody knows is one too
             for listener in bound:
                 listener.close()
             another = port == 0 and bound and error.errno == errno.EADDRINUSE
@@ -97,4 +97,4 @@ def _bind_one(
 
 def _explained(error: OSError, host: str, port: int) -> OSError:
     where = f"{host} port {port}" if host else f"port {port}"
-    return OSError(error.errno, f"cannot listen on {where}: {error.strerror or error}")
+    return OSError(f"cannot listen on {where}: {error.strerror or error}")

@@ -115,7 +115,8 @@ class Opening(WebSocketsSansIOProtocol):
         self.handshake_complete = True
         self._refused = None
         self.conn.state = State.OPEN
-        headers = [*self.default_headers, *message.get("headers", [])]
+        always = (header for header in self.default_headers if header[0] != b"keep-alive")
+        headers = [*always, *message.get("headers", [])]
         self.transport.write(answer(self._proof, headers, message.get("subprotocol")))
         self.start_keepalive()
         self._begin()

@@ -180,6 +180,9 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Clients that know it (Node's agents) end an idle connection themselves, before we do: a
+        # request that meets our end on its way is lost.
+        headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
         # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
         proxy_headers=False,
     )
