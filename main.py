@@ -20,6 +20,7 @@ from schema.root import schema
 from server.descriptors import raise_limit
 from server.listeners import bind, is_everywhere
 from server.logs import configure_logs
+from server.memory import give_back_large_blocks
 from server.run import make_server
 from server.workers import supervise, worker_channel
 from settings import Settings
@@ -38,6 +39,7 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     raise_limit()
+    give_back_large_blocks()
     listeners = None
     if worker is None:
         # Taken now, so that a port in use is said before anything else; nobody is let in yet.

@@ -189,6 +189,7 @@ class Patience(HttpToolsProtocol):
                 return
             cycle.disconnected = True  # the application's answer comes too late
             cycle.message_event.set()
+            cycle.body = bytearray()
         elif self._is_answering():
             self._last_answer = refusal.to_bytes()
             return

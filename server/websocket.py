@@ -147,6 +147,10 @@ class DirectWebSocket(Opening):
         if self.leave is not None:
             self.leave()
         super().connection_lost(exc)
+        # What refers to itself is freed later: the parser keeps the last frame that it read.
+        self.conn.parser.close()
+        self._rest.clear()
+        self.frames = []
 
     def _take_frames(self, data: bytes) -> None:
         start, end = 0, len(data)
@@ -173,6 +177,8 @@ class DirectWebSocket(Opening):
                 self._take_text(data, start, body, stop)
             else:
                 super().data_received(data[start:stop])
+                if size > LARGE_MESSAGE and not conn.reader.buffer:
+                    conn.reader.buffer = bytearray()  # an emptied one keeps its memory
                 if conn.state is not State.OPEN:
                     self._framing = False
                     if stop < end:

@@ -142,7 +142,7 @@ async def test_unfinished_messages_hold_no_more_than_the_bound(
     frame: bytes, tmp_path: Path, report: Report
 ) -> None:
     number = 300
-    async with attacked(tmp_path, report, growth=160 * MEGABYTE, **QUICK) as target:
+    async with attacked(tmp_path, report, **QUICK) as target:
         wires = []
         for _ in range(number):
             wire = await websocket(target.port, GRAPHQL_WS, source="127.0.0.2")
@@ -153,7 +153,7 @@ async def test_unfinished_messages_hold_no_more_than_the_bound(
             target.look()
         for wire in wires:
             wire.abort()
-        assert target.peak - target.parley.resident_bytes() + target.growth < 200 * MEGABYTE
+        assert target.peak - target.parley.resident_bytes() + target.growth < 112 * MEGABYTE
 
 
 FLOODS = {
