@@ -26,7 +26,7 @@ from tests.attacks.wires import (
 pytestmark = pytest.mark.timeout(SECONDS)
 
 SLOW_ONES = times(50, 200)  # of each kind
-# Every limit on time is below a minute by default, but for that of a silent Socket.IO client;
+# Every limit on time is about a minute by default, but for that of a silent Socket.IO client;
 # the short form has them shorter.
 SHORT: dict[str, Any] = {
     "request_head_seconds": 3,
@@ -34,9 +34,11 @@ SHORT: dict[str, Any] = {
     "connection_init_seconds": 3,
     "ping_interval_seconds": 3,
     "ping_timeout_seconds": 3,
+    "keep_alive_seconds": 3,
 }
 QUICK: dict[str, Any] = {} if LONG else SHORT
-ENDED_SECONDS = 75.0
+# By default a poll is answered by a ping, and its connection kept for 75 s more.
+ENDED_SECONDS = times(75, 150)
 HALF_OPEN = 10_000
 LOOPBACKS = 8
 
