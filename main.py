@@ -5,14 +5,20 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
+from sqlalchemy import make_url
 
 from application import create_app, create_context
 from db import migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
+from db.sole_server import sole_server
 from events.bus import LoneBus
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
@@ -23,25 +29,31 @@ from server.logs import configure_logs
 from server.memory import give_back_large_blocks
 from server.run import make_server
 from server.workers import supervise, worker_channel
-from settings import Settings
+from settings import Settings, unknown_names
 
 NO_LIMITS = """    Limits      OFF: for load tests only
 """
+
+# How often a database that does not answer yet is asked again.
+DB_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger("parley.main")
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    worker = worker_channel()
-    if worker is None and not settings.limits:
+    if (worker := worker_channel()) is not None:
+        process, channel = worker
+        _run(settings, process, channel=channel)
+        return
+    for unknown in unknown_names():
+        logger.warning("%s", unknown)
+    if not settings.limits:
         logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     raise_limit()
-    give_back_large_blocks()
-    listeners = None
-    if worker is None:
+    with sole_server(settings.database):
         # Taken now, so that a port in use is said before anything else; nobody is let in yet.
         listeners = bind(settings.host, settings.port)
         # Before anything listens: what is wrong with the database is said in a line, here.
@@ -50,7 +62,18 @@ def serve(settings: Settings) -> None:
         print(_greeting(settings, listeners[0].getsockname()[1]), flush=True)
         if settings.workers > 1:
             raise SystemExit(supervise(settings, listeners))
-    process, channel = worker or (settings.instance, None)
+        _run(settings, settings.instance, listeners=listeners)
+
+
+def _run(
+    settings: Settings,
+    process: str,
+    *,
+    listeners: Sequence[socket.socket] | None = None,
+    channel: socket.socket | None = None,
+) -> None:
+    """Serve in this process: alone, or as a worker with a channel to its supervisor."""
+    give_back_large_blocks()
     parley = create_app(settings, process=process)
     server = make_server(
         parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
@@ -89,11 +112,32 @@ def _greeting(settings: Settings, port: int) -> str:
 async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
-        await migrate.upgrade(database)
+        await _upgrade(settings, database)
         if check:
             await migrate.check(database)
     finally:
         await database.close()
+
+
+async def _upgrade(settings: Settings, database: Database) -> None:
+    """Bring the tables up to date; wait for a database that does not answer yet."""
+    deadline = time.monotonic() + settings.wait_for_db_seconds
+    while True:
+        try:
+            await migrate.upgrade(database)
+            return
+        except DatabaseUnavailable as error:
+            if time.monotonic() >= deadline:
+                raise
+            logger.warning("Waiting for the database: %s", error)
+        await asyncio.sleep(DB_RETRY_SECONDS)
+
+
+def _expect_database(settings: Settings) -> None:
+    """Refuse to administer an SQLite database that is not there, rather than make one."""
+    database = make_url(settings.database)
+    if database.get_backend_name() == "sqlite" and not Path(str(database.database)).exists():
+        raise SystemExit(f"There is no database at {database.database} yet: start the server once")
 
 
 async def _administer(settings: Settings, options: argparse.Namespace) -> None:
@@ -149,6 +193,7 @@ def main(arguments: list[str]) -> None:
         if options.command == "migrate":
             asyncio.run(_migrate(settings, check=options.check))
         elif options.command == "users":
+            _expect_database(settings)
             asyncio.run(_administer(settings, options))
         else:
             serve(settings)
