@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -35,7 +34,7 @@ from resolvers.accounts import follow_accounts
 from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
-from resolvers.connection_slots import ConnectionSlots
+from resolvers.connection_slots import Callers, ConnectionSlots
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
@@ -70,7 +69,7 @@ EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Con
 class Parley:
     """The application, and what to await before it is stopped."""
 
-    app: Starlette
+    app: Application
     drain: Callable[[], Awaitable[None]]
 
 
@@ -87,7 +86,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(ctx.db.close)
             stack.callback(ctx.passwords.close)
@@ -123,6 +122,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        callers=Callers(ctx.connection_slots, ctx.limits.proxies),
         caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),

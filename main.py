@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -23,7 +24,10 @@ from media.containment import hide_memory
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
 from schema.root import schema
+from server.descriptors import raise_limit
+from server.listeners import bind, is_everywhere
 from server.logs import configure_logs
+from server.memory import give_back_large_blocks
 from server.run import make_server
 from server.workers import supervise, worker_channel
 from settings import Settings, unknown_names
@@ -41,7 +45,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     if (worker := worker_channel()) is not None:
         process, channel = worker
-        _run(settings, process, channel)
+        _run(settings, process, channel=channel)
         return
     for unknown in unknown_names():
         logger.warning("%s", unknown)
@@ -49,29 +53,43 @@ def serve(settings: Settings) -> None:
         logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
+    raise_limit()
     with sole_server(settings.database):
+        # Taken now, so that a port in use is said before anything else; nobody is let in yet.
+        listeners = bind(settings.host, settings.port)
         # Before anything listens: what is wrong with the database is said in a line, here.
         asyncio.run(_migrate(settings, check=False))
         FileStore(settings.storage)
-        print(_greeting(settings), flush=True)
+        print(_greeting(settings, listeners[0].getsockname()[1]), flush=True)
         if settings.workers > 1:
-            raise SystemExit(supervise(settings))
-        _run(settings, settings.instance, None)
+            raise SystemExit(supervise(settings, listeners))
+        _run(settings, settings.instance, listeners=listeners)
 
 
-def _run(settings: Settings, process: str, channel: socket.socket | None) -> None:
+def _run(
+    settings: Settings,
+    process: str,
+    *,
+    listeners: Sequence[socket.socket] | None = None,
+    channel: socket.socket | None = None,
+) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
+    give_back_large_blocks()
     parley = create_app(settings, process=process)
-    server = make_server(parley.app, settings, drain=parley.drain, channel=channel)
+    server = make_server(
+        parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
+    )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()
     if not server.started:
         raise SystemExit(3)
 
 
-def _greeting(settings: Settings) -> str:
-    host = "localhost" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104  # compared, not bound
-    base = f"http://{host}:{settings.port}"
+def _greeting(settings: Settings, port: int) -> str:
+    host = "localhost" if is_everywhere(settings.host) else settings.host.partition(",")[0].strip()
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    base = f"http://{host}:{port}"
     kept = settings.database.partition("://")[2]
     database = (
         f"SQLite, {kept.removeprefix('/')}"
@@ -142,7 +160,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve GraphQL, REST and Socket.IO")
-    serving.add_argument("--host", help="the address to listen on (HOST, 0.0.0.0)")
+    serving.add_argument("--host", help="the addresses to listen on (HOST, all)")
     serving.add_argument("--port", type=int, help="the port to listen on (PORT, 3000)")
     serving.add_argument("--workers", type=int, help="how many processes (WORKERS, 1)")
     migrating = commands.add_parser("migrate", help="make or upgrade the database's tables")

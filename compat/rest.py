@@ -24,7 +24,7 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import JSONAnswer, cut_off
-from compat.routes import identify_caller, route
+from compat.routes import identify_caller, keeps_no_body, route
 from compat.sessions import session_routes
 from compat.shapes import (
     attachment_shape,
@@ -95,6 +95,7 @@ def rest_routes(ctx: Context) -> list[Route]:
 
     async def upload(request: Request) -> Response:
         viewer = await identify_caller(ctx, request)
+        keeps_no_body(request.scope)
         try:
             async with receive_form(
                 viewer,

@@ -60,6 +60,11 @@ class Proxies:
             )
         return _counted(client)
 
+    def trusts(self, direct: str) -> bool:
+        """Whether who connects from there speaks for others."""
+        client = _read(direct)
+        return client is not None and self._trusts(client)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 

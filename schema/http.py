@@ -193,6 +193,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             if len(body) > max_bytes:
                 raise _HTTPError(413, PayloadTooLarge(f"The body is larger than {max_bytes} bytes"))
     except ClientDisconnect as error:
+        body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     return bytes(body)
 

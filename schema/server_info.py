@@ -76,7 +76,8 @@ class ServerLimits:
         description="Open connections of one user, in all processes together."
     )
     max_connections_per_address: int = strawberry.field(
-        description="Open connections from one address, in all processes together."
+        description="Open TCP connections from one address, in all processes together; of Socket.IO"
+        " clients the same number."
     )
     max_subscriptions_per_connection: int = strawberry.field(
         description="Subscriptions on one connection."
@@ -131,7 +132,17 @@ class ServerLimits:
         description="How long a request's headers may take."
     )
     request_body_seconds: float = strawberry.field(
-        description="How long a request's body may stand still."
+        description="How long a request's body, or a WebSocket message, may stand still."
+    )
+    whole_body_seconds: float = strawberry.field(description="How long either may take in all.")
+    min_body_bytes_per_second: int = strawberry.field(
+        description="The least rate of either, after 30 seconds."
+    )
+    max_unfinished_bytes: int = strawberry.field(
+        description="What one process holds of bodies and messages that have not come whole."
+    )
+    keep_alive_seconds: int = strawberry.field(
+        description="How long a connection stays open between requests."
     )
     connection_init_seconds: float = strawberry.field(
         description="How long a WebSocket may wait with connection_init."

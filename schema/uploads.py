@@ -54,6 +54,9 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
 
     Raises BadInput, and what `receive_form` raises.
     """
+    body = request.scope.get("extensions", {}).get("parley.body")
+    if body is not None:
+        body["streams"]()  # to the disk: it is not held in memory
     async with receive_form(
         ctx,
         request.stream(),

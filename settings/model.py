@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production", "test"] = "development"
-    host: str = "0.0.0.0"  # noqa: S104  # a server in a container must be reachable; narrow it with HOST
+    host: str = ""  # all, of both families: a server in a container must be reachable
     port: int = Field(default=3000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
@@ -119,6 +119,10 @@ class Settings(BaseSettings):
 
     request_head_seconds: float = Field(default=10, gt=0)
     request_body_seconds: float = Field(default=20, gt=0)
+    whole_body_seconds: float = Field(default=3600, gt=0)
+    min_body_bytes_per_second: int = Field(default=256, ge=0)
+    max_unfinished_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024, le=MAX_INT)
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
     connection_init_seconds: float = Field(default=5, gt=0)
     auth_login_seconds: float = Field(default=120, gt=0)
     held_events_seconds: float = Field(default=5, ge=0)

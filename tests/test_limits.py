@@ -170,7 +170,7 @@ async def test_connections_from_an_address_are_limited(tmp_path: Path) -> None:
                 for url in (server.ws_url, websocket):
                     with pytest.raises(InvalidStatus) as refused:
                         await connect(url, subprotocols=SUBPROTOCOLS)
-                    assert refused.value.response.status_code == 403
+                    assert refused.value.response.status_code == 429
                 assert (await http.get(f"{server.url}/health")).status_code == 200
             await one.send('{"type": "connection_init"}')
             assert "connection_ack" in str(await one.recv())

@@ -14,6 +14,7 @@ import websockets
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from compat.socketio_server import SocketServer
+from server.http import ImpatientHTTP
 from server.websocket import DirectWebSocket
 
 SEPARATOR = "\x1e"
@@ -136,6 +137,7 @@ async def serving(
 
     config = uvicorn.Config(
         echo,
+        http=ImpatientHTTP if direct else "auto",
         ws=Protocol,
         lifespan="off",
         log_config=None,
