@@ -309,14 +309,6 @@ class ImpatientHTTP(Patience):
         self._let_go()
         protocol.take_handshake(self.url, self.headers, rest, refused=self._take_back)
 
-    def _let_go(self) -> None:
-        """Refer to nothing that refers to this: a closed connection must need no collector."""
-        self.parser = None  # type: ignore[assignment]  # as uvicorn does, of a lost one
-        self.scope = None  # type: ignore[assignment]  # its extension is a method of ours
-        self.cycle = None  # type: ignore[assignment]  # it calls us at the end of its answer
-        self._answered = None
-        self.pipeline.clear()
-
     def _take_back(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
         """Go on with HTTP: the application did not want the WebSocket, and this is its answer."""
         self._upgraded = False

@@ -140,6 +140,7 @@ class Opening(WebSocketsSansIOProtocol):
         leave, self.leave = self.leave, None
         refused(told, leave, self._early)
         self._early = b""
+        self.scope["extensions"] = {}  # methods of ours: a closed connection must need no collector
 
     def send_500_response(self) -> None:
         """Say that it failed, where the handshake is still to be answered."""

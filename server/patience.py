@@ -76,6 +76,14 @@ class Patience(HttpToolsProtocol):
         super().connection_made(transport)
         self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
+    def _let_go(self) -> None:
+        """Refer to nothing that refers to this: a closed connection must need no collector."""
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does, of a lost one
+        self.scope = None  # type: ignore[assignment]  # its extension is a method of ours
+        self.cycle = None  # type: ignore[assignment]  # it calls us at the end of its answer
+        self._answered = None
+        self.pipeline.clear()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_timers()

@@ -87,14 +87,6 @@ class DirectWebSocket(Opening):
         }
         extensions["parley.read"] = {"listen": self._listen}
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Refer to nothing that refers to this: a closed connection must need no collector."""
-        super().connection_lost(exc)
-        self._listener = None
-        if hasattr(self, "scope"):
-            self.scope["extensions"] = {}
-        self.conn.parser.close()
-
     def pause_writing(self) -> None:
         """Begin to wait for the peer to read."""
         if self.writable.is_set():
@@ -159,12 +151,17 @@ class DirectWebSocket(Opening):
             self._abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection off."""
+        """Count the connection off, and refer to nothing that refers to it.
+
+        A closed connection must need no collector: the parser keeps the last frame that it read.
+        """
         self._release()
         if self.leave is not None:
             self.leave()
         super().connection_lost(exc)
-        # What refers to itself is freed later: the parser keeps the last frame that it read.
+        self._listener = None
+        if hasattr(self, "scope"):
+            self.scope["extensions"] = {}
         self.conn.parser.close()
         self._rest.clear()
         self.frames = []
