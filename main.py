@@ -77,7 +77,7 @@ def _greeting(settings: Settings) -> str:
 async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
-        await migrate.upgrade(database)
+        await migrate.upgrade(database, stoppable=True)
         if check:
             await migrate.check(database)
     finally:
@@ -89,7 +89,7 @@ async def _administer(settings: Settings, options: argparse.Namespace) -> None:
     nothing = {"jwt_secret": SecretStr(secrets.token_urlsafe(48))}
     ctx = create_context(settings.model_copy(update=nothing), LoneBus())
     try:
-        await migrate.upgrade(ctx.db)
+        await migrate.upgrade(ctx.db, stoppable=True)
         async for line in run_users_command(ctx, options):
             print(line)
     except ParleyError as error:
@@ -142,6 +142,9 @@ def main(arguments: list[str]) -> None:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
+    except migrate.MigrationStopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
     except StoreUnsuitable as error:
         raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:
