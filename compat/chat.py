@@ -101,6 +101,10 @@ class MessageSink:
         """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
         self._events.push_message(self._sid, item)
 
+    def interrupt(self) -> None:
+        """End the connection so that its client comes back and resumes."""
+        self._events.drop(self._sid)
+
 
 class ChatServer(SocketServer):
     """Tells those who want no acknowledgement of what failed, in an event."""
@@ -158,6 +162,10 @@ class ChatEvents:
         """End the timer."""
         if self._online_timer is not None:
             self._online_timer.cancel()
+
+    def drop(self, sid: str) -> None:
+        """End one connection; its client connects again by itself."""
+        self._server.drop(sid)
 
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""
