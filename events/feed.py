@@ -134,7 +134,9 @@ class Feed(Generic[E]):
     def announce(self, fact: EntriesAppended[E]) -> None:
         """Hand out a committed batch, or what is missing before it first."""
         first, last = fact.entries[0].id, fact.entries[-1].id
-        if last >= self._unannounced:
+        if self._unannounced and last >= self._unannounced:
+            if first > self._unannounced:
+                self._others()  # ours are announced in order: it was not ours
             self._unannounced = 0
         if self._doubted:
             self.catch_up()
@@ -217,17 +219,15 @@ class Feed(Generic[E]):
             # One more at first, which was handed out: whether it is still the same.
             again = int(before == known > 0)
             for entry in await self._read_entries(before - again, head, PAGE + again):
-                self._take(entry)
+                self._take(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 # Whoever was read does not have it yet.
                 for entry in (await self._read_written(before, PAGE))[1]:
-                    self._take(entry)
+                    self._take(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 if before < self._promised:
                     raise LogBehind
                 raise RuntimeError(f"the log has no entry at {before + 1}, below its head")
-        if unasked and self.position > known:
-            self._unannounced = self.position
         for first in [first for first in self._early if first <= self.position]:
             del self._early[first]
 
@@ -239,10 +239,12 @@ class Feed(Generic[E]):
             self._early.clear()
         return self._promised
 
-    def _take(self, entry: E) -> None:
+    def _take(self, entry: E, *, unasked: bool = False) -> None:
         # Announcements may have handed it out while the page was being read.
         if entry.id == self.position + 1 and not self._doubted:
             self._hand_out(entry)
+            if unasked:
+                self._unannounced = entry.id
         elif not self._may_be(entry):
             self._doubt()
 
