@@ -47,6 +47,7 @@ from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
+from resolvers.signing_secret import signing_secret
 from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
@@ -169,7 +170,7 @@ def _redis_url(settings: Settings) -> str | None:
 
 
 def create_context(settings: Settings, bus: Bus) -> Context:
-    secret = settings.signing_secret()
+    secret = signing_secret(settings)
     database = Database(settings.database, pool_size=settings.db_pool_size)
 
     async def read_head() -> int:

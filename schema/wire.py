@@ -19,7 +19,12 @@ OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a socket. After 1012, 1013, 4408 and 4420 a client reconnects."""
+    """Why the server closes a socket.
+
+    After 1012, 1013, 4403, 4408 and 4420 client libraries connect again; all others are final to
+    graphql-ws, so only for what a client must not repeat (docs/protocol.md has the table). Never
+    1011 for what passes.
+    """
 
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013

@@ -66,6 +66,8 @@ def bad_tokens(account: Account) -> dict[str, str]:
     }
 
 
+# A client that has no token yet, or names no scheme (tests/schema/test_connection_init.py).
+FINE_ON_A_SOCKET = {"no scheme", "nothing after the scheme"}
 BAD_TOKENS = [*bad_tokens(Account(1, "", "", "a.b.c"))]
 
 
@@ -80,6 +82,8 @@ async def test_a_bad_token_is_nobodys_on_http_and_on_a_socket(
     assert (answer.status_code, answer.json()["data"]) == (200, None)
     assert check_errors(answer) == "UNAUTHENTICATED"
     assert answer.json()["errors"][0]["message"] == "Invalid token"
+    if name in FINE_ON_A_SOCKET:
+        return
     async with bare_socket(sqlite_chat) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": token}})
         assert await socket.closed() == (4403, "Forbidden")
