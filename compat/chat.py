@@ -22,6 +22,7 @@ from compat.bodies import (
 )
 from compat.errors import error_shape
 from compat.held import HeldEvents, Hold
+from compat.message_sink import MessageSink
 from compat.packets import EncodedEvent
 from compat.shapes import ErrorShape, MessageShape, message_shape
 from compat.socketio_server import SocketServer
@@ -89,24 +90,6 @@ class Caller:
 
     ctx: Context
     deadline: asyncio.TimerHandle
-
-
-class MessageSink:
-    """Pushes each message to one connection; encoded once for all that get it."""
-
-    __slots__ = ("_events", "_sid")
-
-    def __init__(self, events: "ChatEvents", sid: str) -> None:
-        self._events = events
-        self._sid = sid
-
-    def deliver(self, item: StoredMessage, size: int) -> None:
-        """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
-        self._events.push_message(self._sid, item)
-
-    def interrupt(self) -> None:
-        """End the connection so that its client comes back and resumes."""
-        self._events.drop(self._sid)
 
 
 class ChatServer(SocketServer):
