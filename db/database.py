@@ -168,7 +168,7 @@ class Database:
         async with self._trying_to_write:
             now = asyncio.get_running_loop().time
             tried_at, failure = self._tried_to_write
-            if now() - tried_at > WRITABLE_SECONDS:
+            if failure is not None or now() - tried_at > WRITABLE_SECONDS:
                 failure = None
                 try:
                     await self.ping()
