@@ -125,7 +125,7 @@ async def _upgrade(settings: Settings, database: Database) -> None:
     deadline = time.monotonic() + settings.wait_for_db_seconds
     while True:
         try:
-            await migrate.upgrade(database)
+            await migrate.upgrade(database, stoppable=True)
             return
         except DatabaseUnavailable as error:
             if time.monotonic() >= deadline:
@@ -146,7 +146,7 @@ async def _administer(settings: Settings, options: argparse.Namespace) -> None:
     nothing = {"jwt_secret": SecretStr(secrets.token_urlsafe(48))}
     ctx = create_context(settings.model_copy(update=nothing), LoneBus())
     try:
-        await migrate.upgrade(ctx.db)
+        await migrate.upgrade(ctx.db, stoppable=True)
         async for line in run_users_command(ctx, options):
             print(line)
     except ParleyError as error:
@@ -201,6 +201,9 @@ def main(arguments: list[str]) -> None:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
+    except migrate.MigrationStopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
     except StoreUnsuitable as error:
         raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:

@@ -23,6 +23,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
 from resolvers.fields import clean_filename
 from resolvers.file_urls import Part
+from resolvers.reads import reading_log
 from resolvers.uploads import ReceivedFile, sha256_of
 
 logger = logging.getLogger("parley.attachments")
@@ -204,7 +205,7 @@ async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
 
     Raises Unauthenticated, NotFound.
     """
-    async with ctx.read() as connection:
+    async with reading_log(ctx) as connection:
         return await access.visible_attachment(ctx, connection, attachment_id)
 
 
