@@ -218,7 +218,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             memory_bytes=settings.media_memory_bytes,
             seconds=settings.media_seconds,
         ),
-        upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        upload_slots=UploadSlots(
+            per_user=settings.max_uploads_at_once,
+            per_address=settings.max_uploads_per_address if settings.limits else None,
+        ),
         limits=Limits(
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),

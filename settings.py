@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 import tempfile
 from ipaddress import ip_network
@@ -24,6 +25,9 @@ MAX_INT = 2**31 - 1
 # Each entry of a window is kept until it has passed.
 MAX_RATE_AMOUNT = 10_000
 MAX_RATE_SECONDS = 30 * 24 * 3600
+BYTE_RATE = re.compile(r"\s*(\d{1,12})\s*([KMG]?)I?B?\s*/(.+)", re.IGNORECASE | re.DOTALL)
+BYTE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+MIN_BYTE_RATE = 1024
 
 
 class Rate(NamedTuple):
@@ -46,7 +50,21 @@ def _read_rate(value: object) -> object:
     return rate
 
 
+def _read_byte_rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = BYTE_RATE.fullmatch(value)
+    if found is None:
+        raise ValueError("must be a rate of bytes such as 1GB/hour or 500MB/10minutes")
+    amount = int(found[1]) * BYTE_UNITS[found[2].upper()]
+    window = _read_rate(f"1/{found[3].strip()}")
+    if amount < MIN_BYTE_RATE or not isinstance(window, Rate):
+        raise ValueError("must be at least 1KB")
+    return Rate(amount, window.seconds)
+
+
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_read_rate)]
+ByteRateSetting = Annotated[Rate, NoDecode, BeforeValidator(_read_byte_rate)]
 
 
 class Settings(BaseSettings):
@@ -98,6 +116,8 @@ class Settings(BaseSettings):
     max_voice_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_file_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_uploads_at_once: int = Field(default=4, ge=1)
+    max_uploads_per_address: int = Field(default=25, ge=1)
+    storage_per_user: int = Field(default=5 * 1024**3, ge=0, le=2**60)
     max_unsent_uploads: int = Field(default=100, ge=1)
     unsent_upload_seconds: int = Field(default=24 * 3600, ge=60)
     media_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
@@ -107,6 +127,7 @@ class Settings(BaseSettings):
     limits: bool = True
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
+    upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)

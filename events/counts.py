@@ -77,18 +77,18 @@ class Counts:
                 self._telling = loop.call_later(SHARE_SECONDS, self._tell)
         return 0.0
 
-    async def take(self, item: RateLimitItem, *keys: str) -> float:
-        """Count a hit if there is room; return 0, or the seconds until there is."""
+    async def take(self, item: RateLimitItem, *keys: str, amount: int = 1) -> float:
+        """Count so many hits if there is room for all; return 0, or the seconds until there is."""
         full = item.key_for(*keys)
         # What was let through here is a part of what Redis counts: no need to ask then.
-        if wait := self._windows.wait(full):
+        if wait := self._windows.wait(full, amount):
             return wait
-        asked = await self._ask(lambda: self._take_shared(item, keys))
+        asked = await self._ask(lambda: self._take_shared(item, keys, amount))
         if asked:
             return asked
-        if asked is None and (wait := self._windows.wait(full)):
+        if asked is None and (wait := self._windows.wait(full, amount)):
             return wait
-        self._windows.record(full, item.amount, item.get_expiry(), 1)
+        self._windows.record(full, item.amount, item.get_expiry(), amount)
         return 0.0
 
     async def add(self, item: RateLimitItem, *keys: str, amount: int) -> None:
@@ -114,8 +114,8 @@ class Counts:
         if self._pool is not None:
             await self._pool.disconnect()
 
-    async def _take_shared(self, item: RateLimitItem, keys: tuple[str, ...]) -> float:
-        if await self._shared.hit(item, *keys):
+    async def _take_shared(self, item: RateLimitItem, keys: tuple[str, ...], amount: int) -> float:
+        if await self._shared.hit(item, *keys, cost=amount):
             return 0.0
         return await self._wait_shared(item, keys) or RETRY_SECONDS
 

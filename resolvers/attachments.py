@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments
+from db import attachments, storage, users
 from db.attachments import Content
 from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
@@ -20,10 +20,17 @@ from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, TooManyFiles
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
+from resolvers.errors import (
+    BadInput,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from resolvers.fields import clean_filename
 from resolvers.file_urls import Part
-from resolvers.uploads import ReceivedFile, sha256_of
+from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
 
 logger = logging.getLogger("parley.attachments")
 
@@ -70,6 +77,7 @@ async def upload_attachment(
     ctx.user  # noqa: B018  # the door
     if kind is not None and kind.value not in set(FileKind):
         raise BadInput(f"kind must be one of {', '.join(FileKind)}")
+    await _count(ctx, received)
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
         raise BadInput(f"The file is no {_WORDS[kind]}")
@@ -94,13 +102,34 @@ async def upload_attachment(
         raise Unavailable from error
 
 
+async def _count(ctx: Context, received: ReceivedFile) -> None:
+    """Count the upload, unless its request was counted for it. Raises RateLimited.
+
+    One request may make many attachments, by aliases or of several files: each is one.
+    """
+    if received.counted:
+        received.counted = False
+    else:
+        await ctx.limits.take_upload(ctx.user.id)
+    if received.bytes_counted:
+        received.bytes_counted = False
+    else:
+        await ctx.limits.take_upload_bytes(ctx.user.id, received.size)
+
+
 _WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
 
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
     wanted = None if kind is None else FileKind(kind.value)
     try:
-        found = await ctx.inspector.inspect(received.content, size=received.size, wanted=wanted)
+        found = await ctx.inspector.inspect(
+            received.content,
+            size=received.size,
+            wanted=wanted,
+            owner=str(ctx.user.id),
+            address=ctx.address,
+        )
     except FileRefused as error:
         raise BadInput(str(error)) from error
     except TooManyFiles as error:
@@ -131,46 +160,91 @@ async def _keep(
 ) -> StoredAttachment:
     """Keep the content, unless it is there already, and make an attachment of it.
 
-    What may be in the store is noted in the database first: whatever happens in between, the
-    sweep finds it.
+    The attachment, what its owner has left, and what may be in the store are noted in the database
+    first: of uploads at once none gets past a limit, and whatever happens in between, the sweep
+    finds it.
     """
-    owner_id = ctx.user.id
+    at = datetime.now(UTC)
 
-    async def attach(file_id: int | None, connection: AsyncConnection) -> StoredAttachment | None:
-        if file_id is None:
-            file_id = await attachments.lock_file(connection, content)
-            if file_id is None:
-                return None
-        elif not await attachments.publish_file(connection, file_id, content.sha256):
-            return None
-        return await attachments.insert_attachment(
+    async def reserve(connection: AsyncConnection) -> tuple[int, int | None]:
+        known = await attachments.lock_file(connection, content)
+        new = await attachments.insert_file(connection, content, at) if known is None else None
+        attachment_id = await attachments.insert_attachment(
             connection,
-            owner_id=owner_id,
-            file_id=file_id,
+            owner_id=ctx.user.id,
+            file_id=known or new or 0,
             kind=kind,
             filename=filename,
-            at=datetime.now(UTC),
+            at=at,
         )
+        await _charge(ctx, connection, content)
+        return attachment_id, new
 
     async with ctx.read() as connection:
         name = await attachments.find_name(connection, content)
     if name is not None and not await ctx.files.has(name, content.size):
         logger.error("The store had lost %s; it is put again", name)
         await _put(ctx, name, received, thumbnail)
-    if (known := await _write(ctx, partial(attach, None))) is not None:
-        return known
-    file_id = await _write(
-        ctx, partial(attachments.insert_file, content=content, at=datetime.now(UTC))
-    )
-    await _put(ctx, content.name, received, thumbnail)
+    attachment_id, file_id = await _write(ctx, reserve)
     try:
-        kept = await _write(ctx, partial(attach, file_id))
-    except IntegrityError:
-        # Another upload of the same content came first; ours is left to the sweep.
-        kept = await _write(ctx, partial(attach, None))
-    if kept is None:
-        raise Unavailable  # it was swept meanwhile: nothing is lost by trying again
+        if file_id is not None:
+            await _put(ctx, content.name, received, thumbnail)
+            await _publish(ctx, content, attachment_id, file_id)
+        async with ctx.read() as connection:
+            kept = (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+    except KeyError:
+        raise Unavailable from None  # it was swept meanwhile: nothing is lost by trying again
+    except BaseException:
+        # Whoever waited may have gone; what is noted goes all the same.
+        await asyncio.shield(_withdraw(ctx, attachment_id))
+        raise
     return kept
+
+
+async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -> None:
+    """Count the reservation against what its owner may have. Raises PayloadTooLarge, RateLimited.
+
+    Unauthenticated for who was deleted meanwhile.
+    """
+    owner_id, quota = ctx.user.id, ctx.settings.storage_per_user
+    if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
+        if not await users.existing_ids(connection, [owner_id]):
+            raise Unauthenticated("The account was deleted")
+        raise PayloadTooLarge(storage_is_full(quota))
+    # With the one that was just made: the owner's row is locked, so that no two pass at once.
+    if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
+        raise too_many_unsent()
+
+
+async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: int) -> None:
+    """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
+    publish = partial(attachments.publish_file, file_id=file_id, sha256=content.sha256)
+    try:
+        if await _write(ctx, publish):
+            return
+    except IntegrityError:
+        # Another upload of the same content came first: the attachment is of that one's file.
+        async def adopt(connection: AsyncConnection) -> bool:
+            other = await attachments.lock_file(connection, content)
+            if other is not None:
+                await attachments.refer_to(connection, attachment_id, other)
+            return other is not None
+
+        if await _write(ctx, adopt):
+            await _remove_files(ctx, [file_id])
+            return
+    # It was swept meanwhile, perhaps before its bytes were put: nothing else removes them now.
+    await _delete(ctx, content.name)
+    raise Unavailable  # nothing is lost by trying again
+
+
+async def _withdraw(ctx: Context, attachment_id: int) -> None:
+    """Leave nothing of an upload that failed. What cannot be removed is left to the sweep."""
+    try:
+        dead = await _write(ctx, partial(attachments.withdraw, attachment_id=attachment_id))
+        await _remove_files(ctx, dead)
+    except Unavailable as error:
+        logger.warning("An upload that failed is left to the sweep: %r", error.__cause__)
 
 
 async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes) -> None:
@@ -178,6 +252,11 @@ async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes
     await ctx.files.put(name, received.content)
     if thumbnail:
         await ctx.files.put(thumbnail_name(name), thumbnail)
+
+
+async def _delete(ctx: Context, name: str) -> None:
+    await ctx.files.delete(name)
+    await ctx.files.delete(thumbnail_name(name))
 
 
 def thumbnail_name(name: str) -> str:
@@ -251,20 +330,41 @@ async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
         forgotten = await _write(
             ctx, lambda connection: attachments.forget_unsent(connection, before, SWEEP_BATCH)
         )
-    while True:
-        dead = await _write(
-            ctx, lambda connection: attachments.claim_dead_files(connection, before, SWEEP_BATCH)
-        )
-        try:
-            for name in dead.values():
-                await ctx.files.delete(name)
-                await ctx.files.delete(thumbnail_name(name))
-        except StoreUnavailable as error:
-            raise Unavailable from error
-        if gone := [*dead]:
-            await _write(ctx, partial(attachments.forget_files, ids=gone))
-        if len(dead) < SWEEP_BATCH:
-            return
+    while await _remove_dead_files(ctx, before) == SWEEP_BATCH:
+        pass
+
+
+async def remove_unsent(ctx: Context, dead: Collection[int]) -> None:
+    """Remove from the store the files that `forget_unsent_of` has found to be dead."""
+    try:
+        await _remove_files(ctx, dead)
+    except Unavailable as error:
+        logger.warning("Files of a deleted account are left to the sweep: %r", error.__cause__)
+
+
+async def _remove_files(ctx: Context, ids: Collection[int]) -> None:
+    """Remove these files from the store, whatever their age. Raises Unavailable."""
+    if ids:
+        # A row's time may be another process's, whose clock is ahead.
+        await _remove_dead_files(ctx, datetime.max.replace(tzinfo=UTC), ids)
+
+
+async def _remove_dead_files(
+    ctx: Context, before: datetime, ids: Collection[int] | None = None
+) -> int:
+    """Remove a batch of files that nothing refers to; return how many. Raises Unavailable."""
+    limit = SWEEP_BATCH if ids is None else len(ids)
+    dead = await _write(
+        ctx, partial(attachments.claim_dead_files, before=before, limit=limit, ids=ids)
+    )
+    try:
+        for name in dead.values():
+            await _delete(ctx, name)
+    except StoreUnavailable as error:
+        raise Unavailable from error
+    if dead:
+        await _write(ctx, partial(attachments.forget_files, ids=[*dead]))
+    return len(dead)
 
 
 async def _write(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:

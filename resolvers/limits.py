@@ -8,8 +8,11 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events.counts import Counts
 from resolvers.addresses import Proxies
-from resolvers.errors import RateLimited
+from resolvers.errors import PayloadTooLarge, RateLimited
 from settings import Rate, Settings
+
+# Into how many steps a rate of bytes is divided: a small upload counts as one.
+UPLOAD_STEPS = 1000
 
 
 class Limits:
@@ -22,6 +25,14 @@ class Limits:
         self.failure_weight = settings.failed_login_weight
         self.sends = _item("sends", settings.sends_per_user)
         self.uploads = _item("uploads", settings.uploads_per_user)
+        # Counted in steps: each hit of a window is kept until it has passed.
+        self.upload_step = -(-settings.upload_bytes_per_user.amount // UPLOAD_STEPS)
+        self.upload_bytes = _item(
+            "upload-bytes",
+            settings.upload_bytes_per_user._replace(
+                amount=settings.upload_bytes_per_user.amount // self.upload_step
+            ),
+        )
         self.registrations = _item("registrations", settings.registrations_per_address)
         self.address_logins = _item("logins-address", settings.logins_per_address)
         self.account_logins = _item("logins-account", settings.logins_per_account)
@@ -41,6 +52,19 @@ class Limits:
     async def take_upload(self, user_id: int) -> None:
         """Count an upload of the user's. Raises RateLimited."""
         await self._take("Too many uploads", self.uploads, str(user_id))
+
+    async def take_upload_bytes(self, user_id: int, size: int) -> None:
+        """Count so many bytes of the user's uploads, or a few more. Raises RateLimited.
+
+        PayloadTooLarge where they are more than a whole window has room for.
+        """
+        steps = max(1, -(-size // self.upload_step))
+        if self.on and steps > self.upload_bytes.amount:
+            most = self.upload_step * self.upload_bytes.amount
+            raise PayloadTooLarge(
+                f"Nobody may upload more than {most} bytes in {self.upload_bytes.get_expiry()} s"
+            )
+        await self._take("Too many bytes uploaded", self.upload_bytes, str(user_id), amount=steps)
 
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
@@ -74,8 +98,8 @@ class Limits:
         if self.on:
             await self.counts.add(self.bad_tokens, address, amount=1)
 
-    async def _take(self, what: str, item: RateLimitItem, *keys: str) -> None:
-        if self.on and (wait := await self.counts.take(item, *keys)):
+    async def _take(self, what: str, item: RateLimitItem, *keys: str, amount: int = 1) -> None:
+        if self.on and (wait := await self.counts.take(item, *keys, amount=amount)):
             raise _refusal(what, wait)
 
 

@@ -56,9 +56,9 @@ async def test_nothing_that_was_kept_loses_its_content(database_url: str, tmp_pa
                     unsent.append(found)
 
         async def sweep(ctx: Context) -> None:
-            # As if every upload were a day old at once.
+            # As if every upload were a day old when it has just been put.
             while not over.is_set():
-                seconds = ctx.settings.unsent_upload_seconds + 0.001
+                seconds = ctx.settings.unsent_upload_seconds - 0.05
                 now = datetime.now(UTC) + timedelta(seconds=seconds)
                 await attachments.sweep_uploads(ctx, now=now)
 
