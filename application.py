@@ -31,7 +31,6 @@ from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
-from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
 from resolvers.connection_slots import ConnectionSlots
@@ -47,6 +46,7 @@ from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
+from resolvers.upload_sweep import sweep_regularly
 from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from server.access_log import AccessLog

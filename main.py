@@ -13,6 +13,8 @@ from application import create_app, create_context
 from db import migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
+from db.private import open_directory
+from db.remains import rewrite_once
 from events.bus import LoneBus
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
@@ -36,7 +38,9 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     if worker is None:
-        # Before anything listens: what is wrong with the database is said in a line, here.
+        # Before anything listens: what is wrong with the disk or the database is said in a line.
+        if settings.keeps_files:
+            open_directory(settings.data_dir, name="DATA_DIR")
         asyncio.run(_migrate(settings, check=False))
         FileStore(settings.storage)
         print(_greeting(settings), flush=True)
@@ -78,6 +82,7 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
         await migrate.upgrade(database)
+        await rewrite_once(database)
         if check:
             await migrate.check(database)
     finally:

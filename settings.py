@@ -265,6 +265,12 @@ class Settings(BaseSettings):
         return (self.data_dir / "files").resolve().as_uri()
 
     @property
+    def keeps_files(self) -> bool:
+        """Whether DATA_DIR must be there: for the database, the attachments or the secret."""
+        embedded = self.database_url is None and self.db_host is None
+        return embedded or self.storage_url is None or self.jwt_secret is None
+
+    @property
     def max_upload_bytes(self) -> int:
         """The largest file of any kind."""
         return max(self.max_image_bytes, self.max_voice_bytes, self.max_file_bytes)
@@ -312,6 +318,9 @@ def _kept_secret(path: Path) -> str:
             pass
         finally:
             os.unlink(written)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+        logger.warning("%s was open to other users: who has read it can sign tokens", path)
     if kept := path.read_text().strip():
         return kept
     raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET")

@@ -192,6 +192,13 @@ async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int
     )
 
 
+async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> None:
+    """Say when the attachment was uploaded."""
+    await connection.execute(
+        update(Attachment).where(col(Attachment.id) == attachment_id).values(created_at=at)
+    )
+
+
 async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Forget up to `limit` attachments uploaded before then and never sent; return how many."""
     old = await connection.execute(

@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.private import DirectoryUnusable, open_database_file
 from db.sqlite import sqlite_engine
 from db.warm import Warm, ping_the_rested
 
@@ -129,8 +130,11 @@ class Database:
         Raises DatabaseUnsuitable, DatabaseUnavailable.
         """
         if self.is_sqlite:
+            try:
+                await asyncio.to_thread(open_database_file, Path(self.url.database or ""))
+            except DirectoryUnusable as error:
+                raise DatabaseUnsuitable(str(error)) from error
             with _naming_unavailability():
-                Path(self.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 await self._write_ahead()
             return
         await _create_mysql_database(self.url)

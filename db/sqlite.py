@@ -41,6 +41,8 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
         # Each commit is on the disk before it is acknowledged.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # What is removed is overwritten with zeros: who deleted an account is in no free page.
+        cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
 
     if writes:

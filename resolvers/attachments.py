@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, storage, users
 from db.attachments import Content
-from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
@@ -30,15 +29,16 @@ from resolvers.errors import (
 )
 from resolvers.fields import clean_filename
 from resolvers.file_urls import Part
+from resolvers.upload_sweep import (
+    delete_content,
+    remove_files,
+    thumbnail_name,
+    write_again,
+)
 from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
 
 logger = logging.getLogger("parley.attachments")
 
-T = TypeVar("T")
-
-# How often each process looks for uploads that nobody sent, and how many it forgets at a time.
-SWEEP_SECONDS = 600
-SWEEP_BATCH = 100
 # How the name of a file ends that a browser may show: as what it is.
 SUFFIXES = {
     "image/jpeg": (".jpg", ".jpeg", ".jfif"),
@@ -164,9 +164,9 @@ async def _keep(
     first: of uploads at once none gets past a limit, and whatever happens in between, the sweep
     finds it.
     """
-    at = datetime.now(UTC)
 
     async def reserve(connection: AsyncConnection) -> tuple[int, int | None]:
+        at = datetime.now(UTC)
         known = await attachments.lock_file(connection, content)
         new = await attachments.insert_file(connection, content, at) if known is None else None
         attachment_id = await attachments.insert_attachment(
@@ -185,7 +185,7 @@ async def _keep(
     if name is not None and not await ctx.files.has(name, content.size):
         logger.error("The store had lost %s; it is put again", name)
         await _put(ctx, name, received, thumbnail)
-    attachment_id, file_id = await _write(ctx, reserve)
+    attachment_id, file_id = await write_again(ctx, reserve)
     try:
         if file_id is not None:
             await _put(ctx, content.name, received, thumbnail)
@@ -218,9 +218,16 @@ async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -
 
 async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: int) -> None:
     """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
-    publish = partial(attachments.publish_file, file_id=file_id, sha256=content.sha256)
+
+    async def publish(connection: AsyncConnection) -> bool:
+        if not await attachments.publish_file(connection, file_id, content.sha256):
+            return False
+        # From now on it may wait to be sent, however long its content took.
+        await attachments.set_time(connection, attachment_id, datetime.now(UTC))
+        return True
+
     try:
-        if await _write(ctx, publish):
+        if await write_again(ctx, publish):
             return
     except IntegrityError:
         # Another upload of the same content came first: the attachment is of that one's file.
@@ -230,19 +237,19 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
                 await attachments.refer_to(connection, attachment_id, other)
             return other is not None
 
-        if await _write(ctx, adopt):
-            await _remove_files(ctx, [file_id])
+        if await write_again(ctx, adopt):
+            await remove_files(ctx, [file_id])
             return
     # It was swept meanwhile, perhaps before its bytes were put: nothing else removes them now.
-    await _delete(ctx, content.name)
+    await delete_content(ctx, content.name)
     raise Unavailable  # nothing is lost by trying again
 
 
 async def _withdraw(ctx: Context, attachment_id: int) -> None:
     """Leave nothing of an upload that failed. What cannot be removed is left to the sweep."""
     try:
-        dead = await _write(ctx, partial(attachments.withdraw, attachment_id=attachment_id))
-        await _remove_files(ctx, dead)
+        dead = await write_again(ctx, partial(attachments.withdraw, attachment_id=attachment_id))
+        await remove_files(ctx, dead)
     except Unavailable as error:
         logger.warning("An upload that failed is left to the sweep: %r", error.__cause__)
 
@@ -252,16 +259,6 @@ async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes
     await ctx.files.put(name, received.content)
     if thumbnail:
         await ctx.files.put(thumbnail_name(name), thumbnail)
-
-
-async def _delete(ctx: Context, name: str) -> None:
-    await ctx.files.delete(name)
-    await ctx.files.delete(thumbnail_name(name))
-
-
-def thumbnail_name(name: str) -> str:
-    """Return where the store has the thumbnail of a file."""
-    return f"{name}.webp"
 
 
 async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
@@ -317,77 +314,3 @@ async def read_file(
         raise NotFound("File not found") from error
     except StoreUnavailable as error:
         raise Unavailable from error
-
-
-async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
-    """Forget uploads that were not sent for a day, and remove files that nothing refers to.
-
-    Raises Unavailable; what is left then is found again.
-    """
-    before = (now or datetime.now(UTC)) - timedelta(seconds=ctx.settings.unsent_upload_seconds)
-    forgotten = SWEEP_BATCH
-    while forgotten == SWEEP_BATCH:
-        forgotten = await _write(
-            ctx, lambda connection: attachments.forget_unsent(connection, before, SWEEP_BATCH)
-        )
-    while await _remove_dead_files(ctx, before) == SWEEP_BATCH:
-        pass
-
-
-async def remove_unsent(ctx: Context, dead: Collection[int]) -> None:
-    """Remove from the store the files that `forget_unsent_of` has found to be dead."""
-    try:
-        await _remove_files(ctx, dead)
-    except Unavailable as error:
-        logger.warning("Files of a deleted account are left to the sweep: %r", error.__cause__)
-
-
-async def _remove_files(ctx: Context, ids: Collection[int]) -> None:
-    """Remove these files from the store, whatever their age. Raises Unavailable."""
-    if ids:
-        # A row's time may be another process's, whose clock is ahead.
-        await _remove_dead_files(ctx, datetime.max.replace(tzinfo=UTC), ids)
-
-
-async def _remove_dead_files(
-    ctx: Context, before: datetime, ids: Collection[int] | None = None
-) -> int:
-    """Remove a batch of files that nothing refers to; return how many. Raises Unavailable."""
-    limit = SWEEP_BATCH if ids is None else len(ids)
-    dead = await _write(
-        ctx, partial(attachments.claim_dead_files, before=before, limit=limit, ids=ids)
-    )
-    try:
-        for name in dead.values():
-            await _delete(ctx, name)
-    except StoreUnavailable as error:
-        raise Unavailable from error
-    if dead:
-        await _write(ctx, partial(attachments.forget_files, ids=[*dead]))
-    return len(dead)
-
-
-async def _write(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Await the change in a transaction, again when a deadlock ended it. Raises Unavailable."""
-
-    async def transaction() -> T:
-        # The context's own would hide that it was a deadlock.
-        async with ctx.db.write() as connection:
-            return await change(connection)
-
-    try:
-        return await retrying_deadlocks(transaction)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
-
-
-async def sweep_regularly(ctx: Context) -> None:
-    """Sweep for ever. What fails is logged, and tried again the next time."""
-    while True:
-        try:
-            await sweep_uploads(ctx)
-        except Unavailable as error:
-            logger.warning("Uploads that nobody sent could not be swept: %r", error.__cause__)
-        except Exception:
-            logger.exception("Uploads that nobody sent could not be swept")
-        await asyncio.sleep(SWEEP_SECONDS)

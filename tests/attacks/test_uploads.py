@@ -63,8 +63,8 @@ async def test_dripping_uploads_from_one_address_leave_slots_to_others(
                     assert answer.status_code == 201, answer.text
             told = {answer.result().split()[1] for answer in answers if answer.done()}
             assert told <= {b"429", b"408", b"400"}, told
-            for answer in answers:
-                answer.cancel()
+            for waiting in answers:
+                waiting.cancel()
 
 
 async def test_pictures_that_take_long_keep_nobody_elses_waiting(

@@ -14,7 +14,8 @@ from db.models import Attachment, File, MessageKind
 from db.storage import stored_bytes
 from resolvers import attachments, messages
 from resolvers.context import Context
-from resolvers.errors import PayloadTooLarge, RateLimited, Unavailable
+from resolvers.errors import NotFound, PayloadTooLarge, RateLimited, Unavailable
+from resolvers.upload_sweep import sweep_uploads
 from resolvers.uploads import receive_form
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import in_days, kept_files, upload
@@ -84,7 +85,7 @@ async def test_the_small_picture_counts_too(ctx: Context) -> None:
     found = await upload(alice, files.image_file("PNG"))
     assert found.thumbnail_size
     assert await stored(alice) == found.size + found.thumbnail_size
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert await stored(alice) == 0
 
 
@@ -130,7 +131,7 @@ async def test_room_comes_back_with_the_sweep_and_stays_taken_by_what_was_sent(
     await messages.send_message(
         alice, receiver_id=bob.user.id, content="", kind=None, attachment_id=sent.id
     )
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert await stored(alice) == SIZE
     # Sending it on takes nothing of whoever does.
     await messages.send_message(
@@ -195,7 +196,7 @@ async def test_an_upload_that_ends_while_it_is_put_leaves_nothing_at_once(
         with pytest.raises((Unavailable, asyncio.CancelledError)):
             await upload(alice, files.image_file("PNG"))
     assert (kept_files(ctx), await rows(ctx), await stored(alice)) == (set(), (0, 0), 0)
-    assert await upload(alice, files.image_file("PNG"))
+    assert (await upload(alice, files.image_file("PNG"))).thumbnail_size
 
 
 async def test_a_reservation_is_seen_and_sent_by_nobody(
@@ -209,9 +210,9 @@ async def test_a_reservation_is_seen_and_sent_by_nobody(
         async with ctx.read() as connection:
             [reserved] = (await connection.execute(select(col(Attachment.id)))).scalars()
         seen.append(reserved)
-        with pytest.raises(attachments.NotFound):
+        with pytest.raises(NotFound):
             await attachments.get_attachment(alice, reserved)
-        with pytest.raises(attachments.NotFound):
+        with pytest.raises(NotFound):
             await messages.send_message(
                 alice, receiver_id=None, content="", kind=None, attachment_id=reserved
             )
