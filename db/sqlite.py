@@ -13,9 +13,11 @@ class _Releasing(sqlite3.Connection):
     as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
 
     def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
+        try:
+            if self.in_transaction:
+                self.rollback()
+        finally:
+            super().close()
 
 
 def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool) -> AsyncEngine:

@@ -1,23 +1,34 @@
 """JSON as clients in JavaScript write it: read fast, else as leniently as they mean it."""
 
 import json
+import re
 import sys
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 
+# Far deeper than what anybody means, and than the least that an interpreter reads.
+MAX_DEPTH = 200
+# Without its end too: looking for one again from each mark takes long where there is none.
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+# Each bracket as a step, and one more: a byte cannot be less than nothing.
+STEPS = bytes.maketrans(b"[{]}", b"\2\2\0\0")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
 _decoder = msgspec.json.Decoder()
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return what JSON says. Raises ValueError, RecursionError.
+    """Return what JSON says. Raises ValueError; for what is nested too deep, too.
 
     Half of a surrogate pair, which a client that cuts text by its length writes as an escape,
     becomes U+FFFD, as it does where a browser sends text; a number that nothing holds becomes
     the largest that something does, and is refused where it is used.
     """
+    check_depth(text)
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError:
@@ -26,6 +37,23 @@ def read_json(text: bytes | str) -> Any:
         return _whole(
             json.loads(plain, parse_int=_number, parse_float=_number, parse_constant=_refuse)
         )
+
+
+def check_depth(text: bytes | str) -> None:
+    """Raise ValueError for JSON that is nested deeper than MAX_DEPTH.
+
+    Interpreters differ in how deep they read: what one takes must not depend on which it is.
+    """
+    # Hardly a text has so many brackets at all.
+    if isinstance(text, str):
+        if text.count("[") + text.count("{") <= MAX_DEPTH:
+            return
+        text = text.encode(errors="replace")
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = STRING.sub(b"", text).translate(STEPS, NO_BRACKETS)
+    if max(accumulate(step - 1 for step in brackets), default=0) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
 
 
 def read_json_as(text: bytes | str, kind: type[T]) -> T:

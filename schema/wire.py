@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from resolvers.json_input import read_json
+from resolvers.json_input import check_depth, read_json
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -93,6 +93,7 @@ def decode(text: str) -> ClientMessage:
 
 
 def _decode(text: str) -> ClientMessage:
+    check_depth(text)
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError:

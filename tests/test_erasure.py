@@ -17,6 +17,7 @@ from db.remains import empty_write_ahead_log, rewrite_once
 from tests.db.rows import open_database
 from tests.faults.processes import Parley
 from tests.support.server import RunningServer
+from tests.support.sqlite import outsider as opened_by_outsider
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "123456"
@@ -55,10 +56,9 @@ class Person:
         (await self.http.post("/api/auth/register", json=body)).raise_for_status()
         self.token = (await self.http.post("/api/auth/login", json=body)).json()["token"]
         self.http.headers["Authorization"] = f"Bearer {self.token}"
-        with sqlite3.connect(database) as connection:
+        with opened_by_outsider(database) as connection:
             query = "SELECT password_hash FROM users WHERE email = ?"
             [self.hash] = connection.execute(query, (self.email,)).fetchone()
-        connection.close()
 
     async def upload(self) -> dict[str, Any]:
         assert self.http is not None
