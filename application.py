@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
+from compat.client_library import client_library_route
 from compat.errors import JSONAnswer, answer_error
 from compat.files import file_routes
 from compat.rest import rest_routes
@@ -43,6 +44,7 @@ from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
+from resolvers.signing_secret import signing_secret
 from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
@@ -121,12 +123,14 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),
             playground_assets(),
             Route("/graphql", graphql),
             *rest_routes(ctx),
             *file_routes(ctx),
+            client_library_route(),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
@@ -134,6 +138,10 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             Middleware(
                 CORS,
                 allow_origins=settings.cors_origins,
+                # Never for any origin: a page of anybody's could then act with a visitor's cookies.
+                allow_credentials="*" not in settings.cors_origins,
+                # A page on the internet may reach a server in its visitor's own network.
+                allow_private_network=True,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,
@@ -156,7 +164,7 @@ def _redis_url(settings: Settings) -> str | None:
 
 
 def create_context(settings: Settings, bus: Bus) -> Context:
-    secret = settings.signing_secret()
+    secret = signing_secret(settings)
     database = Database(settings.database, pool_size=settings.db_pool_size)
 
     async def read_head() -> int:

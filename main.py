@@ -5,9 +5,13 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import sys
+import time
+from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
+from sqlalchemy import make_url
 
 from application import create_app, create_context
 from db import migrate
@@ -15,6 +19,7 @@ from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
 from db.private import open_directory
 from db.remains import rewrite_once
+from db.sole_server import sole_server
 from events.bus import LoneBus
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
@@ -22,31 +27,43 @@ from schema.root import schema
 from server.logs import configure_logs
 from server.run import make_server
 from server.workers import supervise, worker_channel
-from settings import Settings
+from settings import Settings, unknown_names
 
 NO_LIMITS = """    Limits      OFF: for load tests only
 """
+
+# How often a database that does not answer yet is asked again.
+DB_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger("parley.main")
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    worker = worker_channel()
-    if worker is None and not settings.limits:
+    if (worker := worker_channel()) is not None:
+        process, channel = worker
+        _run(settings, process, channel)
+        return
+    for unknown in unknown_names():
+        logger.warning("%s", unknown)
+    if not settings.limits:
         logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
-    if worker is None:
-        # Before anything listens: what is wrong with the disk or the database is said in a line.
-        if settings.keeps_files:
-            open_directory(settings.data_dir, name="DATA_DIR")
+    if settings.keeps_files:
+        open_directory(settings.data_dir, name="DATA_DIR")
+    with sole_server(settings.database):
+        # Before anything listens: what is wrong with the database is said in a line, here.
         asyncio.run(_migrate(settings, check=False))
         FileStore(settings.storage)
         print(_greeting(settings), flush=True)
         if settings.workers > 1:
             raise SystemExit(supervise(settings))
-    process, channel = worker or (settings.instance, None)
+        _run(settings, settings.instance, None)
+
+
+def _run(settings: Settings, process: str, channel: socket.socket | None) -> None:
+    """Serve in this process: alone, or as a worker with a channel to its supervisor."""
     parley = create_app(settings, process=process)
     server = make_server(parley.app, settings, drain=parley.drain, channel=channel)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
@@ -81,12 +98,33 @@ def _greeting(settings: Settings) -> str:
 async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
-        await migrate.upgrade(database)
+        await _upgrade(settings, database)
         await rewrite_once(database)
         if check:
             await migrate.check(database)
     finally:
         await database.close()
+
+
+async def _upgrade(settings: Settings, database: Database) -> None:
+    """Bring the tables up to date; wait for a database that does not answer yet."""
+    deadline = time.monotonic() + settings.wait_for_db_seconds
+    while True:
+        try:
+            await migrate.upgrade(database)
+            return
+        except DatabaseUnavailable as error:
+            if time.monotonic() >= deadline:
+                raise
+            logger.warning("Waiting for the database: %s", error)
+        await asyncio.sleep(DB_RETRY_SECONDS)
+
+
+def _expect_database(settings: Settings) -> None:
+    """Refuse to administer an SQLite database that is not there, rather than make one."""
+    database = make_url(settings.database)
+    if database.get_backend_name() == "sqlite" and not Path(str(database.database)).exists():
+        raise SystemExit(f"There is no database at {database.database} yet: start the server once")
 
 
 async def _administer(settings: Settings, options: argparse.Namespace) -> None:
@@ -142,6 +180,7 @@ def main(arguments: list[str]) -> None:
         if options.command == "migrate":
             asyncio.run(_migrate(settings, check=options.check))
         elif options.command == "users":
+            _expect_database(settings)
             asyncio.run(_administer(settings, options))
         else:
             serve(settings)

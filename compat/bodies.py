@@ -155,10 +155,10 @@ def take_attachment(body: Body) -> int | None:
 
 
 def take_kind(body: Body) -> MessageKind | None:
-    """Return the message's kind; unless it says one, text, or None for the attachment's."""
+    """Return the message's kind; None when it does not say one."""
     value = body.get("kind")
     if value is None or value == "":
-        return MessageKind.TEXT if take_attachment(body) is None else None
+        return None
     try:
         return MessageKind(value.upper() if isinstance(value, str) else value)
     except ValueError as error:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from math import ceil
 from typing import Any, Literal
 
 from starlette.types import Receive, Scope, Send
@@ -19,6 +21,7 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import error_shape
+from compat.held import HeldEvents, Hold
 from compat.packets import EncodedEvent
 from compat.shapes import ErrorShape, MessageShape, message_shape
 from compat.socketio_server import SocketServer
@@ -28,8 +31,9 @@ from events.subscription import SubscriberTooSlow
 from resolvers.addresses import Peer
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
-from resolvers.errors import BadInput, RateLimited, Unauthenticated
+from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
+from resolvers.moments import wire_moment
 from resolvers.presence import hold_presence, visible_online_ids
 from resolvers.sessions import hold_session
 
@@ -63,7 +67,7 @@ class Session:
 
     def token_expiring(self, expires_at: float) -> None:
         """Send `auth:expiring`."""
-        moment = datetime.fromtimestamp(expires_at, UTC)
+        moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
         self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
 
     def leave(self) -> None:
@@ -114,6 +118,11 @@ class ChatServer(SocketServer):
         if isinstance(result, dict) and "error" in result:
             self.push(sid, self.encode_text_event("message:error", result))
 
+    def on_held_too_many(self, sid: str, event: str) -> object:
+        """Refuse the newest: those before it keep their place."""
+        text = "Too many messages wait for auth:login; log in first"
+        return error_shape(RateLimited(text, retry_after_ms=1000))
+
 
 class ChatEvents:
     """Serves Socket.IO under `app`; everything it does is an operation of `resolvers`."""
@@ -126,14 +135,20 @@ class ChatEvents:
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         self._online_timer: asyncio.TimerHandle | None = None
         self._own_lists = 0  # that the last `user:online` took
+        limits = ctx.settings
+        self._hold = Hold(limits.max_held_events, limits.max_held_bytes, limits.held_events_seconds)
         self._server = ChatServer(
             origins=origins,
             process=process,
+            # In whole seconds: Engine.IO's clients are told milliseconds, and the library rounds.
+            ping_interval=ceil(ctx.settings.ping_interval_seconds),
+            ping_timeout=ceil(ctx.settings.ping_timeout_seconds),
             max_payload=ctx.settings.max_body_bytes,
             queue_messages=ctx.settings.max_queued_messages,
             queue_bytes=ctx.settings.max_queued_bytes,
             # Whatever follows a login, in the same breath, is from who logged in.
             exclusive=frozenset({"auth:login"}),
+            needs_login=frozenset({"message:private", "message:send"}),
         )
         on = self._server.on
         on("connect", self._connect)
@@ -151,6 +166,8 @@ class ChatEvents:
 
     async def drain(self) -> None:
         """Let sends in flight finish, then close each connection so that its client reconnects."""
+        for sid in [*self._callers]:
+            self._refuse_held(sid)
         await self._server.drain(DRAIN_SECONDS)
 
     async def close(self) -> None:
@@ -167,13 +184,27 @@ class ChatEvents:
             self._encoded = (message, event)
         self._server.push(sid, self._encoded[1])
 
-    def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> None:
+    def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
-        ctx = self._ctx.called_from(environ["asgi.scope"])
-        ctx.address  # noqa: B018  # it is read now: the headers are not kept
+        ctx = environ.get("kept") or self._ctx.called_from(environ["asgi.scope"])
+        address = ctx.address  # it is read now: the headers are not kept
+        environ["kept"] = ctx  # for a client that leaves the namespace and comes back
         # Dropped, a client whose user is still to log in comes back by itself, to wait again.
         loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
-        self._callers[sid] = Caller(ctx, loop.call_later(seconds, self._server.drop, sid))
+        self._callers[sid] = Caller(ctx, loop.call_later(seconds, self._give_up, sid))
+        expire = partial(self._refuse_held, sid)
+        self._server.hold(sid, HeldEvents(self._hold, address, expire))
+
+    def _give_up(self, sid: str) -> None:
+        self._refuse_held(sid)
+        self._server.drop(sid)
+
+    def _refuse_held(self, sid: str, error: Exception | None = None) -> None:
+        """Tell the client of what it sent before a login that did not come, or failed."""
+        try:
+            self._ctx.user  # noqa: B018  # what is said to anybody who has not logged in
+        except ParleyError as nobody:
+            self._server.refuse_held(sid, error_shape(error or nobody))
 
     def _has_room(self, scope: Scope) -> bool:
         return self._ctx.connection_slots.has_room(self._address(scope))
@@ -204,6 +235,7 @@ class ChatEvents:
             bare = token.removeprefix("Bearer ").strip()
             viewer = await authenticate_login(connected.ctx, bare)
         except (BadInput, Unauthenticated):
+            self._refuse_held(sid)
             self.tell(sid, "auth:error", "Invalid token")
             await self._server.refuse(sid)
             return
@@ -213,6 +245,7 @@ class ChatEvents:
         try:
             after = take_position(body, "after")
         except BadInput as error:
+            self._refuse_held(sid)
             self.tell(sid, "auth:error", error.message)
             await self._server.refuse(sid)
             return
@@ -244,10 +277,12 @@ class ChatEvents:
         else:
             session.detach = asyncio.create_task(self._resume(sid, ctx, after)).cancel
         session.log_in(ctx)  # which may find that it has just ended
+        self._server.admit(sid)
         self._announce_online_soon()
 
     def _turn_away(self, sid: str, error: Exception) -> None:
         shape = error_shape(error)
+        self._server.refuse_held(sid, shape)  # it is told when to send them again
         self.tell(sid, "auth:error", shape["error"], shape)
         self._server.drop(sid)  # not for good: it comes back and tries again
 

@@ -18,6 +18,7 @@ from compat.transports import Direct
 logger = logging.getLogger(__name__)
 
 CLOSE_GRACE = 2.0  # for a close frame, and what is before it, to leave; then the transport is cut
+LATE_SECONDS = 0.05  # by which a timer may be late without a loop that is busy
 LINGER = 5.0  # for a polling client to come back and be told that it was closed
 
 
@@ -149,9 +150,18 @@ class Connection:
 
     # Liveness: one timer, for the next ping or for its pong.
 
+    def look(self) -> None:
+        """End the connection if its pong is overdue: a request may come before the timer does."""
+        if self._pong_due and self.ending is None and self._loop.time() >= self._timer.when():
+            self._timer.cancel()
+            self._overdue()
+
     def _ping(self) -> None:
         self._pong_due = True
-        self._timer = self._loop.call_later(self.server.ping_timeout, self._overdue)
+        # From when it was due, or clients that count the time would be told a little late; but a
+        # busy loop's delay is not taken from the client's time.
+        sent_at = max(self._timer.when(), self._loop.time() - LATE_SECONDS)
+        self._timer = self._loop.call_at(sent_at + self.server.ping_timeout, self._overdue)
         self.push(_PING)
 
     def _overdue(self) -> None:

@@ -140,7 +140,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = QueryParams(scope["query_string"])
-        connection = self.sockets.get(query.get("sid", ""))
+        connection = self._find(query)
         refusal = self._refusal(scope, query, connection)
         if refusal is _UNKNOWN_SESSION and self._is_elsewhere(scope, query):
             answer: Response = _again(scope)
@@ -176,7 +176,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         """Let a new connection in, or one that moves from polling; None for neither."""
         await receive()  # websocket.connect
         query = QueryParams(scope["query_string"])
-        connection = self.sockets.get(query.get("sid", ""))
+        connection = self._find(query)
         if self._refusal(scope, query, connection) is not None:
             # 403: uvicorn logs an error for each refusal that has a status of its own.
             await send({"type": "websocket.close"})
@@ -197,6 +197,15 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         with contextlib.suppress(OSError, RuntimeError):
             await send({"type": "websocket.close"})
         return None
+
+    def _find(self, query: QueryParams) -> Connection | None:
+        """Return the session that a request names, unless it has ended and nobody is to be told."""
+        connection = self.sockets.get(query.get("sid", ""))
+        if connection is not None:
+            connection.look()
+            if connection.ending is not None and connection.ending.told:
+                return None
+        return connection
 
     def _is_elsewhere(self, scope: Scope, query: QueryParams) -> bool:
         """Whether another process may hold the session, and was not asked for it yet.

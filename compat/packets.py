@@ -87,6 +87,8 @@ class StrictPacket(packet.Packet):  # type: ignore[misc]  # the library has no t
     # Not by `json=`: that changes the JSON of every client and server in the process.
     json = _Json
     data: Any
+    attachments: list[bytes]
+    text = ""  # as it came, where whoever reads it needs that
 
     def decode(self, encoded_packet: str) -> int:
         """Read it, or raise `BadPacket`; returns how many binary attachments follow."""
@@ -100,7 +102,7 @@ class StrictPacket(packet.Packet):  # type: ignore[misc]  # the library has no t
         self.namespace = (namespace or "/").partition("?")[0]
         self.id = int(number) if number else None
         self.data = self.json.loads(text) if text else None
-        if not self._is_sound():
+        if not self._is_sound() or (text and self.data is None):  # a null is no payload
             raise BadPacket("wrong data for its type")
         if (attachments is not None) != self._is_binary():
             raise BadPacket("attachments without a binary type, or the other way round")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from starlette.types import Receive, Send
 
 from compat.connection import LINGER, Connection
-from compat.endings import BAD_PACKET, TOO_LARGE, TRANSPORT_CLOSED
+from compat.endings import BAD_PACKET, CLIENT_CLOSED, TOO_LARGE, TRANSPORT_CLOSED
 from compat.packets import (
     CLOSE,
     NOOP,
@@ -88,7 +88,8 @@ class Polling:
     def take_payload(self) -> list[Frame]:
         """What is queued, as much as one polling answer may carry; after the last, CLOSE.
 
-        CLOSE comes alone: python-socketio's client closes before it handles what came with it.
+        CLOSE comes alone: python-socketio's client closes before it handles what came with it. A
+        client that said CLOSE itself gets NOOP in its GET that waits, as from the Node server.
         """
         connection = self.connection
         if connection.upgraded:
@@ -102,7 +103,7 @@ class Polling:
             size += encoded.size
         if not frames and connection.ending is not None:
             connection.over.set()
-            return [CLOSE]
+            return [NOOP if connection.ending is CLIENT_CLOSED else CLOSE]
         return frames or [NOOP]
 
     async def post(self, receive: Receive) -> int:

@@ -42,7 +42,7 @@ from resolvers.errors import BadInput, ParleyError, retry_header
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
-from resolvers.uploads import receive_form
+from resolvers.uploads import field_instead, receive_form
 
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
@@ -105,7 +105,7 @@ def rest_routes(ctx: Context) -> list[Route]:
                 max_files=1,
             ) as form:
                 if not form.files:
-                    raise BadInput("The form has no file")
+                    raise BadInput(_no_file(form.fields))
                 [received] = form.files.values()
                 if not (received.filename or received.size):
                     raise BadInput("No file was chosen")  # a browser's form, sent without one
@@ -122,6 +122,7 @@ def rest_routes(ctx: Context) -> list[Route]:
             stream = stream_messages(
                 viewer,
                 with_id=take_number(parameters.get("with"), "with"),
+                after=take_number(parameters.get("after"), "after"),
                 before=take_number(parameters.get("before"), "before"),
                 limit=take_number(parameters.get("limit"), "limit"),
             )
@@ -157,6 +158,12 @@ def rest_routes(ctx: Context) -> list[Route]:
         route("GET", "/health", health),
         route("GET", "/ready", ready),
     ]
+
+
+def _no_file(fields: Mapping[str, str]) -> str:
+    """Return what is told of a form without a file."""
+    named = next((name for name in fields if name != "kind"), None)
+    return "The form has no file" + ("" if named is None else f"; {field_instead(named)}")
 
 
 async def _answer_array(request: Request, pages: Pages, shape: Shape) -> Response:

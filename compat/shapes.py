@@ -1,11 +1,11 @@
 """The older payloads. Ids are numbers; fields may be added, none is renamed."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.file_urls import FileUrls, Part
+from resolvers.moments import wire_moment
 from resolvers.server_info import Limit
 from resolvers.sessions import LoggedIn
 
@@ -29,7 +29,7 @@ class LoginShape(TypedDict):
     """server →: a token, and whose it is."""
 
     token: str
-    expiresAt: datetime
+    expiresAt: str
     user: UserShape
 
 
@@ -48,7 +48,7 @@ class AttachmentShape(TypedDict):
     waveform: list[int] | None
     url: str
     thumbnailUrl: str | None
-    createdAt: datetime
+    createdAt: str
 
 
 class MessageShape(TypedDict):
@@ -58,7 +58,7 @@ class MessageShape(TypedDict):
     senderId: int
     receiverId: int | None
     content: str
-    createdAt: datetime
+    createdAt: str
     kind: str
     clientMessageId: str | None
     attachment: AttachmentShape | None
@@ -71,7 +71,7 @@ class MessageRow(TypedDict):
     sender_id: int
     receiver_id: int | None
     content: str
-    created_at: datetime
+    created_at: str
     kind: str
     attachment: AttachmentShape | None
 
@@ -113,7 +113,7 @@ def attachment_shape(attachment: StoredAttachment, urls: FileUrls) -> Attachment
             if attachment.thumbnail_size is None
             else urls.url(Part(attachment.id, thumbnail=True))
         ),
-        "createdAt": attachment.created_at,
+        "createdAt": wire_moment(attachment.created_at),
     }
 
 
@@ -135,7 +135,7 @@ def message_shape(message: StoredMessage, urls: FileUrls) -> MessageShape:
         "senderId": message.sender_id,
         "receiverId": message.receiver_id,
         "content": _content(message),
-        "createdAt": message.created_at,
+        "createdAt": wire_moment(message.created_at),
         "kind": message.kind.value,
         "clientMessageId": message.client_message_id,
         "attachment": _attached(message, urls),
@@ -149,7 +149,7 @@ def message_row(message: StoredMessage, urls: FileUrls) -> MessageRow:
         "sender_id": message.sender_id,
         "receiver_id": message.receiver_id,
         "content": _content(message),
-        "created_at": message.created_at,
+        "created_at": wire_moment(message.created_at),
         "kind": message.kind.value,
         "attachment": _attached(message, urls),
     }
@@ -169,6 +169,6 @@ def login_shape(logged_in: LoggedIn) -> LoginShape:
     """Return what somebody who has come in is told."""
     return {
         "token": logged_in.issued.token,
-        "expiresAt": logged_in.issued.expires_at,
+        "expiresAt": wire_moment(logged_in.issued.expires_at),
         "user": user_shape(logged_in.user),
     }

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import socketio
@@ -12,12 +11,14 @@ from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import Receive, Scope, Send
 
+from compat.client import Client
 from compat.connection import Connection
-from compat.endings import CLIENT_CLOSED, DROPPED, NEVER_CONNECTED, REFUSED, RESTART, SLOW_READER
+from compat.encoding import EventEncoder
+from compat.endings import DROPPED, REFUSED, RESTART, SLOW_READER
 from compat.engine import EngineServer
+from compat.held import HeldEvents
 from compat.outbox import Outbox
 from compat.packets import (
-    MESSAGE,
     NAMESPACE,
     BadPacket,
     EncodedEvent,
@@ -32,35 +33,18 @@ logger = logging.getLogger(__name__)
 
 _PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
 
-
-@dataclass(slots=True, eq=False)
-class _Client:
-    """What the Socket.IO layer knows of one Engine.IO connection."""
-
-    connection: Connection
-    environ: dict[str, Any]  # empty once it is connected
-    deadline: asyncio.TimerHandle | None  # for its CONNECT
-    slots: int  # how many more handlers may run
-    freed: asyncio.Future[None] | None = None  # its reader waits for a slot
-    sid: str = ""  # empty until it asks to connect
-    connecting: asyncio.Task[None] | None = None
-    early: Outbox | None = None  # pushed while the connect handler runs
-    partial: StrictPacket | None = None  # waits for its attachments
-
-    def connected(self) -> None:
-        """Wait no more for its CONNECT."""
-        if self.deadline is not None:
-            self.deadline.cancel()
-            self.deadline = None
+CLIENT_LEFT = "client namespace disconnect"  # for the disconnect handler, as the Node server says
 
 
-class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """Socket.IO 5 over polling and websocket, for handlers that take `(sid, *arguments)`.
 
     A client's handlers start in the order of its events, at most `in_flight` of them run, and an
-    event named in `exclusive` ends before the next one starts. `connect` takes `(sid, environ,
+    event named in `exclusive` ends before the next one starts. One named in `needs_login` is held,
+    where `hold` was called for its client, until `admit` is. `connect` takes `(sid, environ,
     auth)`, and `disconnect` `(sid, reason)`. The environ is for the connect handler alone: neither
-    it nor the headers are kept, and `get_environ` has none.
+    it nor the headers are kept, and `get_environ` has none. A client that leaves the namespace and
+    connects anew brings only what the handler put under `kept` in it.
     """
 
     eio: EngineServer
@@ -78,10 +62,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         send_timeout: float = 20,
         in_flight: int = 64,
         exclusive: frozenset[str] = frozenset(),
+        needs_login: frozenset[str] = frozenset(),
         process: str = "",
     ) -> None:
-        self._clients: dict[str, _Client] = {}  # by Engine.IO id
-        self._by_sid: dict[str, _Client] = {}
+        self._clients: dict[str, Client] = {}  # by Engine.IO id
+        self._by_sid: dict[str, Client] = {}
         super().__init__(
             client_manager=PushManager(self._by_sid),
             serializer=StrictPacket,
@@ -98,6 +83,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         self.connect_timeout = connect_timeout
         self.in_flight = in_flight
         self.exclusive = exclusive
+        self.needs_login = needs_login
         self._running: set[asyncio.Task[None]] = set()
         self.eio.take_now = self._take_now  # type: ignore[method-assign]  # the layer above knows
         self._accepting = asyncio.Event()
@@ -111,25 +97,6 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         await self.eio.handle_request(scope, receive, send)
 
     # For the application.
-
-    def encode_event(self, event: str, *args: object) -> EncodedEvent:
-        """Encode once, to push to many."""
-        return encode_packet(packet.EVENT, [event, *args])
-
-    def encode_text_event(self, event: str, *args: object) -> EncodedEvent:
-        """As `encode_event`, for arguments without bytes, which are not looked for."""
-        written = StrictPacket.json.dumps([event, *args])
-        return EncodedEvent.of(f"{MESSAGE}{packet.EVENT}{written}")
-
-    def encode_text_acknowledgement(self, number: int, *args: object) -> EncodedEvent:
-        """As `encode_acknowledgement`, for arguments without bytes, which are not looked for."""
-        written = StrictPacket.json.dumps([*args])
-        return EncodedEvent.of(f"{MESSAGE}{packet.ACK}{number}{written}")
-
-    def encode_acknowledgement(self, result: object, number: int) -> EncodedEvent:
-        """Encode what a handler returned; override it where that has no bytes to look for."""
-        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-        return encode_packet(packet.ACK, args, number)
 
     def push(self, sid: str, encoded: EncodedEvent) -> bool:
         """Queue an event for one client, in order, without a task; False if it is gone or full."""
@@ -148,6 +115,27 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
 
     def on_unclaimed(self, sid: str, event: str, result: object) -> None:
         """What a handler returned, when the client wants no acknowledgement; override it."""
+
+    def on_held_too_many(self, sid: str, event: str) -> object:
+        """What answers an event that there is no room to hold; override it."""
+        return None
+
+    def hold(self, sid: str, held: HeldEvents) -> None:
+        """Hold what needs a login, from now on; for the connect handler."""
+        self._by_sid[sid].held = held
+
+    def admit(self, sid: str) -> None:
+        """Have what is held run, before whatever came after the event that is being handled."""
+        client = self._by_sid.get(sid)
+        if client is not None and client.held is not None:
+            client.held.admitted = True
+
+    def refuse_held(self, sid: str, answer: object) -> None:
+        """Give each event that is held this answer, in order."""
+        client = self._by_sid.get(sid)
+        if client is not None and client.held is not None:
+            while (received := client.held.take()) is not None:
+                self._answer(client, received, answer)
 
     async def room(self, sid: str) -> bool:
         """Wait until the client has read half of what waits for it; False if it is gone."""
@@ -185,10 +173,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
     # From Engine.IO.
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        connection = self.eio.sockets[eio_sid]
-        loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self.connect_timeout, connection.end, NEVER_CONNECTED)
-        self._clients[eio_sid] = _Client(connection, environ, deadline, self.in_flight)
+        client = Client(self.eio.sockets[eio_sid], environ, self.in_flight)
+        client.wait_for_connect(self.connect_timeout)
+        self._clients[eio_sid] = client
 
     async def _handle_eio_message(self, eio_sid: str, data: Frame) -> None:
         """Read a packet and act on it; `BadPacket` ends the connection, without a traceback."""
@@ -211,16 +198,21 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
                 return
             if not client.sid or received.namespace != NAMESPACE:
                 raise BadPacket("not connected to the namespace")
+            if client.held is not None:
+                received.text = data
             if received.attachment_count:
                 client.partial = received
                 return
         await self._handle_packet(client, received)
 
-    async def _handle_packet(self, client: _Client, received: StrictPacket) -> None:
+    async def _handle_packet(self, client: Client, received: StrictPacket) -> None:
         if received.packet_type == packet.DISCONNECT:
-            client.connection.end(CLIENT_CLOSED)
+            await self._leave(client)
         elif received.packet_type in (packet.EVENT, packet.BINARY_EVENT):
-            await self._start_event(client, received)
+            if client.held is not None and received.data[0] in self.needs_login:
+                await self._hold_event(client, client.held, received)
+            else:
+                await self._start_event(client, received)
         else:
             # The library takes the id 0 for its counter of ids, and calls it.
             if not received.id or received.id not in self.manager.callbacks.get(client.sid, {}):
@@ -236,18 +228,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         if client.connecting is not None:
             await asyncio.wait({client.connecting})
         try:
-            if client.sid:
-                await self._call("disconnect", client.sid, reason)
-        except Exception:
-            logger.exception("disconnect handler failed")
+            await self._end_session(client, reason)
         finally:
-            if client.sid:
-                self._forget(client.sid)
             del self._clients[eio_sid]
 
-    # CONNECT.
+    # CONNECT and DISCONNECT.
 
-    async def _handle_connect_packet(self, client: _Client, received: StrictPacket) -> None:
+    async def _handle_connect_packet(self, client: Client, received: StrictPacket) -> None:
         if received.namespace != NAMESPACE:
             # The library sends a text, which JavaScript clients show as an empty message.
             error = {"message": "Invalid namespace"}
@@ -266,7 +253,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         await asyncio.wait({client.connecting})
         client.connecting = None
 
-    async def _connect(self, client: _Client, auth: dict[str, object] | None) -> None:
+    async def _connect(self, client: Client, auth: dict[str, object] | None) -> None:
         """Ask the connect handler; what it emits goes out after CONNECT, as clients expect."""
         sid = client.sid = self.eio.generate_id()
         self._by_sid[sid] = client
@@ -286,14 +273,36 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
             client.connection.push(encode_packet(packet.CONNECT_ERROR, refusal))
             return
         client.connected()
-        forget_request(client.environ["asgi.scope"])
+        if (scope := client.environ.get("asgi.scope")) is not None:
+            forget_request(scope)
+        client.kept = client.environ.get("kept")
         client.environ = {}
         client.connection.push(encode_packet(packet.CONNECT, {"sid": sid}))
         while encoded := early.take():
             client.connection.push(encoded)
 
+    async def _leave(self, client: Client) -> None:
+        """Leave the namespace; the connection stays, and its client may CONNECT again."""
+        client.environ = {"kept": client.kept}
+        client.wait_for_connect(self.connect_timeout)
+        # A task: the events before it, whose tasks are made already, are still this client's.
+        await asyncio.wait({self._start(self._end_session(client, CLIENT_LEFT))})
+
+    async def _end_session(self, client: Client, reason: str) -> None:
+        sid, client.sid = client.sid, ""
+        if not sid:
+            return
+        try:
+            await self._call("disconnect", sid, reason)
+        except Exception:
+            logger.exception("disconnect handler failed")
+        finally:
+            self._forget(sid)
+
     def _forget(self, sid: str) -> None:
-        del self._by_sid[sid]
+        held = self._by_sid.pop(sid).held
+        if held is not None:
+            held.clear()
         self.manager.basic_disconnect(sid, NAMESPACE)
 
     # Events.
@@ -302,6 +311,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         """Start an event's handler as it arrives, if nothing has to be waited for."""
         client = self._clients[connection.sid]
         if not client.sid or client.partial is not None or not data.startswith(_PLAIN_EVENT):
+            return False
+        if client.held is not None:
             return False
         if not (client.slots and connection.has_room() and self._accepting.is_set()):
             return False
@@ -314,40 +325,55 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library h
         self._begin_event(client, received)
         return True
 
-    async def _start_event(self, client: _Client, received: StrictPacket) -> None:
+    async def _start_event(self, client: Client, received: StrictPacket) -> None:
         """Start its handler once the client has room and a slot; until then read nothing more."""
         await client.connection.room()
-        while not client.slots:
-            client.freed = asyncio.get_running_loop().create_future()
-            await client.freed
+        await client.slot()
         await self._accepting.wait()
         if client.connection.ending is not None:
             return
         task = self._begin_event(client, received)
         if received.data[0] in self.exclusive:
             await asyncio.wait({task})
+            await self._start_held(client)
 
-    def _begin_event(self, client: _Client, received: StrictPacket) -> asyncio.Task[None]:
+    async def _hold_event(self, client: Client, held: HeldEvents, received: StrictPacket) -> None:
+        if held.expired:
+            await self._start_event(client, received)
+        elif not held.put(received):
+            self._answer(client, received, self.on_held_too_many(client.sid, received.data[0]))
+
+    async def _start_held(self, client: Client) -> None:
+        """Start what was held for a login that has succeeded; whatever came since waits."""
+        held = client.held
+        if held is None or not held.admitted:
+            return
+        while client.connection.ending is None and (received := held.take()) is not None:
+            await self._start_event(client, received)
+        held.clear()
+        client.held = None
+
+    def _begin_event(self, client: Client, received: StrictPacket) -> asyncio.Task[None]:
         client.slots -= 1
-        return self._start(self._run_event(client, received))
+        return self._start(self._run_event(client, client.sid, received))
 
-    async def _run_event(self, client: _Client, received: StrictPacket) -> None:
+    async def _run_event(self, client: Client, sid: str, received: StrictPacket) -> None:
         event = received.data[0]
         try:
-            result = await self._call(event, client.sid, *received.data[1:])
+            result = await self._call(event, sid, *received.data[1:])
         except Exception as error:
             logger.exception("handler of %s failed", event)
-            result = self.on_handler_error(client.sid, event, error)
+            result = self.on_handler_error(sid, event, error)
         finally:
-            client.slots += 1
-            if client.freed is not None and not client.freed.done():
-                client.freed.set_result(None)
-        if result is self.not_handled:
-            return
+            client.free_slot()
+        if result is not self.not_handled and client.sid == sid:  # it has not left meanwhile
+            self._answer(client, received, result)
+
+    def _answer(self, client: Client, received: StrictPacket, result: object) -> None:
         if received.id is None:
-            self.on_unclaimed(client.sid, event, result)
-            return
-        client.connection.push(self.encode_acknowledgement(result, received.id))
+            self.on_unclaimed(client.sid, received.data[0], result)
+        else:
+            client.connection.push(self.encode_acknowledgement(result, received.id))
 
     async def _call(self, event: str, *args: object) -> Any:
         """Run a handler. The library's swallows cancellation and tries again on a TypeError."""

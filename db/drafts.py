@@ -34,7 +34,10 @@ class OtherKind(Exception):
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A message that has no position yet. Without a kind, it has its attachment's."""
+    """A message that has no position yet.
+
+    Without a kind, it has its attachment's, or `own_kind` where nothing is attached.
+    """
 
     sender_id: int
     receiver_id: int | None
@@ -42,6 +45,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     content: str
     client_message_id: str | None = None
     attachment_id: int | None = None
+    own_kind: MessageKind = MessageKind.TEXT
 
     def is_of(self, message: StoredMessage) -> bool:
         """Whether the message could have been stored from this draft."""

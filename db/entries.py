@@ -155,7 +155,7 @@ def _rows(
 def _kind_of(draft: Draft, attached: Mapping[int, StoredAttachment]) -> MessageKind:
     if draft.kind is not None:
         return draft.kind
-    return MessageKind.TEXT if draft.attachment_id is None else attached[draft.attachment_id].kind
+    return draft.own_kind if draft.attachment_id is None else attached[draft.attachment_id].kind
 
 
 def _stored(

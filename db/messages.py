@@ -1,6 +1,6 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -165,15 +165,22 @@ async def find_visible(
     connection: AsyncConnection, viewer_id: int, message_id: int
 ) -> StoredMessage | None:
     """Return the message, or None when there is none or the viewer may not see it."""
+    return next(iter(await find_all_visible(connection, viewer_id, [message_id])), None)
+
+
+async def find_all_visible(
+    connection: AsyncConnection, viewer_id: int, message_ids: Collection[int]
+) -> Sequence[StoredMessage]:
+    """Return those of these messages that there are and that the viewer may see."""
     query = select(*COLUMNS).where(
-        col(Message.id) == message_id,
+        col(Message.id).in_(message_ids),
         or_(
             col(Message.sender_id) == viewer_id,
             col(Message.receiver_id) == viewer_id,
             col(Message.receiver_id).is_(None) & not_apart(viewer_id, col(Message.sender_id)),
         ),
     )
-    return next(iter(await read_messages(connection, query)), None)
+    return await read_messages(connection, query)
 
 
 async def read_entries(

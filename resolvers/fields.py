@@ -17,6 +17,8 @@ MAX_EXTENSION = 16
 REPLACED = {"heic", "heif"}
 JOINERS = "\u200c\u200d"
 MAX_EMOJI = 3
+# In code points; the longest that Unicode lists, a couple with skin tones, has ten.
+LONGEST_EMOJI = 16
 LARGEST_ID = 2**63 - 1
 # Unicode's categories of format characters (a zero-width space is one), separators and marks.
 _INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
@@ -74,9 +76,21 @@ def clean_content(
         raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
     if kind is MessageKind.EMOJI:
         value = value.strip()
-        if not emoji.purely_emoji(value) or not 1 <= emoji.emoji_count(value) <= MAX_EMOJI:
+        if len(value) > LONGEST_EMOJI * MAX_EMOJI or not _is_emoji(value):
             raise BadInput(f"Content of an EMOJI message is one to {MAX_EMOJI} emoji, nothing else")
     return value
+
+
+def kind_of(content: str) -> MessageKind:
+    """Return what a message is whose sender did not say: EMOJI for one to three emoji alone."""
+    # Most messages are told apart by their first character or their length.
+    if len(content) > LONGEST_EMOJI * MAX_EMOJI or content[:1].isalpha():
+        return MessageKind.TEXT
+    return MessageKind.EMOJI if _is_emoji(content) else MessageKind.TEXT
+
+
+def _is_emoji(value: str) -> bool:
+    return emoji.purely_emoji(value) and 1 <= emoji.emoji_count(value) <= MAX_EMOJI
 
 
 def clean_client_message_id(value: str | None) -> str | None:

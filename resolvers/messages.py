@@ -1,6 +1,6 @@
 """Messages: send, read back, watch."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
@@ -38,7 +38,7 @@ async def send_message(
     *,
     receiver_id: int | None,
     content: str,
-    kind: MessageKind | None = MessageKind.TEXT,
+    kind: MessageKind | None = None,
     attachment_id: int | None = None,
     client_message_id: str | None = None,
 ) -> StoredMessage:
@@ -46,7 +46,8 @@ async def send_message(
 
     Calls take their places in the order in which they are started: nothing is awaited before the
     log has the draft. A repeated `client_message_id` returns the first message. An attachment is
-    one's own, or of a message that one may see; without a `kind`, the message has its. A receiver
+    one's own, or of a message that one may see; without a `kind`, the message has its,
+    or is EMOJI when that is all its content is, else TEXT. A receiver
     whom a block keeps apart is not found. Raises Unauthenticated, BadInput, PayloadTooLarge,
     NotFound, Forbidden (a broadcast, by the setting), Conflict, RateLimited, Unavailable.
     """
@@ -87,6 +88,13 @@ async def get_message(ctx: Context, message_id: int) -> StoredMessage:
     """Return a message. Raises Unauthenticated, NotFound."""
     async with ctx.read() as connection:
         return await access.visible_message(ctx, connection, message_id)
+
+
+async def get_messages(ctx: Context, message_ids: Collection[int]) -> Sequence[StoredMessage]:
+    """Return those of these messages that the viewer may see. Raises Unauthenticated."""
+    viewer = ctx.user
+    async with ctx.read() as connection:
+        return await messages.find_all_visible(connection, viewer.id, message_ids)
 
 
 async def list_messages(
@@ -134,14 +142,19 @@ async def stream_messages(
     ctx: Context,
     *,
     with_id: int | None = None,
+    after: int | None = None,
     before: int | None = None,
     limit: int | None = None,
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    Raises Unauthenticated.
+    `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
+    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated.
     """
     viewer = ctx.user
+    if after is not None and limit is not None:
+        before = await _end_of_next(ctx, after, before, limit, with_id)
+        limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.read() as connection:
@@ -149,6 +162,7 @@ async def stream_messages(
                 connection,
                 viewer.id,
                 peer_id=with_id,
+                after=after,
                 before=before,
                 limit=size,
                 has_blocks=viewer.id in ctx.blocks.apart,
@@ -159,6 +173,29 @@ async def stream_messages(
             return
         before = page[0].id
         limit = None if limit is None else limit - size
+
+
+async def _end_of_next(
+    ctx: Context, after: int, before: int | None, limit: int, with_id: int | None
+) -> int | None:
+    """Return the exclusive end of the `limit` messages that follow `after`."""
+    found = after
+    while limit > 0:
+        async with ctx.read() as connection:
+            page = await messages.page_messages(
+                connection,
+                ctx.user.id,
+                peer_id=with_id,
+                after=found,
+                before=before,
+                newest=False,
+                limit=min(PAGE, limit),
+                has_blocks=ctx.user.id in ctx.blocks.apart,
+            )
+        if len(page) < min(PAGE, limit):
+            return before
+        found, limit = page[-1].id, limit - len(page)
+    return found + 1
 
 
 async def watch_messages(

@@ -24,7 +24,7 @@ from resolvers.errors import (
     RateLimited,
     Unavailable,
 )
-from resolvers.fields import clean_client_message_id, clean_content
+from resolvers.fields import clean_client_message_id, clean_content, kind_of
 
 _NO_BROADCASTS = {
     "admins": "Only administrators may write to everybody here: name a receiver",
@@ -71,6 +71,7 @@ def begin_send(
         ),
         client_message_id=clean_client_message_id(client_message_id),
         attachment_id=attachment_id,
+        own_kind=kind_of(content) if kind is None and not attaching else MessageKind.TEXT,
     )
     ctx.limits.take_send(draft.sender_id)
     try:

@@ -22,6 +22,7 @@ from db.attachments import count_unsent
 from db.storage import stored_bytes
 from resolvers.context import Context
 from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
+from resolvers.fields import printable
 
 # Gathered before it is written, in another thread: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024
@@ -29,6 +30,8 @@ MAX_PART_HEADERS = 16 * 1024
 MAX_FIELDS = 100
 # Without its end too: looking for one again from each mark takes long where there is none.
 QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+# Why a file may not have been taken for one (RFC 7578 §4.2).
+NO_FILENAME = "a part is a file only if its Content-Disposition has a filename"
 EXTENDED_FILENAME = re.compile(rb"filename\*\s*=\s*utf-8''([^;\s]*)", re.IGNORECASE)
 
 
@@ -50,6 +53,11 @@ class Form:
 
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, ReceivedFile] = field(default_factory=dict)
+
+
+def field_instead(name: str) -> str:
+    """Say why a part of this name is no file."""
+    return f"the part {printable(name[:40])!r} is a field: {NO_FILENAME}"
 
 
 @dataclass(slots=True)
@@ -259,7 +267,7 @@ class _Reader:
         if part.file is None:
             self._fields_left -= end - start
             if self._fields_left < 0:
-                raise PayloadTooLarge("The form's fields are too large")
+                raise PayloadTooLarge(f"The form's fields are too large; {NO_FILENAME}")
             part.gathered += data[start:end]
             return
         part.file.size += end - start
@@ -280,7 +288,7 @@ class _Reader:
         try:
             self.form.fields[part.name] = part.gathered.decode()
         except UnicodeDecodeError as error:
-            raise BadInput("A field of the form is not UTF-8") from error
+            raise BadInput(f"A field of the form is not UTF-8; {NO_FILENAME}") from error
 
     def _end(self) -> None:
         self._ended = True

@@ -11,12 +11,13 @@ from resolvers.errors import NotFound
 from resolvers.fields import find_id
 from resolvers.file_urls import Part
 from schema.context import Info
+from schema.global_ids import Node
 from schema.plans import SAME_FOR_ALL
 from schema.scalars import Upload, wire_id
 
 
 @strawberry.type(description="An image, a voice note or another file.")
-class Attachment:
+class Attachment(Node):
     id: strawberry.ID = strawberry.field(description="A decimal string.")
     kind: MessageKind = strawberry.field(description="What its bytes are: IMAGE, VOICE or FILE.")
     filename: str = strawberry.field(description="The name it was sent under, made safe.")

@@ -21,6 +21,7 @@ from graphql import (
     SelectionSetNode,
     is_leaf_type,
     is_list_type,
+    is_specified_scalar_type,
 )
 
 from schema.arguments import NotPlain, compile_arguments
@@ -119,8 +120,9 @@ class _Compiler:
         if isinstance(bare, GraphQLEnumType):
             return required, lambda value, show: bare.serialize(value)
         if is_leaf_type(bare):
-            # Their values are what the encoder writes: str, int, bool, datetime.
-            return required, None
+            if is_specified_scalar_type(bare):
+                return required, None  # the encoder writes a str, an int or a bool as it is
+            return required, lambda value, show: bare.serialize(value)
         if isinstance(bare, GraphQLObjectType):
             return required, self._object(bare, nodes)
         raise NotPlain

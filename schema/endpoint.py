@@ -16,6 +16,9 @@ from schema.root import schema
 from schema.websocket import GraphQLSocket
 from schema.wire import SUBPROTOCOL, CloseCode
 
+# Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
+NOT_ACCEPTABLE = "Subprotocol not acceptable: use graphql-transport-ws"
+
 logger = logging.getLogger("parley.graphql")
 
 
@@ -56,11 +59,11 @@ class GraphQLEndpoint:
             leave()
 
     async def _serve_peer(self, ctx: Context, websocket: WebSocket) -> None:
-        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
-            await websocket.accept()
-            await websocket.close(
-                CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable"
-            )
+        offered = websocket.scope["subprotocols"]
+        if SUBPROTOCOL not in offered:
+            # A browser reads the close code only if one of the protocols that it offered is taken.
+            await websocket.accept(offered[0] if offered else None)
+            await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, NOT_ACCEPTABLE)
             return
         await websocket.accept(SUBPROTOCOL)
         socket = GraphQLSocket(ctx, self._operations, websocket)

@@ -15,6 +15,7 @@ from resolvers.sends import begin_send, finish_send
 from schema.attachments import Attachment
 from schema.beginnings import Beginning
 from schema.context import Info
+from schema.global_ids import Node
 from schema.memo import Memo
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.plans import SAME_FOR_ALL
@@ -23,7 +24,7 @@ from schema.users import User
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
-class Message:
+class Message(Node):
     id: strawberry.ID = strawberry.field(
         description="A decimal string: the position in the server's log. Later ones are greater."
     )
@@ -128,13 +129,19 @@ class MessageQueries:
             int | None, strawberry.argument(description="This many from the old end.")
         ] = None,
         after: Annotated[
-            str | None, strawberry.argument(description="Only those past this cursor.")
+            str | None,
+            strawberry.argument(
+                description="Only those past this cursor, or past the message with this id."
+            ),
         ] = None,
         last: Annotated[
             int | None, strawberry.argument(description="This many from the new end.")
         ] = None,
         before: Annotated[
-            str | None, strawberry.argument(description="Only those before this cursor.")
+            str | None,
+            strawberry.argument(
+                description="Only those before this cursor, or before the message with this id."
+            ),
         ] = None,
     ) -> MessageConnection:
         ctx = info.context.ctx
@@ -179,7 +186,7 @@ class _DraftOf(TypedDict):
 def _draft_of(
     receiver_id: strawberry.ID | None = None,
     content: str | None = None,
-    kind: MessageKind | None = MessageKind.TEXT,
+    kind: MessageKind | None = None,
     attachment_id: strawberry.ID | None = None,
     client_message_id: str | None = None,
 ) -> _DraftOf:
@@ -187,7 +194,7 @@ def _draft_of(
     return {
         "receiver_id": _known_id(receiver_id, "Receiver not found"),
         "content": content or "",
-        "kind": kind or (MessageKind.TEXT if attachment_id is None else None),
+        "kind": kind,
         "attachment_id": _known_id(attachment_id, "Attachment not found"),
         "client_message_id": client_message_id,
     }
@@ -222,8 +229,11 @@ class MessageMutations:
         ] = None,
         kind: Annotated[
             MessageKind | None,
-            strawberry.argument(description="What it is; null for the attachment's."),
-        ] = MessageKind.TEXT,
+            strawberry.argument(
+                description="What it is. Without it: the attachment's kind, or EMOJI for one to"
+                " three emoji and nothing else, or TEXT."
+            ),
+        ] = None,
         attachment_id: Annotated[
             strawberry.ID | None,
             strawberry.argument(

@@ -248,6 +248,8 @@ class Operations:
         )
         stream = await source if isawaitable(source) else source
         if isinstance(stream, ExecutionResult):
+            for error in filter(is_outage, stream.errors or []):
+                raise error
             raise self._refused(stream.errors or [])
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
@@ -355,6 +357,13 @@ def _formatted(result: ExecutionResult) -> Result:
     if result.errors:
         formatted["errors"] = [format_error(error) for error in result.errors]
     return formatted
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether an operation broke off because the database did not answer."""
+    if isinstance(error, GraphQLError):
+        error = error.original_error or error
+    return isinstance(error, Unavailable)
 
 
 def refusal(error: Exception) -> Result:

@@ -11,6 +11,7 @@ from resolvers.fields import find_id
 # Keeps a cursor from being taken for an id, and leaves room for other kinds of position.
 _PREFIX = "id:"
 DEFAULT_PAGE = 50
+MAX_CURSOR = 64  # characters: a cursor holds one id
 
 
 @strawberry.type(description="Where a page lies among its list.")
@@ -38,7 +39,17 @@ def cursor_of(id_: int) -> str:
 
 
 def id_at(cursor: str, argument: str) -> int:
-    """Return the id that a cursor stands for. Raises BadInput naming the argument."""
+    """Return the id that a cursor stands for; an id itself, or 0, stands for its own place.
+
+    A client that keeps the last id it saw can ask for what is past it. No cursor looks like an id.
+    Raises BadInput naming the argument.
+    """
+    if cursor == "0":
+        return 0
+    if (named := find_id(cursor)) is not None:
+        return named
+    if len(cursor) > MAX_CURSOR:
+        raise BadInput(f"{argument} is not a cursor of this list")
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (ValueError, UnicodeError):

@@ -5,6 +5,7 @@ import strawberry
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
+from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
@@ -14,7 +15,13 @@ from schema.users import UserMutations, UserQueries
 
 @strawberry.type(description="What can be asked. Everything but serverInfo needs a token.")
 class Query(
-    UserQueries, SessionQueries, MessageQueries, AttachmentQueries, BlockQueries, ServerQueries
+    UserQueries,
+    SessionQueries,
+    MessageQueries,
+    AttachmentQueries,
+    BlockQueries,
+    NodeQueries,
+    ServerQueries,
 ):
     pass
 

@@ -8,14 +8,14 @@ from strawberry.schema.config import StrawberryConfig
 
 from db.models import MessageKind
 from resolvers.errors import BadInput
+from resolvers.moments import wire_moment
 from resolvers.uploads import ReceivedFile
 
 DATE_TIME = strawberry.scalar(
     name="DateTime",
     description="A moment in UTC, as in RFC 3339: 2026-11-22T09:30:00.123456Z",
     specified_by_url="https://scalars.graphql.org/andimarek/date-time",
-    # The JSON encoder writes an aware datetime in just this form.
-    serialize=lambda moment: moment,
+    serialize=wire_moment,
     parse_value=lambda text: datetime.fromisoformat(text),
 )
 

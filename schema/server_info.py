@@ -121,8 +121,15 @@ class ServerLimits:
     auth_login_seconds: float = strawberry.field(
         description="How long a Socket.IO client may wait with auth:login."
     )
+    held_events_seconds: float = strawberry.field(
+        description="How long its messages from before auth:login are held."
+    )
+    max_held_events: int = strawberry.field(
+        description="Messages of one Socket.IO connection that may be held."
+    )
+    max_held_bytes: int = strawberry.field(description="The same in bytes.")
     ping_interval_seconds: float = strawberry.field(
-        description="After how long a silent client is pinged."
+        description="After how long a silent client is pinged; over Socket.IO in whole seconds."
     )
     ping_timeout_seconds: float = strawberry.field(description="How long it has to answer.")
     token_lifetime_seconds: int = strawberry.field(description="How long a token lasts.")

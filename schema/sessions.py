@@ -9,12 +9,13 @@ from db.models import StoredSession
 from resolvers import accounts, sessions
 from resolvers.fields import find_id
 from schema.context import Info
+from schema.global_ids import Node
 from schema.scalars import wire_id
 from schema.users import AuthPayload
 
 
 @strawberry.type(description="A login of one's own that goes on: a browser, a phone.")
-class Session:
+class Session(Node):
     id: strawberry.ID = strawberry.field(description="A decimal string, for `revokeSession`.")
     created_at: datetime = strawberry.field(description="When it was logged in.")
     last_seen_at: datetime = strawberry.field(

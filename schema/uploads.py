@@ -10,7 +10,7 @@ from starlette.requests import Request
 from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.json_input import read_json_as
-from resolvers.uploads import Form, ReceivedFile, receive_form
+from resolvers.uploads import Form, ReceivedFile, field_instead, receive_form
 from schema.wire import GraphQLRequest
 
 # A form on any web page can send this content type, but none of these: a browser asks us first.
@@ -61,7 +61,7 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
             raise not_a_request(error) from error
         except (ValueError, RecursionError) as error:
             raise BadInput(f"`operations` or `map` is not valid JSON: {error}") from error
-        _place_files(parameters, paths, form.files)
+        _place_files(parameters, paths, form)
         yield parameters
 
 
@@ -71,12 +71,14 @@ def _field(form: Form, name: str) -> str:
     return form.fields[name]
 
 
-def _place_files(parameters: GraphQLRequest, paths: Paths, files: dict[str, ReceivedFile]) -> None:
+def _place_files(parameters: GraphQLRequest, paths: Paths, form: Form) -> None:
+    files = form.files
     if unmapped := files.keys() - paths.keys():
         raise BadInput(f"`map` does not say where the file {min(unmapped)!r} belongs")
     for name, places in paths.items():
         if name not in files:
-            raise BadInput(f"`map` names the file {name!r}, which was not sent")
+            why = field_instead(name) if name in form.fields else "it was not sent"
+            raise BadInput(f"`map` names the file {name!r}, but {why}")
         for place in places:
             _place({"variables": parameters.variables}, place.split("."), files[name])
 

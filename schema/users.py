@@ -10,12 +10,13 @@ from resolvers import auth, presence, users
 from resolvers.fields import find_id
 from resolvers.sessions import LoggedIn
 from schema.context import Info
+from schema.global_ids import Node
 from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
 from schema.scalars import wire_id
 
 
 @strawberry.type(description="Someone who can log in.")
-class User:
+class User(Node):
     id: strawberry.ID = strawberry.field(description="A decimal string.")
     display_name: str = strawberry.field(description="The name that others see.")
     created_at: datetime = strawberry.field(description="When the account was made.")

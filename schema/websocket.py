@@ -18,7 +18,15 @@ from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
 from schema import wire
-from schema.operations import EventLost, Operation, Operations, RequestRefused, Result, refusal
+from schema.operations import (
+    EventLost,
+    Operation,
+    Operations,
+    RequestRefused,
+    Result,
+    is_outage,
+    refusal,
+)
 from schema.peer import Peer
 from schema.streams import Stream
 from schema.wire import CloseCode
@@ -29,6 +37,8 @@ logger = logging.getLogger("parley.graphql")
 END_SECONDS = 0.25
 # Queries and mutations that one connection may have running.
 MAX_IN_FLIGHT = 100
+
+INTERRUPTED = "Interrupted: resume after the last id seen"
 
 
 class GraphQLSocket:
@@ -195,7 +205,7 @@ class GraphQLSocket:
             )
             return
         self._peer.heartbeat.begin()
-        authorization = wire.authorization(message.payload or {})
+        authorization = wire.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
             try:
                 self._ctx = await identify(self._ctx, authorization)
@@ -215,6 +225,14 @@ class GraphQLSocket:
             self._hold(hold_presence(self._ctx))
         self._acknowledged = True
         await self._peer.send({"type": "connection_ack"})
+
+    def _handshake_token(self) -> str | None:
+        """Return the handshake's own Authorization, if it is one of ours.
+
+        A browser cannot set one. Another scheme is for a proxy in front, as with Basic.
+        """
+        sent = self._websocket.headers.get("authorization", "")
+        return sent if sent[:7].lower() == "bearer " and sent[7:].strip() else None
 
     async def _handle_subscribe(self, message: wire.Subscribe) -> None:
         id_, payload = message.id, message.payload
@@ -327,9 +345,7 @@ class GraphQLSocket:
             )
         except EventLost:
             logger.warning("An event could not be shown; its subscriber resumes", exc_info=True)
-            await self._peer.close(
-                CloseCode.TRY_AGAIN_LATER, "Interrupted: resume after the last id seen"
-            )
+            await self._peer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
         except WebSocketDisconnect:
             self._peer.closed = True
         except Exception as error:  # the border: the client hears in its form
@@ -349,9 +365,16 @@ class GraphQLSocket:
 
     async def _stream(self, stream: Stream) -> bool:
         results = self._operations.subscribe(self._ctx, stream.operation, stream.variables, stream)
-        async with aclosing(results):
-            async for result in results:
-                await self._send_result(stream.id, result)
+        try:
+            async with aclosing(results):
+                async for result in results:
+                    await self._send_result(stream.id, result)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            # An `error` message would end the subscription for good; after this its client resumes.
+            await self._peer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
+            return True
         return not stream.is_parked
 
     async def _finish(self, id_: str, message: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from resolvers.json_input import check_depth, read_json
+from resolvers.moments import wire_moment
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -18,7 +19,12 @@ OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a socket. After 1012, 1013, 4408 and 4420 a client reconnects."""
+    """Why the server closes a socket.
+
+    After 1012, 1013, 4403, 4408 and 4420 client libraries connect again; all others are final to
+    graphql-ws, so only for what a client must not repeat (docs/protocol.md has the table). Never
+    1011 for what passes.
+    """
 
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
@@ -108,18 +114,39 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def token_expiring(expires_at: float) -> dict[str, Any]:
     """Return the server's `ping` that warns of a token's end."""
-    moment = datetime.fromtimestamp(expires_at, UTC)
+    moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
     return {"type": "ping", "payload": {"type": "token_expiring", "expiresAt": moment}}
 
 
+# Under which names clients put a token into connection_init. HTTP's name goes first.
+_TOKEN_NAMES = ("authorization", "authToken", "accessToken", "token")
+
+
 def authorization(payload: dict[str, Any]) -> str | None:
-    """Return the `Authorization` value that a connection_init carries; None when it has none."""
-    for name in ("authorization", "Authorization"):
-        if (value := payload.get(name)) is not None:
-            return value if isinstance(value, str) else "malformed"
-    token = payload.get("token")
-    if token is None:
+    """Return the `Authorization` value that a connection_init carries; None when it has none.
+
+    A token may stand without its scheme. Case does not matter, and an empty value is none: clients
+    write `token ? "Bearer …" : ""` before anybody has logged in. Headers may be an object of their
+    own, as Apollo's links put them.
+    """
+    headers = payload.get("headers")
+    for carrier in (payload, headers):
+        if not isinstance(carrier, dict):
+            continue
+        values = {name.lower(): value for name, value in carrier.items() if len(name) < 20}
+        for name in _TOKEN_NAMES:
+            value = values.get(name.lower())
+            if value is None or value == "":
+                continue
+            return _with_scheme(value) if isinstance(value, str) else "malformed"
+    return None
+
+
+def _with_scheme(value: str) -> str | None:
+    words = value.split(maxsplit=2)
+    if words and words[0].lower() == "bearer":
+        # What a template makes of a variable that holds no token yet.
+        return None if words[1:] in ([], ["null"], ["undefined"]) else value
+    if not words:
         return None
-    if not isinstance(token, str):
-        return "malformed"
-    return token if token.lower().startswith("bearer ") else f"Bearer {token}"
+    return f"Bearer {words[0]}" if len(words) == 1 else value

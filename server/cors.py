@@ -1,19 +1,22 @@
 """CORS, at no cost for what no page of another origin asks."""
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 
 class CORS(CORSMiddleware):
-    """Starlette's; a request without `Origin` gets what Starlette gives it: a `Vary`, and no more.
+    """Starlette's, with two differences.
 
+    A request without `Origin`, or from a page that is not allowed, gets a `Vary` and no more:
     Starlette reads and writes each answer's headers through objects, which takes longer than the
-    parsing of the request.
+    parsing of the request. And a page that is not allowed is not told that credentials are.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
-        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or self._concerns(scope):
             await super().__call__(scope, receive, send)
             return
 
@@ -23,6 +26,21 @@ class CORS(CORSMiddleware):
             await send(message)
 
         await self.app(scope, receive, send_varying)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a browser that asks before it sends."""
+        response = super().preflight_response(request_headers)
+        if "access-control-allow-origin" not in response.headers:
+            del response.headers["access-control-allow-credentials"]
+        return response
+
+    def _concerns(self, scope: Scope) -> bool:
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                return scope["method"] == "OPTIONS" or self.is_allowed_origin(
+                    value.decode("latin1")
+                )
+        return False
 
 
 def _vary(message: Message) -> None:

@@ -13,13 +13,16 @@ from starlette.types import ASGIApp
 from server.headers import SecurityHeaders
 from server.http import protocol_with
 from server.websocket import DirectWebSocket
-from server.workers import READY, STOPPING
+from server.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
 from settings import Settings
 
 logger = logging.getLogger("parley.server")
 
 # For connections that the front handed over before it heard that the worker stops.
 ON_THEIR_WAY_SECONDS = 0.1
+
+# How long a worker whose supervisor has died takes to say good-bye.
+ORPHAN_SECONDS = 1
 
 # The largest WebSocket message, beyond the largest body that it may carry as JSON.
 FRAME_SLACK_BYTES = 64 * 1024
@@ -69,6 +72,7 @@ class HandedServer(DrainingServer):
         super().__init__(config, drain=drain)
         self._channel = channel
         self._handing: set[asyncio.Task[None]] = set()
+        self._beat: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then tell the front to send connections."""
@@ -76,15 +80,23 @@ class HandedServer(DrainingServer):
         self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._take)
         self._channel.send(READY)
+        self._say_alive()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Have the front send no more connections, take those on their way, then stop."""
+        if self._beat is not None:
+            self._beat.cancel()
         with contextlib.suppress(OSError):  # the front has gone
             self._channel.send(STOPPING)
         await asyncio.sleep(ON_THEIR_WAY_SECONDS)
         self._take()
         asyncio.get_running_loop().remove_reader(self._channel)
         await super().shutdown(sockets)
+
+    def _say_alive(self) -> None:
+        with contextlib.suppress(OSError):  # gone, or so far behind that it has heard enough
+            self._channel.send(ALIVE)
+        self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._say_alive)
 
     def _take(self) -> None:
         for _ in range(100):  # others must get a turn
@@ -95,8 +107,10 @@ class HandedServer(DrainingServer):
             except OSError:
                 told, descriptors = b"", []
             if not told:
-                # The front has gone: a worker without one would serve nobody, for ever.
+                # The front has gone: a worker without one would serve nobody, for ever. It hurries,
+                # since whoever starts the server again waits for what this one holds.
                 asyncio.get_running_loop().remove_reader(self._channel)
+                self.config.timeout_graceful_shutdown = ORPHAN_SECONDS
                 self.should_exit = True
                 return
             for descriptor in descriptors:

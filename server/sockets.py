@@ -1,9 +1,10 @@
-"""WebSockets go straight to who serves them."""
+"""The application: Starlette, with the paths and WebSockets as clients of ours use them."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -12,11 +13,21 @@ class Application(Starlette):
 
     Each layer would keep a frame for as long as an idle WebSocket lasts. `sockets` names who
     serves them by the first part of the path; all others meet what Starlette does with them.
+
+    A path may end in a slash. Below the prefixes of `caseless`, upper case is the same as lower
+    case. The older server's Express takes both, so that its clients may send either.
     """
 
-    def __init__(self, *, sockets: Mapping[str, ASGIApp], **options: Any) -> None:
+    def __init__(
+        self, *, sockets: Mapping[str, ASGIApp], caseless: tuple[str, ...] = (), **options: Any
+    ) -> None:
         super().__init__(**options)
+        # A redirect would name the Host header's host, and http behind a proxy that ends TLS.
+        self.router.redirect_slashes = False
         self._sockets = sockets
+        self._caseless = caseless
+        # The paths of mounted applications, which keep their slash.
+        self._mounted = {route.path for route in self.routes if isinstance(route, Mount)}
 
     def __call__(  # type: ignore[override]  # whatever can be awaited will do
         self, scope: Scope, receive: Receive, send: Send
@@ -25,4 +36,15 @@ class Application(Starlette):
         serve: ASGIApp = super().__call__
         if scope["type"] == "websocket":
             serve = self._sockets.get(scope["path"].strip("/").partition("/")[0], serve)
+        elif scope["type"] == "http":
+            self._tidy(scope)
         return serve(scope, receive, send)
+
+    def _tidy(self, scope: Scope) -> None:
+        """Give the path the one form that routes have."""
+        path: str = scope["path"]
+        if path[-1:] == "/" or path in self._mounted:
+            path = path.rstrip("/")
+            path = scope["path"] = f"{path}/" if path in self._mounted else path or "/"
+        if not path.islower() and path.lower().startswith(self._caseless):
+            scope["path"] = path.lower()

@@ -257,8 +257,17 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             super().shutdown()
 
     def keepalive_timeout(self) -> None:
-        """End a connection whose peer has not answered a ping in time."""
-        super().keepalive_timeout()
+        """End a connection whose peer has not answered a ping in time, so that it comes back.
+
+        uvicorn closes with 1011, which is final to graphql-ws, whatever its `shouldRetry` says: a
+        phone that had slept would never come back.
+        """
+        self.stop_keepalive()
+        if not self.close_sent and not self.transport.is_closing():
+            self._flush()
+            self.conn.fail(CloseCode.TRY_AGAIN_LATER, "No pong: reconnect and resume")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
         self._abort()
 
     def _refuse_text(self) -> None:

@@ -166,6 +166,22 @@ async def test_emoji_are_a_kind_of_their_own(chat: RunningServer, face: Any) -> 
 
 
 @each_face
+async def test_emoji_are_recognised_unless_text_is_asked_for(
+    chat: RunningServer, face: Any
+) -> None:
+    alice, bob = await new_account(chat), await new_account(chat)
+    async with face.open(chat, alice) as sender:
+        for content, kind in (
+            ("👍", "EMOJI"),
+            ("❤️👩‍👩‍👧‍👦🇫🇷", "EMOJI"),
+            ("👍👍👍👍", "TEXT"),
+            ("👍 ok", "TEXT"),
+        ):
+            assert (await sender.send(content, bob.id)).kind == kind
+        assert (await sender.send("👍", bob.id, kind="TEXT")).kind == "TEXT"
+
+
+@each_face
 async def test_a_stranger_is_refused(chat: RunningServer, face: Any) -> None:
     async with face.open(chat, None) as stranger:
         with pytest.raises(Refused) as refused:

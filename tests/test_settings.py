@@ -13,11 +13,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
+from resolvers.signing_secret import signing_secret
 from settings import SAMPLE_SECRETS, Rate, Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / ".env.example"
-GOOD_SECRET = "x" * 32
+GOOD_SECRET = "Zm9vQmFyVHdvVGhyZWVGb3VyNQ-k7_Qx"
 
 SETTING = re.compile(r"[A-Z][A-Z_]*=\S*")
 
@@ -156,27 +157,27 @@ def test_a_weak_secret_is_warned_about_and_refused_in_production(
 ) -> None:
     for weak in ("short", "x" * 31, *SAMPLE_SECRETS, "YOUR_JWT_SECRET"):
         caplog.clear()
-        assert Settings(jwt_secret=SecretStr(weak)).signing_secret() == weak
+        assert signing_secret(Settings(jwt_secret=SecretStr(weak))) == weak
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert "anyone may forge tokens" in caplog.text
         refusal = _refusal(env="production", jwt_secret=SecretStr(weak))
         assert "ENV=production refuses it" in refusal
     caplog.clear()
     good = Settings(env="production", jwt_secret=SecretStr(GOOD_SECRET))
-    assert good.signing_secret() == GOOD_SECRET
+    assert signing_secret(good) == GOOD_SECRET
     assert caplog.text == ""
 
 
 def test_without_a_secret_one_is_made_kept_and_said(caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(env="production", data_dir=Path("not/yet"))
-    made = settings.signing_secret()
+    made = signing_secret(settings)
     assert len(made) >= 32
     kept = Path("not/yet/jwt_secret")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert "made one and kept it in not/yet/jwt_secret" in caplog.text
     assert made not in caplog.text
     caplog.clear()
-    assert settings.signing_secret() == Settings(data_dir=Path("not/yet")).signing_secret() == made
+    assert signing_secret(settings) == signing_secret(Settings(data_dir=Path("not/yet"))) == made
     assert caplog.text == ""
     assert [*kept.parent.iterdir()] == [kept]
 
@@ -185,13 +186,14 @@ def test_an_empty_kept_secret_is_said() -> None:
     Path("data").mkdir()
     Path("data/jwt_secret").write_text("\n")
     with pytest.raises(RuntimeError, match="is empty; delete it, or set JWT_SECRET"):
-        Settings().signing_secret()
+        signing_secret(Settings())
 
 
 def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
     program = (
-        "import sys; from settings import Settings; sys.stdin.readline();"
-        "print(Settings(_env_file=None, data_dir=sys.argv[1]).signing_secret())"
+        "import sys; from resolvers.signing_secret import signing_secret;"
+        "from settings import Settings; sys.stdin.readline();"
+        "print(signing_secret(Settings(_env_file=None, data_dir=sys.argv[1])))"
     )
     processes = [
         subprocess.Popen(
@@ -249,7 +251,7 @@ def test_proxies_are_addresses_and_networks_with_commas() -> None:
         {"trusted_proxies": "10.0.0.1/8"},
         {"port": 70000},
         {"port": "abc"},
-        {"env": "prod"},
+        {"env": "staging"},
         {"max_message_bytes": 60_001},  # a TEXT column of MySQL holds 65,535
         {"bcrypt_rounds": 3},
         {"bcrypt_rounds": 32},
@@ -261,3 +263,28 @@ def test_proxies_are_addresses_and_networks_with_commas() -> None:
 )
 def test_what_cannot_be_used_is_refused_by_name(bad: dict[str, Any]) -> None:
     assert next(iter(bad)) in _refusal(**bad)
+
+
+@pytest.mark.parametrize(
+    ("written", "amount", "seconds"),
+    [
+        ("1GB/hour", 1024**3, 3600),
+        ("500 MiB/10minutes", 500 * 1024**2, 600),
+        ("4096/day", 4096, 86_400),
+    ],
+)
+def test_a_rate_of_bytes_is_read(
+    monkeypatch: pytest.MonkeyPatch, written: str, amount: int, seconds: int
+) -> None:
+    monkeypatch.setenv("UPLOAD_BYTES_PER_USER", written)
+    monkeypatch.setenv("STORAGE_PER_USER", "2GB")
+    settings = Settings(_env_file=None)
+    assert settings.upload_bytes_per_user == (amount, seconds)
+    assert settings.storage_per_user == 2 * 1024**3
+
+
+@pytest.mark.parametrize("written", ["1GB", "GB/hour", "5/hour", "1GB/fortnight", "1GB/60days"])
+def test_what_is_no_rate_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("UPLOAD_BYTES_PER_USER", written)
+    with pytest.raises(ValidationError, match="must be"):
+        Settings(_env_file=None)

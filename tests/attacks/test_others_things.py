@@ -5,6 +5,7 @@ The tables are held to the schema, the routes and the events: a new one without 
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "users(after)": "a place in the list of all users, which everyone may read",
     "message(id)": ("query($id: ID!) { message(id: $id) { id content } }", "message"),
     "attachment(id)": ("query($id: ID!) { attachment(id: $id) { id url } }", "attachment unsent"),
+    "node(id)": "test_a_global_id_opens_nothing_of_anothers",
+    "nodes(ids)": "test_a_global_id_opens_nothing_of_anothers",
     "messages(with)": "test_a_conversation_shows_only_ones_own_half",
     "messages(after)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     "messages(before)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
@@ -73,10 +76,12 @@ ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
     "GET /api/messages": {
         "with": "test_a_conversation_shows_only_ones_own_half",
         "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+        "after": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     },
     "GET /api/message/all-message": {
         "with": "test_a_conversation_shows_only_ones_own_half",
         "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+        "after": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     },
     "POST /api/messages/send": {
         **dict.fromkeys(("toUserId", "receiverId", "to_user_id", "receiver_id"), EVERYONE),
@@ -97,6 +102,7 @@ ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
     "POST /api/auth/change-password": {},
     "POST /api/uploads": {},
     "GET /api/limits": {},
+    "GET /socket.io/socket.io.{build}": {},
     "GET /": {},
     "GET /health": {},
     "GET /ready": {},
@@ -251,8 +257,24 @@ async def test_a_cursor_of_anothers_message_shows_nothing_of_it(things: Things) 
         }
         assert things.message not in ids
     async with client(target, target.mallory.token) as http:
-        rows = (await http.get(f"/api/messages?before={int(things.message) + 1}")).json()
-        assert things.message not in {str(row["id"]) for row in rows}
+        for side in (f"before={int(things.message) + 1}", f"after={int(things.message) - 1}"):
+            for limit in ("", "&limit=50"):
+                rows = (await http.get(f"/api/messages?{side}{limit}")).json()
+                assert things.message not in {str(row["id"]) for row in rows}
+
+
+async def test_a_global_id_opens_nothing_of_anothers(things: Things) -> None:
+    target = things.target
+    query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }"
+    named = [f"Message:{things.message}", *(f"Session:{number}" for number in range(1, 40))]
+    named += [f"Attachment:{things.attachment}", f"Attachment:{things.unsent}"]
+    ids = [b64encode(name.encode()).decode() for name in named]
+    hers = (await ask(target, target.alice.token, query, {"ids": ids}))["data"]["nodes"]
+    mine = (await ask(target, target.mallory.token, query, {"ids": ids}))["data"]["nodes"]
+    assert None not in (hers[0], *hers[-2:]), "she may see them"
+    assert [mine[0], *mine[-2:]] == [None] * 3
+    both = [name for name, a, b in zip(named, hers, mine, strict=True) if a and b]
+    assert both == [], "a session is shown to its own user alone"
 
 
 async def test_a_resumed_stream_shows_only_ones_own(things: Things) -> None:

@@ -40,7 +40,7 @@ class Echo(SocketServer):
             self.on(name, getattr(self, "on_" + name))
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
-        self.addresses[sid] = environ["REMOTE_ADDR"]
+        self.addresses[sid] = environ.setdefault("kept", environ.get("REMOTE_ADDR"))
         if auth == {"wait": True}:
             self.notes.put_nowait("connecting")
             await self.gate.wait()
@@ -117,13 +117,15 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(*, direct: bool | None = None, **options: Any) -> AsyncIterator[Echo]:
+async def serving(
+    *, direct: bool | None = None, kind: type[Echo] = Echo, **options: Any
+) -> AsyncIterator[Echo]:
     """Serve an `Echo` on a free port; it may leave nothing behind, and no complaint in the log.
 
     `direct` is for our own WebSocket protocol, which can be written to without a task; otherwise
     uvicorn's, with which all is queued.
     """
-    echo = Echo(**options)
+    echo = kind(**options)
     direct = DIRECT if direct is None else direct
     log = _Complaints(echo.complaints)
     logging.getLogger().addHandler(log)

@@ -275,7 +275,7 @@ async def test_history_is_newest_first_and_only_ones_own(http: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("path", ["/api/messages", "/api/message/all-message"])
-@pytest.mark.parametrize("name", ["limit", "before", "with"])
+@pytest.mark.parametrize("name", ["limit", "before", "after", "with"])
 @pytest.mark.parametrize(
     "value", ["", "x", "-1", "1.5", "+1", "٣", "1e3", "9" * 5000, "0x1", "%00", "%ff"]
 )

@@ -191,7 +191,7 @@ def encoded(text: str) -> str:
 
 
 BAD_IDS = ["", "id:", "id:0", "id:-1", "id:x", "id:1.5", "user:5", "id:" + "9" * 30, "id:٣"]
-BAD_CURSORS = ["", "5", "abc", "é", "====", "\0", "x" * 10_000, *map(encoded, BAD_IDS)]
+BAD_CURSORS = ["", "abc", "é", "====", "\0", "x" * 10_000, *map(encoded, BAD_IDS)]
 
 
 async def test_bad_pages_are_refused(sqlite_chat: RunningServer) -> None:

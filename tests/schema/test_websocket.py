@@ -101,7 +101,11 @@ async def test_another_subprotocol_closes_with_4406(
     sqlite_chat: RunningServer, subprotocol: str
 ) -> None:
     async with bare_socket(sqlite_chat, subprotocol=subprotocol) as socket:
-        assert await socket.closed() == (4406, "Subprotocol not acceptable")
+        assert await socket.closed() == (
+            4406,
+            "Subprotocol not acceptable: use graphql-transport-ws",
+        )
+        assert socket.connection.subprotocol == subprotocol
 
 
 async def test_a_second_initialisation_closes_with_4429(sqlite_chat: RunningServer) -> None:
@@ -157,7 +161,9 @@ async def test_one_may_begin_as_nobody(sqlite_chat: RunningServer, payload: Any)
         assert error["extensions"] == {"code": "UNAUTHENTICATED"}
 
 
-@pytest.mark.parametrize("name", ["authorization", "Authorization", "token"])
+@pytest.mark.parametrize(
+    "name", ["authorization", "Authorization", "AUTHORIZATION", "token", "authToken", "accessToken"]
+)
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", ""])
 async def test_one_may_begin_with_a_token(
     sqlite_chat: RunningServer, name: str, scheme: str
@@ -166,22 +172,17 @@ async def test_one_may_begin_with_a_token(
     async with bare_socket(sqlite_chat) as socket:
         payload = {name: scheme + alice.token}
         await socket.send({"type": "connection_init", "payload": payload})
-        if scheme or name == "token":
-            await socket.expect(type="connection_ack")
-            assert (await socket.execute(ME))["data"] == {"me": {"id": str(alice.id)}}
-        else:
-            assert await socket.closed() == (4403, "Forbidden")
+        await socket.expect(type="connection_ack")
+        assert (await socket.execute(ME))["data"] == {"me": {"id": str(alice.id)}}
 
 
 @pytest.mark.parametrize(
     "payload",
     [
-        {"token": ""},
         {"token": 7},
         {"token": ["x"]},
-        {"authorization": ""},
         {"authorization": {}},
-        {"authorization": "Bearer"},
+        {"authorization": "Basic eDp5"},
         {"Authorization": True},
         {"authorization": "Bearer x", "token": "y"},
     ],

@@ -113,7 +113,7 @@ class GraphQLFace(Face):
     async def send(self, content: Any, to: Any = None, **fields: Any) -> Seen:
         variables = {"content": content, "receiverId": to, **fields}
         query = (
-            "mutation($content: String, $receiverId: ID, $kind: MessageKind = TEXT,"
+            "mutation($content: String, $receiverId: ID, $kind: MessageKind,"
             " $clientMessageId: String) { sendMessage(content: $content, receiverId: $receiverId,"
             f" kind: $kind, clientMessageId: $clientMessageId) {{ {self.FIELDS} }} }}"
         )

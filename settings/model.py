@@ -1,74 +1,23 @@
-"""The only reader of the environment and of `.env`; everything else is handed a `Settings`."""
+"""Every setting, with its type, its bounds and its default."""
 
-import logging
 import os
-import re
-import secrets
-import tempfile
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
-import limits
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-logger = logging.getLogger("parley.settings")
+from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain
+from settings.strength import weakness_of
 
-# The secret printed in the older server's documents: everybody knows it.
-SAMPLE_SECRETS = frozenset({"your_jwt_secret", "your_secret_key", "supersecret", "secret"})
-# RFC 7518 §3.2: a key of the size of the hash output or larger.
-MIN_SECRET_BYTES = 32
 # What a size in GraphQL can say: its Int has 32 bits.
 MAX_INT = 2**31 - 1
-# Each entry of a window is kept until it has passed.
-MAX_RATE_AMOUNT = 10_000
-MAX_RATE_SECONDS = 30 * 24 * 3600
-BYTE_RATE = re.compile(r"\s*(\d{1,12})\s*([KMG]?)I?B?\s*/(.+)", re.IGNORECASE | re.DOTALL)
-BYTE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-MIN_BYTE_RATE = 1024
-
-
-class Rate(NamedTuple):
-    """So many in any window of so many seconds."""
-
-    amount: int
-    seconds: int
-
-
-def _read_rate(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        [item] = limits.parse_many(value)
-    except ValueError as error:
-        raise ValueError("must be a rate such as 50/5seconds or 10/hour") from error
-    rate = Rate(item.amount, item.get_expiry())
-    if not (1 <= rate.amount <= MAX_RATE_AMOUNT and 1 <= rate.seconds <= MAX_RATE_SECONDS):
-        raise ValueError(f"must be 1 to {MAX_RATE_AMOUNT} in at most 30 days")
-    return rate
-
-
-def _read_byte_rate(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    found = BYTE_RATE.fullmatch(value)
-    if found is None:
-        raise ValueError("must be a rate of bytes such as 1GB/hour or 500MB/10minutes")
-    amount = int(found[1]) * BYTE_UNITS[found[2].upper()]
-    window = _read_rate(f"1/{found[3].strip()}")
-    if amount < MIN_BYTE_RATE or not isinstance(window, Rate):
-        raise ValueError("must be at least 1KB")
-    return Rate(amount, window.seconds)
-
-
-RateSetting = Annotated[Rate, NoDecode, BeforeValidator(_read_rate)]
-ByteRateSetting = Annotated[Rate, NoDecode, BeforeValidator(_read_byte_rate)]
 
 
 class Settings(BaseSettings):
-    """Every setting, typed and immutable; `.env.example` gives one line of why for each."""
+    """Every setting, immutable; `.env.example` gives one line of why for each."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -92,6 +41,7 @@ class Settings(BaseSettings):
     db_pass: SecretStr = SecretStr("")
     db_name: str = "parley"
     db_pool_size: int = Field(default=10, ge=1, le=1000)
+    wait_for_db_seconds: float = Field(default=0, ge=0, le=3600)
 
     redis_url: SecretStr | None = None
     redis_prefix: str = Field(default="parley", min_length=1, max_length=100)
@@ -160,6 +110,9 @@ class Settings(BaseSettings):
     request_body_seconds: float = Field(default=20, gt=0)
     connection_init_seconds: float = Field(default=5, gt=0)
     auth_login_seconds: float = Field(default=120, gt=0)
+    held_events_seconds: float = Field(default=5, ge=0)
+    max_held_events: int = Field(default=200, ge=1)
+    max_held_bytes: int = Field(default=512 * 1024, ge=1024)
     ping_interval_seconds: float = Field(default=15, gt=0)
     ping_timeout_seconds: float = Field(default=15, gt=0)
     presence_grace_seconds: float = Field(default=5, ge=0)
@@ -170,6 +123,18 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_people_write(cls, values: dict[str, object]) -> dict[str, object]:
+        fields = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            name: plain(name, fields[name], value)
+            # A password may begin or end with a space.
+            if isinstance(value, str) and name in fields and "SecretStr" not in str(fields[name])
+            else value
+            for name, value in values.items()
+        }
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -228,7 +193,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_known_secret_in_production(self) -> "Settings":
-        if self.env == "production" and self.jwt_secret and (why := _weakness(self.jwt_secret)):
+        if (
+            self.env == "production"
+            and self.jwt_secret
+            and (why := weakness_of(self.jwt_secret.get_secret_value()))
+        ):
             raise ValueError(f"JWT_SECRET {why}; ENV=production refuses it")
         return self
 
@@ -275,16 +244,6 @@ class Settings(BaseSettings):
         """The largest file of any kind."""
         return max(self.max_image_bytes, self.max_voice_bytes, self.max_file_bytes)
 
-    def signing_secret(self) -> str:
-        """The key of the tokens: JWT_SECRET, else one made once and kept under DATA_DIR."""
-        if self.jwt_secret is not None:
-            if why := _weakness(self.jwt_secret):
-                logger.warning(
-                    "JWT_SECRET %s: anyone may forge tokens. Choose a long random one.", why
-                )
-            return self.jwt_secret.get_secret_value()
-        return _kept_secret(self.data_dir / "jwt_secret")
-
 
 def _origin(written: str) -> str:
     origin = written.rstrip("/").lower()
@@ -292,38 +251,6 @@ def _origin(written: str) -> str:
         if origin.startswith(scheme):
             return origin.removesuffix(port)
     return origin
-
-
-def _weakness(secret: SecretStr) -> str | None:
-    value = secret.get_secret_value()
-    if value.lower() in SAMPLE_SECRETS:
-        return "is the sample value of the documents"
-    if len(value.encode()) < MIN_SECRET_BYTES:
-        return f"is shorter than {MIN_SECRET_BYTES} bytes"
-    return None
-
-
-def _kept_secret(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        # Of several processes starting at once one makes it and the others read it: mkstemp's file
-        # is ours alone (mode 600), and a link appears whole, or not at all when there is one.
-        handle, written = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(written, path)
-            logger.warning("No JWT_SECRET is set: made one and kept it in %s", path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(written)
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
-        logger.warning("%s was open to other users: who has read it can sign tokens", path)
-    if kept := path.read_text().strip():
-        return kept
-    raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET")
 
 
 def _with_driver(url: str) -> str:

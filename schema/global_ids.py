@@ -1,0 +1,50 @@
+"""Ids that no two things share, for clients that cache by one key.
+
+`id` stays what it was: a number of its type's own, so that user 1 and message 1 have the same.
+`globalId` names the type too (docs/decisions/0021-global-ids.md; Relay calls it object
+identification, relay.dev/graphql/objectidentification.htm).
+"""
+
+from typing import NamedTuple
+
+import strawberry
+from strawberry.relay.utils import from_base64, to_base64
+
+from resolvers.fields import find_id
+from schema.plans import SAME_FOR_ALL
+
+MAX_GLOBAL_ID = 64  # characters: the longest name of a type, and a number
+
+
+class Reference(NamedTuple):
+    """Which thing a global id names."""
+
+    type_name: str
+    id: int
+
+
+@strawberry.interface(description="What `node` finds by its `globalId`.")
+class Node:
+    id: strawberry.ID = strawberry.field(
+        description="A decimal string; things of other types may have the same."
+    )
+
+    @strawberry.field(
+        description="Opaque; no other thing, of whichever type, has the same. For `node`, and for"
+        " clients that cache by one key, such as Relay.",
+        metadata=SAME_FOR_ALL,
+    )
+    def global_id(self) -> strawberry.ID:
+        return strawberry.ID(to_base64(type(self).__name__, self.id))
+
+
+def reference_of(global_id: str) -> Reference | None:
+    """Return what a global id names; None when nothing can have it."""
+    if len(global_id) > MAX_GLOBAL_ID:
+        return None
+    try:
+        type_name, number = from_base64(global_id)
+    except ValueError:
+        return None
+    id_ = find_id(number)
+    return None if id_ is None else Reference(type_name, id_)

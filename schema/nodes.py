@@ -1,0 +1,101 @@
+"""Things in GraphQL by their global ids, whatever their types."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+
+import strawberry
+
+from resolvers import attachments, messages, sessions
+from resolvers.errors import BadInput, NotFound
+from schema.attachments import Attachment
+from schema.context import Info
+from schema.global_ids import Node, Reference, reference_of
+from schema.messages import Message
+from schema.sessions import Session
+from schema.users import User
+
+MAX_NODES = 100
+
+Found = Mapping[int, Node]
+
+
+@strawberry.type
+class NodeQueries:
+    @strawberry.field(description="The thing with this `globalId`; null when one may see none.")
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its `globalId`.")],
+    ) -> Node | None:
+        [found] = await _find(info, [id])
+        return found
+
+    @strawberry.field(
+        description="The things with these `globalId`s, at most 100, in this order; null for each"
+        " that one may not see."
+    )
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their `globalId`s.")],
+    ) -> list[Node | None]:
+        if len(ids) > MAX_NODES:
+            raise BadInput(f"nodes finds {MAX_NODES} things at most")
+        return await _find(info, ids)
+
+
+async def _find(info: Info, ids: Sequence[str]) -> list[Node | None]:
+    info.context.ctx.user  # noqa: B018  # the door: strangers are told so, whatever the ids
+    references = [reference_of(id_) for id_ in ids]
+    named: dict[str, set[int]] = {}
+    for reference in references:
+        if reference is not None:
+            named.setdefault(reference.type_name, set()).add(reference.id)
+    found: dict[str, Found] = {
+        name: await _FINDERS[name](info, numbers)
+        for name, numbers in named.items()
+        if name in _FINDERS
+    }
+    return [None if reference is None else _pick(found, reference) for reference in references]
+
+
+def _pick(found: Mapping[str, Found], reference: Reference) -> Node | None:
+    return found.get(reference.type_name, {}).get(reference.id)
+
+
+async def _users(info: Info, ids: Collection[int]) -> Found:
+    records = await info.context.loaders.users.load_many(ids)
+    return {record.id: User.of(record) for record in records if record is not None}
+
+
+async def _messages(info: Info, ids: Collection[int]) -> Found:
+    records = await messages.get_messages(info.context.ctx, ids)
+    return {record.id: Message.of(record) for record in records}
+
+
+async def _attachments(info: Info, ids: Collection[int]) -> Found:
+    found: dict[int, Node] = {}
+    for id_ in ids:
+        try:
+            found[id_] = Attachment.of(await attachments.get_attachment(info.context.ctx, id_))
+        except NotFound:
+            continue
+    return found
+
+
+async def _sessions(info: Info, ids: Collection[int]) -> Found:
+    ctx = info.context.ctx
+    current = ctx.user.session
+    return {
+        record.id: Session.of(record, current=record.id == current)
+        for record in await sessions.list_sessions(ctx)
+        if record.id in ids
+    }
+
+
+_FINDERS = {
+    "User": _users,
+    "Message": _messages,
+    "Attachment": _attachments,
+    "Session": _sessions,
+}

@@ -1,0 +1,41 @@
+"""Names that are no settings, where somebody meant one."""
+
+import os
+from difflib import get_close_matches
+
+from dotenv import dotenv_values
+
+from settings.model import Settings
+
+# What other programs call some of our settings, where the names are not alike.
+_OTHER_SETTINGS = {
+    "DB_DATABASE": "DB_NAME",
+    "MYSQL_HOST": "DB_HOST",
+    "MYSQL_USER": "DB_USER",
+    "MYSQL_PASSWORD": "DB_PASS",
+    "MYSQL_DATABASE": "DB_NAME",
+    "NODE_ENV": "ENV",
+    "JWT_EXPIRES_IN": "TOKEN_LIFETIME_SECONDS",
+}
+
+
+def unknown_names() -> list[str]:
+    """Say of each name in `.env` that is no setting, and which setting has nearly the same.
+
+    The environment holds much that is not ours: there only what is nearly a setting is named.
+    """
+    known = [name.upper() for name in Settings.model_fields]
+    written = dotenv_values(Settings.model_config["env_file"], interpolate=False)
+    found = []
+    for name in sorted({*written, *os.environ}):
+        if name.upper() in known:
+            continue
+        least = 0.6 if name in written else 0.77 if "_" in name else 0.85
+        near = _OTHER_SETTINGS.get(name) or next(
+            iter(get_close_matches(name.upper(), known, 1, least)), None
+        )
+        if near is not None and (name in written or name.isupper()):
+            found.append(f"{name} is no setting and has no effect; did you mean {near}?")
+        elif name in written:
+            found.append(f"{name} is no setting and has no effect")
+    return found

@@ -1,0 +1,130 @@
+"""Settings as people write them: any case, units, wrong names, secrets that can be guessed."""
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from settings import Settings, unknown_names, weakness_of
+
+
+@pytest.fixture(autouse=True)
+def _empty_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no .env of whoever runs the tests."""
+    for name in os.environ:
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "meant"),
+    [
+        ("LOG_LEVEL", "warning", "WARNING"),
+        ("LOG_LEVEL", " Warn ", "WARNING"),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_FORMAT", "JSON", "json"),
+        ("ENV", "Production", "production"),
+        ("ENV", "prod", "production"),
+        ("BROADCAST", "Admins", "admins"),
+        ("LIMITS", "Off", False),
+        ("LIMITS", " yes ", True),
+        ("LEGACY_TOKENS", "TRUE", True),
+        ("INTROSPECTION", "on", True),
+        ("PORT", " 3001 ", 3001),
+        ("MAX_IMAGE_BYTES", "25MB", 25 * 1024**2),
+        ("MAX_IMAGE_BYTES", "64 KiB", 64 * 1024),
+        ("MAX_BODY_BYTES", "1.5m", 1536 * 1024),
+        ("TOKEN_LIFETIME_SECONDS", "7d", 7 * 86_400),
+        ("TOKEN_LIFETIME_SECONDS", "1.5h", 5400),
+        ("TOKEN_LIFETIME_SECONDS", "90 minutes", 5400),
+        ("TOKEN_LIFETIME_SECONDS", "2 weeks", 14 * 86_400),
+        ("PING_INTERVAL_SECONDS", "20s", 20.0),
+        ("DB_USER", " chat ", "chat"),
+    ],
+)
+def test_a_value_is_read_as_it_is_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str, meant: object
+) -> None:
+    if name == "ENV":
+        monkeypatch.setenv("JWT_SECRET", secrets.token_urlsafe(48))
+    monkeypatch.setenv(name, written)
+    assert getattr(Settings(), name.lower()) == meant
+
+
+def test_a_password_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASS", " pass word ")
+    assert Settings().db_pass.get_secret_value() == " pass word "
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("LOG_LEVEL", "loud"),
+        ("MAX_IMAGE_BYTES", "25 apples"),
+        ("MAX_IMAGE_BYTES", "MB"),
+        ("TOKEN_LIFETIME_SECONDS", "soon"),
+        ("LIMITS", "maybe"),
+        ("PORT", "99999"),
+    ],
+)
+def test_what_means_nothing_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str
+) -> None:
+    monkeypatch.setenv(name, written)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_unknown_names_are_told_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "JWT_SECERT=x\nDB_PASSWORD=x\nLOGLEVEL=x\nNODE_ENV=x\nMY_OWN_THING=x\nPORT=3000\n"
+    Path(".env").write_text(lines)
+    monkeypatch.setenv("REDIS_ULR", "x")
+    monkeypatch.setenv("MAX_MESSAGE_BYTE", "x")
+    told = unknown_names()
+    for name, near in (
+        ("JWT_SECERT", "JWT_SECRET"),
+        ("DB_PASSWORD", "DB_PASS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("NODE_ENV", "ENV"),
+        ("REDIS_ULR", "REDIS_URL"),
+        ("MAX_MESSAGE_BYTE", "MAX_MESSAGE_BYTES"),
+    ):
+        assert f"{name} is no setting and has no effect; did you mean {near}?" in told
+    assert "MY_OWN_THING is no setting and has no effect" in told
+    assert not [line for line in told if line.startswith(("PORT ", "PATH ", "HOME "))]
+
+
+def test_without_a_file_nothing_is_told() -> None:
+    assert [line for line in unknown_names() if "did you mean" not in line] == []
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "a" * 32,
+        "ab" * 20,
+        "your_jwt_secret" * 3,
+        ("your_jwt_secret" * 3)[:32],
+        "supersecretsupersecretsupersecret!",
+        "your_super_secret_jwt_key_change_me_in_production",
+        "this-is-a-very-long-secret-key-123",
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "12345678901234567890123456789012",
+        "0123456789abcdef0123456789abcdef",
+        "changeme-changeme-changeme-changeme",
+        "replace_this_with_a_long_random_string",
+    ],
+)
+def test_a_long_secret_that_can_be_guessed_is_refused_in_production(weak: str) -> None:
+    assert weakness_of(weak)
+    with pytest.raises(ValidationError, match="ENV=production refuses it"):
+        Settings(env="production", jwt_secret=SecretStr(weak))
+
+
+def test_random_secrets_are_good() -> None:
+    for _ in range(2000):
+        for made in (secrets.token_hex(16), secrets.token_hex(32), secrets.token_urlsafe(24)):
+            assert weakness_of(made) is None, made
