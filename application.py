@@ -32,7 +32,6 @@ from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
-from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
 from resolvers.connection_slots import Callers, ConnectionSlots
@@ -50,6 +49,7 @@ from resolvers.signing_secret import signing_secret
 from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
+from resolvers.upload_sweep import sweep_regularly
 from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from server.access_log import AccessLog
@@ -257,7 +257,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             memory_bytes=settings.media_memory_bytes,
             seconds=settings.media_seconds,
         ),
-        upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        upload_slots=UploadSlots(
+            per_user=settings.max_uploads_at_once,
+            per_address=settings.max_uploads_per_address if settings.limits else None,
+        ),
         limits=Limits(
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),

@@ -18,6 +18,8 @@ from application import create_app, create_context
 from db import migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
+from db.private import open_directory
+from db.remains import rewrite_once
 from db.sole_server import sole_server
 from events.bus import LoneBus
 from media.containment import hide_memory
@@ -54,6 +56,8 @@ def serve(settings: Settings) -> None:
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
     raise_limit()
+    if settings.keeps_files:
+        open_directory(settings.data_dir, name="DATA_DIR")
     with sole_server(settings.database):
         # Taken now, so that a port in use is said before anything else; nobody is let in yet.
         listeners = bind(settings.host, settings.port)
@@ -114,6 +118,7 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
         await _upgrade(settings, database)
+        await rewrite_once(database)
         if check:
             await migrate.check(database)
     finally:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.mysql import MySQLFacts, check_version, create_database, mysql_engine
+from db.private import DirectoryUnusable, open_database_file
 from db.sqlite import sqlite_engine
 from db.troubles import (
     DatabaseBusy,
@@ -186,8 +187,11 @@ class Database:
         Raises DatabaseUnsuitable, DatabaseUnavailable.
         """
         if self.is_sqlite:
+            try:
+                await asyncio.to_thread(open_database_file, Path(self.url.database or ""))
+            except DirectoryUnusable as error:
+                raise DatabaseUnsuitable(str(error)) from error
             with self._judging:
-                Path(self.url.database or "").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 await self._write_ahead()
             return
         engine = mysql_engine(

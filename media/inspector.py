@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 from media.containment import missing_containment
 from media.facts import Facts, Failure, FileKind, Refusal
 from media.kinds import guess_type
+from media.turns import Turns
 
 logger = logging.getLogger("parley.media")
 
@@ -55,7 +57,7 @@ class Inspector:
     def __init__(self, *, workers: int, memory_bytes: int, seconds: int) -> None:
         self._memory = memory_bytes
         self._seconds = seconds
-        self._slots = asyncio.Semaphore(workers)
+        self._turns = Turns(workers)
         if missing := missing_containment():
             logger.warning(
                 "Processes that look at uploads are held by less here: this system has no %s"
@@ -64,24 +66,29 @@ class Inspector:
             )
 
     async def inspect(
-        self, file: BinaryIO, *, size: int, wanted: FileKind | None = None
+        self,
+        file: BinaryIO,
+        *,
+        size: int,
+        wanted: FileKind | None = None,
+        owner: str = "",
+        address: str = "",
     ) -> Inspected:
         """Return what the file is; it is rewritten in place where something must be taken out.
 
         `file` is a real file of this `size`, open for both; `wanted` FILE has it left as it is.
+        Turns are shared out between owners, and between addresses.
         Raises FileRefused, TooManyFiles, InspectionFailed.
         """
         if wanted is FileKind.FILE:
             return Inspected(await asyncio.to_thread(guess_type, file), b"")
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise TooManyFiles from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await stack.enter_async_context(self._turns.take(owner, address))
+            except TimeoutError:
+                raise TooManyFiles from None
             return await self._run(file, size)
-        finally:
-            self._slots.release()
 
     async def _run(self, file: BinaryIO, size: int) -> Inspected:
         file.flush()

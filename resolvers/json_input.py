@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,18 +19,25 @@ MAX_LENIENT_VALUES = 20_000  # by Python's own decoder, ten times slower
 # A string whole, what begins a list or an object, and what parts values.
 _TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*"?|([\[{])|,', re.DOTALL)
 _TOKENS_OF_BYTES = re.compile(_TOKENS.pattern.encode(), re.DOTALL)
+# Far deeper than what anybody means, and than the least that an interpreter reads.
+MAX_DEPTH = 200
+# Without its end too: looking for one again from each mark takes long where there is none.
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+# Each bracket as a step, and one more: a byte cannot be less than nothing.
+STEPS = bytes.maketrans(b"[{]}", b"\2\2\0\0")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 _decoder = msgspec.json.Decoder()
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return what JSON says. Raises ValueError, RecursionError.
+    """Return what JSON says. Raises ValueError; for what is nested too deep, too.
 
     Half of a surrogate pair, which a client that cuts text by its length writes as an escape,
     becomes U+FFFD, as it does where a browser sends text; a number that nothing holds becomes
     the largest that something does, and is refused where it is used.
     """
-    check_amount(text)
+    check_json(text)
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError:
@@ -39,6 +47,12 @@ def read_json(text: bytes | str) -> Any:
         return _whole(
             json.loads(plain, parse_int=_number, parse_float=_number, parse_constant=_refuse)
         )
+
+
+def check_json(text: bytes | str) -> None:
+    """Raise ValueError for JSON of too many values, or nested too deeply, to be looked into."""
+    check_amount(text)
+    check_depth(text)
 
 
 def check_amount(text: bytes | str, values: int = MAX_VALUES) -> None:
@@ -63,6 +77,25 @@ def _count_outside_strings(text: bytes | str, values: int) -> None:
         containers += token.lastindex is not None
         if containers > MAX_CONTAINERS or found > 2 * values:
             raise ValueError("it has too many values")
+
+
+def check_depth(text: bytes | str) -> None:
+    """Raise ValueError for JSON that is nested deeper than MAX_DEPTH.
+
+    Interpreters differ in how deep they read: what one takes must not depend on which it is.
+    """
+    if len(text) <= MAX_DEPTH:
+        return
+    # Hardly a text has so many brackets at all.
+    if isinstance(text, str):
+        if text.count("[") + text.count("{") <= MAX_DEPTH:
+            return
+        text = text.encode(errors="replace")
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = STRING.sub(b"", text).translate(STEPS, NO_BRACKETS)
+    if max(accumulate(step - 1 for step in brackets), default=0) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
 
 
 def read_json_as(text: bytes | str, kind: type[T]) -> T:

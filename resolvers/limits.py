@@ -10,11 +10,13 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from events.counts import Counts, Full, Hit
 from events.time_budgets import TimeBudget
 from resolvers.addresses import MOST_WIDER, Proxies, networks_of
-from resolvers.errors import RateLimited
+from resolvers.errors import PayloadTooLarge, RateLimited
 from resolvers.read_slots import ReadSlots
 from settings import Rate, Settings
 
 TOO_MANY_LOGINS = "Too many logins from this address"
+# Into how many steps a rate of bytes is divided: a small upload counts as one.
+UPLOAD_STEPS = 1000
 
 
 class Limits:
@@ -36,6 +38,14 @@ class Limits:
             "registrations", settings.registrations_per_address, factor
         )
         self.address_logins = _PerNetwork("logins-address", settings.logins_per_address, factor)
+        # Counted in steps: each hit of a window is kept until it has passed.
+        self.upload_step = -(-settings.upload_bytes_per_user.amount // UPLOAD_STEPS)
+        self.upload_bytes = _item(
+            "upload-bytes",
+            settings.upload_bytes_per_user._replace(
+                amount=settings.upload_bytes_per_user.amount // self.upload_step
+            ),
+        )
         self.account_logins = _item("logins-account", settings.logins_per_account)
         self.elsewhere_logins = _item(
             "logins-elsewhere", settings.logins_per_account_from_elsewhere
@@ -83,6 +93,21 @@ class Limits:
         if self.on:
             full = await self.counts.look(*self.registrations.hits(address))
             _refuse(full, "Too many registrations from this address")
+
+    async def take_upload_bytes(self, user_id: int, size: int) -> None:
+        """Count so many bytes of the user's uploads, or a few more. Raises RateLimited.
+
+        PayloadTooLarge where they are more than a whole window has room for.
+        """
+        steps = max(1, -(-size // self.upload_step))
+        if self.on and steps > self.upload_bytes.amount:
+            most = self.upload_step * self.upload_bytes.amount
+            raise PayloadTooLarge(
+                f"Nobody may upload more than {most} bytes in {self.upload_bytes.get_expiry()} s"
+            )
+        if self.on:
+            full = await self.counts.take(Hit(self.upload_bytes, str(user_id), steps))
+            _refuse(full, "Too many bytes uploaded")
 
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""

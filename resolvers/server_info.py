@@ -8,6 +8,7 @@ LIMITS = (
     "sends_per_user",
     "uploads_per_user",
     "renewals_per_user",
+    "upload_bytes_per_user",
     "registrations_per_address",
     "logins_per_address",
     "logins_per_account",
@@ -44,6 +45,8 @@ LIMITS = (
     "max_voice_bytes",
     "max_file_bytes",
     "max_uploads_at_once",
+    "max_uploads_per_address",
+    "storage_per_user",
     "max_unsent_uploads",
     "unsent_upload_seconds",
     "media_seconds",
@@ -70,13 +73,15 @@ LIMITS = (
 )
 # GraphQL's Int has no more; a limit beyond is none.
 MAX_INT = 2**31 - 1
+# Shown as GraphQL's Float, which holds what an Int cannot.
+UNBOUNDED = {"storage_per_user"}
 
 Limit = Rate | int | float
 
 
 def get_limits(ctx: Context) -> dict[str, Limit]:
     """Return every limit by the name of its setting. Anyone may ask."""
-    return {name: _shown(getattr(ctx.settings, name)) for name in LIMITS}
+    return {name: _shown(name, getattr(ctx.settings, name)) for name in LIMITS}
 
 
 def enforces_rates(ctx: Context) -> bool:
@@ -89,5 +94,9 @@ def broadcasters(ctx: Context) -> str:
     return ctx.settings.broadcast
 
 
-def _shown(value: Limit) -> Limit:
+def _shown(name: str, value: Limit) -> Limit:
+    if name in UNBOUNDED:
+        return value
+    if isinstance(value, Rate):
+        return value._replace(amount=min(value.amount, MAX_INT))
     return min(value, MAX_INT) if isinstance(value, int) else value

@@ -34,6 +34,9 @@ class ServerLimits:
     renewals_per_user: RateLimit = strawberry.field(
         description="Renewals of the tokens of one user."
     )
+    upload_bytes_per_user: RateLimit = strawberry.field(
+        description="Bytes of uploads that a user may send."
+    )
     registrations_per_address: RateLimit = strawberry.field(
         description="Registrations from one address."
     )
@@ -120,6 +123,12 @@ class ServerLimits:
     max_file_bytes: int = strawberry.field(description="The largest file of any other kind.")
     max_uploads_at_once: int = strawberry.field(
         description="Uploads of one user that may be under way."
+    )
+    max_uploads_per_address: int = strawberry.field(
+        description="Uploads from one address that may be under way, in one process."
+    )
+    storage_per_user: float = strawberry.field(
+        description="Bytes of all attachments of one user that are kept; 0 is no limit."
     )
     max_unsent_uploads: int = strawberry.field(
         description="Uploads of one user that may wait to be sent."

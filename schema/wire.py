@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from resolvers.json_input import check_amount, read_json
+from resolvers.json_input import check_json, read_json
 from resolvers.moments import wire_moment
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -113,7 +113,7 @@ def decode(text: str) -> ClientMessage:
 
 
 def _decode(text: str) -> ClientMessage:
-    check_amount(text)
+    check_json(text)
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings.forms import MAX_RATE_SECONDS, Rate, RateSetting, plain
+from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     max_voice_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_file_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_uploads_at_once: int = Field(default=4, ge=1)
+    max_uploads_per_address: int = Field(default=25, ge=1)
+    storage_per_user: int = Field(default=5 * 1024**3, ge=0, le=2**60)
     max_unsent_uploads: int = Field(default=100, ge=1)
     unsent_upload_seconds: int = Field(default=24 * 3600, ge=60)
     media_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
@@ -80,6 +82,7 @@ class Settings(BaseSettings):
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
     renewals_per_user: RateSetting = Rate(100, 600)
+    upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)
@@ -252,6 +255,12 @@ class Settings(BaseSettings):
         if self.storage_url is not None:
             return self.storage_url.get_secret_value()
         return (self.data_dir / "files").resolve().as_uri()
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether DATA_DIR must be there: for the database, the attachments or the secret."""
+        embedded = self.database_url is None and self.db_host is None
+        return embedded or self.storage_url is None or self.jwt_secret is None
 
     @property
     def max_upload_bytes(self) -> int:

@@ -54,7 +54,7 @@ async def test_a_place_where_no_file_can_be_is_said_at_once(tmp_path: Path) -> N
     for path in (tmp_path / "file" / "parley.db", tmp_path):
         database = open_database(f"sqlite:///{path}")
         async with asyncio.timeout(3):
-            with pytest.raises(DatabaseUnavailable, match=r"File exists|unable to open"):
+            with pytest.raises(DatabaseUnsuitable, match=r"cannot be used: (File exists|Is a dir)"):
                 await database.prepare()
         await database.close()
 

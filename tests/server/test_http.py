@@ -5,7 +5,6 @@ import json
 import logging
 import select
 import socket
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.compat.test_rest_trouble import long_history
 from tests.server.raw_http import HANDSHAKE, RawConnection, new_session
 from tests.support.faces import Account, new_account
 from tests.support.server import QUICK, RunningServer, running_server
+from tests.support.sqlite import outsider as opened_by_outsider
 
 LARGE = 16_000
 WAIT_SECONDS = 10.0
@@ -44,7 +44,7 @@ def short(sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
 async def large_history(directory: Path, messages: int) -> None:
     """Make a server's database with so many large messages."""
     await long_history(directory, messages)
-    with sqlite3.connect(directory / "parley.db") as outsider:
+    with opened_by_outsider(directory / "parley.db") as outsider:
         outsider.execute("UPDATE messages SET content = ?", ["x" * LARGE])
 
 
@@ -211,7 +211,7 @@ async def test_a_database_that_fails_in_the_middle_is_one_line_and_a_cut(
     with running_server(tmp_path) as server:  # noqa: SIM117  # the account needs the server
         with request_history(server, await new_account(server)) as peer:
             assert (await asyncio.to_thread(peer.recv, 15)) == b"HTTP/1.1 200 OK"
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("ALTER TABLE messages RENAME TO gone")
             cut = pytest.raises((ConnectionResetError, AssertionError))
             with peer.makefile("rb") as rest, cut:

@@ -247,6 +247,15 @@ def gif_bomb(frames: int, width: int = 8000, height: int = 8000) -> bytes:
     return b"GIF89a" + screen + frame * frames + b";"
 
 
+def slow_gif(frames: int = 990, side: int = 1000) -> bytes:
+    """Return 1.8 MB that take long to write anew: a comment in them is to be taken out."""
+    image = Image.new("P", (side, side), 1)
+    image.putpalette([0, 0, 0] + [255, 0, 0] * 255)
+    one = encode(image, "GIF")
+    begin = one.index(b",", 13 + (3 << (one[10] & 7) + 1))
+    return one[:begin] + b"!\xfe\5hello\0" + one[begin:-1] * frames + b";"
+
+
 def webp_bomb(frames: int, width: int = 8000, height: int = 8000) -> bytes:
     """Return a small animated WebP of many frames on a canvas of these dimensions."""
     still = encode(Image.new("RGB", (2, 2)), "WEBP", lossless=True)[12:]
