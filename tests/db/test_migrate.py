@@ -143,7 +143,7 @@ async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: s
                 at=datetime.now(UTC),
             )
         await connection.execute(text("ALTER TABLE users DROP COLUMN stored_bytes"))
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
     await migrate.upgrade(database)
     await migrate.check(database)
     async with database.read() as connection:
