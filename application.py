@@ -214,7 +214,12 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         blocks=blocks,
         notices=notices,
         connections=Connections(warning_seconds=settings.token_warning_seconds),
-        passwords=Passwords(rounds=settings.bcrypt_rounds, workers=settings.password_workers),
+        passwords=Passwords(
+            rounds=settings.bcrypt_rounds,
+            workers=settings.password_workers,
+            min_length=settings.min_password_length,
+            refuse_common=settings.refuses_common_passwords,
+        ),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
         standings=Standings(database),
         files=FileStore(settings.storage),

@@ -36,7 +36,7 @@ from compat.shapes import (
 )
 from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
-from resolvers.auth import log_in, register_user
+from resolvers.auth import create_account, log_in
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, retry_header
 from resolvers.health import check_ready
@@ -59,14 +59,12 @@ def rest_routes(ctx: Context) -> list[Route]:
 
     async def register(request: Request) -> Response:
         body = await read_body(request, max_bytes)
-        user = (
-            await register_user(
-                ctx.called_from(request.scope),
-                email=take_text(body, "email", "Email"),
-                password=take_text(body, "password", "Password"),
-                display_name=take_text(body, "displayName", "Display name"),
-            )
-        ).user
+        user = await create_account(
+            ctx.called_from(request.scope),
+            email=take_text(body, "email", "Email"),
+            password=take_text(body, "password", "Password"),
+            display_name=take_text(body, "displayName", "Display name"),
+        )
         return JSONAnswer(
             {"message": "User registered", "userId": user.id, "user": user_shape(user)}
         )

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.familiar_addresses import forget_addresses, is_familiar
 from db.models import User
 from db.users import search_form
 
@@ -22,6 +23,7 @@ _COLUMNS = (
     col(User.is_admin),
     col(User.disabled_at),
     col(User.deleted_at),
+    col(User.tokens_from),
 )
 
 
@@ -35,6 +37,8 @@ class Account(msgspec.Struct, frozen=True):
     is_admin: bool
     disabled_at: datetime | None
     deleted_at: datetime | None
+    # Tokens without a session that were issued before this are good no more.
+    tokens_from: datetime | None
 
 
 async def find_account(connection: AsyncConnection, email: str) -> Account | None:
@@ -43,10 +47,13 @@ async def find_account(connection: AsyncConnection, email: str) -> Account | Non
     return None if row is None else Account(*row)
 
 
-async def find_account_by_id(connection: AsyncConnection, user_id: int) -> Account | None:
-    """Return the user's account."""
-    row = (await connection.execute(select(*_COLUMNS).where(col(User.id) == user_id))).first()
-    return None if row is None else Account(*row)
+async def find_own_login(
+    connection: AsyncConnection, user_id: int, *, address: str, since: datetime
+) -> tuple[Account, bool] | None:
+    """Return the user's account, and whether they came in from an address after a moment."""
+    query = select(*_COLUMNS, is_familiar(address, since)).where(col(User.id) == user_id)
+    row = (await connection.execute(query)).first()
+    return None if row is None else (Account(*row[:-1]), bool(row[-1]))
 
 
 async def lock_account(connection: AsyncConnection, user_id: int) -> Account | None:
@@ -90,6 +97,7 @@ async def set_admin(connection: AsyncConnection, user_id: int, *, is_admin: bool
 
 async def erase_account(connection: AsyncConnection, user_id: int, at: datetime) -> None:
     """Forget who the user was, and free the e-mail; the row stays for what they wrote."""
+    await forget_addresses(connection, user_id)
     await connection.execute(
         update(User)
         .where(col(User.id) == user_id)

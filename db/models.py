@@ -123,6 +123,23 @@ class Session(SQLModel, table=True):
     address: str = _column(String(64))
 
 
+class FamiliarAddress(SQLModel, table=True):
+    """From where the owner of an account came in lately: no stranger keeps them out of there."""
+
+    __tablename__ = "familiar_addresses"
+    __table_args__ = (Index("ix_familiar_addresses_seen", "seen_at"), TABLE_OPTIONS)
+
+    user_id: int = _column(
+        BigId,
+        ForeignKey("users.id", name="fk_familiar_addresses_user"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    # As it is counted: that of IPv4, the /64 of IPv6.
+    address: str = _column(String(64), primary_key=True)
+    seen_at: datetime = _column(UTCDateTime())
+
+
 class Notice(SQLModel, table=True):
     """A change that every process hears of within a second; kept for an hour."""
 

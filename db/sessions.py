@@ -115,6 +115,18 @@ async def find_sessions(
     return [StoredSession(*row) for row in rows]
 
 
+async def find_opening(
+    connection: AsyncConnection, user_id: int, session_id: int
+) -> datetime | None:
+    """Return when the user's session was opened; None when it has ended."""
+    rows = await connection.execute(
+        select(col(Session.created_at)).where(
+            col(Session.id) == session_id, col(Session.user_id) == user_id
+        )
+    )
+    return rows.scalar_one_or_none()
+
+
 async def session_ids(connection: AsyncConnection, user_id: int) -> list[int]:
     """Return the ids of the user's sessions, the latest first, expired ones too."""
     rows = await connection.execute(

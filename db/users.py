@@ -8,6 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.familiar_addresses import is_familiar
 from db.models import StoredUser, User
 
 _COLUMNS = (
@@ -54,6 +55,19 @@ async def find_by_email(connection: AsyncConnection, email: str) -> tuple[Stored
     )
     row = rows.first()
     return None if row is None else (StoredUser(*row[:-1]), row[-1])
+
+
+async def find_login(
+    connection: AsyncConnection, email: str, *, address: str, since: datetime
+) -> tuple[StoredUser, str, bool] | None:
+    """Return the same, and whether its owner came in from an address after a moment."""
+    rows = await connection.execute(
+        select(*_COLUMNS, col(User.password_hash), is_familiar(address, since)).where(
+            col(User.email) == email
+        )
+    )
+    row = rows.first()
+    return None if row is None else (StoredUser(*row[:-2]), row[-2], bool(row[-1]))
 
 
 async def find_users(connection: AsyncConnection, ids: Collection[int]) -> dict[int, StoredUser]:

@@ -8,14 +8,14 @@ within SHARE_SECONDS and a little. While Redis is away or hangs, each process co
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic, time
+from typing import Literal, NamedTuple
 
 import msgspec
 from limits import RateLimitItem
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from events.bus import Bus, Topic
@@ -29,28 +29,66 @@ TIMEOUT_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 MAX_AT_ONCE = 16
 
+# A window is a list of the times of its hits, the latest first. This looks whether all have room,
+# and if so counts a hit in each: a refusal leaves nothing behind. `look` counts nothing, and `add`
+# counts what has happened already. ARGV: what to do, now, how many, and each window's rate.
+SCRIPT = """
+local act, now, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+if act ~= 'add' then
+    for index, key in ipairs(KEYS) do
+        local oldest = redis.call('lindex', key, tonumber(ARGV[2 * index + 2]) - 1)
+        if oldest and tonumber(oldest) > now - tonumber(ARGV[2 * index + 3]) then
+            return {index, oldest}
+        end
+    end
+end
+if act ~= 'look' then
+    for index, key in ipairs(KEYS) do
+        for _ = 1, amount do
+            redis.call('lpush', key, ARGV[2])
+        end
+        redis.call('ltrim', key, 0, tonumber(ARGV[2 * index + 2]) - 1)
+        redis.call('expire', key, ARGV[2 * index + 3])
+    end
+end
+return {0, '0'}
+"""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(dict[str, dict[str, int]])
 
 
+class NoAnswer(Exception):
+    """There is no Redis, or it is away."""
+
+
+class Hit(NamedTuple):
+    """What a limit counts of whom; the item's namespace names the limit."""
+
+    item: RateLimitItem
+    key: str
+
+
+class Full(NamedTuple):
+    """The limit that has no room, and in how many seconds it will."""
+
+    item: RateLimitItem
+    wait: float
+
+
 class Counts:
-    """Counts hits of keys in moving windows; each item's namespace names what it is of."""
+    """Counts hits in moving windows: those of each limit in a store of its own."""
 
     def __init__(self, bus: Bus, *, redis_url: str | None, prefix: str) -> None:
         self._bus = bus
-        self._windows = Windows()
+        self._stores: dict[str, Windows] = {}
         self._pool: ConnectionPool | None = None
         if redis_url is not None:
             self._pool = ConnectionPool.from_url(
                 redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
             )
-            storage = RedisStorage(
-                "async+redis://",
-                implementation="redispy",
-                key_prefix=f"{prefix}:counts",
-                connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and not typed
-            )
-            self._shared = MovingWindowRateLimiter(storage)
+            self._script = Redis(connection_pool=self._pool).register_script(SCRIPT)
+        self._prefix = prefix
         self._asking = asyncio.Semaphore(MAX_AT_ONCE)
         self._away = False
         self._away_until = 0.0
@@ -58,54 +96,54 @@ class Counts:
             lambda: defaultdict(int)
         )
         self._telling: asyncio.TimerHandle | None = None
-        self._items: dict[str, RateLimitItem] = {}
+        self._told_of: dict[str, RateLimitItem] = {}
         bus.subscribe(Topic.COUNTS, self._hear)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._stores.values()))
+
+    def share(self, item: RateLimitItem) -> None:
+        """Hear of the other processes' hits of this kind from now on."""
+        self._told_of[item.namespace] = item
 
     def take_now(self, item: RateLimitItem, key: str) -> float:
         """Count a hit, without waiting, if there is room; return 0, or the seconds until there is.
 
         The other processes are told soon.
         """
-        full = item.key_for(key)
-        if not self._windows.acquire_entry(full, item.amount, item.get_expiry()):
-            return self._windows.wait(full)
+        if wait := self._store(item).take(key):
+            return wait
         if self._pool is not None:
-            self._items[item.namespace] = item
             self._untold[item.namespace][key] += 1
             if self._telling is None:
                 loop = asyncio.get_running_loop()
                 self._telling = loop.call_later(SHARE_SECONDS, self._tell)
         return 0.0
 
-    async def take(self, item: RateLimitItem, *keys: str) -> float:
-        """Count a hit if there is room; return 0, or the seconds until there is."""
-        full = item.key_for(*keys)
-        # What was let through here is a part of what Redis counts: no need to ask then.
-        if wait := self._windows.wait(full):
-            return wait
-        asked = await self._ask(lambda: self._take_shared(item, keys))
-        if asked:
-            return asked
-        if asked is None and (wait := self._windows.wait(full)):
-            return wait
-        self._windows.record(full, item.amount, item.get_expiry(), 1)
-        return 0.0
+    async def take(self, *hits: Hit) -> Full | None:
+        """Count all the hits if there is room for each; else none of them, and say which."""
+        full = await self._look("take", hits)
+        if full is None:
+            for hit in hits:
+                self._store(hit.item).record(hit.key, 1)
+        return full
 
-    async def add(self, item: RateLimitItem, *keys: str, amount: int) -> None:
+    async def look(self, *hits: Hit) -> Full | None:
+        """Say which of the hits there is no room for, if any. Counts nothing."""
+        return await self._look("look", hits)
+
+    def known(self, *hits: Hit) -> Full | None:
+        """Do as `look`, without waiting, by what this process knows."""
+        for hit in hits:
+            if wait := self._store(hit.item).wait(hit.key):
+                return Full(hit.item, wait)
+        return None
+
+    async def add(self, hit: Hit, amount: int) -> None:
         """Count what has happened already, as far as there is room."""
-        self._windows.record(item.key_for(*keys), item.amount, item.get_expiry(), amount)
-        await self._ask(lambda: self._add_shared(item, keys, amount))
-
-    async def wait(self, item: RateLimitItem, *keys: str) -> float:
-        """How many seconds until there is room for a hit; 0 for now. Counts nothing."""
-        if wait := self._windows.wait(item.key_for(*keys)):
-            return wait
-        return await self._ask(lambda: self._wait_shared(item, keys)) or 0.0
-
-    async def forget(self, item: RateLimitItem, *keys: str) -> None:
-        """Forget a key's hits."""
-        self._windows.clear(item.key_for(*keys))
-        await self._ask(lambda: self._forget_shared(item, keys))
+        self._store(hit.item).record(hit.key, amount)
+        with suppress(NoAnswer):
+            await self._ask("add", [hit], amount)
 
     async def close(self) -> None:
         """Tell nothing any more."""
@@ -114,36 +152,35 @@ class Counts:
         if self._pool is not None:
             await self._pool.disconnect()
 
-    async def _take_shared(self, item: RateLimitItem, keys: tuple[str, ...]) -> float:
-        if await self._shared.hit(item, *keys):
-            return 0.0
-        return await self._wait_shared(item, keys) or RETRY_SECONDS
+    def _store(self, item: RateLimitItem) -> Windows:
+        store = self._stores.get(item.namespace)
+        if store is None:
+            store = self._stores[item.namespace] = Windows(item.amount, item.get_expiry())
+        return store
 
-    async def _wait_shared(self, item: RateLimitItem, keys: tuple[str, ...]) -> float:
-        reset, remaining = await self._shared.get_window_stats(item, *keys)
-        # The machines' clocks may differ, or jump.
-        return 0.0 if remaining > 0 else min(max(reset - time(), 0.001), item.get_expiry())
+    async def _look(self, act: Literal["take", "look"], hits: Sequence[Hit]) -> Full | None:
+        # What was let through here is a part of what Redis counts: no need to ask then.
+        if full := self.known(*hits):
+            return full
+        try:
+            return await self._ask(act, hits, 1)
+        except NoAnswer:
+            return self.known(*hits)  # another call may have come first meanwhile
 
-    async def _add_shared(self, item: RateLimitItem, keys: tuple[str, ...], amount: int) -> float:
-        if not await self._shared.hit(item, *keys, cost=amount):
-            _, remaining = await self._shared.get_window_stats(item, *keys)
-            if remaining > 0:
-                await self._shared.hit(item, *keys, cost=min(remaining, amount))
-        return 0.0
-
-    async def _forget_shared(self, item: RateLimitItem, keys: tuple[str, ...]) -> float:
-        await self._shared.clear(item, *keys)
-        return 0.0
-
-    async def _ask(self, question: Callable[[], Awaitable[float]]) -> float | None:
-        """Return Redis's answer; None without one."""
+    async def _ask(
+        self, act: Literal["take", "look", "add"], hits: Sequence[Hit], amount: int
+    ) -> Full | None:
+        """Have Redis do it; raise NoAnswer when there is none."""
         if self._pool is None or monotonic() < self._away_until:
-            return None
+            raise NoAnswer
         if self._away:  # one goes and looks; the others do not wait for it
             self._away_until = monotonic() + RETRY_SECONDS
+        now = time()
+        keys = [f"{self._prefix}:counts:{hit.item.namespace}:{hit.key}" for hit in hits]
+        rates = [number for hit in hits for number in (hit.item.amount, hit.item.get_expiry())]
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._asking:
-                answer = await question()
+                index, oldest = await self._script(keys, [act, repr(now), amount, *rates])
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
                 logger.warning(
@@ -152,11 +189,16 @@ class Counts:
                 )
             self._away = True
             self._away_until = monotonic() + RETRY_SECONDS
-            return None
+            raise NoAnswer from error
         if self._away:
             self._away, self._away_until = False, 0.0
             logger.info("Redis counts again")
-        return answer
+        if index == 0:
+            return None
+        item = hits[index - 1].item
+        # The machines' clocks may differ, or jump.
+        wait = float(oldest) + item.get_expiry() - now
+        return Full(item, min(max(wait, 0.001), item.get_expiry()))
 
     def _tell(self) -> None:
         self._telling = None
@@ -166,12 +208,8 @@ class Counts:
 
     def _hear(self, payload: bytes) -> None:
         for name, keys in _decoder.decode(payload).items():
-            item = self._items.get(name)
+            item = self._told_of.get(name)
             if item is not None:
+                store = self._store(item)
                 for key, amount in keys.items():
-                    full = item.key_for(key)
-                    self._windows.record(full, item.amount, item.get_expiry(), amount)
-
-    def share(self, item: RateLimitItem) -> None:
-        """Hear of the other processes' hits of this kind from now on."""
-        self._items[item.namespace] = item
+                    store.record(key, amount)

@@ -1,119 +1,94 @@
-"""Moving windows in this process's memory: a storage for the strategies of `limits`.
+"""Moving windows in this process's memory: a store for one kind of limit.
 
-`limits.storage.MemoryStorage` starts a thread every 10 ms that looks through all keys (20 µs a hit
-with 10,000 users), and counts by the wall clock: set back an hour, it would lock everybody out.
+Not the library's `MemoryStorage`: it starts a thread every 10 ms that looks through all keys (20 µs
+a hit with 10,000 users), and counts by the wall clock: set back an hour, it would lock everybody
+out.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from time import monotonic
 
-from limits.storage import MovingWindowSupport, Storage
-
-# Beyond, the oldest are forgotten. A key takes about a kilobyte.
-MAX_KEYS = 50_000
-# For each new key so many old ones are looked at, so that what has passed never piles up.
-SWEPT_FOR_EACH = 2
+# The keys of a store; each takes about a kilobyte. Beyond, new ones share a window with others.
+MAX_KEYS = 20_000
+SHARED_WINDOWS = 1024
 
 
-class Window:
-    """When the latest hits of one key were, as many as the limit counts."""
+class Windows:
+    """Counts the hits of keys, on one thread, by a clock that nobody sets.
 
-    __slots__ = ("expiry", "hits")
+    A window is never forgotten before its hits have passed, or whoever fills the store would be
+    rid of what was counted. While the store is full, a new key counts in one of SHARED_WINDOWS
+    windows, with all the others that come there: too little is let through then, never too much.
+    """
 
-    def __init__(self, limit: int, expiry: int) -> None:
-        self.hits: deque[float] = deque(maxlen=limit)
-        self.expiry = expiry
-
-    def wait(self, amount: int, now: float) -> float:
-        """How many seconds until there is room for so many more; 0 for now."""
-        hits = self.hits
-        limit: int = hits.maxlen  # type: ignore[assignment]  # set above
-        first = len(hits) - limit + min(amount, limit) - 1  # the last that must have passed
-        return 0.0 if first < 0 else max(0.0, hits[first] + self.expiry - now)
-
-
-class Windows(Storage, MovingWindowSupport):
-    """Counts in this process, on one thread, by a clock that nobody sets."""
-
-    STORAGE_SCHEME = None
-    base_exceptions = ValueError
-
-    def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
-        super().__init__()
-        self._windows: dict[str, Window] = {}
+    def __init__(self, amount: int, seconds: int, *, max_keys: int = MAX_KEYS) -> None:
+        self._amount = amount
+        self._seconds = seconds
         self._max_keys = max_keys
+        # The one that was hit last comes last, so that those that have passed come first.
+        self._windows: OrderedDict[str, deque[float]] = OrderedDict()
+        self._shared: dict[int, deque[float]] = {}
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._windows) + len(self._shared)
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count so many hits if there is room for them."""
+    def take(self, key: str) -> float:
+        """Count a hit if there is room, and return 0; else the seconds until there is."""
         now = monotonic()
-        window = self._windows.get(key)
-        if window is None:
-            window = self._add(key, limit, expiry, now)
-        if amount > limit or window.wait(amount, now) > 0:
-            return False
+        hits = self._find(key) or self._make(key, now)
+        if len(hits) == self._amount and (wait := hits[0] + self._seconds - now) > 0:
+            return wait
+        self._add(key, hits, now, 1)
+        return 0.0
+
+    def record(self, key: str, amount: int) -> None:
+        """Count what has happened already, as far as the window goes."""
+        now = monotonic()
+        self._add(key, self._find(key) or self._make(key, now), now, amount)
+
+    def wait(self, key: str) -> float:
+        """How many seconds until there is room for a hit; 0 for now. Counts nothing."""
+        now = monotonic()
+        hits = self._find(key)
+        if hits is None:
+            if not self._is_full(now):
+                return 0.0
+            hits = self._shared.get(hash(key) % SHARED_WINDOWS)
+        if hits is None or len(hits) < self._amount:
+            return 0.0
+        return max(0.0, hits[0] + self._seconds - now)
+
+    def _add(self, key: str, hits: deque[float], now: float, amount: int) -> None:
         if amount == 1:
-            window.hits.append(now)
+            hits.append(now)
         else:
-            window.hits.extend([now] * amount)
-        return True
+            hits.extend([now] * min(amount, self._amount))
+        if key in self._windows:
+            self._windows.move_to_end(key)
 
-    def record(self, key: str, limit: int, expiry: int, amount: int) -> None:
-        """Count hits that another process has let through, whether there is room or not."""
-        now = monotonic()
-        window = self._windows.get(key) or self._add(key, limit, expiry, now)
-        window.hits.extend([now] * min(amount, limit))
+    def _find(self, key: str) -> deque[float] | None:
+        hits = self._windows.get(key)
+        if hits is None and self._shared:
+            # What was counted in there while the store was full still counts.
+            hits = self._shared.get(hash(key) % SHARED_WINDOWS)
+            if hits is not None and hits[-1] + self._seconds <= monotonic():
+                del self._shared[hash(key) % SHARED_WINDOWS]
+                return None
+        return hits
 
-    def wait(self, key: str, amount: int = 1) -> float:
-        """How many seconds until so many hits would be let through; 0 for now."""
-        window = self._windows.get(key)
-        return 0.0 if window is None else window.wait(amount, monotonic())
+    def _make(self, key: str, now: float) -> deque[float]:
+        hits: deque[float] = deque(maxlen=self._amount)
+        if self._is_full(now):
+            self._shared[hash(key) % SHARED_WINDOWS] = hits
+        else:
+            self._windows[key] = hits
+        return hits
 
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """When the oldest hit of the window was, and how many there are."""
-        now = monotonic()
-        window = self._windows.get(key)
-        valid = [] if window is None else [hit for hit in window.hits if hit > now - expiry]
-        return (valid[0], len(valid)) if valid else (now, 0)
-
-    def clear(self, key: str) -> None:
-        """Forget a key."""
-        self._windows.pop(key, None)
-
-    def reset(self) -> int | None:
-        """Forget everything; return how many keys that were."""
-        number = len(self._windows)
-        self._windows.clear()
-        return number
-
-    def check(self) -> bool:
-        """Memory is always there."""
-        return True
-
-    def get(self, key: str) -> int:
-        """How many hits of a key are remembered."""
-        window = self._windows.get(key)
-        return 0 if window is None else len(window.hits)
-
-    def get_expiry(self, key: str) -> float:
-        """When the last hit of a key will have passed."""
-        window = self._windows.get(key)
-        return monotonic() if not (window and window.hits) else window.hits[-1] + window.expiry
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Windows do not count so."""
-        raise NotImplementedError("Windows serve the moving-window strategy alone")
-
-    def _add(self, key: str, limit: int, expiry: int, now: float) -> Window:
+    def _is_full(self, now: float) -> bool:
         windows = self._windows
-        for _ in range(min(SWEPT_FOR_EACH, len(windows))):
-            oldest, window = next(iter(windows.items()))
-            del windows[oldest]
-            if window.hits and window.hits[-1] + window.expiry > now:
-                windows[oldest] = window  # still counts: to the end of the queue
-        while len(windows) >= self._max_keys:
-            del windows[next(iter(windows))]
-        window = windows[key] = Window(limit, expiry)
-        return window
+        while windows:
+            key, hits = next(iter(windows.items()))
+            if hits[-1] + self._seconds > now:
+                break
+            del windows[key]
+        return len(windows) >= self._max_keys

@@ -14,6 +14,11 @@ Address = IPv4Address | IPv6Address
 
 # A provider gives a household at least this much of IPv6: its addresses there are one caller's.
 IPV6_PREFIX = 64
+# One customer may have as much as the first of these, and one provider has the second: whoever
+# moves about within is still counted. Narrowest first, as IPV4_WIDER.
+IPV6_WIDER = (48, 32)
+IPV4_WIDER = (24,)
+MOST_WIDER = max(len(IPV6_WIDER), len(IPV4_WIDER))
 MAX_HOPS = 32
 MAX_AGENT = 200
 
@@ -83,6 +88,17 @@ class Peer:
         """The `User-Agent`, as it may be shown; empty when there is none."""
         sent = next((value for name, value in self._scope["headers"] if name == b"user-agent"), b"")
         return printable(sent[: 4 * MAX_AGENT].decode(errors="replace"))[:MAX_AGENT]
+
+
+@lru_cache(maxsize=4096)
+def networks_of(counted: str) -> tuple[str, ...]:
+    """Return an address as it is counted, then the wider networks around it; "" has none."""
+    try:
+        network = ip_network(counted)
+    except ValueError:
+        return (counted,)
+    wider = IPV6_WIDER if network.version == 6 else IPV4_WIDER
+    return (counted, *(str(network.supernet(new_prefix=prefix)) for prefix in wider))
 
 
 @lru_cache(maxsize=1024)

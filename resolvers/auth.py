@@ -1,44 +1,84 @@
 """Who somebody is: register, log in, and the meaning of a token."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import users
 from db.accounts import lock_account
-from db.models import StoredNotice
+from db.familiar_addresses import note_address
+from db.models import StoredNotice, StoredUser
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
 from resolvers.notices import commit
-from resolvers.passwords import check_password
 from resolvers.sessions import LoggedIn, open_session
-from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound
+from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound, is_after
+
+T = TypeVar("T")
 
 
 async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
-    """Make an account. Raises BadInput, Conflict when the e-mail is taken, RateLimited."""
+    """Make an account, and open a session.
+
+    Raises BadInput, Conflict when the e-mail is taken, RateLimited.
+    """
+
+    async def enter(
+        connection: AsyncConnection, user: StoredUser, given: list[StoredNotice]
+    ) -> LoggedIn:
+        return LoggedIn(user, await open_session(ctx, connection, user.id, given))
+
+    return await _register(ctx, email, password, display_name, enter)
+
+
+async def create_account(
+    ctx: Context, *, email: str, password: str, display_name: str
+) -> StoredUser:
+    """Make an account, whose owner is still to log in. Raises as `register_user`."""
+
+    async def stay_out(
+        connection: AsyncConnection, user: StoredUser, given: list[StoredNotice]
+    ) -> StoredUser:
+        return user
+
+    return await _register(ctx, email, password, display_name, stay_out)
+
+
+async def _register(
+    ctx: Context,
+    email: str,
+    password: str,
+    display_name: str,
+    then: Callable[[AsyncConnection, StoredUser, list[StoredNotice]], Awaitable[T]],
+) -> T:
     email = clean_email(email)
     display_name = clean_display_name(display_name)
-    check_password(password)
-    await ctx.limits.take_registration(ctx.address)
-    async with ctx.read() as connection:
-        if await users.find_by_email(connection, email) is not None:
-            raise Conflict("Email already used")
-    password_hash = await ctx.passwords.hash(password)
+    ctx.passwords.check_new(password)
+    await ctx.limits.check_registration(ctx.address)
+    with ctx.passwords.hold(ctx.address) as place:
+        await ctx.limits.take_registration(ctx.address)
+        async with ctx.read() as connection:
+            if await users.find_by_email(connection, email) is not None:
+                raise Conflict("Email already used")
+        password_hash = await ctx.passwords.hash(password, place)
 
-    async def register(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
+    async def register(connection: AsyncConnection, given: list[StoredNotice]) -> T:
+        now = datetime.now(UTC)
         user = await users.insert_user(
             connection,
             email=email,
             display_name=display_name,
             password_hash=password_hash,
-            created_at=datetime.now(UTC),
+            created_at=now,
         )
-        return LoggedIn(user, await open_session(ctx, connection, user.id, given))
+        await note_address(connection, user.id, ctx.counted_address, now)
+        return await then(connection, user, given)
 
     try:
         return await commit(ctx, register)
@@ -53,18 +93,22 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
     RateLimited. An unknown e-mail takes as long as a wrong password, and gives the same answer.
     """
     email = _stored_form(email)
-    attempt = await ctx.limits.begin_login(ctx.address, email)
+    ctx.limits.check_address(ctx.address)
     async with ctx.read() as connection:
-        found = await users.find_by_email(connection, email)
-    user, password_hash = found if found is not None else (None, None)
-    if not await ctx.passwords.verify(password, password_hash) or user is None:
+        found = await users.find_login(
+            connection, email, address=ctx.counted_address, since=ctx.familiar_since()
+        )
+    user, password_hash, familiar = found if found is not None else (None, None, False)
+    attempt = ctx.limits.attempt_login(ctx.address, email, familiar=familiar)
+    await attempt.check()
+    with ctx.passwords.hold(ctx.address, familiar=familiar) as place:
+        await attempt.begin()
+        verdict = await ctx.passwords.verify(password, password_hash, place)
+    if not verdict.matches or user is None:
+        if user is not None:
+            ctx.passwords.warn_of(user.id, password_hash or "")
         await attempt.fail()
         raise BadInput("Invalid email or password")
-    await attempt.succeed()
-    renewed = password_hash or ""
-    if ctx.passwords.is_outdated(renewed):
-        # An account of the older server, or of an older setting: from now on it is like the others.
-        renewed = await ctx.passwords.hash(password)
 
     async def enter(connection: AsyncConnection, given: list[StoredNotice]) -> IssuedToken:
         account = await lock_account(connection, user.id)
@@ -72,8 +116,10 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
             raise BadInput("Invalid email or password")  # it was changed in the meantime
         if account.disabled_at:
             raise Forbidden("This account is disabled")
-        if renewed != password_hash:
-            await users.set_password_hash(connection, user.id, renewed)
+        await note_address(connection, user.id, ctx.counted_address, datetime.now(UTC))
+        if verdict.renewed is not None:
+            # An account of the older server, or of an older setting: like the others from now on.
+            await users.set_password_hash(connection, user.id, verdict.renewed)
         return await open_session(ctx, connection, user.id, given)
 
     return LoggedIn(user, await commit(ctx, enter))
@@ -112,6 +158,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             claims.session_id,
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
+            claims.issued_at,
         )
         ctx.tokens.remember(token, sound)
     return Viewer(*sound)
@@ -123,8 +170,7 @@ def _is_good(ctx: Context, claims: Claims, standing: Standing) -> bool:
         return ends is not None and ends > datetime.now(UTC) - timedelta(seconds=LEEWAY_SECONDS)
     if not ctx.settings.legacy_tokens:
         return False
-    since = standing.tokens_from
-    return since is None or (claims.issued_at is not None and claims.issued_at >= since.timestamp())
+    return is_after(claims.issued_at, standing.tokens_from)
 
 
 async def authenticate_login(ctx: Context, token: str) -> Viewer:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -23,6 +24,7 @@ from resolvers.addresses import Peer
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.connection_slots import ConnectionSlots
 from resolvers.errors import Unauthenticated, Unavailable
+from resolvers.fields import printable
 from resolvers.file_urls import FileUrls
 from resolvers.limits import Limits
 from resolvers.passwords import Passwords
@@ -30,6 +32,8 @@ from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
 from settings import Settings
+
+MAX_ADDRESS = 64  # as the columns have room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Viewer:
     expires_at: float | None = field(default=None, compare=False)
     # Before the token was looked up: what ended since then ended it too.
     checked_at: float = field(default_factory=monotonic, compare=False)
+    # When an older token says that it was issued: seconds since 1970.
+    issued_at: float | None = field(default=None, compare=False)
     # The live connection that they are calling on, if it is one.
     held: Held | None = field(default=None, compare=False)
 
@@ -91,6 +97,15 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
         return "" if self.peer is None else self.peer.address
+
+    @property
+    def counted_address(self) -> str:
+        """The same as a column keeps it."""
+        return printable(self.address)[:MAX_ADDRESS]
+
+    def familiar_since(self) -> datetime:
+        """Since when an address from which somebody came in is familiar to their account."""
+        return datetime.now(UTC) - timedelta(seconds=self.settings.familiar_address_seconds)
 
     @property
     def agent(self) -> str:

@@ -1,36 +1,42 @@
 """The rate limits: each is named here, and asked for by the operation that it limits."""
 
 import math
-from dataclasses import dataclass
 from hashlib import sha256
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 
-from events.counts import Counts
-from resolvers.addresses import Proxies
+from events.counts import Counts, Full, Hit
+from resolvers.addresses import MOST_WIDER, Proxies, networks_of
 from resolvers.errors import RateLimited
 from settings import Rate, Settings
 
+TOO_MANY_LOGINS = "Too many logins from this address"
+
 
 class Limits:
-    """Refuses what comes too often. With LIMITS=off it refuses nothing, and counts nothing."""
+    """Refuses what comes too often. With LIMITS=off it refuses nothing, and counts nothing.
+
+    It looks before it counts: what is refused leaves no trace, so that refusals fill no memory.
+    """
 
     def __init__(self, settings: Settings, counts: Counts) -> None:
         self.on = settings.limits
         self.proxies = Proxies(settings.trusted_proxies)
         self.counts = counts
         self.failure_weight = settings.failed_login_weight
+        factor = settings.wider_network_factor
         self.sends = _item("sends", settings.sends_per_user)
         self.uploads = _item("uploads", settings.uploads_per_user)
-        self.registrations = _item("registrations", settings.registrations_per_address)
-        self.address_logins = _item("logins-address", settings.logins_per_address)
+        self.renewals = _item("renewals", settings.renewals_per_user)
+        self.registrations = _PerNetwork(
+            "registrations", settings.registrations_per_address, factor
+        )
+        self.address_logins = _PerNetwork("logins-address", settings.logins_per_address, factor)
         self.account_logins = _item("logins-account", settings.logins_per_account)
         self.elsewhere_logins = _item(
             "logins-elsewhere", settings.logins_per_account_from_elsewhere
         )
-        self.bad_tokens = _item("bad-tokens", settings.bad_tokens_per_address)
-        # Its one hit is the last login that succeeded: while there is no room, it is lately.
-        self.familiar = _item("familiar", Rate(1, settings.familiar_address_seconds))
+        self.bad_tokens = _PerNetwork("bad-tokens", settings.bad_tokens_per_address, factor)
         counts.share(self.sends)
 
     def take_send(self, user_id: int) -> None:
@@ -40,79 +46,125 @@ class Limits:
 
     async def take_upload(self, user_id: int) -> None:
         """Count an upload of the user's. Raises RateLimited."""
-        await self._take("Too many uploads", self.uploads, str(user_id))
+        if self.on:
+            _refuse(await self.counts.take(Hit(self.uploads, str(user_id))), "Too many uploads")
+
+    async def take_renewal(self, user_id: int) -> None:
+        """Count a renewal of a token of the user's: each is told to all processes.
+
+        Raises RateLimited.
+        """
+        if self.on:
+            _refuse(await self.counts.take(Hit(self.renewals, str(user_id))), "Too many renewals")
+
+    async def check_registration(self, address: str) -> None:
+        """Raises RateLimited when there is no room for a registration. Counts nothing."""
+        if self.on:
+            full = await self.counts.look(*self.registrations.hits(address))
+            _refuse(full, "Too many registrations from this address")
 
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
-        await self._take("Too many registrations from this address", self.registrations, address)
+        if self.on:
+            full = await self.counts.take(*self.registrations.hits(address))
+            _refuse(full, "Too many registrations from this address")
 
-    async def begin_login(self, address: str, email: str) -> "LoginAttempt":
-        """Count a login, whatever will come of it. Raises RateLimited.
+    def check_address(self, address: str) -> None:
+        """Raises RateLimited when the address has had its logins, whatever the account.
 
-        An account's logins are counted for each address, so that nobody elsewhere can lock its
-        owner out. All unfamiliar addresses together have a limit too, wide enough that no one of
-        them reaches it alone.
+        By what this process knows, without waiting: before the database is asked who it may be.
         """
+        if self.on:
+            _refuse(self.counts.known(self.address_logins.hits(address)[0]), TOO_MANY_LOGINS)
+
+    def attempt_login(self, address: str, email: str, *, familiar: bool) -> "LoginAttempt":
+        """Return what counts a login; `familiar` is an address where its owner was lately."""
         account = sha256(email.encode()).hexdigest()[:32]  # Redis need not know who
-        attempt = LoginAttempt(self, address, account, familiar=True)
-        if not self.on:
-            return attempt
-        await self._take("Too many logins to this account", self.account_logins, account, address)
-        await self._take("Too many logins from this address", self.address_logins, address)
-        if not await self.counts.wait(self.familiar, account, address):
-            attempt.familiar = False
-            await self._take("Too many logins to this account", self.elsewhere_logins, account)
-        return attempt
+        return LoginAttempt(self, address, account, familiar=familiar)
 
     async def check_bad_tokens(self, address: str) -> None:
         """Refuse an address from which too many bad tokens came. Raises RateLimited."""
-        if self.on and (wait := await self.counts.wait(self.bad_tokens, address)):
-            raise _refusal("Too many bad tokens from this address", wait)
+        if self.on:
+            full = await self.counts.look(*self.bad_tokens.hits(address))
+            _refuse(full, "Too many bad tokens from this address")
 
     async def count_bad_token(self, address: str) -> None:
-        """Count a bad token from the address."""
+        """Count a bad token from the address, unless there is no room: it was refused then."""
         if self.on:
-            await self.counts.add(self.bad_tokens, address, amount=1)
-
-    async def _take(self, what: str, item: RateLimitItem, *keys: str) -> None:
-        if self.on and (wait := await self.counts.take(item, *keys)):
-            raise _refusal(what, wait)
+            await self.counts.take(*self.bad_tokens.hits(address))
 
 
-@dataclass(slots=True)
 class LoginAttempt:
-    """A login that was let through to the check of its password."""
+    """One login, from before it is let through to what came of it.
 
-    limits: Limits
-    address: str
-    account: str
-    familiar: bool
+    An account's logins are counted for each address, so that nobody elsewhere can lock its owner
+    out. All unfamiliar addresses together have a limit too, wide enough that no one of them reaches
+    it alone. The networks around an address count too, for strangers: a familiar one shares its
+    provider with whoever attacks from there.
+    """
+
+    def __init__(self, limits: Limits, address: str, account: str, *, familiar: bool) -> None:
+        self._limits = limits
+        self._familiar = familiar
+        self._here = Hit(limits.account_logins, f"{account}/{address}")
+        self._elsewhere = Hit(limits.elsewhere_logins, account)
+        narrow, *wider = limits.address_logins.hits(address)
+        self._networks = [narrow] if familiar else [narrow, *wider]
+        self._hits = [*self._networks, self._here]
+        if not familiar:
+            self._hits.append(self._elsewhere)
+
+    async def check(self) -> None:
+        """Raises RateLimited when there is no room for it. Counts nothing."""
+        if self._limits.on:
+            self._refuse(await self._limits.counts.look(*self._hits))
+
+    async def begin(self) -> None:
+        """Count it, whatever will come of it. Raises RateLimited."""
+        if self._limits.on:
+            self._refuse(await self._limits.counts.take(*self._hits))
 
     async def fail(self) -> None:
         """Count it for more: it was a guess."""
-        limits = self.limits
-        more = limits.failure_weight - 1
-        if not limits.on or more == 0:
+        counts, more = self._limits.counts, self._limits.failure_weight - 1
+        if not self._limits.on or more == 0:
             return
-        await limits.counts.add(limits.account_logins, self.account, self.address, amount=more)
-        await limits.counts.add(limits.address_logins, self.address, amount=more)
-        if self.familiar:
-            return
+        for hit in (*self._networks, self._here):
+            await counts.add(hit, more)
         # Thirty guesses at once all come through: together they must not use up what all
         # addresses have, and so keep the owner from coming in from a new one.
-        if not await limits.counts.wait(limits.account_logins, self.account, self.address):
-            await limits.counts.add(limits.elsewhere_logins, self.account, amount=more)
+        if not self._familiar and await counts.look(self._here) is None:
+            await counts.add(self._elsewhere, more)
 
-    async def succeed(self) -> None:
-        """Remember that the account's owner is at this address."""
-        limits = self.limits
-        if limits.on:
-            await limits.counts.forget(limits.familiar, self.account, self.address)
-            await limits.counts.add(limits.familiar, self.account, self.address, amount=1)
+    def _refuse(self, full: Full | None) -> None:
+        of_account = full is not None and full.item in (self._here.item, self._elsewhere.item)
+        _refuse(full, "Too many logins to this account" if of_account else TOO_MANY_LOGINS)
+
+
+class _PerNetwork:
+    """A rate of each address, and wider ones of the networks around it."""
+
+    def __init__(self, name: str, rate: Rate, factor: int) -> None:
+        self._items = [
+            _item(
+                f"{name}-{level}" if level else name,
+                Rate(rate.amount * factor**level, rate.seconds),
+            )
+            for level in range(MOST_WIDER + 1)
+        ]
+
+    def hits(self, address: str) -> list[Hit]:
+        """Return what counts for an address, itself first."""
+        return [Hit(*of) for of in zip(self._items, networks_of(address), strict=False)]
 
 
 def _item(name: str, rate: Rate) -> RateLimitItem:
     return RateLimitItemPerSecond(rate.amount, rate.seconds, namespace=name)
+
+
+def _refuse(full: Full | None, what: str) -> None:
+    if full is not None:
+        raise _refusal(what, full.wait)
 
 
 def _refusal(what: str, wait: float) -> RateLimited:

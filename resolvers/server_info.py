@@ -7,11 +7,13 @@ from settings import Rate
 LIMITS = (
     "sends_per_user",
     "uploads_per_user",
+    "renewals_per_user",
     "registrations_per_address",
     "logins_per_address",
     "logins_per_account",
     "logins_per_account_from_elsewhere",
     "failed_login_weight",
+    "wider_network_factor",
     "familiar_address_seconds",
     "bad_tokens_per_address",
     "max_connections_per_user",
@@ -49,6 +51,8 @@ LIMITS = (
     "token_lifetime_seconds",
     "token_warning_seconds",
     "max_sessions_per_user",
+    "max_session_age_seconds",
+    "min_password_length",
     "max_blocked_users",
     "file_url_seconds",
 )

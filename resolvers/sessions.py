@@ -13,22 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import accounts, sessions, users
 from db.accounts import Account, lock_account
 from db.database import DatabaseUnavailable
+from db.familiar_addresses import forget_addresses_before
 from db.models import NoticeKind, StoredNotice, StoredSession, StoredUser
 from db.notices import insert_notice, prune_notices
 from events.connections import Connection
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import printable
 from resolvers.notices import commit
-from resolvers.passwords import check_password
-from resolvers.tokens import IssuedToken
+from resolvers.tokens import IssuedToken, is_after
 
 logger = logging.getLogger("parley.sessions")
 
 # How often what was seen of sessions is written down, and what has expired is removed.
 SWEEP_SECONDS = 60
 SWEEP_BATCH = 500
-MAX_ADDRESS = 64
 WRONG_PASSWORD = "The current password is wrong"  # noqa: S105  # nosec B105  # a refusal's text
 # Every process has heard of a notice within seconds.
 NOTICE_LIFETIME = timedelta(hours=1)
@@ -73,7 +71,7 @@ async def open_session(
         now=datetime.now(UTC),
         expires_at=expires_at,
         agent=ctx.agent,
-        address=printable(ctx.address)[:MAX_ADDRESS],
+        address=ctx.counted_address,
     )
     ids = await sessions.session_ids(connection, user_id)
     await _end(connection, user_id, ids[ctx.settings.max_sessions_per_user :], given)
@@ -129,9 +127,10 @@ async def revoke_session(ctx: Context, session_id: int | None) -> None:
 async def renew_token(ctx: Context) -> LoggedIn:
     """Return a fresh token of the viewer's session, whose connections go on as long.
 
-    Who came with an older token gets a session. Raises Unauthenticated.
+    Who came with an older token gets a session. Raises Unauthenticated, also for a session that is
+    too old (`MAX_SESSION_AGE_SECONDS`), and RateLimited.
     """
-    ctx.user  # noqa: B018  # the door
+    await ctx.limits.take_renewal(ctx.user.id)
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
         await _lock_own_account(ctx, connection)
@@ -141,26 +140,29 @@ async def renew_token(ctx: Context) -> LoggedIn:
 
 
 async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
-    """Replace the password; end the other sessions, and the tokens that name none.
+    """Replace the password; end all sessions, this one too, and the tokens that name none.
 
-    Return a fresh token of this session. Raises Unauthenticated, BadInput, RateLimited.
+    Return the token of a new session, in which the connection that asked goes on: whoever has a
+    copy of the old token is out. Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
-    check_password(new)
+    ctx.passwords.check_new(new)
     known = await check_own_password(ctx, current)
-    password_hash = await ctx.passwords.hash(new)
+    with ctx.passwords.hold(ctx.address, familiar=True) as place:
+        password_hash = await ctx.passwords.hash(new, place)
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
         account = await _lock_own_account(ctx, connection)
         if account.password_hash != known.password_hash:
             raise BadInput(WRONG_PASSWORD)  # it was changed in the meantime
-        await users.set_password_hash(connection, viewer.id, password_hash)
-        renewed = await _renew(ctx, connection, given)
         ids = await sessions.session_ids(connection, viewer.id)
-        others = [id_ for id_ in ids if id_ != renewed.issued.session_id]
-        await _end(connection, viewer.id, others, given)
+        if viewer.session is not None and viewer.session not in ids:
+            raise Unauthenticated("Invalid token")
+        await users.set_password_hash(connection, viewer.id, password_hash)
+        await _end(connection, viewer.id, ids, given)
         await _end_older_tokens(connection, viewer.id, given)
-        return renewed
+        user = (await users.find_users(connection, [viewer.id]))[viewer.id]
+        return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
 
     return await commit(ctx, work, then=partial(_rebind, ctx))
 
@@ -170,15 +172,22 @@ async def check_own_password(ctx: Context, password: str) -> Account:
 
     Raises Unauthenticated, BadInput when it is another password, RateLimited: it counts as a login.
     """
-    viewer = ctx.user
+    ctx.limits.check_address(ctx.address)
     async with ctx.read() as connection:
-        account = await accounts.find_account_by_id(connection, viewer.id)
-    attempt = await ctx.limits.begin_login(ctx.address, "" if account is None else account.email)
-    stored = None if account is None else account.password_hash
-    if not await ctx.passwords.verify(password, stored) or account is None:
+        found = await accounts.find_own_login(
+            connection, ctx.user.id, address=ctx.counted_address, since=ctx.familiar_since()
+        )
+    if found is None:
+        raise Unauthenticated("Invalid token")
+    account, familiar = found
+    attempt = ctx.limits.attempt_login(ctx.address, account.email, familiar=familiar)
+    await attempt.check()
+    with ctx.passwords.hold(ctx.address, familiar=familiar) as place:
+        await attempt.begin()
+        verdict = await ctx.passwords.verify(password, account.password_hash, place)
+    if not verdict.matches:
         await attempt.fail()
         raise BadInput(WRONG_PASSWORD)
-    await attempt.succeed()
     return account
 
 
@@ -232,6 +241,10 @@ async def sweep_sessions(ctx: Context) -> None:
     while removed == SWEEP_BATCH:
         async with ctx.db.write() as connection:
             removed = await sessions.remove_expired(connection, now - GRACE, SWEEP_BATCH)
+    removed = SWEEP_BATCH
+    while removed == SWEEP_BATCH:
+        async with ctx.db.write() as connection:
+            removed = await forget_addresses_before(connection, ctx.familiar_since(), SWEEP_BATCH)
     async with ctx.db.write() as connection:
         await prune_notices(connection, now - NOTICE_LIFETIME)
 
@@ -240,6 +253,8 @@ async def _lock_own_account(ctx: Context, connection: AsyncConnection) -> Accoun
     account = await lock_account(connection, ctx.user.id)
     if account is None or account.disabled_at or account.deleted_at:
         raise Unauthenticated("Invalid token")
+    if ctx.user.session is None and not is_after(ctx.user.issued_at, account.tokens_from):
+        raise Unauthenticated("Invalid token")  # all of these were ended in the meantime
     return account
 
 
@@ -248,6 +263,10 @@ async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNo
     user = (await users.find_users(connection, [viewer.id]))[viewer.id]
     if viewer.session is None:
         return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
+    opened = await sessions.find_opening(connection, viewer.id, viewer.session)
+    most = timedelta(seconds=ctx.settings.max_session_age_seconds)
+    if opened is not None and datetime.now(UTC) - opened >= most:
+        raise Unauthenticated("This session is too old to be renewed; log in again")
     ends = ctx.tokens.next_end()
     if not await sessions.extend_session(connection, viewer.id, viewer.session, expires_at=ends):
         raise Unauthenticated("Invalid token")
@@ -258,7 +277,7 @@ async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNo
 
 
 def _rebind(ctx: Context, renewed: LoggedIn) -> None:
-    """Let an older token's connection go on in the session that it has gained."""
+    """Let the connection that asked go on in the session that it has gained."""
     if (held := ctx.user.held) is not None:
         held.renew(renewed.issued.expires_at.timestamp(), session_id=renewed.issued.session_id)
 

@@ -1,12 +1,14 @@
 """Tokens: HS256 JSON Web Tokens (RFC 7519): `sub` is a user's id, `sid` that of a session."""
 
 import base64
+import math
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 import jwt
 from jwt.algorithms import HMACAlgorithm
+from jwt.types import Options
 
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
@@ -18,8 +20,15 @@ MAX_RECENT = 10_000
 # Sessions noted as used until that is written down, a minute later at most.
 MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
+# PyJWT refuses numbers in `sub` and `jti` (RFC 7519 §4.1.2, §4.1.7) and an `iat` that lies ahead or
+# is no number. Node's jsonwebtoken, which signed the older server's tokens, takes all of these.
+OPTIONS: Options = {"verify_sub": False, "verify_jti": False, "verify_iat": False}
 # The last moment that a datetime can be (RFC 3339 has years of four digits).
 LATEST = 253402300799.0
+# A number of seconds beyond this is one of milliseconds (`Date.now()`): it would be the year 5138.
+MILLISECONDS_FROM = 100_000_000_000.0
+# An `iat` further ahead says nothing: no clock is so wrong.
+MOST_AHEAD_SECONDS = 24 * 3600.0
 
 
 class InvalidToken(Exception):
@@ -31,7 +40,7 @@ class Claims(NamedTuple):
 
     user_id: int
     session_id: int | None = None  # the older server's tokens name none
-    issued_at: float | None = None
+    issued_at: float | None = None  # None: it does not say, or nothing that can be true
     expires_at: float | None = None
 
 
@@ -42,6 +51,7 @@ class Sound(NamedTuple):
     session_id: int | None
     expires_at: float | None
     checked_at: float  # monotonic, before the database was asked
+    issued_at: float | None = None  # by its own word
 
 
 class IssuedToken(NamedTuple):
@@ -117,8 +127,8 @@ class Tokens:
     def check(self, token: str) -> Claims:
         """Return what the token says. Raises InvalidToken.
 
-        The older server's tokens carry the user as a number in `sub`, `id` or `userId`, and may
-        have no `exp`.
+        `exp` and `nbf` decide when it is good. The older server's tokens carry the user as a number
+        in `sub`, `id` or `userId`, and may have no `exp`.
         """
         try:
             claims = jwt.decode(
@@ -126,14 +136,13 @@ class Tokens:
                 self._key,
                 algorithms=[ALGORITHM],
                 leeway=LEEWAY_SECONDS,
-                # PyJWT refuses the older server's numeric `sub` (RFC 7519 §4.1.2).
-                options={"verify_sub": False},
+                options=OPTIONS,
             )
             subject = next((claims[n] for n in ("sub", "id", "userId") if n in claims), None)
             return Claims(
                 user_id=_id(subject),
                 session_id=_id(claims["sid"]) if "sid" in claims else None,
-                issued_at=_seconds(claims.get("iat")),
+                issued_at=_issued_at(claims.get("iat")),
                 expires_at=_seconds(claims.get("exp")),
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
@@ -149,5 +158,23 @@ def _id(claim: Any) -> int:
     raise InvalidToken
 
 
+def is_after(issued_at: float | None, since: datetime | None) -> bool:
+    """Whether a token that names no session was issued after these were last ended."""
+    return since is None or (issued_at is not None and issued_at >= since.timestamp())
+
+
 def _seconds(claim: Any) -> float | None:
     return None if claim is None else min(float(claim), LATEST)
+
+
+def _issued_at(claim: Any) -> float | None:
+    """Return when a token says that it was issued, in seconds or milliseconds, perhaps as text."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float | str):
+        return None
+    try:
+        moment = float(claim)
+    except (ValueError, OverflowError):
+        return None
+    if moment > MILLISECONDS_FROM:
+        moment /= 1000
+    return moment if math.isfinite(moment) and moment <= time() + MOST_AHEAD_SECONDS else None

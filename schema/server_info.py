@@ -31,6 +31,9 @@ class ServerLimits:
     )
     sends_per_user: RateLimit = strawberry.field(description="Messages that a user may send.")
     uploads_per_user: RateLimit = strawberry.field(description="Uploads that a user may begin.")
+    renewals_per_user: RateLimit = strawberry.field(
+        description="Renewals of the tokens of one user."
+    )
     registrations_per_address: RateLimit = strawberry.field(
         description="Registrations from one address."
     )
@@ -45,6 +48,10 @@ class ServerLimits:
     )
     failed_login_weight: int = strawberry.field(
         description="How many logins one that fails counts as."
+    )
+    wider_network_factor: int = strawberry.field(
+        description="How many times the rates of an address the IPv4 /24 or IPv6 /48 around it has;"
+        " the IPv6 /32 has the square of it."
     )
     familiar_address_seconds: int = strawberry.field(
         description="How long an address stays an account's own after a login."
@@ -129,6 +136,12 @@ class ServerLimits:
     )
     max_sessions_per_user: int = strawberry.field(
         description="Sessions of one user; a login beyond ends the oldest."
+    )
+    max_session_age_seconds: int = strawberry.field(
+        description="How long after its login a session may be renewed."
+    )
+    min_password_length: int = strawberry.field(
+        description="The fewest characters of a new password."
     )
     max_blocked_users: int = strawberry.field(description="Users that one user may have blocked.")
     file_url_seconds: int = strawberry.field(

@@ -84,13 +84,15 @@ class SessionMutations:
 
     @strawberry.mutation(
         description="A fresh token of this session. Its open connections go on as long as it."
+        " A session of `maxSessionAgeSeconds` is renewed no more: UNAUTHENTICATED, log in again."
     )
     async def renew_token(self, info: Info) -> AuthPayload:
         return AuthPayload.of(await sessions.renew_token(info.context.ctx))
 
     @strawberry.mutation(
-        description="Replace the password. All other sessions end, and all older tokens; this one"
-        " goes on, with the fresh token that is the answer."
+        description="Replace the password. All sessions end, this one too, and all older tokens:"
+        " their connections are closed with 4401. The answer is the token of a new session, in"
+        " which the connection that asked goes on."
     )
     async def change_password(
         self,
@@ -99,7 +101,11 @@ class SessionMutations:
             str, strawberry.argument(description="What it was: a token alone is not enough.")
         ],
         new_password: Annotated[
-            str, strawberry.argument(description="1 to 72 bytes in UTF-8: bcrypt reads no more.")
+            str,
+            strawberry.argument(
+                description="`minPasswordLength` characters at least; 72 bytes in UTF-8 at most:"
+                " bcrypt reads no more."
+            ),
         ],
     ) -> AuthPayload:
         return AuthPayload.of(

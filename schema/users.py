@@ -161,7 +161,11 @@ class UserMutations:
             str, strawberry.argument(description="An e-mail address; its case does not matter.")
         ],
         password: Annotated[
-            str, strawberry.argument(description="1 to 72 bytes in UTF-8: bcrypt reads no more.")
+            str,
+            strawberry.argument(
+                description="`minPasswordLength` characters at least; 72 bytes in UTF-8 at most:"
+                " bcrypt reads no more."
+            ),
         ],
         display_name: Annotated[
             str, strawberry.argument(description="The name for others, 1 to 100 characters.")

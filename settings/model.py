@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     token_warning_seconds: float = Field(default=60, ge=0)
     legacy_tokens: bool = True
     max_sessions_per_user: int = Field(default=100, ge=1, le=1000)
+    max_session_age_seconds: int = Field(default=90 * 24 * 3600, ge=1, le=MAX_INT)
+    min_password_length: int = Field(default=6, ge=1, le=72)
+    password_check: Literal["off", "common"] = "off"  # noqa: S105  # no password
     bcrypt_rounds: int = Field(default=12, ge=4, le=31)
     password_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
 
@@ -75,11 +78,13 @@ class Settings(BaseSettings):
     limits: bool = True
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
+    renewals_per_user: RateSetting = Rate(100, 600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)
     logins_per_account_from_elsewhere: RateSetting = Rate(150, 300)
     failed_login_weight: int = Field(default=5, ge=1, le=100)
+    wider_network_factor: int = Field(default=4, ge=1, le=100)
     familiar_address_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=MAX_RATE_SECONDS)
     bad_tokens_per_address: RateSetting = Rate(300, 60)
     max_connections_per_user: int = Field(default=50, ge=1)
@@ -212,6 +217,11 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def refuses_common_passwords(self) -> bool:
+        """Whether a new password may be none of the commonest: PASSWORD_CHECK."""
+        return self.password_check == "common"  # noqa: S105  # nosec B105  # no password
 
     @property
     def shows_introspection(self) -> bool:

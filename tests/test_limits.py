@@ -35,7 +35,14 @@ NOT_LIMITS = {
     *("env", "host", "port", "workers", "instance", "data_dir", "database_url", "db_host"),
     *("db_port", "db_user", "db_pass", "db_name", "db_pool_size", "redis_url", "redis_prefix"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
-    *("legacy_tokens", "broadcast", "playground", "introspection", "hsts_seconds"),
+    *(
+        "legacy_tokens",
+        "password_check",
+        "broadcast",
+        "playground",
+        "introspection",
+        "hsts_seconds",
+    ),
     *("storage_url", "public_url", "media_workers", "media_memory_bytes", "limits"),
     *("presence_grace_seconds", "presence_lease_seconds", "presence_renewal_seconds"),
     *("presence_sweep_seconds", "shutdown_seconds", "log_level", "log_format"),
@@ -249,7 +256,7 @@ async def test_the_address_is_what_a_trusted_proxy_says_on_every_face(
     tmp_path: Path, trusted: str, counted_apart: bool
 ) -> None:
     one: dict[str, Any] = {"registrations_per_address": "1/hour", "max_connections_per_address": 1}
-    register = 'mutation { register(email: "%s", password: "1", displayName: "x") { token } }'
+    register = 'mutation { register(email: "%s", password: "123456", displayName: "x") { token } }'
     with running_server(tmp_path, limits=True, trusted_proxies=trusted, **one) as server:
 
         async def over_rest(address: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from tests.conftest import fresh_database_url
 from tests.schema.client import Socket, bare_socket, bearer, open_socket
@@ -86,7 +87,7 @@ async def test_the_list_of_sessions_says_where_each_was_opened(chat: RunningServ
     alice = await new_account(chat)
     phone = await log_in(chat, alice, "Phone/1.0\t (é)" + "x" * 500)
     rows = (await execute(chat, phone, SESSIONS))["data"]["sessions"]
-    assert [row["current"] for row in rows] == [True, False, False]
+    assert [row["current"] for row in rows] == [True, False]
     assert rows[0]["client"].startswith("Phone/1.0 (é)xxx")
     assert len(rows[0]["client"]) == 200
     assert {row["address"] for row in rows} == {"127.0.0.1"}
@@ -147,28 +148,41 @@ async def test_somebody_elses_session_and_a_missing_one_are_the_same(chat: Runni
 async def test_a_new_password_closes_the_others_and_older_ones_and_keeps_this(
     chat: RunningServer,
 ) -> None:
-    alice = await new_account(chat)
+    alice, bob = await new_account(chat), await new_account(chat)
     change = (
         "mutation($old: String!, $new: String!) "
         "{ changePassword(currentPassword: $old, newPassword: $new) { token } }"
     )
     async with (
         listening(chat, alice) as mine,
+        listening(chat, alice) as copied,
+        SocketIOFace.open(chat, alice) as copied_too,
         listening(chat, await log_in(chat, alice)) as other,
         SocketIOFace.open(chat, older(alice)) as legacy,
+        RestFace.open(chat, bob) as sender,
     ):
         wrong = await execute(chat, alice, change, old="wrong", new="another")
         assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
         await other.settle()
         changed = await mine.execute(change, {"old": PASSWORD, "new": "another"})
-        assert changed["data"]["changePassword"]["token"]
-        assert await other.closed() == (4401, "Session ended")
-        await is_closed(legacy, "Session ended")
-        await mine.settle()
+        fresh = replace(alice, token=changed["data"]["changePassword"]["token"])
+        for socket in (other, copied):
+            assert await socket.closed() == (4401, "Session ended")
+        for face in (legacy, copied_too):
+            await is_closed(face, "Session ended")
+        sent = await sender.send("still there", alice.id)
+        heard = await mine.expect(id="live")
+        assert heard["payload"]["data"]["messageAdded"]["id"] == str(sent.id)
+        [row] = (await mine.execute(SESSIONS))["data"]["sessions"]
+        assert row["current"]
+    assert (await post(chat, alice, "/api/auth/renew")).status_code == 401
+    alice = fresh
     body = {"currentPassword": "another", "newPassword": PASSWORD}
     answer = await post(chat, alice, "/api/auth/change-password", **body)
     assert (answer.status_code, answer.json()["message"]) == (200, "Password changed")
     assert answer.json()["user"]["id"] == alice.id
+    assert (await post(chat, alice, "/api/auth/change-password", **body)).status_code == 401
+    alice = replace(alice, token=answer.json()["token"])
     assert (await post(chat, alice, "/api/auth/change-password", **body)).status_code == 400
 
 
@@ -327,3 +341,29 @@ async def test_renewing_over_rest_answers_as_a_login_does(chat: RunningServer) -
     async with listening(chat, fresh) as socket:
         await post(chat, alice, "/api/auth/logout")  # the older token of the same session
         assert await socket.closed() == (4401, "Session ended")
+
+
+async def test_registering_over_rest_opens_no_session(chat: RunningServer) -> None:
+    body = {"email": "rest@example.com", "password": PASSWORD, "displayName": "Rest"}
+    async with httpx.AsyncClient(base_url=chat.url) as http:
+        registered = await http.post("/api/auth/register", json=body)
+        login = (await http.post("/api/auth/login", json=body)).json()
+    assert registered.status_code == 200
+    account = Account(login["user"]["id"], body["email"], "Rest", login["token"])
+    [row] = (await execute(chat, account, SESSIONS))["data"]["sessions"]
+    assert row["current"]
+
+
+async def test_a_session_that_is_too_old_is_told_to_log_in_again(tmp_path: Path) -> None:
+    with running_server(tmp_path, max_session_age_seconds=1) as server:
+        alice = await new_account(server)
+        await asyncio.sleep(1.1)  # the age is a setting in seconds
+        over_rest = await post(server, alice, "/api/auth/renew")
+        over_graphql = (await execute(server, alice, RENEW))["errors"][0]
+        said = "This session is too old to be renewed; log in again"
+        assert (over_rest.status_code, over_rest.json()["message"]) == (401, said)
+        assert over_graphql["message"] == said
+        assert over_graphql["extensions"]["code"] == "UNAUTHENTICATED"
+        assert (await execute(server, alice, SESSIONS))["data"]
+        again = await log_in(server, alice)
+        assert (await post(server, again, "/api/auth/renew")).status_code == 200

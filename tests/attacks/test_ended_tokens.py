@@ -94,6 +94,7 @@ async def command(target: Target, *words: str) -> None:
 
 
 CHANGE = {"currentPassword": PASSWORD, "newPassword": "654321"}
+CHANGING = f'changePassword(currentPassword: "{PASSWORD}", newPassword: "654321") {{ token }}'
 ENDINGS: dict[str, Callable[[Target, Person], Awaitable[None]]] = {
     "REST logout": lambda t, p: post(t, p.token, "/api/auth/logout", {}),
     "REST logout everywhere": lambda t, p: post(t, p.other, "/api/auth/logout-everywhere", {}),
@@ -101,9 +102,11 @@ ENDINGS: dict[str, Callable[[Target, Person], Awaitable[None]]] = {
     "logout": lambda t, p: mutate(t, p.token, "logout"),
     "logoutEverywhere": lambda t, p: mutate(t, p.other, "logoutEverywhere"),
     "revokeSession": lambda t, p: mutate(t, p.other, f'revokeSession(id: "{session_of(p.token)}")'),
-    "changePassword": lambda t, p: mutate(
-        t, p.other, f'changePassword(currentPassword: "{PASSWORD}", newPassword: "x") {{ token }}'
+    "changePassword": lambda t, p: mutate(t, p.other, CHANGING),
+    "REST new password by itself": lambda t, p: post(
+        t, p.token, "/api/auth/change-password", CHANGE
     ),
+    "changePassword by itself": lambda t, p: mutate(t, p.token, CHANGING),
     "deleteAccount": lambda t, p: mutate(t, p.other, f'deleteAccount(password: "{PASSWORD}")'),
     "disabled by the operator": lambda t, p: command(t, "disable", p.email),
     "deleted by the operator": lambda t, p: command(t, "delete", p.email),

@@ -70,7 +70,6 @@ def forged(user_id: int) -> dict[str, str]:
         "b64 false": by_hand({"alg": "HS256", "b64": False, "crit": ["b64"]}, plain, real),
         "expired": jwt.encode({**good, "exp": now - HOUR}, SECRET),
         "not yet": jwt.encode({**good, "nbf": now + HOUR}, SECRET),
-        "of the future": jwt.encode({**good, "iat": now + HOUR}, SECRET),
         "for another audience": jwt.encode({**good, "aud": "another"}, SECRET),
         "of nobody": jwt.encode({**good, "sub": str(2**40)}, SECRET),
         "claims a list": by_hand({"alg": "HS256"}, [plain], real),

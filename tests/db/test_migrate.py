@@ -85,7 +85,7 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
     before = await everything(database)
     # Back to 0001: what came later is gone, and everything else as it was.
     async with database.write() as connection:
-        for table in ("blocks", "notices", "sessions", "message_attachments"):
+        for table in ("blocks", "notices", "familiar_addresses", "sessions", "message_attachments"):
             await connection.execute(text(f"DROP TABLE {table}"))
         for table in ("attachments", "files"):
             await connection.execute(text(f"DROP TABLE {table}"))
@@ -107,7 +107,7 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
     await migrate.upgrade(database)
     await add_users(database, 2)
     async with database.write() as connection:
-        for table in ("blocks", "notices", "sessions"):
+        for table in ("blocks", "notices", "familiar_addresses", "sessions"):
             await connection.execute(text(f"DROP TABLE {table}"))
         for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from"):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 
 import pytest
 from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events import counts as module
-from events.counts import Counts
+from events.bus import LoneBus
+from events.counts import Counts, Full, Hit
 from events.redis_bus import RedisBus
 from tests.support.redis import Redis, redis_server
 
@@ -57,23 +59,64 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def test_a_limit_holds_exactly_across_processes(redis: Redis, item: RateLimitItem) -> None:
     async with processes(redis, item, 2) as [one, two]:
-        waits = await asyncio.gather(*(c.take(item, "a") for _ in range(10) for c in (one, two)))
-        assert [wait > 0 for wait in waits].count(False) == 10
-        assert 50 < await one.take(item, "a") <= 60
-        assert 50 < await two.wait(item, "a") <= 60
-        assert await two.take(item, "b") == 0
+        hit = Hit(item, "a")
+        full = await asyncio.gather(*(c.take(hit) for _ in range(10) for c in (one, two)))
+        assert full.count(None) == 10
+        for refused in (await one.take(hit), await two.look(hit)):
+            assert refused is not None
+            assert refused.item is item
+            assert 50 < refused.wait <= 60
+        assert await two.take(Hit(item, "b")) is None
+
+
+async def test_of_several_hits_all_are_counted_or_none(redis: Redis, item: RateLimitItem) -> None:
+    wide = RateLimitItemPerSecond(20, 60, namespace=f"{item.namespace}-wide")
+    async with processes(redis, item, 2) as [one, two]:
+        for number in range(3):
+            for _ in range(10):
+                await (one, two)[number % 2].take(Hit(item, f"{number}"), Hit(wide, "all"))
+        # The third had no room in the one that it shares: it has all of its own.
+        assert await one.look(Hit(item, "2")) is None
+        refused = await one.take(Hit(item, "2"), Hit(wide, "all"))
+        assert refused is not None
+        assert refused.item is wide
+        assert await one.look(Hit(item, "0")) is not None
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with Redis"])
+async def test_refusals_leave_no_key(redis: Redis, item: RateLimitItem, shared: bool) -> None:
+    bus = RedisBus(redis.url, prefix="test")
+    counts = Counts(bus, redis_url=redis.url if shared else None, prefix="refusals")
+    for _ in range(10):
+        assert await counts.take(Hit(item, "a")) is None
+    for number in range(200):
+        other = RateLimitItemPerSecond(10, 60, namespace=f"{item.namespace}-other")
+        assert await counts.take(Hit(other, f"{number}"), Hit(item, "a")) is not None
+        assert await counts.look(Hit(other, f"{number}")) is None
+    assert len(counts) == 1
+    if shared:
+        assert redis.execute("KEYS refusals:counts:*") == "*1"
+    await counts.close()
+
+
+async def test_a_flood_of_one_kind_forgets_nothing_of_another(item: RateLimitItem) -> None:
+    counts = Counts(LoneBus(), redis_url=None, prefix="test")
+    other = RateLimitItemPerSecond(10, 60, namespace=f"{item.namespace}-other")
+    await counts.add(Hit(item, "a"), 10)
+    for number in range(100_000):
+        counts.take_now(other, f"{number}")
+    assert counts.known(Hit(item, "a")) is not None
+    assert len(counts) < 30_000
 
 
 async def test_more_is_added_as_far_as_there_is_room(redis: Redis, item: RateLimitItem) -> None:
     async with processes(redis, item, 2) as [one, two]:
-        assert await one.take(item, "a") == 0
-        await one.add(item, "a", amount=6)
-        assert await two.wait(item, "a") == 0
-        await one.add(item, "a", amount=6)
-        assert await two.wait(item, "a") > 0
-        await one.forget(item, "a")
-        assert await two.wait(item, "a") == 0
-        assert await one.wait(item, "a") == 0
+        hit = Hit(item, "a")
+        assert await one.take(hit) is None
+        await one.add(hit, 6)
+        assert await two.look(hit) is None
+        await one.add(hit, 6)
+        assert isinstance(await two.look(hit), Full)
 
 
 async def test_what_cannot_wait_is_told_soon(redis: Redis, item: RateLimitItem) -> None:
@@ -81,7 +124,7 @@ async def test_what_cannot_wait_is_told_soon(redis: Redis, item: RateLimitItem) 
         assert [one.take_now(item, "a") for _ in range(10)] == [0] * 10
         assert one.take_now(item, "a") > 0
         started = asyncio.get_running_loop().time()
-        await until(lambda: two._windows.wait(item.key_for("a")) > 0)
+        await until(lambda: two.known(Hit(item, "a")) is not None)
         assert asyncio.get_running_loop().time() - started < 1
         assert two.take_now(item, "a") > 0
         assert two.take_now(item, "b") == 0
@@ -93,27 +136,29 @@ async def test_without_redis_each_process_counts_and_then_both_again(
 ) -> None:
     caplog.set_level(logging.INFO, "parley.counts")
     async with processes(redis, item, 2) as [one, two]:
-        assert await one.take(item, "a") == 0
+        hit = Hit(item, "a")
+        assert await one.take(hit) is None
         await asyncio.to_thread(redis.kill if how == "killed" else redis.pause)
         try:
             async with asyncio.timeout(module.TIMEOUT_SECONDS * 3):
-                waits = [await one.take(item, "a") for _ in range(12)]
-                await asyncio.gather(*(one.take(item, f"b{number}") for number in range(100)))
-            assert [wait > 0 for wait in waits] == [False] * 9 + [True] * 3
-            assert await two.take(item, "a") == 0  # it knows only of its own
+                full = [await one.take(hit) for _ in range(12)]
+                others = [Hit(item, f"b{number}") for number in range(100)]
+                await asyncio.gather(*(one.take(other) for other in others))
+            assert [refused is None for refused in full] == [True] * 9 + [False] * 3
+            assert await two.take(hit) is None  # it knows only of its own
         finally:
             await asyncio.to_thread(redis.start if how == "killed" else redis.resume)
         said = [record.getMessage() for record in caplog.records if record.name == "parley.counts"]
         assert len([text for text in said if "each process limits by itself" in text]) == 2
 
-        async def together() -> bool:
-            await one.forget(item, "c")
-            await one.take(item, "c")
-            await one.add(item, "c", amount=9)
-            return await two.wait(item, "c") > 0
+        async def together(key: str) -> bool:
+            await one.take(Hit(item, key))
+            await one.add(Hit(item, key), 9)
+            return await two.look(Hit(item, key)) is not None
 
+        tries = count()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await together():  # noqa: ASYNC110  # as above
+            while not await together(f"c{next(tries)}"):  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.1)
         said = [record.getMessage() for record in caplog.records if record.name == "parley.counts"]
         assert sorted(said)[:2] == ["Redis counts again"] * 2

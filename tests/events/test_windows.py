@@ -1,8 +1,6 @@
 """Moving windows in memory."""
 
 import pytest
-from limits import RateLimitItemPerSecond
-from limits.strategies import MovingWindowRateLimiter
 
 from events import windows as module
 from events.windows import Windows
@@ -26,69 +24,73 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_window_moves(clock: Clock) -> None:
-    windows = Windows()
+    windows = Windows(3, 10)
     for second in range(3):
         clock.now = 1000.0 + second
-        assert windows.acquire_entry("a", 3, 10)
-    assert not windows.acquire_entry("a", 3, 10)
-    assert windows.wait("a") == 8
-    assert windows.wait("a", 2) == 9
-    assert windows.wait("a", 99) == 10  # more than there ever is room for: as many as there is
-    assert windows.acquire_entry("b", 3, 10)
+        assert windows.wait("a") == 0
+        assert windows.take("a") == 0
+    assert windows.take("a") == windows.wait("a") == 8
+    assert windows.take("b") == 0
     clock.now = 1010.0
     assert windows.wait("a") == 0
-    assert windows.acquire_entry("a", 3, 10)
-    assert not windows.acquire_entry("a", 3, 10)
-    assert windows.wait("a") == 1
-
-
-def test_several_hits_go_in_together_or_not_at_all(clock: Clock) -> None:
-    windows = Windows()
-    assert windows.acquire_entry("a", 5, 10, amount=3)
-    assert not windows.acquire_entry("a", 5, 10, amount=3)
-    assert windows.acquire_entry("a", 5, 10, amount=2)
-    assert not windows.acquire_entry("b", 5, 10, amount=6)
+    assert windows.take("a") == 0
+    assert windows.take("a") == windows.wait("a") == 1
 
 
 def test_what_happened_elsewhere_counts_even_beyond_the_limit(clock: Clock) -> None:
-    windows = Windows()
-    assert windows.acquire_entry("a", 3, 10)
+    windows = Windows(3, 10)
+    assert windows.take("a") == 0
     clock.now += 5
-    windows.record("a", 3, 10, 100)
-    assert not windows.acquire_entry("a", 3, 10)
-    assert windows.wait("a") == 10
-
-
-def test_a_strategy_of_the_library_counts_in_it(clock: Clock) -> None:
-    strategy = MovingWindowRateLimiter(Windows())
-    item = RateLimitItemPerSecond(2, 10)
-    assert [strategy.hit(item, "a") for _ in range(3)] == [True, True, False]
-    assert not strategy.test(item, "a")
-    assert strategy.get_window_stats(item, "a") == (1010.0, 0)
-    strategy.clear(item, "a")
-    assert strategy.test(item, "a")
-    assert strategy.storage.check()
-    assert strategy.hit(item, "a")
-    assert strategy.storage.reset() == 1
-    assert strategy.test(item, "a")
+    windows.record("a", 100)
+    assert windows.take("a") == 10
 
 
 def test_what_has_passed_is_forgotten(clock: Clock) -> None:
-    windows = Windows()
+    windows = Windows(3, 10)
     for number in range(100):
-        windows.acquire_entry(f"old{number}", 3, 10)
+        windows.take(f"old{number}")
     clock.now += 5
-    windows.acquire_entry("young", 3, 10)
+    windows.take("young")
+    windows.take("old50")
     clock.now += 6
-    for number in range(100):
-        windows.acquire_entry(f"new{number}", 3, 10)
-    assert len(windows) == 101
-    assert windows.wait("young", 3) > 0
+    windows.take("new")
+    assert len(windows) == 3
+    assert windows._windows.keys() == {"young", "old50", "new"}
 
 
-def test_there_are_never_more_keys_than_the_most(clock: Clock) -> None:
-    windows = Windows(max_keys=10)
+def test_to_look_and_to_be_refused_makes_no_key(clock: Clock) -> None:
+    windows = Windows(1, 10)
     for number in range(100):
-        assert windows.acquire_entry(str(number), 1, 10)
-    assert len(windows) == 10
-    assert not windows.acquire_entry("99", 1, 10)
+        assert windows.wait(str(number)) == 0
+    assert len(windows) == 0
+    windows.take("a")
+    for _ in range(100):
+        assert windows.take("a") > 0
+    assert len(windows) == 1
+
+
+def test_a_flood_of_keys_frees_nobody_from_what_was_counted(clock: Clock) -> None:
+    windows = Windows(5, 10, max_keys=100)
+    windows.record("guesser", 5)
+    waits = [windows.take(f"flood{number}") for number in range(100_000)]
+    assert len(windows) <= 100 + module.SHARED_WINDOWS
+    assert windows.take("guesser") == 10
+    # All new ones together have what the shared windows let through: nobody has more than his own.
+    assert waits.count(0) <= 99 + 5 * module.SHARED_WINDOWS
+    for number in range(100_000):
+        assert windows.wait(f"new{number}") == windows.take(f"new{number}") == 10
+
+
+def test_a_key_that_shared_a_window_counts_on_in_it_when_there_is_room_again(clock: Clock) -> None:
+    windows = Windows(2, 10, max_keys=1)
+    windows.take("first")
+    clock.now += 6
+    windows.take("second")  # the store is full: in a shared one
+    clock.now += 5  # what the first did has passed, what the second did has not
+    assert windows.take("third") == 0
+    assert windows.take("second") == 0
+    assert windows.wait("second") == windows.take("second") == 5
+    clock.now += 10
+    assert windows.take("second") == 0
+    assert windows._windows.keys() == {"second"}
+    assert windows._shared == {}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import bcrypt
 import pytest
 from sqlalchemy import text
 
@@ -14,7 +15,7 @@ from db import users
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Unauthenticated
-from resolvers.sessions import LoggedIn
+from resolvers.sessions import LoggedIn, change_password
 from resolvers.users import get_me, list_users
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_passwords import OLDER_HASHES
@@ -58,7 +59,7 @@ async def test_a_wrong_password_and_an_unknown_email_get_the_same_answer(ctx: Co
     await _register(ctx, email, "x" * 72)
     wrong = [
         (email, "x" * 71),
-        (email, "x" * 73),
+        (email, "y" + "x" * 72),
         (email, "decoy"),
         (email, ""),
         (email, "\ud800"),
@@ -167,11 +168,77 @@ async def test_an_account_of_the_older_server_comes_in_by_what_is_no_address(ctx
 
 async def test_a_login_renews_a_hash_of_another_cost(tmp_path: Path) -> None:
     async with running_context(tmp_path, bcrypt_rounds=5) as before:
-        await auth.register_user(before, email="a@example.com", password="pw", display_name="A")
+        await auth.register_user(
+            before, email="a@example.com", password="pass phrase", display_name="A"
+        )
     async with running_context(tmp_path, bcrypt_rounds=4) as after:
         for _ in range(2):
-            await auth.log_in(after, email="a@example.com", password="pw")
+            await auth.log_in(after, email="a@example.com", password="pass phrase")
             async with after.read() as connection:
                 found = await users.find_by_email(connection, "a@example.com")
             assert found is not None
             assert found[1].startswith("$2b$04$")
+
+
+@pytest.mark.parametrize("bad", ["12345", "iloveyou"])
+async def test_the_rules_of_new_passwords_hold_where_one_is_set_and_nowhere_else(
+    tmp_path: Path, bad: str
+) -> None:
+    async with running_context(tmp_path, password_check="common") as ctx:
+        with pytest.raises(BadInput, match="Password is"):
+            await _register(ctx, _email(), bad)
+        email = _email()
+        me = ctx.as_viewer(
+            await auth.authenticate(ctx, (await _register(ctx, email, "a good one")).issued.token)
+        )
+        with pytest.raises(BadInput, match="Password is"):
+            await change_password(me, current="a good one", new=bad)
+        # An imported account logs in with what it has, and finds its way out of it.
+        async with ctx.write() as connection:
+            hashed = await ctx.passwords.hash(bad)
+            await connection.execute(text("UPDATE users SET password_hash = :h"), {"h": hashed})
+        assert await auth.log_in(ctx, email=email, password=bad)
+        assert await change_password(me, current=bad, new="a better one")
+
+
+async def test_an_imported_account_logs_in_by_72_bytes_and_sets_a_password_of_no_more(
+    tmp_path: Path,
+) -> None:
+    async with running_context(tmp_path) as ctx:
+        email, long = _email(), "correct horse battery staple, " * 3
+        joined = await _register(ctx, email)
+        async with ctx.write() as connection:
+            hashed = bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(5)).decode()
+            await connection.execute(text("UPDATE users SET password_hash = :h"), {"h": hashed})
+        for _ in range(2):  # the first login renews the hash, which is of another cost
+            assert (await auth.log_in(ctx, email=email, password=long)).user == joined.user
+        me = ctx.as_viewer(await auth.authenticate(ctx, joined.issued.token))
+        with pytest.raises(BadInput, match="longer than 72 bytes"):
+            await change_password(me, current=long, new=long + "!")
+        assert await change_password(me, current=long, new="another")
+
+
+async def test_a_hash_that_cannot_be_trusted_is_a_wrong_password_and_told_in_the_log(
+    ctx: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    email = _email()
+    user = (await _register(ctx, email)).user
+    async with ctx.write() as connection:
+        hashed = "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+        await connection.execute(text("UPDATE users SET password_hash = :h"), {"h": hashed})
+    for _ in range(3):
+        with pytest.raises(BadInput, match="Invalid email or password"):
+            await auth.log_in(ctx, email=email, password="U*U")
+    said = [r.getMessage() for r in caplog.records if r.name == "parley.passwords"]
+    assert said == [
+        f"User {user.id} cannot log in: the stored password is a faulty bcrypt's ($2x$)"
+    ]
+
+
+async def test_an_account_can_be_made_without_a_session(ctx: Context) -> None:
+    email = _email()
+    made = await auth.create_account(ctx, email=email, password="123456", display_name="Zoë 🎉")
+    async with ctx.read() as connection:
+        rows = await connection.execute(text("SELECT COUNT(*) FROM sessions"))
+        assert rows.scalar() == 0
+    assert (await auth.log_in(ctx, email=email, password="123456")).user == made

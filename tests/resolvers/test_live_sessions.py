@@ -68,10 +68,14 @@ async def test_an_older_tokens_connection_goes_on_in_the_session_that_it_gains(
     assert me.user.session == renewed.issued.session_id is not None
     assert me.user.held is not None
     assert me.user.held.expires_at == renewed.issued.expires_at.timestamp()
+    twin = Line()  # of the same session
+    sessions.hold_session(await person.enter(renewed.issued.token), twin)
     changed = await sessions.change_password(me, current=PASSWORD, new="another")
-    assert changed.issued.session_id == renewed.issued.session_id
-    assert (line.ended, other.ended) == (False, True)
-    await sessions.log_out(me)
+    assert me.user.session == changed.issued.session_id != renewed.issued.session_id
+    assert (line.ended, other.ended, twin.ended) == (False, True, True)
+    assert await person.good(renewed.issued.token, changed.issued.token) == [False, True]
+    [session] = await sessions.list_sessions(me)
+    await sessions.revoke_session(me, session.id)  # its own
     assert line.ended
 
 

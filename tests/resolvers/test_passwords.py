@@ -1,9 +1,10 @@
-"""Passwords: bcrypt in a bounded pool, off the loop, and never cut short."""
+"""Passwords: bcrypt in a bounded pool, off the loop, and never cut short when new."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 
+import bcrypt
 import pytest
 
 from resolvers import passwords as passwords_module
@@ -19,6 +20,13 @@ OLDER_HASHES = [
 ]
 
 
+# The last is one of crypt_blowfish's: it says itself that it was made wrongly.
+HASHES_OF_NOTHING = [
+    *(None, "", "plain", "$2b$04$short", "$1$md5$x", "!", f"$2b$99${'x' * 53}"),
+    "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+]
+
+
 @pytest.fixture
 def passwords() -> Iterator[Passwords]:
     """Cheap hashes."""
@@ -31,8 +39,8 @@ def passwords() -> Iterator[Passwords]:
 async def test_a_password_fits_its_hash_and_no_other(passwords: Passwords, password: str) -> None:
     hashed = await passwords.hash(password)
     assert hashed.startswith("$2b$04$")
-    assert await passwords.verify(password, hashed)
-    assert not await passwords.verify(password[:-1] + "!", hashed)
+    assert (await passwords.verify(password, hashed)).matches
+    assert not (await passwords.verify(password[:-1] + "!", hashed)).matches
     assert hashed != await passwords.hash(password)
 
 
@@ -40,30 +48,62 @@ async def test_a_password_fits_its_hash_and_no_other(passwords: Passwords, passw
 async def test_hashes_of_the_older_server_verify(
     passwords: Passwords, password: str, hashed: str
 ) -> None:
-    assert await passwords.verify(password, hashed)
-    assert not await passwords.verify(password + " ", hashed)
+    assert (await passwords.verify(password, hashed)).matches
+    assert not (await passwords.verify(password + " ", hashed)).matches
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 73, "é" * 37, "🔑" * 19, "a\0b", "\ud800"], ids=ascii)
-async def test_what_bcrypt_cannot_take_is_refused_before_it_is_cut(
+async def test_what_bcrypt_cannot_take_whole_is_never_hashed(
     passwords: Passwords, bad: str
 ) -> None:
     with pytest.raises(BadInput):
         check_password(bad)
     with pytest.raises(BadInput):
         await passwords.hash(bad)
+
+
+@pytest.mark.parametrize("ident", ["2a", "2b", "2y"])
+@pytest.mark.parametrize("whole", ["x" * 73, "é" * 200, "x" + "🔑" * 30, "p" * 100_000], ids=len)
+async def test_a_longer_password_of_an_imported_account_fits_by_its_first_72_bytes(
+    passwords: Passwords, whole: str, ident: str
+) -> None:
+    # As PHP, Node and Python make it.
+    kept = bcrypt.hashpw(whole.encode()[:72], bcrypt.gensalt(4)).decode()
+    imported = kept.replace("$2b$", f"${ident}$")
+    assert (await passwords.verify(whole, imported)).matches
+    assert (await passwords.verify(whole + "!", imported)).matches
+    assert not (await passwords.verify("!" + whole, imported)).matches
+    assert not (
+        await passwords.verify(whole.encode()[:70].decode(errors="ignore"), imported)
+    ).matches
+
+
+@pytest.mark.parametrize("bad", ["", "a\0b", "\ud800", "a" * 80 + "\0"], ids=ascii)
+async def test_what_no_hash_can_be_of_fits_none(passwords: Passwords, bad: str) -> None:
     # bcrypt itself would look no further than this.
     seen = bad.encode(errors="ignore")[:72].partition(b"\0")[0].decode()
-    kept = await passwords.hash(seen or "x")
-    assert not await passwords.verify(bad, kept)
+    assert not (await passwords.verify(bad, await passwords.hash(seen or "x"))).matches
 
 
-@pytest.mark.parametrize("hashed", [None, "", "plain", "$2b$04$short", "$1$md5$x", "!"])
+@pytest.mark.parametrize("whole", ["123456", "x" * 200])
+async def test_a_refusal_takes_as_long_whatever_it_is_for(whole: str) -> None:
+    passwords = Passwords(rounds=10, workers=1)
+    hashed = await passwords.hash("another")
+    took: dict[str | None, float] = {}
+    for kept in (hashed, None, "", hashed.replace("$2b$", "$2x$"), "plain"):
+        started = time.perf_counter()
+        assert not (await passwords.verify(whole, kept)).matches
+        took[kept] = time.perf_counter() - started
+    passwords.close()
+    assert min(took.values()) > 0.3 * max(took.values()), took
+
+
+@pytest.mark.parametrize("hashed", HASHES_OF_NOTHING)
 async def test_where_there_is_no_hash_no_password_fits(
     passwords: Passwords, hashed: str | None
 ) -> None:
-    for password in ("decoy", "", "123456", "plain", "x" * 100):
-        assert not await passwords.verify(password, hashed)
+    for password in ("decoy", "", "123456", "plain", "U*U", "x" * 100):
+        assert not (await passwords.verify(password, hashed)).matches
 
 
 async def test_beyond_the_bound_callers_are_told_and_then_there_is_room_again(
@@ -95,4 +135,26 @@ async def test_the_loop_goes_on_while_passwords_are_hashed() -> None:
     # Three hashes of a quarter of a second each: on the loop, there would be three turns or so.
     assert turns > 50
     assert longest < 0.15
+    passwords.close()
+
+
+def test_a_new_password_has_a_least_length_in_characters() -> None:
+    passwords = Passwords(rounds=4, workers=1, min_length=6)
+    for good in ("123456", "pässwö", "🔑" * 6, "x" * 72):
+        passwords.check_new(good)
+    for short in ("12345", "éé", "🔑" * 5):
+        with pytest.raises(BadInput, match="shorter than 6 characters"):
+            passwords.check_new(short)
+    with pytest.raises(BadInput, match="is required"):
+        passwords.check_new("")
+    passwords.close()
+
+
+def test_the_commonest_passwords_can_be_refused() -> None:
+    passwords = Passwords(rounds=4, workers=1, refuse_common=True)
+    for common in ("123456", "password", "PassWord", "iloveyou", "qwerty123", "dragon"):
+        with pytest.raises(BadInput, match="most common"):
+            passwords.check_new(common)
+    for good in ("correct horse battery", "Zk4!vbn-77", "🔑🔑🔑🔑🔑🔑"):
+        passwords.check_new(good)
     passwords.close()

@@ -11,7 +11,9 @@ from sqlalchemy import text
 from db import notices
 from resolvers import auth, sessions
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
+from resolvers.fair_queue import Place
+from resolvers.passwords import Verdict
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import PASSWORD, Person, plain
@@ -61,17 +63,63 @@ async def test_a_session_is_revoked_by_its_owner_only(ctx: Context, person: Pers
         await sessions.revoke_session(mine, id_)
 
 
-async def test_a_new_password_ends_the_others_and_keeps_this_one(person: Person) -> None:
+async def test_a_new_password_ends_every_session_and_opens_one(person: Person) -> None:
     one, two = await person.log_in(), await person.log_in()
     older = person.older_token(iat=int(time.time()) - 10)
-    changed = await sessions.change_password(
-        await person.enter(one), current=PASSWORD, new="another"
-    )
-    assert await person.good(one, changed.issued.token) == [True, True]
-    assert await person.good(two, older, person.joined.issued.token) == [False] * 3
+    me = await person.enter(one)
+    changed = await sessions.change_password(me, current=PASSWORD, new="another")
+    assert changed.issued.session_id not in (None, me.user.session)
+    assert await person.good(changed.issued.token) == [True]
+    assert await person.good(one, two, older, person.joined.issued.token) == [False] * 4
     with pytest.raises(BadInput):
         await person.log_in(PASSWORD)
     assert await person.good(await person.log_in("another")) == [True]
+    with pytest.raises(Unauthenticated):  # a thief's copy, whose request was under way
+        await sessions.change_password(me, current="another", new="a third one")
+
+
+async def test_a_session_can_be_renewed_until_it_is_too_old(person: Person) -> None:
+    most = timedelta(seconds=person.ctx.settings.max_session_age_seconds)
+    me = await person.enter(person.joined.issued.token)
+
+    async def opened(ago: timedelta) -> None:
+        async with person.ctx.write() as connection:
+            await connection.execute(
+                text("UPDATE sessions SET created_at = :at"), {"at": plain(datetime.now(UTC) - ago)}
+            )
+
+    await opened(most - timedelta(minutes=1))
+    renewed = (await sessions.renew_token(me)).issued.token
+    await opened(most)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="too old to be renewed; log in again"):
+            await sessions.renew_token(me)
+    assert await person.good(renewed, await person.log_in()) == [True, True]
+    changed = await sessions.change_password(me, current=PASSWORD, new="another")
+    assert await sessions.renew_token(await person.enter(changed.issued.token))
+
+
+async def test_renewals_of_a_user_are_limited(tmp_path: Path) -> None:
+    async with running_context(tmp_path, limits=True, renewals_per_user="3/hour") as ctx:
+        person = await Person.register(ctx)
+        # With an older token each would open a session, and end the oldest of the others.
+        me = await person.enter(person.older_token())
+        for _ in range(3):
+            await sessions.renew_token(me)
+        with pytest.raises(RateLimited, match="Too many renewals"):
+            await sessions.renew_token(me)
+
+
+async def test_an_older_token_that_was_ended_meanwhile_gains_no_session(person: Person) -> None:
+    me = await person.enter(person.older_token(iat=int(time.time()) - 10))
+    await sessions.log_out_everywhere(await person.enter(person.joined.issued.token))
+    for late in (
+        sessions.renew_token(me),
+        sessions.change_password(me, current=PASSWORD, new="another"),
+    ):
+        with pytest.raises(Unauthenticated):
+            await late
+    assert await sessions.list_sessions(me) == []
 
 
 async def test_a_wrong_current_password_changes_nothing(person: Person) -> None:
@@ -94,8 +142,8 @@ async def test_a_login_that_began_with_the_old_password_opens_no_session(person:
     verify = person.ctx.passwords.verify
     changed = asyncio.Event()
 
-    async def slowly(password: str, hashed: str | None) -> bool:
-        found = await verify(password, hashed)
+    async def slowly(password: str, hashed: str | None, place: Place | None = None) -> Verdict:
+        found = await verify(password, hashed, place)
         if asyncio.current_task() is login:
             await changed.wait()
         return found
@@ -166,6 +214,20 @@ async def test_logging_out_with_an_older_token_ends_all_of_those(person: Person)
     two = person.older_token(iat=int(time.time()) - 20)
     await sessions.log_out(await person.enter(one))
     assert await person.good(one, two, person.joined.issued.token) == [False, False, True]
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+async def test_an_end_of_older_tokens_goes_by_when_each_was_issued_in_either_unit(
+    person: Person, unit: int
+) -> None:
+    now = time.time()
+    before = person.older_token(iat=int((now - 5) * unit))
+    after = person.older_token(iat=int((now + 60) * unit))
+    # Of what says nothing that can be true, nobody knows whether it was before.
+    unsaid = [person.older_token(iat=iat) for iat in ("today", (now + 10**6) * unit, None)]
+    assert await person.good(before, after, *unsaid) == [True] * 5
+    await sessions.log_out_everywhere(await person.enter(person.joined.issued.token))
+    assert await person.good(before, after, *unsaid) == [False, True, False, False, False]
 
 
 async def test_a_token_names_a_session_of_its_own_user(ctx: Context, person: Person) -> None:
