@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -101,6 +102,8 @@ class User(SQLModel, table=True):
     deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
     # Tokens without a session that were issued before this are good no more.
     tokens_from: datetime | None = _column(UTCDateTime(), nullable=True)
+    # The log's head when they registered; 0 for accounts of before this was kept.
+    joined_position: int = _column(BigId, server_default=text("0"))
 
 
 class Session(SQLModel, table=True):

@@ -32,8 +32,12 @@ async def insert_user(
     display_name: str,
     password_hash: str,
     created_at: datetime,
+    joined_position: int = 0,
 ) -> StoredUser:
-    """Add a user. Raises sqlalchemy's IntegrityError when the e-mail is taken."""
+    """Add a user. Raises sqlalchemy's IntegrityError when the e-mail is taken.
+
+    Broadcasts up to `joined_position` are of before they came.
+    """
     result = await connection.execute(
         insert(User).values(
             email=email,
@@ -41,6 +45,7 @@ async def insert_user(
             search_name=search_form(display_name),
             password_hash=password_hash,
             created_at=created_at,
+            joined_position=joined_position,
         )
     )
     key = result.inserted_primary_key

@@ -37,7 +37,9 @@ async def visible_attachment(
     found = (await attachments.find_attachments(connection, [attachment_id])).get(attachment_id)
     if found is None or not (
         found.owner_id == viewer.id
-        or await attachments.is_shared_with(connection, attachment_id, viewer.id)
+        or await attachments.is_shared_with(
+            connection, attachment_id, viewer.id, broadcasts_after=viewer.broadcasts_after
+        )
     ):
         raise NotFound("File not found")
     return found
@@ -46,11 +48,15 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, when the viewer is one of its two people, or no block hides a broadcast.
+    """Return the message, when the viewer is one of its two people, or it is a broadcast.
 
-    Raises Unauthenticated, NotFound.
+    Not one of before they registered, nor of whom a block keeps apart. Raises Unauthenticated,
+    NotFound.
     """
-    message = await messages.find_visible(connection, ctx.user.id, message_id)
+    viewer = ctx.user
+    message = await messages.find_visible(
+        connection, viewer.id, message_id, broadcasts_after=viewer.broadcasts_after
+    )
     if message is None:
         raise NotFound("Message not found")
     return message

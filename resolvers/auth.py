@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import users
 from db.accounts import lock_account
 from db.familiar_addresses import note_address
+from db.messages import head_position
 from db.models import StoredNotice, StoredUser
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
@@ -26,7 +27,8 @@ T = TypeVar("T")
 async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
     """Make an account, and open a session.
 
-    Raises BadInput, Conflict when the e-mail is taken, RateLimited.
+    Raises BadInput, Conflict when the e-mail is taken, RateLimited, and Forbidden where only the
+    operator makes accounts (REGISTRATION).
     """
 
     async def enter(
@@ -61,6 +63,9 @@ async def _register(
     display_name = clean_display_name(display_name)
     ctx.passwords.check_new(password)
     await ctx.limits.check_registration(ctx.address)
+    if ctx.settings.registration == "off":
+        await ctx.limits.take_registration(ctx.address)
+        raise Forbidden("Nobody can register here; ask the operator for an account")
     with ctx.passwords.hold(ctx.address) as place:
         await ctx.limits.take_registration(ctx.address)
         async with ctx.read() as connection:
@@ -76,6 +81,7 @@ async def _register(
             display_name=display_name,
             password_hash=password_hash,
             created_at=now,
+            joined_position=await head_position(connection),
         )
         await note_address(connection, user.id, ctx.counted_address, now)
         return await then(connection, user, given)
@@ -159,6 +165,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
             claims.issued_at,
+            0 if ctx.settings.broadcast_history == "everything" else standing.joined_position,
         )
         ctx.tokens.remember(token, sound)
     return Viewer(*sound)

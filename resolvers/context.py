@@ -49,6 +49,8 @@ class Viewer:
     checked_at: float = field(default_factory=monotonic, compare=False)
     # When an older token says that it was issued: seconds since 1970.
     issued_at: float | None = field(default=None, compare=False)
+    # Broadcasts up to this position of the log are of before they registered: hidden from them.
+    broadcasts_after: int = field(default=0, compare=False)
     # The live connection that they are calling on, if it is one.
     held: Held | None = field(default=None, compare=False)
 

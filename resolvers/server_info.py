@@ -77,5 +77,10 @@ def broadcasters(ctx: Context) -> str:
     return ctx.settings.broadcast
 
 
+def may_register(ctx: Context) -> bool:
+    """Whether anybody may make an account: REGISTRATION."""
+    return ctx.settings.registration == "open"
+
+
 def _shown(value: Limit) -> Limit:
     return min(value, MAX_INT) if isinstance(value, int) else value

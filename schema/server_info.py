@@ -5,7 +5,7 @@ from typing import Any
 
 import strawberry
 
-from resolvers.server_info import Limit, broadcasters, enforces_rates, get_limits
+from resolvers.server_info import Limit, broadcasters, enforces_rates, get_limits, may_register
 from schema.context import Info
 
 
@@ -155,6 +155,9 @@ class ServerInfo:
     broadcasters: Broadcasters = strawberry.field(
         description="Who may send messages without a receiver."
     )
+    registration_open: bool = strawberry.field(
+        description="Whether anybody may make an account; else only the operator does."
+    )
 
 
 @strawberry.type
@@ -166,6 +169,7 @@ class ServerQueries:
         return ServerInfo(
             limits=ServerLimits(enforced=enforces_rates(ctx), **shown),
             broadcasters=Broadcasters(broadcasters(ctx)),
+            registration_open=may_register(ctx),
         )
 
 

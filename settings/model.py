@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     max_query_cost: int = Field(default=10_000, ge=1000)
     max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
+    broadcast_history: Literal["registration", "everything"] = "registration"
+    registration: Literal["open", "off"] = "open"
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)

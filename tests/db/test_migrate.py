@@ -89,7 +89,7 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
             await connection.execute(text(f"DROP TABLE {table}"))
         for table in ("attachments", "files"):
             await connection.execute(text(f"DROP TABLE {table}"))
-        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from"):
+        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from", "joined_position"):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate.upgrade(database)
@@ -109,7 +109,7 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
     async with database.write() as connection:
         for table in ("blocks", "notices", "familiar_addresses", "sessions"):
             await connection.execute(text(f"DROP TABLE {table}"))
-        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from"):
+        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from", "joined_position"):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     await migrate.upgrade(database)
