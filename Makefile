@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-faults test-attacks bench bench-quick check format lock schema clean
+.PHONY: run install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -12,6 +12,15 @@ install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's pa
 
 test: install ## every test whose tools are here; the others are skipped with a reason
 	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=2 --dist=loadfile $(ARGS)
+
+CORE := tests/db tests/resolvers tests/schema tests/compat
+CORE_VENV = .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+
+test-core: ## the suite's core on SQLite with another interpreter: make test-core PYTHON=python3.13
+	@test -x $(CORE_VENV)/bin/python || $(PYTHON) -m venv $(CORE_VENV)
+	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=2 --dist=loadfile $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -46,7 +55,7 @@ schema: $(VENV)/.runtime ## print the GraphQL schema into its committed file
 	$(BIN)/python main.py schema > schema/schema.graphql
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'

@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -32,13 +32,13 @@ from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
-from resolvers.attachments import sweep_regularly
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
-from resolvers.connection_slots import ConnectionSlots
+from resolvers.connection_slots import Callers, ConnectionSlots
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
+from resolvers.health import watch_database
 from resolvers.limits import Limits
 from resolvers.messages import announce_committed
 from resolvers.notices import follow_notices
@@ -49,6 +49,7 @@ from resolvers.signing_secret import signing_secret
 from resolvers.standings import Standings
 from resolvers.tokens import Tokens
 from resolvers.upload_slots import UploadSlots
+from resolvers.upload_sweep import sweep_regularly
 from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from server.access_log import AccessLog
@@ -56,8 +57,10 @@ from server.cors import CORS
 from server.sockets import Application
 from settings import Settings
 
-# How often a process looks at the log's head unasked, where others append too: in case the last
-# announcement was lost; and while Redis is away, when there are none.
+logger = logging.getLogger("parley.main")
+
+# How often a process looks at the log's head unasked: in case an announcement was lost, another
+# server appends, or the log has lost its tail; and where others append and do not announce.
 POLL_SECONDS = 1.0
 POLL_SECONDS_ALONE = 0.2
 # New objects, then rounds of the younger generation, before each generation is collected.
@@ -70,7 +73,7 @@ EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Con
 class Parley:
     """The application, and what to await before it is stopped."""
 
-    app: Starlette
+    app: Application
     drain: Callable[[], Awaitable[None]]
 
 
@@ -87,7 +90,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(ctx.db.close)
             stack.callback(ctx.passwords.close)
@@ -115,6 +118,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.callback(sweeping.cancel)
             tending = asyncio.create_task(tend_sessions(ctx), name="sessions")
             stack.callback(tending.cancel)
+            watching = asyncio.create_task(watch_database(ctx), name="database")
+            stack.callback(watching.cancel)
             _spare_the_collector()
             yield
 
@@ -123,6 +128,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        callers=Callers(ctx.connection_slots, ctx.limits.proxies),
         caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),
@@ -175,15 +181,34 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         async with database.read() as connection:
             return [*await messages.read_entries(connection, after, upto, limit)]
 
-    def poll_seconds() -> float | None:
+    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage]]:
+        async with database.read_written() as connection:
+            head = await messages.head_position(connection)
+            return head, [*await messages.read_entries(connection, after, head, limit)]
+
+    has_neighbours = False
+
+    def notice_neighbours() -> None:
+        nonlocal has_neighbours
+        if not has_neighbours and settings.redis_url is None:
+            logger.warning(
+                "Another server stores messages in this database: give both the same REDIS_URL."
+                " Without it, each polls for the other's messages, and neither sees who is online"
+                " at the other"
+            )
+        has_neighbours = True
+
+    def poll_seconds() -> float:
         if settings.redis_url is None:
-            return None
+            return POLL_SECONDS_ALONE if has_neighbours else POLL_SECONDS
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
     blocks = BlockedPairs()
     feed: Feed[StoredMessage] = Feed(
         read_entries=read_entries,
         read_head=read_head,
+        read_written=read_written,
+        others=notice_neighbours,
         poll_seconds=poll_seconds,
         apart=blocks.apart,
     )
@@ -207,6 +232,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
+            others=notice_neighbours,
             permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
         ),
         feed=feed,
@@ -231,7 +257,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             memory_bytes=settings.media_memory_bytes,
             seconds=settings.media_seconds,
         ),
-        upload_slots=UploadSlots(per_user=settings.max_uploads_at_once),
+        upload_slots=UploadSlots(
+            per_user=settings.max_uploads_at_once,
+            per_address=settings.max_uploads_per_address if settings.limits else None,
+        ),
         limits=Limits(
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),

@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -17,12 +18,18 @@ from application import create_app, create_context
 from db import migrate
 from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
 from db.files import FileStore, StoreUnsuitable
+from db.private import open_directory
+from db.remains import rewrite_once
 from db.sole_server import sole_server
 from events.bus import LoneBus
+from media.containment import hide_memory
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.errors import ParleyError
 from schema.root import schema
+from server.descriptors import raise_limit
+from server.listeners import bind, is_everywhere
 from server.logs import configure_logs
+from server.memory import give_back_large_blocks
 from server.run import make_server
 from server.workers import supervise, worker_channel
 from settings import Settings, unknown_names
@@ -40,7 +47,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     if (worker := worker_channel()) is not None:
         process, channel = worker
-        _run(settings, process, channel)
+        _run(settings, process, channel=channel)
         return
     for unknown in unknown_names():
         logger.warning("%s", unknown)
@@ -48,29 +55,45 @@ def serve(settings: Settings) -> None:
         logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
     if settings.workers > 1 and settings.redis_url is None:
         raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
+    raise_limit()
+    if settings.keeps_files:
+        open_directory(settings.data_dir, name="DATA_DIR")
     with sole_server(settings.database):
+        # Taken now, so that a port in use is said before anything else; nobody is let in yet.
+        listeners = bind(settings.host, settings.port)
         # Before anything listens: what is wrong with the database is said in a line, here.
         asyncio.run(_migrate(settings, check=False))
         FileStore(settings.storage)
-        print(_greeting(settings), flush=True)
+        print(_greeting(settings, listeners[0].getsockname()[1]), flush=True)
         if settings.workers > 1:
-            raise SystemExit(supervise(settings))
-        _run(settings, settings.instance, None)
+            raise SystemExit(supervise(settings, listeners))
+        _run(settings, settings.instance, listeners=listeners)
 
 
-def _run(settings: Settings, process: str, channel: socket.socket | None) -> None:
+def _run(
+    settings: Settings,
+    process: str,
+    *,
+    listeners: Sequence[socket.socket] | None = None,
+    channel: socket.socket | None = None,
+) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
+    give_back_large_blocks()
     parley = create_app(settings, process=process)
-    server = make_server(parley.app, settings, drain=parley.drain, channel=channel)
+    server = make_server(
+        parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
+    )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()
     if not server.started:
         raise SystemExit(3)
 
 
-def _greeting(settings: Settings) -> str:
-    host = "localhost" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104  # compared, not bound
-    base = f"http://{host}:{settings.port}"
+def _greeting(settings: Settings, port: int) -> str:
+    host = "localhost" if is_everywhere(settings.host) else settings.host.partition(",")[0].strip()
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    base = f"http://{host}:{port}"
     kept = settings.database.partition("://")[2]
     database = (
         f"SQLite, {kept.removeprefix('/')}"
@@ -95,6 +118,7 @@ async def _migrate(settings: Settings, *, check: bool) -> None:
     database = Database(settings.database)
     try:
         await _upgrade(settings, database)
+        await rewrite_once(database)
         if check:
             await migrate.check(database)
     finally:
@@ -106,7 +130,7 @@ async def _upgrade(settings: Settings, database: Database) -> None:
     deadline = time.monotonic() + settings.wait_for_db_seconds
     while True:
         try:
-            await migrate.upgrade(database)
+            await migrate.upgrade(database, stoppable=True)
             return
         except DatabaseUnavailable as error:
             if time.monotonic() >= deadline:
@@ -127,7 +151,7 @@ async def _administer(settings: Settings, options: argparse.Namespace) -> None:
     nothing = {"jwt_secret": SecretStr(secrets.token_urlsafe(48))}
     ctx = create_context(settings.model_copy(update=nothing), LoneBus())
     try:
-        await migrate.upgrade(ctx.db)
+        await migrate.upgrade(ctx.db, stoppable=True)
         async for line in run_users_command(ctx, options):
             print(line)
     except ParleyError as error:
@@ -141,7 +165,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve GraphQL, REST and Socket.IO")
-    serving.add_argument("--host", help="the address to listen on (HOST, 0.0.0.0)")
+    serving.add_argument("--host", help="the addresses to listen on (HOST, all)")
     serving.add_argument("--port", type=int, help="the port to listen on (PORT, 3000)")
     serving.add_argument("--workers", type=int, help="how many processes (WORKERS, 1)")
     migrating = commands.add_parser("migrate", help="make or upgrade the database's tables")
@@ -155,6 +179,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> None:
     """Run the command line."""
+    hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
         print(schema.as_str())
@@ -181,6 +206,9 @@ def main(arguments: list[str]) -> None:
             serve(settings)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
+    except migrate.MigrationStopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
     except StoreUnsuitable as error:
         raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:

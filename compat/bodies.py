@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from db.models import MessageKind
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge
-from resolvers.fields import check_text, find_id
+from resolvers.fields import MAX_CONTENT_TYPE, check_text, find_id
 from resolvers.json_input import read_json
 
 Body = Mapping[str, Any]
@@ -22,6 +22,8 @@ MAX_FORM_FIELDS = 100
 
 async def read_body(request: Request, max_bytes: int) -> Body:
     """Return the fields of a JSON or form body. Raises BadInput, PayloadTooLarge."""
+    if len(request.headers.get("content-type", "")) > MAX_CONTENT_TYPE:
+        raise BadInput("The Content-Type is too long")
     content = await _read_bytes(request, max_bytes)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/x-www-form-urlencoded":
@@ -46,6 +48,7 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
             if len(content) > max_bytes:
                 raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes")
     except ClientDisconnect as error:
+        content.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
         raise BadInput("The body was cut short") from error
     return bytes(content)
 

@@ -22,6 +22,7 @@ from compat.bodies import (
 )
 from compat.errors import error_shape
 from compat.held import HeldEvents, Hold
+from compat.message_sink import MessageSink
 from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
@@ -86,20 +87,6 @@ class Caller:
 
     ctx: Context
     deadline: asyncio.TimerHandle
-
-
-class MessageSink:
-    """Pushes each message to one connection; encoded once for all that get it."""
-
-    __slots__ = ("_events", "_sid")
-
-    def __init__(self, events: "ChatEvents", sid: str) -> None:
-        self._events = events
-        self._sid = sid
-
-    def deliver(self, item: StoredMessage, size: int) -> None:
-        """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
-        self._events.push_message(self._sid, item)
 
 
 class ChatServer(SocketServer):
@@ -173,6 +160,10 @@ class ChatEvents:
     async def close(self) -> None:
         """Tell nobody any more who is online."""
         self._online.close()
+
+    def drop(self, sid: str) -> None:
+        """End one connection; its client connects again by itself."""
+        self._server.drop(sid)
 
     def push_message(self, sid: str, message: StoredMessage) -> None:
         """Queue a `message:new` for one connection."""

@@ -32,6 +32,7 @@ _BAD_VERSION = (400, 5, "Unsupported protocol version")
 _DRAINING = (503, 3, "Server is restarting")
 _TOO_MANY = (429, 3, "Too many connections from this address")
 
+MAX_QUERY = 2048  # bytes of an address: ours have a hundred
 _MOVED = "moved"  # a parameter of requests that were sent to another process already
 
 _COMPRESS_FROM = 1024  # bytes; below, gzip costs more than it saves
@@ -141,7 +142,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         return serve(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        query = QueryParams(scope["query_string"])
+        query = QueryParams(scope["query_string"][:MAX_QUERY])
         connection = self._find(query)
         refusal = self._refusal(scope, query, connection)
         if refusal is _UNKNOWN_SESSION and self._is_elsewhere(scope, query):
@@ -177,7 +178,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
     async def _accept(self, scope: Scope, receive: Receive, send: Send) -> Websocket | None:
         """Let a new connection in, or one that moves from polling; None for neither."""
         await receive()  # websocket.connect
-        query = QueryParams(scope["query_string"])
+        query = QueryParams(scope["query_string"][:MAX_QUERY])
         connection = self._find(query)
         if self._refusal(scope, query, connection) is not None:
             # 403: uvicorn logs an error for each refusal that has a status of its own.

@@ -19,7 +19,7 @@ from resolvers.attachments import OpenFile, open_attachment, read_file
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import Code, NotFound, ParleyError
-from resolvers.fields import find_id
+from resolvers.fields import check_query, find_id
 from resolvers.file_urls import Part
 
 # Shown in a page; what is of another type is only ever downloaded.
@@ -27,6 +27,7 @@ INLINE = frozenset(
     {
         *("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"),
         *("audio/ogg", "audio/webm", "audio/mp4", "audio/mpeg", "audio/wav"),
+        *("audio/aac", "audio/flac"),
         *("video/mp4", "video/webm"),
     }
 )
@@ -39,6 +40,7 @@ SECURITY_HEADERS = {
     # Signed addresses are shown by pages of any origin.
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+MAX_CONDITION = 2048  # of `If-None-Match`: what is longer names something else
 SIGNED_PARAMETERS = ("expires", "signature")
 ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 
@@ -70,6 +72,7 @@ def file_routes(ctx: Context) -> list[Route]:
 
 async def _serve(ctx: Context, request: Request, part: Part) -> Response:
     left = None
+    check_query(request.scope["query_string"])
     parameters = request.query_params
     if "signature" in parameters:
         # Twice is never ours; and something before us might look at the other one.
@@ -152,7 +155,7 @@ def _range(request: Request, file: OpenFile) -> Slice | None:
 
 def _is_known(header: str | None, etag: str) -> bool:
     """Whether `If-None-Match` names what we have."""
-    if header is None:
+    if header is None or len(header) > MAX_CONDITION:
         return False
     known = {tag.strip().removeprefix("W/") for tag in header.split(",")}
     return "*" in known or etag in known

@@ -24,7 +24,7 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import JSONAnswer, cut_off
-from compat.routes import identify_caller, route
+from compat.routes import identify_caller, keeps_no_body, route
 from compat.sessions import session_routes
 from compat.shapes import (
     attachment_shape,
@@ -39,6 +39,7 @@ from resolvers.attachments import upload_attachment
 from resolvers.auth import create_account, log_in
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, retry_header
+from resolvers.fields import check_query
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
@@ -94,6 +95,7 @@ def rest_routes(ctx: Context) -> list[Route]:
 
     async def upload(request: Request) -> Response:
         viewer = await identify_caller(ctx, request)
+        keeps_no_body(request.scope)
         try:
             async with receive_form(
                 viewer,
@@ -116,6 +118,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     def history(shape: Callable[..., Mapping[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             viewer = await identify_caller(ctx, request)
+            check_query(request.scope["query_string"])
             parameters = request.query_params
             stream = stream_messages(
                 viewer,

@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import Scope
 
 from compat.answering import Answering, Endpoint
 from resolvers.auth import identify
@@ -18,3 +19,10 @@ async def identify_caller(ctx: Context, request: Request) -> Context:
     viewer = await identify(ctx.called_from(request.scope), request.headers.get("authorization"))
     viewer.user  # noqa: B018  # the door, before a large body is read
     return viewer
+
+
+def keeps_no_body(scope: Scope) -> None:
+    """Say that the body goes to the disk as it comes, so that it is not counted as held."""
+    extension = scope.get("extensions", {}).get("parley.body")
+    if extension is not None:  # another server has none
+        extension["streams"]()

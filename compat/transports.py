@@ -38,6 +38,7 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
+            body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
             raise BadPacket("cut short")
         body += message.get("body", b"")
         if len(body) > limit:

@@ -1,13 +1,14 @@
 """Queries on attachments and their files: kept once, swept when nobody sent them."""
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db import storage
 from db.models import (
     Attachment,
     File,
@@ -34,7 +35,12 @@ _COLUMNS = (
     col(File.waveform),
     col(File.thumbnail_size),
 )
-_JOINED = select(*_COLUMNS).join(File, col(File.id) == col(Attachment.file_id))
+# An attachment whose file is not in the store yet is only a reservation: nobody sees it.
+_JOINED = select(*_COLUMNS).join(
+    File, (col(File.id) == col(Attachment.file_id)) & col(File.sha256).is_not(None)
+)
+# Before any other moment: a file noted so long ago is removed by the next sweep, whatever its age.
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Content(NamedTuple):
@@ -49,6 +55,11 @@ class Content(NamedTuple):
     duration_ms: int | None
     waveform: bytes | None
     thumbnail_size: int | None
+
+    @property
+    def stored_bytes(self) -> int:
+        """What it takes in the store, with the small picture of it."""
+        return self.size + (self.thumbnail_size or 0)
 
 
 def _stored(rows: Iterable[Any]) -> dict[int, StoredAttachment]:
@@ -157,8 +168,8 @@ async def insert_attachment(
     kind: MessageKind,
     filename: str,
     at: datetime,
-) -> StoredAttachment:
-    """Make an attachment of a file that is there."""
+) -> int:
+    """Make an attachment of a file, and return its id; it is seen once the file is there."""
     inserted = await connection.execute(
         insert(Attachment).values(
             owner_id=owner_id,
@@ -169,51 +180,110 @@ async def insert_attachment(
             created_at=at,
         )
     )
-    id_ = int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
-    return (await find_attachments(connection, [id_]))[id_]
+    return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
+
+
+async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int) -> None:
+    """Have the attachment be of another file, which has the same content."""
+    await connection.execute(
+        update(Attachment).where(col(Attachment.id) == attachment_id).values(file_id=file_id)
+    )
+
+
+async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> None:
+    """Say when the attachment was uploaded."""
+    await connection.execute(
+        update(Attachment).where(col(Attachment.id) == attachment_id).values(created_at=at)
+    )
 
 
 async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:
-    """Forget up to `limit` attachments uploaded before then and never sent; return how many.
-
-    Files that nothing refers to any more lose their `sha256`: no upload takes them up again.
-    """
-    found = await connection.execute(
+    """Forget up to `limit` attachments uploaded before then and never sent; return how many."""
+    old = await connection.execute(
         select(col(Attachment.id), col(Attachment.file_id))
         .where(col(Attachment.sent_at).is_(None), col(Attachment.created_at) < before)
         .order_by(col(Attachment.created_at))
         .limit(limit)
     )
-    old = {row.id: row.file_id for row in found}
-    if not old:
-        return 0
-    files = sorted(set(old.values()))
+    return (await _forget(connection, {row.id: row.file_id for row in old}))[0]
+
+
+async def forget_unsent_of(connection: AsyncConnection, owner_id: int) -> Collection[int]:
+    """Forget what the user never sent; return the ids of the files that are dead by it."""
+    found = await connection.execute(
+        select(col(Attachment.id), col(Attachment.file_id)).where(
+            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
+        )
+    )
+    return (await _forget(connection, {row.id: row.file_id for row in found}))[1]
+
+
+async def withdraw(connection: AsyncConnection, attachment_id: int) -> Collection[int]:
+    """Forget an attachment that was never sent; return the ids of the files that are dead by it."""
+    found = await connection.execute(
+        select(col(Attachment.id), col(Attachment.file_id)).where(
+            col(Attachment.id) == attachment_id
+        )
+    )
+    return (await _forget(connection, {row.id: row.file_id for row in found}))[1]
+
+
+async def _forget(
+    connection: AsyncConnection, uploads: Mapping[int, int]
+) -> tuple[int, Collection[int]]:
+    """Forget those of these attachments (id: file) that were not sent: how many, and dead files.
+
+    Files that nothing refers to any more lose their `sha256`: no upload takes them up again.
+    """
+    if not uploads:
+        return 0, ()
+    files = sorted(set(uploads.values()))
     # An upload that is about to refer to one of them holds its lock, or waits for ours.
     await connection.execute(select(col(File.id)).where(col(File.id).in_(files)).with_for_update())
-    forgotten = await connection.execute(
-        delete(Attachment).where(col(Attachment.id).in_(old), col(Attachment.sent_at).is_(None))
+    rows = await connection.execute(
+        select(
+            col(Attachment.id),
+            col(Attachment.owner_id),
+            col(File.size) + func.coalesce(col(File.thumbnail_size), 0),
+        )
+        .join(File, col(File.id) == col(Attachment.file_id))
+        .where(col(Attachment.id).in_(uploads), col(Attachment.sent_at).is_(None))
+        .with_for_update()
     )
+    unsent = [tuple(row) for row in rows]
+    await connection.execute(
+        delete(Attachment).where(col(Attachment.id).in_([id_ for id_, _, _ in unsent]))
+    )
+    await storage.refund(connection, [(owner_id, size) for _, owner_id, size in unsent])
     used = await connection.execute(
         select(col(Attachment.file_id)).where(col(Attachment.file_id).in_(files))
     )
     unused = set(files) - set(used.scalars())
-    await connection.execute(update(File).where(col(File.id).in_(unused)).values(sha256=None))
-    return forgotten.rowcount
+    await connection.execute(
+        update(File).where(col(File.id).in_(unused)).values(sha256=None, created_at=LONG_AGO)
+    )
+    return len(unsent), unused
 
 
 async def claim_dead_files(
-    connection: AsyncConnection, before: datetime, limit: int
+    connection: AsyncConnection,
+    before: datetime,
+    limit: int,
+    ids: Collection[int] | None = None,
 ) -> dict[int, str]:
     """Return the names of files that are not there, or no more, noted before then; by id.
 
-    None of them can be published after the commit.
+    Only those of `ids`, if there are any. None of them can be published after the commit.
     """
-    rows = await connection.execute(
-        select(col(File.id), col(File.name))
-        .where(col(File.sha256).is_(None), col(File.created_at) < before)
-        .limit(limit)
-        .with_for_update()
+    query = select(col(File.id), col(File.name)).where(
+        col(File.sha256).is_(None),
+        col(File.created_at) < before,
+        # A reservation's file is not there yet.
+        ~exists().where(col(Attachment.file_id) == col(File.id)),
     )
+    if ids is not None:
+        query = query.where(col(File.id).in_(ids))
+    rows = await connection.execute(query.limit(limit).with_for_update())
     dead = {row.id: row.name for row in rows}
     await connection.execute(update(File).where(col(File.id).in_(dead)).values(size=-1))
     return dead

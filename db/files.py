@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
+
+from db.private import DIRECTORY_MODE, FILE_MODE, close_to_others
 
 logger = logging.getLogger("parley.files")
 
@@ -53,7 +55,8 @@ class FileStore:
         if parts.scheme == "file":
             self._directory = Path(unquote(parts.path))
             try:
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+                close_to_others(self._directory)
                 self._store = LocalStore(self._directory)
             except (BaseError, OSError) as error:
                 raise StoreUnsuitable(_first_line(error)) from error
@@ -80,6 +83,8 @@ class FileStore:
     async def put(self, name: str, content: BinaryIO | bytes) -> None:
         """Keep the content, from where its file stands. Raises StoreUnavailable."""
         with _naming_unavailability():
+            if self._directory is not None:
+                await asyncio.to_thread(_make_parent, self._directory / name)
             await obstore.put_async(
                 self._store,
                 name,
@@ -89,6 +94,23 @@ class FileStore:
             )
             if self._directory is not None:
                 await asyncio.to_thread(_sync, self._directory / name)
+
+    def close_to_others(self) -> int:
+        """Close what was put before to other users of the machine; return how many were open.
+
+        Blocks, for as long as it takes to look at each.
+        """
+        if self._directory is None:
+            return 0
+        closed = 0
+        # Only what is ours in there: two digits of the hash, and the files with it.
+        for parent in self._directory.glob("[0-9a-f][0-9a-f]"):
+            for entry in (parent, *parent.iterdir()):
+                with suppress(FileNotFoundError):  # it was swept meanwhile
+                    closed += not entry.is_symlink() and close_to_others(entry, quietly=True)
+        if closed:
+            logger.warning("%d attachments were open to other users; they are closed now", closed)
+        return closed
 
     async def has(self, name: str, size: int) -> bool:
         """Whether the file is there, whole. Raises StoreUnavailable."""
@@ -123,8 +145,14 @@ class FileStore:
             await asyncio.to_thread(_remove_unfinished, self._directory / name)
 
 
+def _make_parent(path: Path) -> None:
+    # The store would make it too, as the umask says.
+    path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+
+
 def _sync(path: Path) -> None:
     """Have the disk keep the file, and its name, before anybody is told that it is kept."""
+    path.chmod(FILE_MODE)
     for kept in (path, path.parent):
         descriptor = os.open(kept, os.O_RDONLY)
         try:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import attachments
-from db.database import Database, DatabaseUnavailable, retrying_deadlocks
+from db.database import Database, DatabaseUnavailable, TooLargeForDatabase, retrying_deadlocks
 from db.drafts import (
     Draft,
     LogFull,
@@ -47,8 +47,12 @@ logger = logging.getLogger("parley.log")
 # MySQL's max_allowed_packet (16 MiB on MariaDB).
 MAX_BATCH_MESSAGES = 256
 MAX_BATCH_BYTES = 2 * 1024 * 1024
+# What a batch's statements have beside what people wrote: at most so much, and so much a row.
+STATEMENT_BYTES = 1024
+ROW_BYTES = 160
+ESCAPED = "\0\n\r\x1a\"'\\"
 # How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
-REFUSALS = (DBAPIError, ValueError)
+REFUSALS = (DBAPIError, ValueError, TooLargeForDatabase)
 # So many go together whatever else is going on.
 MIN_BATCH_MESSAGES = 16
 # Where other processes append too, a busy writer lets its batches grow for so long: between them
@@ -64,7 +68,8 @@ CLOSE_SECONDS = 1
 class MessageLog:
     """Appends drafts. `committed` is called with each batch, in order, soon after its commit.
 
-    `uncertain` is called when a message may be stored that `committed` was not told of.
+    `uncertain` is called when a message may be stored that `committed` was not told of; `others`,
+    perhaps again and again, when another process has appended.
     """
 
     def __init__(
@@ -74,12 +79,14 @@ class MessageLog:
         max_pending: int,
         committed: Callable[[Sequence[StoredMessage]], None],
         uncertain: Callable[[], None],
+        others: Callable[[], None] = lambda: None,
         permits: Permits | None = None,
     ) -> None:
         self._database = database
         self._max_pending = max_pending
         self._committed = committed
         self._uncertain = uncertain
+        self._others = others
         self._permits = permits or Permits()
         self._pending: deque[Waiting] = deque()
         self._settling = asyncio.Lock()
@@ -147,6 +154,7 @@ class MessageLog:
                         await self._settle(batch)
                 except Exception as error:  # whatever it is, it is the senders' to hear
                     fail(batch, error)
+                    self._last_position = None  # what is found there next may be ours
                     self._uncertain()
                 except asyncio.CancelledError:
                     fail(batch, DatabaseUnavailable("the server is stopping"))
@@ -162,14 +170,43 @@ class MessageLog:
         # then all wait, leaves the database idle first and the process then.
         half = (len(self._pending) + self._last_size + 1) // 2
         most = min(max(half, MIN_BATCH_MESSAGES), MAX_BATCH_MESSAGES)
+        room = self._room()
         batch: list[Waiting] = []
         size = 0
         while self._pending and len(batch) < most:
-            size += len(self._pending[0].draft.content)
-            if batch and size * 4 > MAX_BATCH_BYTES:  # at most 4 bytes a character
-                break
+            draft = self._pending[0].draft
+            # At most 4 bytes a character, also of those that the statement escapes by another.
+            size += 4 * (len(draft.content) + len(draft.client_message_id or "")) + ROW_BYTES
+            if size > room:
+                if batch:
+                    break
+                if not self._fits_alone(draft, room):
+                    refused = self._pending.popleft()
+                    size = 0
+                    if not refused.outcome.done():
+                        refused.outcome.set_exception(TooLargeForDatabase())
+                    continue
             batch.append(self._pending.popleft())
         return batch
+
+    def _room(self) -> int:
+        packet = self._database.packet_bytes
+        if packet is None:
+            return MAX_BATCH_BYTES
+        return min(MAX_BATCH_BYTES, packet - STATEMENT_BYTES)
+
+    def _fits_alone(self, draft: Draft, room: int) -> bool:
+        """Whether the database takes this draft by itself; where not, the log says so."""
+        if self._database.packet_bytes is None:
+            return True
+        size = ROW_BYTES
+        for written in (draft.content, draft.client_message_id or ""):
+            size += len(written.encode("utf-8", "surrogatepass"))
+            size += sum(written.count(character) for character in ESCAPED)
+        if size <= room:
+            return True
+        self._database.say_too_large(size + STATEMENT_BYTES)
+        return False
 
     async def _settle(self, batch: list[Waiting]) -> None:
         """Store the batch, leaving out, with its reason, each draft that cannot be stored."""
@@ -237,8 +274,9 @@ class MessageLog:
                 messages = await connection.run_sync(append_entries, drafts, attached, now)
                 if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
                     await attachments.link(connection, links)
-        if self._last_position not in {None, messages[0].id - 1}:
+        if self._last_position is not None and messages[0].id > self._last_position + 1:
             self._others_at = asyncio.get_running_loop().time()
+            self._others()
         self._last_position, self._last_size = messages[-1].id, len(messages)
         if not self._untold:
             # Not yet: the database is to have the next batch first, and work while they hear.

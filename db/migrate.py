@@ -1,51 +1,194 @@
-"""Brings a database's tables to the version of this code."""
+"""Brings a database's tables to the version of this code.
 
+An upgrade that is ended, however and wherever, is gone on with by the next one (db/resumable.py).
+SIGTERM and Ctrl+C wait for the statement under way.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
-from db.database import Database, DatabaseUnsuitable
+from db.database import Database, DatabaseBusy, DatabaseUnsuitable
+from db.resumable import ForeignTable
 
-# Several servers started at once migrate one after the other.
-LOCK = "parley-migrations"
-LOCK_SECONDS = 60
+logger = logging.getLogger("parley.db")
+
+# Several servers started at once migrate one after the other, each database by itself.
+LOCK = "CONCAT('parley-migrations-', LEFT(SHA1(DATABASE()), 20))"
+# How often whoever waits for another's migration looks whether it is to stop, and says so.
+LOCK_TRY_SECONDS = 2
+SAY_SECONDS = 30.0
+# A connection that is idle for so long between two statements is of a process that hangs, or of a
+# machine that is gone: the database closes it, and frees its lock.
+IDLE_SECONDS = 300
+# Percona's XtraDB Cluster has no GET_LOCK, and says so by this error of everything else.
+ER_UNKNOWN_ERROR = 1105
 
 
-async def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable."""
+class MigrationStopped(BaseException):
+    """SIGTERM or Ctrl+C ended the migration between two statements; `signal` says which.
+
+    A BaseException, as KeyboardInterrupt is: nobody on the way is to take it for a failure.
+    """
+
+    def __init__(self, stopped_by: signal.Signals) -> None:
+        super().__init__("Stopped while migrating; the next start goes on from here")
+        self.signal = stopped_by
+
+
+class _Stop:
+    """Whether the migration is to stop: after its statement, or, asked a second time, at once."""
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        self._task = asyncio.current_task()
+
+    def ask(self, signum: signal.Signals) -> None:
+        if self.asked is None:
+            logger.warning("Stopping once the migration's statement under way has ended")
+        elif self._task is not None:
+            self._task.cancel()
+        self.asked = signum
+
+    def check(self) -> None:
+        """Raise MigrationStopped when it is so."""
+        if self.asked is not None:
+            raise MigrationStopped(self.asked)
+
+
+async def upgrade(database: Database, *, revision: str = "head", stoppable: bool = False) -> None:
+    """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable.
+
+    With `stoppable`, SIGTERM and SIGINT raise MigrationStopped: for whoever has no handlers yet.
+    """
     await database.prepare()
-    async with database.write(seconds=None) as connection:  # a large table takes its time
-        await connection.run_sync(_upgrade)
+    async with database.read() as connection:
+        if await connection.run_sync(_is_at, revision):
+            return
+    stop = _Stop()
+    with _asked_by_signals(stop) if stoppable else nullcontext():
+        try:
+            await _upgrade_in_turn(database, revision, stop)
+        except asyncio.CancelledError:
+            stop.check()
+            raise
 
 
 async def check(database: Database) -> None:
     """Raise alembic's CommandError unless the tables are what the models say."""
     async with database.write() as connection:
-        await connection.run_sync(lambda sync: command.check(_config(sync)))
+        await connection.run_sync(lambda sync: command.check(_config(sync, lambda: None)))
 
 
-def _upgrade(connection: Connection) -> None:
+async def _upgrade_in_turn(database: Database, revision: str, stop: _Stop) -> None:
+    said = -SAY_SECONDS
+    while True:
+        try:
+            async with database.write(seconds=None) as connection:  # a large table takes its time
+                await connection.run_sync(_upgrade, revision, stop)
+            return
+        except DatabaseBusy:  # SQLite's: another process writes for longer than a message takes
+            stop.check()
+            said = _say_waiting(said)
+        except ForeignTable as error:
+            raise DatabaseUnsuitable(str(error)) from error
+
+
+def _upgrade(connection: Connection, revision: str, stop: _Stop) -> None:
     # On SQLite the write transaction itself keeps others out.
     if connection.dialect.name == "sqlite":
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection, stop.check), revision)
         return
-    taken = connection.execute(
-        text("SELECT GET_LOCK(:lock, :wait)"), {"lock": LOCK, "wait": LOCK_SECONDS}
-    )
-    if taken.scalar() != 1:
-        raise DatabaseUnsuitable(f"Another process has been migrating for {LOCK_SECONDS} seconds")
+    connection.execute(text(f"SET SESSION wait_timeout = {IDLE_SECONDS:d}"))
+    is_locked = _take_lock(connection, stop)
     try:
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection, stop.check), revision)
+    except BaseException:
+        connection.invalidate()  # which frees the lock
+        raise
+    connection.execute(text("SET SESSION wait_timeout = DEFAULT"))
+    # Before the lock is free: the next one is to see the version that was reached.
+    connection.exec_driver_sql("COMMIT")
+    if is_locked:
+        connection.execute(text(f"SELECT RELEASE_LOCK({LOCK})"))
+
+
+def _take_lock(connection: Connection, stop: _Stop) -> bool:
+    said = -SAY_SECONDS
+    seconds = 0
+    while True:
+        stop.check()
+        try:
+            taken = connection.execute(text(f"SELECT GET_LOCK({LOCK}, {seconds:d})"))
+        except DBAPIError as error:
+            if error.orig is None or error.orig.args[:1] != (ER_UNKNOWN_ERROR,):
+                raise
+            logger.warning(
+                "This database has no GET_LOCK: start one server at a time while tables are changed"
+            )
+            return False
+        if taken.scalar() == 1:
+            return True
+        said = _say_waiting(said)
+        seconds = LOCK_TRY_SECONDS
+
+
+def _say_waiting(said: float) -> float:
+    if monotonic() - said < SAY_SECONDS:
+        return said
+    logger.warning("Another process changes the database's tables; waiting until it has ended")
+    return monotonic()
+
+
+def _is_at(connection: Connection, revision: str) -> bool:
+    """Whether nothing is missing. Raises DatabaseUnsuitable for a database of a newer Parley."""
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    scripts = ScriptDirectory.from_config(_config(connection, lambda: None))
+    if found is None:
+        return False
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found not in known:
+        newest = scripts.get_current_head()
+        raise DatabaseUnsuitable(
+            f"Its tables are of a newer Parley (version {found}; this one knows up to {newest})."
+            " Run that Parley, or restore a copy of the database from before it"
+        )
+    wanted = scripts.get_current_head() if revision == "head" else revision
+    return bool(found == wanted)
+
+
+@contextmanager
+def _asked_by_signals(stop: _Stop) -> Iterator[None]:
+    """Have SIGTERM and SIGINT ask for a stop, where they would end the process at once."""
+    loop = asyncio.get_running_loop()
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    for signum in before:
+        loop.add_signal_handler(signum, stop.ask, signum)
+    try:
+        yield
     finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:lock)"), {"lock": LOCK})
+        for signum, handler in before.items():
+            loop.remove_signal_handler(signum)
+            signal.signal(signum, handler)
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection, before_statement: Callable[[], None]) -> Config:
     config = Config()
     config.set_main_option(
         "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
     )
     config.attributes["connection"] = connection
+    config.attributes["before_statement"] = before_statement
     return config

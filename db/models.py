@@ -102,6 +102,8 @@ class User(SQLModel, table=True):
     deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
     # Tokens without a session that were issued before this are good no more.
     tokens_from: datetime | None = _column(UTCDateTime(), nullable=True)
+    # What all their attachments take together; changed with them, in one transaction.
+    stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
 

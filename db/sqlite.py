@@ -13,9 +13,11 @@ class _Releasing(sqlite3.Connection):
     as long as there is a cursor with rows left: a caller that was cancelled leaves one."""
 
     def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
+        try:
+            if self.in_transaction:
+                self.rollback()
+        finally:
+            super().close()
 
 
 def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool) -> AsyncEngine:
@@ -41,6 +43,8 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
         # Each commit is on the disk before it is acknowledged.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # What is removed is overwritten with zeros: who deleted an account is in no free page.
+        cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
 
     if writes:

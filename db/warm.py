@@ -5,11 +5,20 @@ since it was used.
 """
 
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+class Drops(Protocol):
+    """Knows when all connections were given up."""
+
+    @property
+    def dropped_at(self) -> float:
+        """Those made before this moment (time.monotonic) are of no more use."""
+
 
 # A connection that was used so lately is taken to be alive.
 RESTED_SECONDS = 0.05
@@ -21,15 +30,17 @@ class Warm:
     Those kept and those lent together are never more than were lent at once.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, drops: Drops) -> None:
         self._engine = engine
+        self._drops = drops
         self._kept: list[tuple[AsyncConnection, float]] = []
 
     async def take(self) -> AsyncConnection:
         """Return the connection used last if that was just now, else one from the pool."""
         if self._kept:
             connection, used_at = self._kept.pop()
-            if monotonic() - used_at < RESTED_SECONDS and not connection.invalidated:
+            lately = monotonic() - used_at < RESTED_SECONDS and used_at > self._drops.dropped_at
+            if lately and not connection.invalidated:
                 return connection
             await _give_back(connection, used_at)
         connection = self._engine.connect()
@@ -62,23 +73,29 @@ def _sync(connection: AsyncConnection) -> Connection:
     return connection.sync_connection
 
 
-def ping_the_rested(engine: AsyncEngine) -> None:
-    """Ask a connection that was not used for a while whether it lives, before a caller uses it.
+def watch_the_pooled(engine: AsyncEngine, drops: Drops, *, pings: bool) -> None:
+    """Have no caller use a connection that was given up, or has ended while it was not used.
 
     A server that restarted dropped its connections. SQLAlchemy's own ping asks every time.
     """
 
+    @event.listens_for(engine.sync_engine, "connect")
+    def remember_making(connection: Any, record: Any) -> None:
+        record.info["made_at"] = monotonic()
+
     @event.listens_for(engine.sync_engine, "checkin")
-    def remember(connection: Any, record: Any) -> None:
+    def remember_use(connection: Any, record: Any) -> None:
         record.info["used_at"] = monotonic()
 
     @event.listens_for(engine.sync_engine, "checkout")
-    def ping(connection: Any, record: Any, proxy: Any) -> None:
+    def look(connection: Any, record: Any, proxy: Any) -> None:
+        if record.info.get("made_at", drops.dropped_at) <= drops.dropped_at:
+            raise DisconnectionError  # the pool makes another, and tries again
         used_at = record.info.get("used_at")
-        if used_at is None or monotonic() - used_at < RESTED_SECONDS:
+        if not pings or used_at is None or monotonic() - used_at < RESTED_SECONDS:
             return
         dialect = engine.sync_engine.dialect
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
-            raise DisconnectionError from error  # the pool makes another, and tries again
+            raise DisconnectionError from error

@@ -30,25 +30,27 @@ RETRY_SECONDS = 1.0
 MAX_AT_ONCE = 16
 
 # A window is a list of the times of its hits, the latest first. This looks whether all have room,
-# and if so counts a hit in each: a refusal leaves nothing behind. `look` counts nothing, and `add`
-# counts what has happened already. ARGV: what to do, now, how many, and each window's rate.
+# and if so counts the hits in each: a refusal leaves nothing behind. `look` counts nothing, and
+# `add` counts what has happened already. ARGV: what to do, now, and for each window its rate (how
+# many, in how many seconds) and how many hits are meant.
 SCRIPT = """
-local act, now, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local act, now = ARGV[1], tonumber(ARGV[2])
 if act ~= 'add' then
     for index, key in ipairs(KEYS) do
-        local oldest = redis.call('lindex', key, tonumber(ARGV[2 * index + 2]) - 1)
-        if oldest and tonumber(oldest) > now - tonumber(ARGV[2 * index + 3]) then
+        local limit, amount = tonumber(ARGV[3 * index]), tonumber(ARGV[3 * index + 2])
+        local oldest = redis.call('lindex', key, limit - math.min(amount, limit))
+        if oldest and tonumber(oldest) > now - tonumber(ARGV[3 * index + 1]) then
             return {index, oldest}
         end
     end
 end
 if act ~= 'look' then
     for index, key in ipairs(KEYS) do
-        for _ = 1, amount do
+        for _ = 1, tonumber(ARGV[3 * index + 2]) do
             redis.call('lpush', key, ARGV[2])
         end
-        redis.call('ltrim', key, 0, tonumber(ARGV[2 * index + 2]) - 1)
-        redis.call('expire', key, ARGV[2 * index + 3])
+        redis.call('ltrim', key, 0, tonumber(ARGV[3 * index]) - 1)
+        redis.call('expire', key, ARGV[3 * index + 1])
     end
 end
 return {0, '0'}
@@ -67,6 +69,7 @@ class Hit(NamedTuple):
 
     item: RateLimitItem
     key: str
+    amount: int = 1
 
 
 class Full(NamedTuple):
@@ -125,7 +128,7 @@ class Counts:
         full = await self._look("take", hits)
         if full is None:
             for hit in hits:
-                self._store(hit.item).record(hit.key, 1)
+                self._store(hit.item).record(hit.key, hit.amount)
         return full
 
     async def look(self, *hits: Hit) -> Full | None:
@@ -135,7 +138,7 @@ class Counts:
     def known(self, *hits: Hit) -> Full | None:
         """Do as `look`, without waiting, by what this process knows."""
         for hit in hits:
-            if wait := self._store(hit.item).wait(hit.key):
+            if wait := self._store(hit.item).wait(hit.key, hit.amount):
                 return Full(hit.item, wait)
         return None
 
@@ -143,7 +146,7 @@ class Counts:
         """Count what has happened already, as far as there is room."""
         self._store(hit.item).record(hit.key, amount)
         with suppress(NoAnswer):
-            await self._ask("add", [hit], amount)
+            await self._ask("add", [hit._replace(amount=amount)])
 
     async def close(self) -> None:
         """Tell nothing any more."""
@@ -163,13 +166,11 @@ class Counts:
         if full := self.known(*hits):
             return full
         try:
-            return await self._ask(act, hits, 1)
+            return await self._ask(act, hits)
         except NoAnswer:
             return self.known(*hits)  # another call may have come first meanwhile
 
-    async def _ask(
-        self, act: Literal["take", "look", "add"], hits: Sequence[Hit], amount: int
-    ) -> Full | None:
+    async def _ask(self, act: Literal["take", "look", "add"], hits: Sequence[Hit]) -> Full | None:
         """Have Redis do it; raise NoAnswer when there is none."""
         if self._pool is None or monotonic() < self._away_until:
             raise NoAnswer
@@ -177,10 +178,10 @@ class Counts:
             self._away_until = monotonic() + RETRY_SECONDS
         now = time()
         keys = [f"{self._prefix}:counts:{hit.item.namespace}:{hit.key}" for hit in hits]
-        rates = [number for hit in hits for number in (hit.item.amount, hit.item.get_expiry())]
+        meant = [n for h in hits for n in (h.item.amount, h.item.get_expiry(), h.amount)]
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._asking:
-                index, oldest = await self._script(keys, [act, repr(now), amount, *rates])
+                index, oldest = await self._script(keys, [act, repr(now), *meant])
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
                 logger.warning(

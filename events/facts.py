@@ -26,6 +26,10 @@ class Entry(Protocol):
     def content(self) -> str:
         """What it says: the part whose size varies."""
 
+    @property
+    def created_at(self) -> datetime:
+        """When it was stored."""
+
 
 E = TypeVar("E", bound=Entry)
 

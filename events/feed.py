@@ -1,9 +1,19 @@
-"""The live feed: follows the log and hands each entry, in order and once, to whom it is for."""
+"""The live feed: follows the log and hands each entry, in order and once, to whom it is for.
+
+Reads may lag: a replica, or a node of a cluster, has what was committed elsewhere a little later.
+The feed knows which position it is to reach, and reads where it is written before it waits.
+
+A database may lose the log's tail, when another server takes over that had not got it yet. The
+feed remembers when each of its last entries was stored, and so notices that others stand in their
+place: it goes back to the last one that is still there, and has every subscriber begin anew.
+"""
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from events.facts import EntriesAppended, Entry
@@ -16,14 +26,25 @@ E_contra = TypeVar("E_contra", bound=Entry, contravariant=True)
 # Reads the log's entries with after < position <= upto, in order, at most `limit` of them.
 ReadEntries = Callable[[int, int, int], Awaitable[Sequence[E]]]
 ReadHead = Callable[[], Awaitable[int]]
+# Reads, where it is written, the head and at most `limit` entries past a position, in order.
+ReadWritten = Callable[[int, int], Awaitable[tuple[int, Sequence[E]]]]
 
 PAGE = 500
 RETRY_SECONDS = 1.0
+# How soon what was announced is looked for again, where nobody has it yet.
+BEHIND_SECONDS = 0.1
 # Batches of two processes may be announced out of order: the earlier one gets so long to come
 # before it is read from the log.
 HOLE_SECONDS = 0.02
 # Batches kept meanwhile; beyond, they are read from the log too.
 MAX_EARLY = 100
+# Entries of which the feed remembers when they were stored: more than a failover can lose.
+REMEMBERED = 1024
+# What was announced must be in the log after so long; else the announcement was of no log of ours.
+PROMISE_SECONDS = 30.0
+# How long after a loss a cursor from before it may come back: it counts as one of the place of the
+# loss, and some messages may come twice instead of never.
+STALE_CURSOR_SECONDS = 300.0
 # What an entry weighs beside its content, roughly, for the limits in bytes.
 ENTRY_BYTES = 300
 
@@ -34,6 +55,13 @@ class Sink(Protocol[E_contra]):
     def deliver(self, item: E_contra, size: int) -> None:
         """Take an entry."""
 
+    def interrupt(self) -> None:
+        """Have the subscriber resume: what it was given may be in the log no more."""
+
+
+class LogBehind(Exception):
+    """Nobody has yet what was announced."""
+
 
 class Feed(Generic[E]):
     """Everything up to `position` has been handed out; announcements move it on.
@@ -41,8 +69,9 @@ class Feed(Generic[E]):
     An announcement is only a hint. A hole before it (one was lost, or a commit's fate was
     unknown) is read from the log before the feed goes on. Where other processes append too,
     `poll_seconds()` says how long after the last look the head is looked at unasked, in case
-    the last announcement was lost; None where nobody else appends. `apart` says, live, who must
-    not see whose entries for everybody.
+    the last announcement was lost; None never. `others` is called, perhaps again and again, when
+    entries come that nobody announced. `apart` says, live, who must not see whose entries for
+    everybody.
     """
 
     def __init__(
@@ -50,11 +79,15 @@ class Feed(Generic[E]):
         *,
         read_entries: ReadEntries[E],
         read_head: ReadHead,
+        read_written: ReadWritten[E] | None = None,
+        others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
         apart: Mapping[int, Collection[int]] | None = None,
     ) -> None:
         self._read_entries = read_entries
         self._read_head = read_head
+        self._read_written = read_written or self._read_plainly
+        self._others = others
         self._poll_seconds = poll_seconds
         self._apart = {} if apart is None else apart
         self._early: dict[int, Sequence[E]] = {}
@@ -62,10 +95,22 @@ class Feed(Generic[E]):
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
         self.position = 0
+        # The furthest position that a plain read is known to see.
+        self.reads_reach = 0
+        self._stored: list[tuple[int, datetime] | None] = [None] * REMEMBERED
+        self._doubted = False  # whether the log may have lost its tail
+        self._promised, self._promised_at = 0, 0.0  # the last position that was announced
+        self._unannounced = 0  # the last position that was read unasked
+        # The last loss: the log went back to the first of these from the second.
+        self._lost: tuple[int, int, float] | None = None
 
     async def start(self) -> None:
         """Begin at the log's head."""
-        self.position = await self._read_head()
+        try:
+            self.position, _ = await self._read_written(0, 0)
+        except Exception as error:  # it takes no changes for now: what it shows will do
+            logger.warning("Could not ask where it is written for the log's head (%r)", error)
+            self.position = await self._read_head()
         self._follower = asyncio.create_task(self._catch_up(), name="feed")
 
     async def close(self) -> None:
@@ -88,18 +133,38 @@ class Feed(Generic[E]):
 
     def announce(self, fact: EntriesAppended[E]) -> None:
         """Hand out a committed batch, or what is missing before it first."""
-        first = fact.entries[0].id
-        if first <= self.position + 1:
+        first, last = fact.entries[0].id, fact.entries[-1].id
+        if self._unannounced and last >= self._unannounced:
+            if first > self._unannounced:
+                self._others()  # ours are announced in order: it was not ours
+            self._unannounced = 0
+        if self._doubted:
+            self.catch_up()
+        elif first <= self.position + 1:
             entries: Sequence[E] | None = fact.entries
             while entries is not None:
                 for entry in entries:
                     if entry.id > self.position:
                         self._hand_out(entry)
+                    elif not self._may_be(entry):
+                        self._doubt()
+                        return
                 entries = self._early.pop(self.position + 1, None)
         else:
             if len(self._early) < MAX_EARLY:
                 self._early[first] = fact.entries
-            asyncio.get_running_loop().call_later(HOLE_SECONDS, self._fill, fact.entries[-1].id)
+            if last > self._promised:
+                self._promised, self._promised_at = last, monotonic()
+            asyncio.get_running_loop().call_later(HOLE_SECONDS, self._fill, last)
+
+    def resume_from(self, after: int) -> int:
+        """Return the position to resume from: `after`, or where the log lost what it names."""
+        if self._lost is not None:
+            kept, last, at = self._lost
+            stale = after > self.position or monotonic() - at < STALE_CURSOR_SECONDS
+            if kept < after <= last and stale:
+                return kept
+        return after
 
     def _fill(self, last: int) -> None:
         if self.position < last:
@@ -112,15 +177,19 @@ class Feed(Generic[E]):
     async def _catch_up(self) -> None:
         failing = False
         while True:
+            unasked = False
             try:
                 async with asyncio.timeout(self._poll_seconds()):
                     await self._behind.wait()
             except TimeoutError:
-                logger.debug("Looking at the log's head unasked")
+                unasked = True  # in case the last announcement was lost
             self._behind.clear()
             try:
-                await self._read_missing()
+                await self._read_missing(unasked=unasked)
                 failing = False
+            except LogBehind:
+                await asyncio.sleep(BEHIND_SECONDS)
+                self._behind.set()
             except Exception as error:
                 # One traceback for an outage, however often it is tried.
                 logger.error(
@@ -133,21 +202,104 @@ class Feed(Generic[E]):
                 await asyncio.sleep(RETRY_SECONDS)
                 self._behind.set()
 
-    async def _read_missing(self) -> None:
+    async def _read_missing(self, *, unasked: bool) -> None:
+        if unasked and self._unannounced:
+            self._others()  # they were not ours: ours are announced at once
+        known = self.position
         head = await self._read_head()
-        while self.position < head:
+        self.reads_reach = max(self.reads_reach, head)
+        if self._doubted or head < known:
+            await self._look_for_a_loss(known)
+        elif unasked and head == known > 0:
+            for entry in await self._read_entries(known - 1, known, 1):
+                self._take(entry)
+        head = max(head, self._promise())
+        while self.position < head and not self._doubted:
             before = self.position
-            for entry in await self._read_entries(before, head, PAGE):
-                # Announcements may have handed it out while the page was being read.
-                if entry.id == self.position + 1:
-                    self._hand_out(entry)
-            if self.position == before:
+            # One more at first, which was handed out: whether it is still the same.
+            again = int(before == known > 0)
+            for entry in await self._read_entries(before - again, head, PAGE + again):
+                self._take(entry, unasked=unasked)
+            if self.position == before and not self._doubted:
+                # Whoever was read does not have it yet.
+                for entry in (await self._read_written(before, PAGE))[1]:
+                    self._take(entry, unasked=unasked)
+            if self.position == before and not self._doubted:
+                if before < self._promised:
+                    raise LogBehind
                 raise RuntimeError(f"the log has no entry at {before + 1}, below its head")
         for first in [first for first in self._early if first <= self.position]:
             del self._early[first]
 
+    def _promise(self) -> int:
+        """Return the position that was announced and must be there."""
+        if self._promised > self.position and monotonic() - self._promised_at > PROMISE_SECONDS:
+            logger.error("Position %d was announced, and is not in the log", self._promised)
+            self._promised = 0
+            self._early.clear()
+        return self._promised
+
+    def _take(self, entry: E, *, unasked: bool = False) -> None:
+        # Announcements may have handed it out while the page was being read.
+        if entry.id == self.position + 1 and not self._doubted:
+            self._hand_out(entry)
+            if unasked:
+                self._unannounced = entry.id
+        elif not self._may_be(entry):
+            self._doubt()
+
+    def _may_be(self, entry: E) -> bool:
+        """Whether this can be what was handed out at its position."""
+        stored = self._stored[entry.id % REMEMBERED]
+        return stored is None or stored[0] != entry.id or stored[1] == entry.created_at
+
+    def _doubt(self) -> None:
+        self._doubted = True
+        self.catch_up()
+
+    async def _read_plainly(self, after: int, limit: int) -> tuple[int, Sequence[E]]:
+        head = await self._read_head()
+        return head, await self._read_entries(after, head, limit) if limit else []
+
+    async def _look_for_a_loss(self, known: int) -> None:
+        """Go back where the log has lost, or has others in the place of, what was handed out."""
+        head, last = await self._read_written(max(known - 1, 0), 1)
+        if not self._doubted and head >= known and all(map(self._may_be, last)):
+            return  # whoever was read first only lags
+        _, entries = await self._read_written(max(known - REMEMBERED, 0), REMEMBERED)
+        others = (entry.id for entry in entries if not self._may_be(entry))
+        kept = min(next(others, known + 1) - 1, head)
+        self._doubted = False
+        if kept < known:
+            self._go_back(kept)
+
+    def _go_back(self, kept: int) -> None:
+        last = self.position
+        logger.error(
+            "The log has lost its last %d positions, %d to %d, which were acknowledged: the"
+            " database is another one, or an older copy. Everybody goes on from %d",
+            last - kept, kept + 1, last, kept,
+        )  # fmt: skip
+        if self._lost is not None and monotonic() - self._lost[2] < STALE_CURSOR_SECONDS:
+            kept_before, last_before, _ = self._lost
+            self._lost = (min(kept, kept_before), max(last, last_before), monotonic())
+        else:
+            self._lost = (kept, last, monotonic())
+        self.position = kept
+        self.reads_reach = min(self.reads_reach, kept)
+        self._promised = self._unannounced = 0
+        self._early.clear()
+        self._stored = [stored if stored and stored[0] <= kept else None for stored in self._stored]
+        for sink in [sink for sinks in self._sinks.values() for sink in sinks]:
+            try:
+                sink.interrupt()
+            except Exception:
+                logger.exception("A subscriber could not be interrupted")
+        self.catch_up()
+
     def _hand_out(self, entry: E) -> None:
         self.position = entry.id
+        self._stored[entry.id % REMEMBERED] = (entry.id, entry.created_at)
         size = len(entry.content) + ENTRY_BYTES
         if entry.receiver_id is None:
             apart = self._apart.get(entry.sender_id)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class SubscriberTooSlow(Exception):
-    """The subscriber did not keep up; it lost its place and must resume from the log."""
+    """The subscriber did not keep up, or the log went back; it must resume from the log."""
 
 
 class Front(Protocol):
@@ -46,6 +46,7 @@ class Subscription(Generic[T]):
         "_max_items",
         "_wake",
         "front",
+        "interrupted",
         "overflowed",
         "parked",
     )
@@ -62,6 +63,17 @@ class Subscription(Generic[T]):
         self.front: Front | None = None
         self.parked: Front | None = None
         self.overflowed = False
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """Drop what is queued and have the reader get SubscriberTooSlow: it is to resume."""
+        self.interrupted = self.overflowed = True
+        self._items = None
+        if self.parked is not None:
+            front, self.parked = self.parked, None
+            front.wake()
+        elif self._wake is not None:
+            self._wake()
 
     def deliver(self, item: T, size: int) -> None:
         """Queue an item of about `size` bytes for the reader."""

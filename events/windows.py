@@ -46,17 +46,18 @@ class Windows:
         now = monotonic()
         self._add(key, self._find(key) or self._make(key, now), now, amount)
 
-    def wait(self, key: str) -> float:
-        """How many seconds until there is room for a hit; 0 for now. Counts nothing."""
+    def wait(self, key: str, amount: int = 1) -> float:
+        """How many seconds until there is room for so many hits; 0 for now. Counts nothing."""
         now = monotonic()
         hits = self._find(key)
         if hits is None:
             if not self._is_full(now):
                 return 0.0
             hits = self._shared.get(hash(key) % SHARED_WINDOWS)
-        if hits is None or len(hits) < self._amount:
+        if hits is None:
             return 0.0
-        return max(0.0, hits[0] + self._seconds - now)
+        last = len(hits) - self._amount + min(amount, self._amount) - 1  # that must have passed
+        return 0.0 if last < 0 else max(0.0, hits[last] + self._seconds - now)
 
     def _add(self, key: str, hits: deque[float], now: float, amount: int) -> None:
         if amount == 1:

@@ -46,5 +46,11 @@ class Refusal(msgspec.Struct, frozen=True):
     refused: Annotated[str, msgspec.Meta(max_length=200)]
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """worker → inspector: it was not the file's fault, but ours; for the log."""
+
+    failed: Annotated[str, msgspec.Meta(max_length=200)]
+
+
 class Unreadable(Exception):
     """The file is not what its first bytes say, or more than may be decoded."""

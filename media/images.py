@@ -2,7 +2,6 @@
 
 import copy
 import io
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 # Every plugin that may be needed: later, the worker can open no file any more.
@@ -10,224 +9,287 @@ from PIL import (
     AvifImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageFile,
-    ImageOps,
     JpegImagePlugin,
-    MpoImagePlugin,
     PngImagePlugin,
+    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
 )
 
-from media.containers import has_only_the_picture
+from media import png
+from media.containers import HEAD_BYTES, image_format, strip, with_orientation
 from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
+from media.stripping import ORIENTATION, Damaged, Stripped
 
 # Imported above, or as `copy` by Pillow when it reads a GIF: named here so that it stays.
-LOADED = (AvifImagePlugin, GifImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin, copy)
+LOADED = (AvifImagePlugin, GifImagePlugin, TiffImagePlugin, WebPImagePlugin, copy)
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # a JPEG with others behind it, as many phones write
     "PNG": "image/png",
     "GIF": "image/gif",
     "WEBP": "image/webp",
     "AVIF": "image/avif",
-    "HEIF": "image/jpeg",  # what it is rewritten as: hardly a browser shows HEIC
 }
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
-# How each begins, but for those that are told by what follows.
-BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
-AVIF_BRANDS = {b"avif", b"avis"}
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-# A pixel takes 4 bytes, and turning an image takes it twice: this fits the worker's memory.
+# What is decoded whole: a pixel takes 4 bytes, and turning an image takes it twice, which fits the
+# worker's memory. A JPEG is decoded at a part of its size, and may have more.
 MAX_PIXELS = 64_000_000
-TOO_MANY_PIXELS = f"The image has more than {MAX_PIXELS // 1_000_000} million pixels"
+LARGE_PIXELS = 24_000_000  # so large, a picture may be kept without being decoded
+# More is not taken: what only has to be kept is not decoded whole, but viewers do it.
+MAX_KEPT_PIXELS = 256_000_000
 # All frames of an animation together: what a viewer has to decode to show it once.
 MAX_ANIMATION_PIXELS = 1_000_000_000
+# What is turned itself, by format. To write larger ones takes longer than anyone waits: they keep
+# EXIF's orientation, alone. AVIF turns by its container, which browsers follow.
+MAX_TURNED_PIXELS = {"JPEG": MAX_PIXELS, "PNG": 6_000_000, "WEBP": 12_000_000}
+MAX_LOSSLESS_WEBP_PIXELS = 2_000_000
 
-ORIENTATION = 0x0112  # EXIF's tag
+# EXIF's orientations (EXIF 2.3, 4.6.4), and how a picture is turned upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {5, 6, 7, 8}  # width and height change places
+
 JPEG_QUALITY = 90
 WEBP_QUALITY = 90
-AVIF_QUALITY = 80
-AVIF_SPEED = 9  # of 10: slower ones take a phone's picture longer than anyone waits
-DEFAULT_FRAME_MS = 100
+MAX_WEBP_SIDE = 16_383
+MAX_THUMBNAIL_PROFILE = 64 * 1024
+# Of a JPEG without its end, the last block of pixels may be missing, and what is drawn from it.
+LAST_BLOCK = (40, 20)
+FILLS = (b"\0", b"\xaa")
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+Image.MAX_IMAGE_PIXELS = None  # ours are looked at before Pillow opens anything
 Image.preinit()
 Image._initialized = 2  # no plugin but these is ever looked for
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+PngImagePlugin.MAX_TEXT_CHUNK = png.MAX_PROFILE_BYTES  # it holds for profiles too
 
 
 def needs_heif(head: bytes) -> bool:
     """Whether a file that begins like this may be HEIC, whose decoder is loaded for it alone."""
-    return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
+    return image_format(head) == "HEIF"
 
 
 def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
     """Return what the image is, and its thumbnail (WebP); None when the file is no image.
 
     The file is rewritten in place when something has to be taken out of it, when it has to be
-    turned upright, and when it is HEIC. Raises Unreadable.
+    turned upright, and when it is HEIC. Without a thumbnail it has more pixels than are decoded.
+    Raises Unreadable.
     """
-    image = _open(file, heif=heif)
-    if image is None:
-        return None
-    if image.width * image.height > MAX_PIXELS:
-        raise Unreadable(TOO_MANY_PIXELS)
-    frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
-    if image.width * image.height * frames > MAX_ANIMATION_PIXELS:
-        raise Unreadable("The animation is too large")
-    format_ = image.format or ""
-    turn = _turn_of(image)
     file.seek(0)
-    kept = turn is None and has_only_the_picture(format_, file.read())
-    image.seek(0)
-    image.load()
-    upright = _upright(image, turn)
-    thumbnail = _thumbnail(upright)
-    if not kept:
-        written = _encode(image, upright, turn, frames)
-        if not has_only_the_picture(_written_format(image), written):
-            raise Unreadable("The image holds what cannot be taken out of it")
-        file.seek(0)
-        file.truncate()
-        file.write(written)
-        file.flush()
+    format_ = image_format(file.read(HEAD_BYTES))
+    if format_ is None:
+        return None
+    if format_ == "HEIF":
+        return _convert(file) if heif else None
+    file.seek(0)
+    content = file.read()
+    stripped = strip(format_, content)
+    if strip(format_, stripped.content).content != stripped.content:
+        raise Unreadable("The image holds what cannot be taken out of it")
+    _check_pixels(stripped)
+    turn = _orientation(stripped.exif) if format_ != "AVIF" else None
+    made, (width, height), thumbnail = _keep(format_, stripped, turn)
+    if made != content:
+        _write(file, made)
     facts = Facts(
         kind=FileKind.IMAGE,
         media_type=MEDIA_TYPES[format_],
-        width=upright.width,
-        height=upright.height,
-        rewritten=not kept,
+        width=width,
+        height=height,
+        rewritten=made != content,
     )
     return facts, thumbnail
 
 
-def _open(file: BinaryIO, *, heif: bool) -> ImageFile.ImageFile | None:
-    file.seek(0)
-    try:
-        return Image.open(file, formats=("AVIF", "HEIF") if heif else FORMATS)
-    except UnidentifiedImageError:
-        if _begins_as_one(file):
-            raise Unreadable("The image is damaged or cut short") from None
-        return None
-    except Image.DecompressionBombError:
-        raise Unreadable(TOO_MANY_PIXELS) from None
+def _check_pixels(stripped: Stripped) -> None:
+    pixels = stripped.width * stripped.height
+    if not pixels:
+        raise Damaged
+    if pixels > MAX_KEPT_PIXELS:
+        raise Unreadable(f"The image has more than {MAX_KEPT_PIXELS // 1_000_000} million pixels")
+    if stripped.frames > 1 and pixels * stripped.frames > MAX_ANIMATION_PIXELS:
+        raise Unreadable("The animation is too large")
 
 
-def _begins_as_one(file: BinaryIO) -> bool:
-    file.seek(0)
-    head = file.read(12)
-    return (
-        head.startswith(BEGINNINGS)
-        or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:] in AVIF_BRANDS | HEIC_BRANDS)
-    )
-
-
-def _turn_of(image: ImageFile.ImageFile) -> int | None:
+def _orientation(exif: bytes) -> int | None:
     """Return EXIF's orientation when the image does not stand upright."""
+    read = Image.Exif()
     try:
-        orientation = image.getexif().get(ORIENTATION, 1)
+        read.load(exif)
+        orientation = read.get(ORIENTATION, 1)
     except Exception:  # EXIF that cannot be read goes out with the rest of it
         return None
-    return orientation if orientation in range(2, 9) else None
+    return orientation if orientation in TURNS else None
 
 
-def _upright(image: Image.Image, turn: int | None) -> Image.Image:
+def _keep(
+    format_: str, stripped: Stripped, turn: int | None
+) -> tuple[bytes, tuple[int, int], bytes]:
+    """Return the file to keep, how large it is shown, and its thumbnail."""
+    if stripped.open_end and _is_missing(stripped.content):
+        raise Damaged
+    size = (stripped.width, stripped.height)
     if turn is None:
-        return image
-    turned = image.copy()
-    turned.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
-    turned.getexif().clear()
-    turned.getexif()[ORIENTATION] = turn
-    return ImageOps.exif_transpose(turned)
+        return stripped.content, size, _thumbnail_of(format_, stripped, turn)
+    shown = size[::-1] if turn in SIDEWAYS else size
+    limit = MAX_TURNED_PIXELS[format_]
+    if format_ == "WEBP" and stripped.lossless:
+        limit = MAX_LOSSLESS_WEBP_PIXELS
+    small_enough = size[0] * size[1] <= limit
+    deep = format_ == "PNG" and png.is_deep(stripped.content)
+    if small_enough and stripped.frames == 1 and not deep:
+        made, upright = _turned(format_, stripped, TURNS[turn])
+        return strip(format_, made).content, shown, _thumbnail(upright)
+    made = with_orientation(format_, stripped.content, turn)
+    return made, shown, _thumbnail_of(format_, stripped, turn)
 
 
-def _written_format(image: ImageFile.ImageFile) -> str:
-    return "JPEG" if image.format in {"JPEG", "MPO", "HEIF"} else image.format or ""
+def _open(format_: str, content: bytes) -> ImageFile.ImageFile:
+    try:
+        return Image.open(io.BytesIO(content), formats=(format_,))
+    except UnidentifiedImageError:
+        raise Damaged from None
 
 
-def _encode(
-    image: ImageFile.ImageFile, upright: Image.Image, turn: int | None, frames: int
-) -> bytes:
-    """Return the picture anew, in its own format, with nothing but its colours' profile."""
-    written = io.BytesIO()
-    format_ = _written_format(image)
-    profile = image.info.get("icc_profile")
+def _reduced(content: bytes) -> ImageFile.ImageFile:
+    """Return a JPEG at about the size of its thumbnail: all of it is read, a part is decoded."""
+    image = _open("JPEG", content)
+    image.draft(image.mode, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    image.load()
+    return image
+
+
+def _thumbnail_of(format_: str, stripped: Stripped, turn: int | None) -> bytes:
+    """Return the thumbnail; nothing when the picture has more pixels than are decoded."""
+    if format_ == "JPEG":
+        return _thumbnail(_reduced(stripped.content), turn)
+    pixels = stripped.width * stripped.height
+    if pixels > MAX_PIXELS:
+        return b""
+    try:
+        image = _open(format_, stripped.content)
+        image.load()
+        if format_ == "AVIF":  # Pillow says as EXIF how its container has it turned
+            turn = image.getexif().get(ORIENTATION)
+        return _thumbnail(image, turn)
+    except MemoryError:
+        if pixels < LARGE_PIXELS:
+            raise
+        return b""  # its file is sound, and is kept; libwebp wants up to 16 bytes a pixel
+
+
+def _is_missing(content: bytes) -> bool:
+    """Whether a part of a JPEG's picture is missing that did not say where it ends.
+
+    If so, other bytes in place of those that are missing make another picture.
+    """
+    one, other = (_reduced(content[:-2] + fill * 4096 + content[-2:]) for fill in FILLS)
+    box = ImageChops.difference(one, other).getbbox()
+    if box is None:
+        return False
+    across, down = LAST_BLOCK
+    small = one.width < 4 * across or one.height < 4 * down
+    return small or box[0] < one.width - across or box[1] < one.height - down
+
+
+def _turned(format_: str, stripped: Stripped, turn: Image.Transpose) -> tuple[bytes, Image.Image]:
+    """Return the picture turned, in its own format and no worse than it was, and decoded."""
+    image = _open(format_, stripped.content)
+    image.load()
     options: dict[str, Any] = {}
-    if profile and format_ != "GIF":
+    if profile := image.info.get("icc_profile"):
         options["icc_profile"] = profile
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         # With the tables it was made with, next to nothing is lost by doing it again.
         options["qtables"] = image.quantization
         options["subsampling"] = JpegImagePlugin.get_sampling(image)
-    elif format_ == "JPEG":
-        upright, options["quality"] = upright.convert("RGB"), JPEG_QUALITY
     elif format_ == "WEBP":
         options["quality"] = WEBP_QUALITY
-    elif format_ == "AVIF":
-        options |= {"quality": AVIF_QUALITY, "speed": AVIF_SPEED}
-    if frames > 1:
-        loop = image.info.get("loop")
-        options |= {"save_all": True} | _pace(image, frames)
-        options |= {} if loop is None else {"loop": loop}
-        rest = _Frames(image, frames, turn)
-        _frame(image, 0, turn).save(written, format_, append_images=rest, **options)
+        if stripped.lossless:
+            options |= {"lossless": True, "exact": True, "method": 2}
+    upright = image.transpose(turn)
+    upright.info = {
+        key: image.info[key] for key in ("transparency", "icc_profile") if key in image.info
+    }
+    del image  # two such pictures fit the worker's memory, three do not
+    written = io.BytesIO()
+    upright.save(written, format_, **options)
+    made = written.getvalue()
+    if format_ == "PNG":
+        made = png.with_colours(made, stripped.content)
+    return made, upright
+
+
+def _convert(file: BinaryIO) -> tuple[Facts, bytes]:
+    """Rewrite a HEIC, which hardly a browser shows: as JPEG, or as WebP or PNG when it is clear
+    in places."""
+    file.seek(0)
+    try:
+        image: Image.Image = Image.open(file, formats=("HEIF",))
+    except UnidentifiedImageError:
+        raise Damaged from None
+    if image.width * image.height > MAX_PIXELS:
+        raise Unreadable(f"The image has more than {MAX_PIXELS // 1_000_000} million pixels")
+    image.load()
+    turn = image.getexif().get(ORIENTATION, 1)
+    options = {"icc_profile": image.info.get("icc_profile")}
+    upright = image.transpose(TURNS[turn]) if turn in TURNS else image
+    upright.info = {key: value for key, value in options.items() if value}
+    alpha = upright.getchannel("A").getextrema() if upright.mode in {"RGBA", "LA"} else (255, 255)
+    if alpha == (255, 255):
+        format_, options["quality"] = "JPEG", JPEG_QUALITY
+        upright = upright.convert("RGB")
+    elif max(upright.size) <= MAX_WEBP_SIDE:
+        format_, options["quality"] = "WEBP", WEBP_QUALITY
+        upright = upright.convert("RGBA")
     else:
-        _bare(upright).save(written, format_, **options)
-    return written.getvalue()
+        format_, upright = "PNG", upright.convert("RGBA")
+    written = io.BytesIO()
+    upright.save(written, format_, exif=b"", **options)
+    _write(file, strip(format_, written.getvalue()).content)
+    facts = Facts(
+        kind=FileKind.IMAGE,
+        media_type=MEDIA_TYPES[format_],
+        width=upright.width,
+        height=upright.height,
+        rewritten=True,
+    )
+    return facts, _thumbnail(upright)
 
 
-def _pace(image: ImageFile.ImageFile, frames: int) -> dict[str, Any]:
-    """Return how long each frame is shown, and what becomes of it."""
-    durations = []
-    disposed = False
-    for number in range(frames):
-        image.seek(number)
-        image.load()  # WebP and AVIF tell the duration only then
-        durations.append(int(image.info.get("duration", DEFAULT_FRAME_MS)))
-        disposed = disposed or getattr(image, "disposal_method", 0) > 1
-    # Every frame is drawn whole: what is clear again in one must not stay from the last.
-    return {"duration": durations} | ({"disposal": 2} if disposed else {})
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
+    file.flush()
 
 
-class _Frames:
-    """The frames after the first, one at a time, as often as an encoder goes through them."""
-
-    def __init__(self, image: ImageFile.ImageFile, frames: int, turn: int | None) -> None:
-        self._image = image
-        self._frames = frames
-        self._turn = turn
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        for number in range(1, self._frames):
-            yield _frame(self._image, number, self._turn)
-
-
-def _frame(image: ImageFile.ImageFile, number: int, turn: int | None) -> Image.Image:
-    image.seek(number)
-    return _bare(_upright(image, turn))
-
-
-def _bare(image: Image.Image) -> Image.Image:
-    """Return the pixels without what was read beside them, which the encoders would write."""
-    bare = image.copy()
-    bare.info = {k: v for k, v in image.info.items() if k in {"transparency", "background"}}
-    if hasattr(bare, "_exif"):
-        bare._exif = None
-    return bare
-
-
-def _thumbnail(image: Image.Image) -> bytes:
+def _thumbnail(image: Image.Image, turn: int | None = None) -> bytes:
+    """Return a small picture of an image, which is used up."""
     if image.mode.startswith(("I", "F")):  # 16 bits and more a pixel
         image = image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
     opaque = image.mode in {"L", "RGB", "CMYK", "YCbCr", "1"} and "transparency" not in image.info
     profile = image.info.get("icc_profile") if image.mode == "RGB" else None
-    small = image.convert("RGB" if opaque else "RGBA")
+    if profile and len(profile) > MAX_THUMBNAIL_PROFILE:
+        profile = None
+    mode = "RGB" if opaque else "RGBA"
+    # A copy of a large picture does not fit the worker's memory.
+    small = image if image.mode == mode and not image.readonly else image.convert(mode)
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    # What was read from a file, Pillow would look for on the disk.
+    small = small.transpose(TURNS[turn]) if turn in TURNS else small.copy()
     written = io.BytesIO()
     small.save(written, "WEBP", quality=75, icc_profile=profile or b"", exif=b"", xmp=b"")
     return written.getvalue()

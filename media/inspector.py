@@ -4,13 +4,16 @@ import asyncio
 import logging
 import sys
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from media.facts import Facts, FileKind, Refusal
+from media.containment import missing_containment
+from media.facts import Facts, Failure, FileKind, Refusal
 from media.kinds import guess_type
+from media.turns import Turns
 
 logger = logging.getLogger("parley.media")
 
@@ -20,7 +23,13 @@ WAIT_SECONDS = 30
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 ROOT = Path(__file__).parent.parent
 
+# What runs in the process; a test gives it something else to do.
+PROGRAM = ("-m", "media.worker")
+
 _decoder = msgspec.json.Decoder(Facts)
+
+
+Answer = TypeVar("Answer")
 
 
 class FileRefused(Exception):
@@ -29,6 +38,10 @@ class FileRefused(Exception):
 
 class TooManyFiles(Exception):
     """Too many files wait already; this one was not looked at."""
+
+
+class InspectionFailed(Exception):
+    """The file was not looked at, by no fault of its own."""
 
 
 class Inspected(NamedTuple):
@@ -44,27 +57,38 @@ class Inspector:
     def __init__(self, *, workers: int, memory_bytes: int, seconds: int) -> None:
         self._memory = memory_bytes
         self._seconds = seconds
-        self._slots = asyncio.Semaphore(workers)
+        self._turns = Turns(workers)
+        if missing := missing_containment():
+            logger.warning(
+                "Processes that look at uploads are held by less here: this system has no %s"
+                " (docs/security.md)",
+                " and no ".join(missing),
+            )
 
     async def inspect(
-        self, file: BinaryIO, *, size: int, wanted: FileKind | None = None
+        self,
+        file: BinaryIO,
+        *,
+        size: int,
+        wanted: FileKind | None = None,
+        owner: str = "",
+        address: str = "",
     ) -> Inspected:
         """Return what the file is; it is rewritten in place where something must be taken out.
 
         `file` is a real file of this `size`, open for both; `wanted` FILE has it left as it is.
-        Raises FileRefused, TooManyFiles.
+        Turns are shared out between owners, and between addresses.
+        Raises FileRefused, TooManyFiles, InspectionFailed.
         """
         if wanted is FileKind.FILE:
             return Inspected(await asyncio.to_thread(guess_type, file), b"")
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise TooManyFiles from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await stack.enter_async_context(self._turns.take(owner, address))
+            except TimeoutError:
+                raise TooManyFiles from None
             return await self._run(file, size)
-        finally:
-            self._slots.release()
 
     async def _run(self, file: BinaryIO, size: int) -> Inspected:
         file.flush()
@@ -73,7 +97,7 @@ class Inspector:
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "media.worker", *map(str, limits)),
+                *(*PROGRAM, *map(str, limits)),
                 stdin=file,
                 stdout=output,
                 stderr=complaints,
@@ -96,17 +120,26 @@ class Inspector:
             said = output.read(MAX_ANSWER_BYTES)
             complaints.seek(0)
             complaint = complaints.read(500).decode(errors="replace").strip()
-        if complaint or status:
-            logger.info("A file was not understood (status %d): %r", status, complaint)
         head, _, thumbnail = said.partition(b"\n")
         try:
-            return Inspected(_decoder.decode(head), thumbnail)
+            inspected = Inspected(_decoder.decode(head), thumbnail)
         except msgspec.DecodeError:
-            raise FileRefused(_reason(head)) from None
+            failed = _as(Failure, head)
+            if failed is not None or (status > 0 and not head):  # it did not come to the file
+                logger.error("A file could not be looked at (status %d): %r", status, complaint)
+                raise InspectionFailed from None
+            refusal = _as(Refusal, head)
+            # Without an answer, the worker was ended by one of its limits.
+            reason = refusal.refused if refusal is not None else "The file cannot be read"
+            logger.info("A file was refused (status %d): %s %r", status, reason, complaint)
+            raise FileRefused(reason) from None
+        if complaint or status:
+            logger.info("A file was not understood (status %d): %r", status, complaint)
+        return inspected
 
 
-def _reason(head: bytes) -> str:
+def _as(type_: type[Answer], head: bytes) -> Answer | None:
     try:
-        return msgspec.json.decode(head, type=Refusal).refused
+        return msgspec.json.decode(head, type=type_)
     except msgspec.DecodeError:
-        return "The file cannot be read"  # the worker was ended by one of its limits
+        return None

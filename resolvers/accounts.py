@@ -4,7 +4,8 @@ The command line is another process than the server: a server hears of it as of 
 another process commits, within a second.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import logging
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -12,14 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, users
 from db.accounts import Account
+from db.attachments import forget_unsent_of
+from db.database import DatabaseUnavailable
 from db.messages import head_position
 from db.models import NoticeKind, StoredNotice, StoredUser
 from db.notices import insert_notice
+from db.remains import empty_write_ahead_log
 from resolvers.context import Context
 from resolvers.errors import Conflict, NotFound
 from resolvers.fields import clean_display_name, clean_email
 from resolvers.notices import commit
 from resolvers.sessions import check_own_password, end_all_sessions
+from resolvers.upload_sweep import remove_unsent
+
+logger = logging.getLogger("parley.accounts")
 
 PAGE = 500
 
@@ -110,10 +117,13 @@ async def delete_user(ctx: Context, email: str) -> Account:
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> Account:
         account = await _find(connection, email)
-        await _delete(connection, account.id, given)
+        dead[:] = await _delete(connection, account.id, given)
         return account
 
-    return await commit(ctx, work)
+    dead: list[int] = []
+    account = await commit(ctx, work)
+    await _erase(ctx, dead)
+    return account
 
 
 async def delete_own_account(ctx: Context, password: str) -> None:
@@ -122,9 +132,11 @@ async def delete_own_account(ctx: Context, password: str) -> None:
     await check_own_password(ctx, password)
 
     async def work(connection: AsyncConnection, given: list[StoredNotice]) -> None:
-        await _delete(connection, viewer.id, given)
+        dead[:] = await _delete(connection, viewer.id, given)
 
+    dead: list[int] = []
     await commit(ctx, work)
+    await _erase(ctx, dead)
 
 
 async def _find(connection: AsyncConnection, email: str) -> Account:
@@ -134,8 +146,26 @@ async def _find(connection: AsyncConnection, email: str) -> Account:
     return account
 
 
-async def _delete(connection: AsyncConnection, user_id: int, given: list[StoredNotice]) -> None:
-    """Put the user out everywhere and forget who they were; what they wrote stays."""
+async def _delete(
+    connection: AsyncConnection, user_id: int, given: list[StoredNotice]
+) -> Collection[int]:
+    """Put the user out everywhere and forget who they were; what they sent stays.
+
+    Return the ids of the files that nothing refers to any more, for `_erase`.
+    """
     await end_all_sessions(connection, user_id, given)
     await accounts.erase_account(connection, user_id, datetime.now(UTC))
     given.append(await insert_notice(connection, NoticeKind.USER_CHANGED, user_id))
+    return await forget_unsent_of(connection, user_id)
+
+
+async def _erase(ctx: Context, dead: Collection[int]) -> None:
+    """After the commit, have what was forgotten leave the store and SQLite's files too.
+
+    What does not succeed is logged and left to the sweep: the account is deleted all the same.
+    """
+    await remove_unsent(ctx, dead)
+    try:
+        await empty_write_ahead_log(ctx.db)
+    except DatabaseUnavailable as error:
+        logger.warning("The write-ahead log could not be emptied: %s", error)

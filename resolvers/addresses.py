@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from resolvers.fields import printable
+from resolvers.names import without_stacks, without_unseen
 
 logger = logging.getLogger("parley.addresses")
 
@@ -20,6 +21,7 @@ IPV6_WIDER = (48, 32)
 IPV4_WIDER = (24,)
 MOST_WIDER = max(len(IPV6_WIDER), len(IPV4_WIDER))
 MAX_HOPS = 32
+MAX_WRITTEN = 64  # an IPv6 address with its zone, in brackets, and a port
 MAX_AGENT = 200
 
 
@@ -58,6 +60,11 @@ class Proxies:
             )
         return _counted(client)
 
+    def trusts(self, direct: str) -> bool:
+        """Whether who connects from there speaks for others."""
+        client = _read(direct)
+        return client is not None and self._trusts(client)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
@@ -87,7 +94,13 @@ class Peer:
     def agent(self) -> str:
         """The `User-Agent`, as it may be shown; empty when there is none."""
         sent = next((value for name, value in self._scope["headers"] if name == b"user-agent"), b"")
-        return printable(sent[: 4 * MAX_AGENT].decode(errors="replace"))[:MAX_AGENT]
+        shown = without_unseen(sent[: 4 * MAX_AGENT].decode(errors="replace"))
+        return printable(without_stacks(shown))[:MAX_AGENT]
+
+
+def _read(text: str) -> Address | None:
+    """Return the address, without the port that some proxies add; None for anything else."""
+    return None if len(text) > MAX_WRITTEN else _parse(text)  # nor is what is longer remembered
 
 
 @lru_cache(maxsize=4096)
@@ -102,8 +115,7 @@ def networks_of(counted: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _read(text: str) -> Address | None:
-    """Return the address, without the port that some proxies add; None for anything else."""
+def _parse(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -3,35 +3,43 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments
+from db import attachments, storage, users
 from db.attachments import Content
-from db.database import DatabaseUnavailable, retrying_deadlocks
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
-from media.inspector import FileRefused, Inspected, TooManyFiles
+from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable
+from resolvers.errors import (
+    BadInput,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from resolvers.fields import clean_filename
 from resolvers.file_urls import Part
-from resolvers.uploads import ReceivedFile, sha256_of
+from resolvers.reads import reading_log
+from resolvers.upload_sweep import (
+    delete_content,
+    remove_files,
+    thumbnail_name,
+    write_again,
+)
+from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
 
 logger = logging.getLogger("parley.attachments")
 
-T = TypeVar("T")
-
-# How often each process looks for uploads that nobody sent, and how many it forgets at a time.
-SWEEP_SECONDS = 600
-SWEEP_BATCH = 100
 # How the name of a file ends that a browser may show: as what it is.
 SUFFIXES = {
     "image/jpeg": (".jpg", ".jpeg", ".jfif"),
@@ -44,6 +52,12 @@ SUFFIXES = {
     "audio/mp4": (".m4a", ".mp4", ".aac"),
     "audio/mpeg": (".mp3",),
     "audio/wav": (".wav",),
+    "audio/aac": (".aac",),
+    "audio/amr": (".amr",),
+    "audio/amr-wb": (".awb", ".amr"),
+    "audio/flac": (".flac",),
+    "audio/x-caf": (".caf",),
+    "audio/3gpp": (".3gp", ".3gpp"),
     "video/mp4": (".mp4", ".m4v", ".mov"),
     "video/webm": (".webm", ".mkv"),
 }
@@ -70,9 +84,10 @@ async def upload_attachment(
     ctx.user  # noqa: B018  # the door
     if kind is not None and kind.value not in set(FileKind):
         raise BadInput(f"kind must be one of {', '.join(FileKind)}")
+    await _count(ctx, received)
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
-        raise BadInput(f"The file is no {_WORDS[kind]}")
+        raise BadInput(f"The file is no {_WORDS[kind]}{_KNOWN.get(kind, '')}")
     try:
         sha256, size = await asyncio.to_thread(sha256_of, received.content)
         content = Content(
@@ -94,15 +109,44 @@ async def upload_attachment(
         raise Unavailable from error
 
 
+async def _count(ctx: Context, received: ReceivedFile) -> None:
+    """Count the upload, unless its request was counted for it. Raises RateLimited.
+
+    One request may make many attachments, by aliases or of several files: each is one.
+    """
+    if received.counted:
+        received.counted = False
+    else:
+        await ctx.limits.take_upload(ctx.user.id)
+    if received.bytes_counted:
+        received.bytes_counted = False
+    else:
+        await ctx.limits.take_upload_bytes(ctx.user.id, received.size)
+
+
 _WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
+
+# What a client may do about it, beside the kind that was asked for.
+_KNOWN = {
+    MessageKind.IMAGE: " (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
+    MessageKind.VOICE: " of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
+}
 
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
     wanted = None if kind is None else FileKind(kind.value)
     try:
-        found = await ctx.inspector.inspect(received.content, size=received.size, wanted=wanted)
+        found = await ctx.inspector.inspect(
+            received.content,
+            size=received.size,
+            wanted=wanted,
+            owner=str(ctx.user.id),
+            address=ctx.address,
+        )
     except FileRefused as error:
         raise BadInput(str(error)) from error
+    except InspectionFailed as error:
+        raise Unavailable from error
     except TooManyFiles as error:
         raise RateLimited(
             "Too many uploads at once; try again in a few seconds", retry_after_ms=3000
@@ -131,46 +175,98 @@ async def _keep(
 ) -> StoredAttachment:
     """Keep the content, unless it is there already, and make an attachment of it.
 
-    What may be in the store is noted in the database first: whatever happens in between, the
-    sweep finds it.
+    The attachment, what its owner has left, and what may be in the store are noted in the database
+    first: of uploads at once none gets past a limit, and whatever happens in between, the sweep
+    finds it.
     """
-    owner_id = ctx.user.id
 
-    async def attach(file_id: int | None, connection: AsyncConnection) -> StoredAttachment | None:
-        if file_id is None:
-            file_id = await attachments.lock_file(connection, content)
-            if file_id is None:
-                return None
-        elif not await attachments.publish_file(connection, file_id, content.sha256):
-            return None
-        return await attachments.insert_attachment(
+    async def reserve(connection: AsyncConnection) -> tuple[int, int | None]:
+        at = datetime.now(UTC)
+        known = await attachments.lock_file(connection, content)
+        new = await attachments.insert_file(connection, content, at) if known is None else None
+        attachment_id = await attachments.insert_attachment(
             connection,
-            owner_id=owner_id,
-            file_id=file_id,
+            owner_id=ctx.user.id,
+            file_id=known or new or 0,
             kind=kind,
             filename=filename,
-            at=datetime.now(UTC),
+            at=at,
         )
+        await _charge(ctx, connection, content)
+        return attachment_id, new
 
     async with ctx.read() as connection:
         name = await attachments.find_name(connection, content)
     if name is not None and not await ctx.files.has(name, content.size):
         logger.error("The store had lost %s; it is put again", name)
         await _put(ctx, name, received, thumbnail)
-    if (known := await _write(ctx, partial(attach, None))) is not None:
-        return known
-    file_id = await _write(
-        ctx, partial(attachments.insert_file, content=content, at=datetime.now(UTC))
-    )
-    await _put(ctx, content.name, received, thumbnail)
+    attachment_id, file_id = await write_again(ctx, reserve)
     try:
-        kept = await _write(ctx, partial(attach, file_id))
-    except IntegrityError:
-        # Another upload of the same content came first; ours is left to the sweep.
-        kept = await _write(ctx, partial(attach, None))
-    if kept is None:
-        raise Unavailable  # it was swept meanwhile: nothing is lost by trying again
+        if file_id is not None:
+            await _put(ctx, content.name, received, thumbnail)
+            await _publish(ctx, content, attachment_id, file_id)
+        async with ctx.read() as connection:
+            kept = (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+    except KeyError:
+        raise Unavailable from None  # it was swept meanwhile: nothing is lost by trying again
+    except BaseException:
+        # Whoever waited may have gone; what is noted goes all the same.
+        await asyncio.shield(_withdraw(ctx, attachment_id))
+        raise
     return kept
+
+
+async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -> None:
+    """Count the reservation against what its owner may have. Raises PayloadTooLarge, RateLimited.
+
+    Unauthenticated for who was deleted meanwhile.
+    """
+    owner_id, quota = ctx.user.id, ctx.settings.storage_per_user
+    if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
+        if not await users.existing_ids(connection, [owner_id]):
+            raise Unauthenticated("The account was deleted")
+        raise PayloadTooLarge(storage_is_full(quota))
+    # With the one that was just made: the owner's row is locked, so that no two pass at once.
+    if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
+        raise too_many_unsent()
+
+
+async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: int) -> None:
+    """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
+
+    async def publish(connection: AsyncConnection) -> bool:
+        if not await attachments.publish_file(connection, file_id, content.sha256):
+            return False
+        # From now on it may wait to be sent, however long its content took.
+        await attachments.set_time(connection, attachment_id, datetime.now(UTC))
+        return True
+
+    try:
+        if await write_again(ctx, publish):
+            return
+    except IntegrityError:
+        # Another upload of the same content came first: the attachment is of that one's file.
+        async def adopt(connection: AsyncConnection) -> bool:
+            other = await attachments.lock_file(connection, content)
+            if other is not None:
+                await attachments.refer_to(connection, attachment_id, other)
+            return other is not None
+
+        if await write_again(ctx, adopt):
+            await remove_files(ctx, [file_id])
+            return
+    # It was swept meanwhile, perhaps before its bytes were put: nothing else removes them now.
+    await delete_content(ctx, content.name)
+    raise Unavailable  # nothing is lost by trying again
+
+
+async def _withdraw(ctx: Context, attachment_id: int) -> None:
+    """Leave nothing of an upload that failed. What cannot be removed is left to the sweep."""
+    try:
+        dead = await write_again(ctx, partial(attachments.withdraw, attachment_id=attachment_id))
+        await remove_files(ctx, dead)
+    except Unavailable as error:
+        logger.warning("An upload that failed is left to the sweep: %r", error.__cause__)
 
 
 async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes) -> None:
@@ -180,17 +276,12 @@ async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes
         await ctx.files.put(thumbnail_name(name), thumbnail)
 
 
-def thumbnail_name(name: str) -> str:
-    """Return where the store has the thumbnail of a file."""
-    return f"{name}.webp"
-
-
 async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
     """Return one's own attachment, or one of a message that one may see.
 
     Raises Unauthenticated, NotFound.
     """
-    async with ctx.read() as connection:
+    async with reading_log(ctx) as connection:
         return await access.visible_attachment(ctx, connection, attachment_id)
 
 
@@ -238,56 +329,3 @@ async def read_file(
         raise NotFound("File not found") from error
     except StoreUnavailable as error:
         raise Unavailable from error
-
-
-async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
-    """Forget uploads that were not sent for a day, and remove files that nothing refers to.
-
-    Raises Unavailable; what is left then is found again.
-    """
-    before = (now or datetime.now(UTC)) - timedelta(seconds=ctx.settings.unsent_upload_seconds)
-    forgotten = SWEEP_BATCH
-    while forgotten == SWEEP_BATCH:
-        forgotten = await _write(
-            ctx, lambda connection: attachments.forget_unsent(connection, before, SWEEP_BATCH)
-        )
-    while True:
-        dead = await _write(
-            ctx, lambda connection: attachments.claim_dead_files(connection, before, SWEEP_BATCH)
-        )
-        try:
-            for name in dead.values():
-                await ctx.files.delete(name)
-                await ctx.files.delete(thumbnail_name(name))
-        except StoreUnavailable as error:
-            raise Unavailable from error
-        if gone := [*dead]:
-            await _write(ctx, partial(attachments.forget_files, ids=gone))
-        if len(dead) < SWEEP_BATCH:
-            return
-
-
-async def _write(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Await the change in a transaction, again when a deadlock ended it. Raises Unavailable."""
-
-    async def transaction() -> T:
-        # The context's own would hide that it was a deadlock.
-        async with ctx.db.write() as connection:
-            return await change(connection)
-
-    try:
-        return await retrying_deadlocks(transaction)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
-
-
-async def sweep_regularly(ctx: Context) -> None:
-    """Sweep for ever. What fails is logged, and tried again the next time."""
-    while True:
-        try:
-            await sweep_uploads(ctx)
-        except Unavailable as error:
-            logger.warning("Uploads that nobody sent could not be swept: %r", error.__cause__)
-        except Exception:
-            logger.exception("Uploads that nobody sent could not be swept")
-        await asyncio.sleep(SWEEP_SECONDS)

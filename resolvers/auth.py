@@ -16,10 +16,18 @@ from db.models import StoredNotice, StoredUser
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
-from resolvers.fields import MAX_EMAIL, clean_display_name, clean_email
+from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
 from resolvers.notices import commit
 from resolvers.sessions import LoggedIn, open_session
-from resolvers.tokens import LEEWAY_SECONDS, Claims, InvalidToken, IssuedToken, Sound, is_after
+from resolvers.tokens import (
+    LEEWAY_SECONDS,
+    MAX_TOKEN,
+    Claims,
+    InvalidToken,
+    IssuedToken,
+    Sound,
+    is_after,
+)
 
 T = TypeVar("T")
 
@@ -59,10 +67,10 @@ async def _register(
     display_name: str,
     then: Callable[[AsyncConnection, StoredUser, list[StoredNotice]], Awaitable[T]],
 ) -> T:
+    await ctx.limits.check_registration(ctx.address)  # before the work; counted once it is right
     email = clean_email(email)
     display_name = clean_display_name(display_name)
     ctx.passwords.check_new(password)
-    await ctx.limits.check_registration(ctx.address)
     if ctx.settings.registration == "off":
         await ctx.limits.take_registration(ctx.address)
         raise Forbidden("Nobody can register here; ask the operator for an account")
@@ -137,7 +145,7 @@ def _stored_form(email: str) -> str:
     except BadInput:
         # The older server may have let in what is no address, and its owner still comes in. What
         # no database keeps becomes what nobody has: the answer stays the same, in the same time.
-        text = email.strip().lower()[:MAX_EMAIL]
+        text = email[: SLACK * MAX_EMAIL].strip().lower()[:MAX_EMAIL]
         return text.encode(errors="replace").decode().replace("\0", "")
 
 
@@ -197,6 +205,8 @@ async def identify(ctx: Context, authorization: str | None) -> Context:
     """Return the context of whoever sent this `Authorization` header, or of nobody."""
     if not authorization:
         return ctx
+    if len(authorization) > MAX_TOKEN:
+        return ctx.as_nobody("Invalid token")
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return ctx.as_nobody("Invalid token")

@@ -1,5 +1,8 @@
 """How many connections may be open: from one address, and of one user, in all processes together.
 
+Of an address two things are counted, each up to the same limit: its TCP connections, whatever they
+are used for, and its clients. A Socket.IO client that polls has no connection of its own.
+
 The answer waits for nothing: what the others have open is known here, as of a moment ago.
 """
 
@@ -7,11 +10,14 @@ from collections.abc import Callable
 
 from events.bus import Bus
 from events.tallies import Key, Tallies
+from resolvers.addresses import Proxies
 from resolvers.errors import RateLimited
 from settings import Settings
 
 # When another of one's connections may have ended: nobody knows.
 RETRY_MS = 10_000
+# Before the addresses of TCP connections, to tell them from those of clients.
+_TCP = "tcp "
 
 
 class ConnectionSlots:
@@ -46,6 +52,23 @@ class ConnectionSlots:
 
     def _limit(self, key: Key) -> int | None:
         return self._per_user if isinstance(key, int) else self._per_address
+
+
+class Callers:
+    """The TCP connections of each address, as `server/visits.py` asks of them."""
+
+    def __init__(self, slots: ConnectionSlots, proxies: Proxies) -> None:
+        self._slots = slots
+        self.is_proxy = proxies.trusts
+        self.find_client = proxies.find_client
+
+    def has_room(self, address: str) -> bool:
+        """Whether one more connection of the address may be opened."""
+        return self._slots.has_room(_TCP + address)
+
+    def count(self, address: str) -> Callable[[], None]:
+        """Count a connection, and return what counts it off again."""
+        return self._slots.count(_TCP + address)
 
 
 class Slot:

@@ -1,7 +1,7 @@
 """What every operation is handed first: the parts of the running server, and who is calling."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -113,6 +113,11 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     def agent(self) -> str:
         """What the caller's program calls itself; empty when it is not known."""
         return "" if self.peer is None else self.peer.agent
+
+    def thinking(self) -> AbstractContextManager[None]:
+        """Take what the block holds the loop for from the caller's time. Raises RateLimited."""
+        viewer = self.viewer
+        return self.limits.thinking(None if viewer is None else viewer.id, self.address)
 
     def called_from(self, scope: Mapping[str, Any]) -> "Context":
         """The same server, called by whoever is at the other end of this ASGI scope."""

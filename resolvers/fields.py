@@ -1,4 +1,8 @@
-"""What may be typed into a field: each `clean_*` returns the value to keep, or raises BadInput."""
+"""What may be typed into a field: each `clean_*` returns the value to keep, or raises BadInput.
+
+Size first: each bounds a text by `bound` before it looks into it. Most of what looks is linear,
+but not all of it (`unicodedata.normalize`), and every look holds the event loop.
+"""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,24 +12,46 @@ from email_validator import EmailNotValidError, validate_email
 
 from db.models import MessageKind
 from resolvers.errors import BadInput, PayloadTooLarge
+from resolvers.names import (
+    MAX_MARKS,
+    has_noncharacter,
+    has_something_to_see,
+    is_reserved,
+    longest_stack,
+    without_stacks,
+    without_unseen,
+)
 
 MAX_DISPLAY_NAME = 100
+MAX_SEARCH = 100
+# What is cut or composed before it is counted may be so many times as long as it is sent.
+SLACK = 4
 MAX_CLIENT_MESSAGE_ID = 128
 MAX_EMAIL = 254
 MAX_FILENAME_BYTES = 255  # what file systems take
 MAX_EXTENSION = 16
 REPLACED = {"heic", "heif"}
-JOINERS = "\u200c\u200d"
+LOOSE_ENDS = ". \u200c\u200d"
 MAX_EMOJI = 3
 # In code points; the longest that Unicode lists, a couple with skin tones, has ten.
 LONGEST_EMOJI = 16
 LARGEST_ID = 2**63 - 1
-# Unicode's categories of format characters (a zero-width space is one), separators and marks.
-_INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
+MAX_QUERY_PARAMETERS = 100
+# Reading one is quadratic; a boundary has 70 characters at most (RFC 2046 §5.1.1).
+MAX_CONTENT_TYPE = 1024
+
+
+def bound(value: str, field: str, characters: int) -> str:
+    """Return the text unless it is longer than so many code points. Raises BadInput."""
+    if len(value) > characters:
+        raise BadInput(f"{field} is longer than {characters} characters")
+    return value
 
 
 def clean_email(value: str) -> str:
     """Return the e-mail's one form: trimmed, valid, lower case."""
+    if len(value) > SLACK * MAX_EMAIL:
+        raise BadInput("Email is not valid: it is too long")
     value = value.strip()
     if not value:
         raise BadInput("Email is required")
@@ -45,19 +71,31 @@ def clean_email(value: str) -> str:
 
 
 def clean_display_name(value: str) -> str:
-    """Return the name, composed (NFC) and with its spaces collapsed."""
-    name = " ".join(unicodedata.normalize("NFC", value).split())
+    """Return the name: composed (NFC), with single spaces, without what nobody sees."""
+    if len(value) > SLACK * MAX_DISPLAY_NAME:
+        bound(value, "Display name", MAX_DISPLAY_NAME)
+    check_text(value, "Display name")
+    name = without_unseen(value)
     if not name:
-        raise BadInput("Display name is required")
-    if len(name) > MAX_DISPLAY_NAME:
-        raise BadInput(f"Display name is longer than {MAX_DISPLAY_NAME} characters")
-    check_text(name, "Display name")
-    categories = {unicodedata.category(character) for character in name}
-    if "Cc" in categories:
+        raise BadInput("Display name " + ("has nothing to see" if value.strip() else "is required"))
+    bound(name, "Display name", MAX_DISPLAY_NAME)
+    if any(unicodedata.category(character) == "Cc" for character in name):
         raise BadInput("Display name contains a control character")
-    if categories <= _INVISIBLE:
+    if has_noncharacter(name):
+        raise BadInput("Display name is not valid Unicode")
+    if not has_something_to_see(name):
         raise BadInput("Display name has nothing to see")
+    if longest_stack(name) > MAX_MARKS:
+        raise BadInput(f"Display name has more than {MAX_MARKS} marks on one letter")
+    if is_reserved(name):
+        raise BadInput("Display name is reserved: it is that of deleted users")
     return name
+
+
+def clean_search(value: str) -> str:
+    """Return what names are searched for."""
+    check_text(bound(value, "search", MAX_SEARCH), "search")
+    return value
 
 
 def clean_content(
@@ -67,6 +105,8 @@ def clean_content(
 
     Raises PayloadTooLarge too.
     """
+    if len(value) > max_bytes:  # a code point is a byte at least
+        raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
     if not value.strip():
         if not caption:
             raise BadInput("Content is required")
@@ -97,11 +137,10 @@ def clean_client_message_id(value: str | None) -> str | None:
     """Return the key, or None when there is none."""
     if value is None:
         return None
+    bound(value, "clientMessageId", MAX_CLIENT_MESSAGE_ID)
     if not value or value != value.strip():
         # MySQL compares without regard to trailing spaces.
         raise BadInput("clientMessageId is empty, or begins or ends with a space")
-    if len(value) > MAX_CLIENT_MESSAGE_ID:
-        raise BadInput(f"clientMessageId is longer than {MAX_CLIENT_MESSAGE_ID} characters")
     check_text(value, "clientMessageId")
     return value
 
@@ -111,12 +150,15 @@ def clean_filename(value: str, *, suffixes: Sequence[str] = ()) -> str:
 
     Whatever was sent becomes a name. One that does not end in one of `suffixes` gets the first.
     """
-    name = unicodedata.normalize("NFC", value.encode(errors="replace").decode())
-    name = name.replace("\\", "/").rpartition("/")[2]
-    # Format characters turn the reading direction, so that "gpj.exe" reads as a picture's name;
-    # what joins and parts letters and emoji are some too, and stay.
-    kept = [c for c in name if c in JOINERS or unicodedata.category(c) not in {"Cc", "Cf", "Cs"}]
-    name = " ".join("".join(kept).split()).strip(". ") or "file"
+    name = value.replace("\\", "/").rpartition("/")[2]
+    if len(name) > SLACK * MAX_FILENAME_BYTES:  # what it begins with, and what it is
+        name = name[: MAX_FILENAME_BYTES * (SLACK - 1)] + name[-MAX_FILENAME_BYTES:]
+    name = name.encode(errors="replace").decode()
+    # What turns the reading direction makes "gpj.exe" read as a picture's name.
+    name = "".join(c for c in name if unicodedata.category(c) != "Cc")
+    name = without_stacks(without_unseen(name)).strip(". ")
+    if not has_something_to_see(name):
+        name = "file"
     if suffixes and not name.lower().endswith(tuple(suffixes)):
         stem, dot, extension = name.rpartition(".")
         # A photo.heic is a photo.jpg now; but nothing says that "v1.2" ends in a suffix.
@@ -126,7 +168,7 @@ def clean_filename(value: str, *, suffixes: Sequence[str] = ()) -> str:
         stem, extension = name, ""
     ending = f".{extension}" if extension else ""
     room = MAX_FILENAME_BYTES - len(ending.encode())
-    return stem.encode()[:room].decode(errors="ignore").rstrip(". ") + ending
+    return stem.encode()[:room].decode(errors="ignore").rstrip(LOOSE_ENDS) + ending
 
 
 def check_text(value: str, field: str) -> None:
@@ -139,6 +181,12 @@ def check_text(value: str, field: str) -> None:
         raise BadInput(f"{field} is not valid Unicode") from error
 
 
+def check_query(raw: bytes) -> None:
+    """Raise BadInput for an address with more parameters than anything of ours has."""
+    if raw.count(b"&") > MAX_QUERY_PARAMETERS:
+        raise BadInput("The address has too many parameters")
+
+
 def printable(value: str) -> str:
     """Return the text in one line, without what cannot be shown."""
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
@@ -147,7 +195,7 @@ def printable(value: str) -> str:
 def find_id(value: str | int) -> int | None:
     """Return the id that a client sent as a string or a number; None when nothing can have it."""
     if isinstance(value, str):
-        if not (value.isascii() and value.isdigit() and len(value) < 20):
+        if not (len(value) < 20 and value.isascii() and value.isdigit()):
             return None
         value = int(value)
     return value if 0 < value <= LARGEST_ID else None

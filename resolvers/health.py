@@ -1,13 +1,33 @@
 """Whether this server can do its work."""
 
+import asyncio
+import logging
+
 from db.database import DatabaseUnavailable
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 
+logger = logging.getLogger("parley.db")
+
+# How soon a server without callers notices that its database has changed roles.
+WATCH_SECONDS = 5.0
+
 
 async def check_ready(ctx: Context) -> None:
-    """Return when the database answers. Raises Unavailable."""
+    """Return when the database answers and takes changes. Raises Unavailable."""
     try:
-        await ctx.db.ping()
+        await ctx.db.check_writable()
     except DatabaseUnavailable as error:
         raise Unavailable from error
+
+
+async def watch_database(ctx: Context) -> None:
+    """Look at the database regularly, without end: connections to one that moved are given up."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            await ctx.db.check_writable()
+        except DatabaseUnavailable:
+            pass  # which the log has been told
+        except Exception:
+            logger.exception("Could not look at the database")

@@ -1,16 +1,22 @@
 """The rate limits: each is named here, and asked for by the operation that it limits."""
 
 import math
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from hashlib import sha256
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events.counts import Counts, Full, Hit
+from events.time_budgets import TimeBudget
 from resolvers.addresses import MOST_WIDER, Proxies, networks_of
-from resolvers.errors import RateLimited
+from resolvers.errors import PayloadTooLarge, RateLimited
+from resolvers.read_slots import ReadSlots
 from settings import Rate, Settings
 
 TOO_MANY_LOGINS = "Too many logins from this address"
+# Into how many steps a rate of bytes is divided: a small upload counts as one.
+UPLOAD_STEPS = 1000
 
 
 class Limits:
@@ -32,17 +38,42 @@ class Limits:
             "registrations", settings.registrations_per_address, factor
         )
         self.address_logins = _PerNetwork("logins-address", settings.logins_per_address, factor)
+        # Counted in steps: each hit of a window is kept until it has passed.
+        self.upload_step = -(-settings.upload_bytes_per_user.amount // UPLOAD_STEPS)
+        self.upload_bytes = _item(
+            "upload-bytes",
+            settings.upload_bytes_per_user._replace(
+                amount=settings.upload_bytes_per_user.amount // self.upload_step
+            ),
+        )
         self.account_logins = _item("logins-account", settings.logins_per_account)
         self.elsewhere_logins = _item(
             "logins-elsewhere", settings.logins_per_account_from_elsewhere
         )
         self.bad_tokens = _PerNetwork("bad-tokens", settings.bad_tokens_per_address, factor)
         counts.share(self.sends)
+        self._searches = _item("searches", settings.searches_per_user)
+        self._reads = _item("reads", settings.reads_per_user)
+        for read in (self._searches, self._reads):
+            counts.share(read)
+        self.read_slots = ReadSlots(settings.reads_at_once_per_user)
+        self._strangers_time = _time(settings.anonymous_graphql_ms_per_address)
+        self._users_time = _time(settings.graphql_ms_per_user)
 
     def take_send(self, user_id: int) -> None:
         """Count a send of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.take_now(self.sends, str(user_id))):
             raise _refusal("Too many messages", wait)
+
+    def take_read(self, user_id: int, *, search: bool = False) -> None:
+        """Count a costly read of the user's. Raises RateLimited."""
+        item, what = (self._searches, "searches") if search else (self._reads, "reads")
+        if self.on and (wait := self.counts.take_now(item, str(user_id))):
+            raise _refusal(f"Too many {what}", wait)
+
+    def reading(self, user_id: int) -> AbstractAsyncContextManager[None]:
+        """Have few reads of the user's run at once: others wait. Raises RateLimited."""
+        return self.read_slots.take(user_id) if self.on else nullcontext()
 
     async def take_upload(self, user_id: int) -> None:
         """Count an upload of the user's. Raises RateLimited."""
@@ -63,11 +94,43 @@ class Limits:
             full = await self.counts.look(*self.registrations.hits(address))
             _refuse(full, "Too many registrations from this address")
 
+    async def take_upload_bytes(self, user_id: int, size: int) -> None:
+        """Count so many bytes of the user's uploads, or a few more. Raises RateLimited.
+
+        PayloadTooLarge where they are more than a whole window has room for.
+        """
+        steps = max(1, -(-size // self.upload_step))
+        if self.on and steps > self.upload_bytes.amount:
+            most = self.upload_step * self.upload_bytes.amount
+            raise PayloadTooLarge(
+                f"Nobody may upload more than {most} bytes in {self.upload_bytes.get_expiry()} s"
+            )
+        if self.on:
+            full = await self.counts.take(Hit(self.upload_bytes, str(user_id), steps))
+            _refuse(full, "Too many bytes uploaded")
+
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
         if self.on:
             full = await self.counts.take(*self.registrations.hits(address))
             _refuse(full, "Too many registrations from this address")
+
+    @contextmanager
+    def thinking(self, user_id: int | None, address: str) -> Iterator[None]:
+        """Take what the block holds the loop for from the caller's time. Raises RateLimited.
+
+        Once the time is used up, the block is not begun. It must not wait for anything.
+        """
+        if not self.on:
+            yield
+            return
+        budget, key = (
+            (self._strangers_time, address) if user_id is None else (self._users_time, str(user_id))
+        )
+        if wait := budget.wait(key):
+            raise _refusal("Too many new or costly GraphQL documents", wait)
+        with budget.spending(key):
+            yield
 
     def check_address(self, address: str) -> None:
         """Raises RateLimited when the address has had its logins, whatever the account.
@@ -156,6 +219,10 @@ class _PerNetwork:
     def hits(self, address: str) -> list[Hit]:
         """Return what counts for an address, itself first."""
         return [Hit(*of) for of in zip(self._items, networks_of(address), strict=False)]
+
+
+def _time(rate: Rate) -> TimeBudget:
+    return TimeBudget(rate.amount / 1000, rate.seconds)
 
 
 def _item(name: str, rate: Rate) -> RateLimitItem:

@@ -12,10 +12,11 @@ from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
 from events.facts import EntriesAppended
 from events.feed import Feed, Sink
-from events.subscription import Front, Subscription
+from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
+from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import REFUSALS, begin_send, refusal
 
 _encoder = msgspec.msgpack.Encoder()
@@ -86,14 +87,14 @@ def announce_committed(
 
 async def get_message(ctx: Context, message_id: int) -> StoredMessage:
     """Return a message. Raises Unauthenticated, NotFound."""
-    async with ctx.read() as connection:
+    async with reading_log(ctx, min(message_id, ctx.feed.position)) as connection:
         return await access.visible_message(ctx, connection, message_id)
 
 
 async def get_messages(ctx: Context, message_ids: Collection[int]) -> Sequence[StoredMessage]:
     """Return those of these messages that the viewer may see. Raises Unauthenticated."""
     viewer = ctx.user
-    async with ctx.read() as connection:
+    async with reading_log(ctx) as connection:
         return await messages.find_all_visible(
             connection, viewer.id, message_ids, broadcasts_after=viewer.broadcasts_after
         )
@@ -111,12 +112,13 @@ async def list_messages(
     """Return a page of what the viewer may see, or of the conversation with `with_id`.
 
     The page is the newest end of the range between `after` and `before` (both exclusive ids), or
-    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound.
+    with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
     """
     viewer = ctx.user
     if not 0 <= limit <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} messages")
-    async with ctx.read() as connection:
+    ctx.limits.take_read(viewer.id)
+    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         found = await messages.page_messages(
             connection,
             viewer.id,
@@ -152,15 +154,17 @@ async def stream_messages(
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
     `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated.
+    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated,
+    RateLimited.
     """
     viewer = ctx.user
+    ctx.limits.take_read(viewer.id)
     if after is not None and limit is not None:
         before = await _end_of_next(ctx, after, before, limit, with_id)
         limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
-        async with ctx.read() as connection:
+        async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
             page = await messages.page_messages(
                 connection,
                 viewer.id,
@@ -185,7 +189,7 @@ async def _end_of_next(
     """Return the exclusive end of the `limit` messages that follow `after`."""
     found = after
     while limit > 0:
-        async with ctx.read() as connection:
+        async with ctx.limits.reading(ctx.user.id), reading_log(ctx) as connection:
             page = await messages.page_messages(
                 connection,
                 ctx.user.id,
@@ -215,6 +219,7 @@ async def watch_messages(
     """
     viewer = ctx.user
     if after is not None:
+        after = ctx.feed.resume_from(after)
         await _check_cursor(ctx, after)
     while True:
         with _subscribe(ctx, viewer.id) as live:
@@ -224,6 +229,8 @@ async def watch_messages(
                     async for message in replay:
                         after = message.id
                         yield message
+                if live.interrupted:
+                    raise SubscriberTooSlow  # the log went back: the reader resumes
                 if live.overflowed:
                     # More arrived during the replay than a queue holds: replay that too.
                     after = max(after, start)
@@ -262,7 +269,7 @@ async def _replay(
     ctx: Context, viewer: Viewer, after: int, upto: int
 ) -> AsyncGenerator[StoredMessage, None]:
     while after < upto:
-        async with ctx.read() as connection:
+        async with reading_log(ctx, upto) as connection:
             page = await messages.page_messages(
                 connection,
                 viewer.id,
@@ -281,8 +288,6 @@ async def _replay(
 
 
 async def _check_cursor(ctx: Context, after: int) -> None:
-    if after > ctx.feed.position:
-        # Another process may be ahead of this one's feed, but nobody is ahead of the log.
-        async with ctx.read() as connection:
-            if after > await messages.head_position(connection):
-                raise BadInput("after is ahead of the log: it is not of this server")
+    # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+    if after > ctx.feed.position and not await is_in_log(ctx, after):
+        raise BadInput("after is ahead of the log: it is not of this server")

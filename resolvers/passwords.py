@@ -156,6 +156,7 @@ def check_password(password: str) -> None:
     """Raise BadInput unless bcrypt can take the password."""
     if not password:
         raise BadInput("Password is required")
-    check_text(password, "Password")
-    if len(password.encode()) > MAX_PASSWORD_BYTES:
+    if len(password) <= MAX_PASSWORD_BYTES:  # size first; a code point is a byte at least
+        check_text(password, "Password")
+    if len(password) > MAX_PASSWORD_BYTES or len(password.encode()) > MAX_PASSWORD_BYTES:
         raise BadInput(f"Password is longer than {MAX_PASSWORD_BYTES} bytes")

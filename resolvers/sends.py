@@ -2,7 +2,7 @@
 
 import asyncio
 
-from db.database import DatabaseUnavailable
+from db.database import DatabaseUnavailable, TooLargeForDatabase
 from db.drafts import (
     BroadcastRefused,
     Draft,
@@ -21,6 +21,7 @@ from resolvers.errors import (
     Forbidden,
     NotFound,
     ParleyError,
+    PayloadTooLarge,
     RateLimited,
     Unavailable,
 )
@@ -39,6 +40,7 @@ REFUSALS = (
     OtherKind,
     KeyReused,
     DatabaseUnavailable,
+    TooLargeForDatabase,
 )
 
 
@@ -107,5 +109,7 @@ def refusal(ctx: Context, error: Exception) -> ParleyError:
             return BadInput(f"The attachment is of kind {error}, and so must the message be")
         case KeyReused():
             return Conflict("clientMessageId was used for another message")
+        case TooLargeForDatabase():
+            return PayloadTooLarge("The message is larger than this server's database takes")
         case _:
             return Unavailable()

@@ -8,6 +8,7 @@ LIMITS = (
     "sends_per_user",
     "uploads_per_user",
     "renewals_per_user",
+    "upload_bytes_per_user",
     "registrations_per_address",
     "logins_per_address",
     "logins_per_account",
@@ -16,6 +17,11 @@ LIMITS = (
     "wider_network_factor",
     "familiar_address_seconds",
     "bad_tokens_per_address",
+    "anonymous_graphql_ms_per_address",
+    "graphql_ms_per_user",
+    "searches_per_user",
+    "reads_per_user",
+    "reads_at_once_per_user",
     "max_connections_per_user",
     "max_connections_per_address",
     "max_subscriptions_per_connection",
@@ -23,6 +29,9 @@ LIMITS = (
     "max_message_bytes",
     "max_page_size",
     "max_query_tokens",
+    "max_query_characters",
+    "max_query_definitions",
+    "max_query_overlaps",
     "max_query_depth",
     "max_query_fields",
     "max_query_root_fields",
@@ -36,11 +45,17 @@ LIMITS = (
     "max_voice_bytes",
     "max_file_bytes",
     "max_uploads_at_once",
+    "max_uploads_per_address",
+    "storage_per_user",
     "max_unsent_uploads",
     "unsent_upload_seconds",
     "media_seconds",
     "request_head_seconds",
     "request_body_seconds",
+    "whole_body_seconds",
+    "min_body_bytes_per_second",
+    "max_unfinished_bytes",
+    "keep_alive_seconds",
     "connection_init_seconds",
     "auth_login_seconds",
     "held_events_seconds",
@@ -58,13 +73,15 @@ LIMITS = (
 )
 # GraphQL's Int has no more; a limit beyond is none.
 MAX_INT = 2**31 - 1
+# Shown as GraphQL's Float, which holds what an Int cannot.
+UNBOUNDED = {"storage_per_user"}
 
 Limit = Rate | int | float
 
 
 def get_limits(ctx: Context) -> dict[str, Limit]:
     """Return every limit by the name of its setting. Anyone may ask."""
-    return {name: _shown(getattr(ctx.settings, name)) for name in LIMITS}
+    return {name: _shown(name, getattr(ctx.settings, name)) for name in LIMITS}
 
 
 def enforces_rates(ctx: Context) -> bool:
@@ -82,5 +99,9 @@ def may_register(ctx: Context) -> bool:
     return ctx.settings.registration == "open"
 
 
-def _shown(value: Limit) -> Limit:
+def _shown(name: str, value: Limit) -> Limit:
+    if name in UNBOUNDED:
+        return value
+    if isinstance(value, Rate):
+        return value._replace(amount=min(value.amount, MAX_INT))
     return min(value, MAX_INT) if isinstance(value, int) else value

@@ -36,6 +36,9 @@ def _kept_secret(path: Path) -> str:
             pass
         finally:
             os.unlink(written)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+        logger.warning("%s was open to other users: who has read it can sign tokens", path)
     if kept := path.read_text().strip():
         return kept
     raise RuntimeError(f"{path} is empty; delete it, or set JWT_SECRET")

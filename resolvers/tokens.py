@@ -20,6 +20,8 @@ MAX_RECENT = 10_000
 # Sessions noted as used until that is written down, a minute later at most.
 MAX_SEEN = 100_000
 LARGEST_ID = 2**63 - 1
+# What a request's headers may hold at the most common servers: no token that works is longer.
+MAX_TOKEN = 8 * 1024
 # PyJWT refuses numbers in `sub` and `jti` (RFC 7519 §4.1.2, §4.1.7) and an `iat` that lies ahead or
 # is no number. Node's jsonwebtoken, which signed the older server's tokens, takes all of these.
 OPTIONS: Options = {"verify_sub": False, "verify_jti": False, "verify_iat": False}
@@ -87,6 +89,8 @@ class Tokens:
 
     def recall(self, token: str) -> Sound | None:
         """Return whose token this is, when it was found sound and of somebody a moment ago."""
+        if len(token) > MAX_TOKEN:
+            return None
         known = self._recent.get(token)
         return known[0] if known is not None and monotonic() < known[1] else None
 
@@ -131,6 +135,8 @@ class Tokens:
         `exp` and `nbf` decide when it is good. The older server's tokens carry the user as a number
         in `sub`, `id` or `userId`, and may have no `exp`.
         """
+        if len(token) > MAX_TOKEN:
+            raise InvalidToken
         try:
             claims = jwt.decode(
                 token,

@@ -7,6 +7,7 @@ Files go to temporary files that have no name, so that a crash leaves nothing be
 import asyncio
 import hashlib
 import re
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -18,9 +19,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from db.attachments import count_unsent
+from db.storage import stored_bytes
 from resolvers.context import Context
 from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
-from resolvers.fields import printable
+from resolvers.fields import MAX_CONTENT_TYPE, printable
 
 # Gathered before it is written, in another thread: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024
@@ -40,6 +42,9 @@ class ReceivedFile:
     filename: str
     content: BufferedRandom
     size: int = 0
+    # Whether its request was counted for its first attachment; further ones count by themselves.
+    counted: bool = False
+    bytes_counted: bool = True
 
 
 @dataclass(slots=True)
@@ -80,24 +85,18 @@ async def receive_form(
     """
     ctx.user  # noqa: B018  # the door: nobody's files are not even received
     settings = ctx.settings
-    async with ctx.read() as connection:
-        unsent = await count_unsent(connection, ctx.user.id)
-    if unsent >= settings.max_unsent_uploads:
-        raise RateLimited(
-            "Too many uploads wait to be sent; send some first", retry_after_ms=60_000
-        )
-    await ctx.limits.take_upload(ctx.user.id)
     limit = max_files * settings.max_upload_bytes + settings.max_body_bytes
-    if (
-        content_length is not None
-        and content_length.isdecimal()
-        and content_length.isascii()
-        and int(content_length) > limit
-    ):
+    told = _read_length(content_length)
+    if told > limit:
         raise PayloadTooLarge(_too_large(settings.max_upload_bytes))
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(ctx.upload_slots.take(ctx.user.id))
+        # Before anything is awaited: of many requests at once, none is looked at without a slot.
+        stack.enter_context(ctx.upload_slots.take(ctx.user.id, ctx.address))
+        await _check_room(ctx, told - settings.max_body_bytes)
+        await ctx.limits.take_upload(ctx.user.id)
+        toll = _Toll(ctx)
+        await toll.count(told)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         reader = _Reader(ctx, stack, max_files=max_files)
         parser = reader.parser(content_type)
         left = limit
@@ -107,6 +106,7 @@ async def receive_form(
                 left -= len(chunk)
                 if left < 0:
                     raise PayloadTooLarge(_too_large(settings.max_upload_bytes))
+                await toll.count(limit - left)
                 parser.write(chunk)
                 await reader.settle()
             parser.finalize()
@@ -116,6 +116,53 @@ async def receive_form(
             raise Unavailable from error
         reader.check_complete()
         yield reader.form
+
+
+async def _check_room(ctx: Context, size: int) -> None:
+    """Refuse what will be refused anyway, before it is received. Raises RateLimited,
+    PayloadTooLarge. What counts is decided later, where the attachment is made."""
+    async with ctx.read() as connection:
+        unsent = await count_unsent(connection, ctx.user.id)
+        stored = await stored_bytes(connection, ctx.user.id)
+    if unsent >= ctx.settings.max_unsent_uploads:
+        raise too_many_unsent()
+    quota = ctx.settings.storage_per_user
+    if quota and (stored >= quota or stored + size > quota):
+        raise PayloadTooLarge(storage_is_full(quota))
+
+
+def too_many_unsent() -> RateLimited:
+    """Return what is told of more uploads than may wait to be sent."""
+    return RateLimited("Too many uploads wait to be sent; send some first", retry_after_ms=60_000)
+
+
+def storage_is_full(quota: int) -> str:
+    """Return what is told of an upload that its owner has no room for."""
+    return f"Your attachments may take {quota} bytes together, and this one has no room in them"
+
+
+class _Toll:
+    """Counts the bytes of a body: all that are told before it comes, others as they come."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._counted = 0
+
+    async def count(self, size: int) -> None:
+        """Have so many bytes counted. Raises RateLimited, PayloadTooLarge."""
+        if size > self._counted:
+            # A step at least: a body that comes byte by byte is not asked about for each.
+            more = max(size - self._counted, self._ctx.limits.upload_step)
+            await self._ctx.limits.take_upload_bytes(self._ctx.user.id, more)
+            self._counted += more
+
+
+def _read_length(content_length: str | None) -> int:
+    """Return the length that is told of a body; 0 where none is."""
+    text = content_length or ""
+    if not (text.isdecimal() and text.isascii()):
+        return 0
+    return int(text) if len(text) < 19 else sys.maxsize
 
 
 class _Reader:
@@ -139,6 +186,8 @@ class _Reader:
 
     def parser(self, content_type: str) -> MultipartParser:
         """Return a parser of such a body. Raises BadInput."""
+        if len(content_type) > MAX_CONTENT_TYPE:
+            raise BadInput("The Content-Type is too long")
         media_type, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if media_type.lower() != b"multipart/form-data" or not 1 <= len(boundary) <= 70:
@@ -210,7 +259,7 @@ class _Reader:
             raise BadInput("Two files of the form have the same name")
         content = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115  # the stack closes it
         self._stack.callback(_close, content)
-        received = ReceivedFile(filename, content)
+        received = ReceivedFile(filename, content, counted=not self.form.files)
         self.form.files[name] = received
         self._part = _Part(name, received)
 

@@ -7,7 +7,7 @@ from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import check_text
+from resolvers.fields import clean_search
 from resolvers.presence import visible_online_ids
 
 # A page asks for this many ids in one statement at most.
@@ -44,20 +44,30 @@ async def list_users(
 ) -> tuple[Sequence[StoredUser], bool]:
     """Return up to `first` users past `after`, and whether there are more.
 
-    `search` keeps those whose display name contains it, whatever the case. Raises BadInput.
+    `search` keeps those whose display name contains it, whatever the case. Raises BadInput,
+    RateLimited.
     """
-    ctx.user  # noqa: B018  # the door: strangers see nobody
+    viewer = ctx.user
     if not 0 <= first <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
     if search is not None:
-        check_text(search, "search")
-    async with ctx.read() as connection:
+        search = clean_search(search)
+    ctx.limits.take_read(viewer.id, search=bool(search))
+    async with ctx.limits.reading(viewer.id), ctx.read() as connection:
         found = await users.page_users(connection, search=search, after=after, limit=first + 1)
     return found[:first], len(found) > first
 
 
-async def list_online_users(ctx: Context) -> list[StoredUser]:
-    """Return everyone online, in order of arrival. Raises Unauthenticated."""
-    ids = visible_online_ids(ctx)
-    found = await get_users(ctx, ids)
+async def list_online_users(ctx: Context, *, first: int | None = None) -> list[StoredUser]:
+    """Return everyone online, in order of arrival; with `first`, so many at most.
+
+    Raises Unauthenticated, BadInput, RateLimited.
+    """
+    viewer = ctx.user
+    if first is not None and not 0 <= first <= ctx.settings.max_page_size:
+        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
+    ctx.limits.take_read(viewer.id)
+    ids = visible_online_ids(ctx)[:first]
+    async with ctx.limits.reading(viewer.id):
+        found = await get_users(ctx, ids)
     return [found[id_] for id_ in ids if id_ in found]

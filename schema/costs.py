@@ -1,11 +1,12 @@
 """What an operation may cost: the number of fields that its answer can have.
 
 What is selected of a list counts as often as the list can have items: a page's by its `first` or
-`last`, other lists' as a page that nobody sized. Introspection counts in the same way, by the sizes
-that this schema has. A fragment counts each time it is spread, but is looked into once.
+`last`, a list without pages by what is in it now, or can be at most. Introspection counts in the
+same way, by the sizes that this schema has. A fragment counts each time it is spread, but is looked
+into once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
@@ -28,11 +29,21 @@ from graphql import (
     is_list_type,
 )
 
+from resolvers.context import Context
+from resolvers.lists import count_blocked, count_online, most_sessions
 from schema.introspection import expected_sizes
 from schema.pagination import DEFAULT_PAGE
 from schema.sizes import Fragments, beyond
 
 PAGE_ARGUMENTS = ("first", "last")
+# How many are in a list without pages, or with a page that is its own choice, for the caller.
+WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
+    ("Query", "onlineUsers"): count_online,
+    ("Query", "blockedUsers"): count_blocked,
+    ("Query", "sessions"): most_sessions,
+}
+# More than any limit lets through; what the list holds is looked at for each request.
+UNKNOWN = 1_000_000.0
 _META_FIELDS = {
     "__schema": SchemaMetaFieldDef,
     "__type": TypeMetaFieldDef,
@@ -45,10 +56,10 @@ Variables = Mapping[str, Any]
 class Costs:
     """What operations of one schema cost."""
 
-    def __init__(self, schema: GraphQLSchema, *, max_page_size: int, max_cost: int) -> None:
+    def __init__(self, schema: GraphQLSchema, ctx: Context) -> None:
         self.schema = schema
-        self.max_page_size = max_page_size
-        self.max_cost = max_cost
+        self.max_page_size = ctx.settings.max_page_size
+        self.max_cost = ctx.settings.max_query_cost
         self.introspection_sizes = expected_sizes(schema)
 
     def check(self, operation: OperationDefinitionNode, fragments: Fragments) -> "Cost | None":
@@ -57,10 +68,10 @@ class Costs:
         Raises GraphQLError, naming the limit, when they have none and it is beyond.
         """
         cost = Cost(self, operation, fragments)
-        if cost.of(None) <= self.max_cost:
+        if cost.of(None, None) <= self.max_cost:
             return None
         if not cost.varies:
-            cost.check({})
+            cost.check(None, {})
         return cost
 
 
@@ -72,32 +83,33 @@ class Cost:
     ) -> None:
         self.costs = costs
         self.fragments = fragments
-        self.varies = False  # with its variables, as far as it was walked
+        self.varies = False  # with its variables or its caller, as far as it was walked
         self.defaults = {
             definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
         }
         self._operation = operation
 
-    def check(self, variables: Variables | None) -> None:
-        """Raise GraphQLError, naming the limit, when these variables take it beyond."""
-        found = self.of(variables or {})
+    def check(self, ctx: Context | None, variables: Variables | None) -> None:
+        """Raise GraphQLError, naming the limit, when it is beyond for this caller."""
+        found = self.of(ctx, variables or {})
         if found > self.costs.max_cost:
             name = "cost, the number of fields that its answer can have,"
             raise beyond(name, found, self.costs.max_cost)
 
-    def of(self, variables: Variables | None) -> int:
+    def of(self, ctx: Context | None, variables: Variables | None) -> int:
         """Return the cost with these variables; with None, with those that cost most."""
         root = self.costs.schema.get_root_type(self._operation.operation)
         assert root is not None  # noqa: S101  # the operation is valid
-        return ceil(_Walk(self, variables).of(root.name, self._operation.selection_set, None))
+        return ceil(_Walk(self, ctx, variables).of(root.name, self._operation.selection_set, None))
 
 
 class _Walk:
     """One look at an operation: fragments that were looked into, by the page they are in."""
 
-    def __init__(self, cost: Cost, variables: Variables | None) -> None:
+    def __init__(self, cost: Cost, ctx: Context | None, variables: Variables | None) -> None:
         self._cost = cost
+        self._ctx = ctx
         self._costs = cost.costs
         self._variables = variables
         self._known: dict[tuple[str, float | None], float] = {}
@@ -132,10 +144,19 @@ class _Walk:
         times = self._costs.introspection_sizes.get((type_, name))
         if times is None:
             times = 1.0
-            if is_list_type(get_nullable_type(field.type)):
+            if (count := WHOLE_LISTS.get((type_, name))) is not None:
+                times = self._whole(count, own_page)
+            elif is_list_type(get_nullable_type(field.type)):
                 times = next((p for p in (own_page, page) if p is not None), float(DEFAULT_PAGE))
         below = self.of(get_named_type(field.type).name, node.selection_set, own_page)
         return 1.0 + times * below
+
+    def _whole(self, count: Callable[[Context], int], page: float | None) -> float:
+        self._cost.varies = True
+        if self._ctx is None:
+            return UNKNOWN  # also with a page: its size may be a variable, and null
+        there = float(count(self._ctx))
+        return there if page is None else min(there, page)
 
     def _field(self, type_: str, name: str) -> GraphQLField:
         if name in _META_FIELDS:
@@ -150,7 +171,10 @@ class _Walk:
             return None
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in PAGE_ARGUMENTS if name in given]
-        return max((size for size in sizes if size is not None), default=float(DEFAULT_PAGE))
+        asked = max((size for size in sizes if size is not None), default=None)
+        if asked is None and not is_list_type(get_nullable_type(field.type)):
+            return float(DEFAULT_PAGE)
+        return asked  # a list that is its own page is whole when nobody sizes it
 
     def _size(self, value: ValueNode | None) -> float | None:
         """Return what the argument asks for, as far as it would be served; None for null."""

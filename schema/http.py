@@ -10,16 +10,21 @@ from starlette.responses import Response
 
 from resolvers.auth import identify
 from resolvers.context import Context
-from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, retry_header
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited, retry_header
+from resolvers.fields import check_query
 from resolvers.json_input import read_json_as
-from schema.operations import Operation, Operations, RequestRefused, Result, refusal
+from schema.documents import Operation, RequestRefused
+from schema.operations import Operations, Result, refusal
+from schema.persisted import PersistedQueryNotFound
 from schema.playground import playground_page
-from schema.uploads import check_preflight, not_a_request, read_multipart
+from schema.uploads import check_preflight, not_a_request, read_multipart, whole
 from schema.wire import GraphQLRequest
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
 MULTIPART = "multipart/form-data"
+# Beyond, nothing more is read of what a client would like best.
+MAX_ACCEPT = 2048
 
 # What a request with files can be refused with before it is one.
 _STATUS = {
@@ -46,7 +51,12 @@ class _HTTPError(Exception):
 async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
     """Answer one HTTP request."""
     media_type = _negotiate(request.headers.getlist("accept"))
-    if _method(request) == "GET" and "query" not in request.query_params and _is_browser(request):
+    try:
+        check_query(request.scope["query_string"])
+    except BadInput as error:
+        return _respond(refusal(error), 400, media_type or JSON)
+    asks = "query" in request.query_params or "extensions" in request.query_params
+    if _method(request) == "GET" and not asks and _is_browser(request):
         if ctx.settings.shows_playground:
             return playground_page()
         return Response("Not Found", 404)
@@ -85,12 +95,17 @@ async def _answer(
     media_type: str,
 ) -> Response:
     try:
-        operation = operations.prepare(parameters.query, parameters.operation_name)
-        _check_method(operation, _method(request))
         viewer = await identify(ctx, request.headers.get("authorization"))
+        operation = operations.prepare(viewer, parameters)
+        _check_method(operation, _method(request))
         result = await operations.execute(viewer, operation, parameters.variables)
     except _HTTPError as error:
         return _respond(refusal(error.error), error.status, media_type, headers=error.headers)
+    except PersistedQueryNotFound as error:
+        return _respond(refusal(error), 200, media_type)
+    except RateLimited as error:
+        status = 429 if media_type == RESPONSE_JSON else 200
+        return _respond(refusal(error), status, media_type, headers=retry_header(error))
     except RequestRefused as error:
         # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
         return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
@@ -109,7 +124,7 @@ def _is_multipart(request: Request) -> bool:
 def _negotiate(accept: Sequence[str]) -> str | None:
     """Return the media type to answer in; None when the client takes neither of ours."""
     weights: dict[str, float] = {}
-    for part in ",".join(accept).split(","):
+    for part in ",".join(accept)[:MAX_ACCEPT].split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         try:
@@ -148,7 +163,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
         if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
-        return read_json_as(await _read_body(request, max_bytes), GraphQLRequest)
+        return whole(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
     except msgspec.ValidationError as error:
         raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
@@ -157,16 +172,17 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
 
 def _read_query(request: Request) -> GraphQLRequest:
     parameters = request.query_params
-    if "query" not in parameters:
-        raise _HTTPError(400, BadInput("The query parameter `query` is missing"))
     objects = {
         name: read_json_as(parameters[name], dict[str, Any])
         for name in ("variables", "extensions")
         if parameters.get(name)
     }
-    return GraphQLRequest(
-        query=parameters["query"], operation_name=parameters.get("operationName"), **objects
+    sent = GraphQLRequest(
+        query=parameters.get("query"), operation_name=parameters.get("operationName"), **objects
     )
+    if not sent.has_document:
+        raise _HTTPError(400, BadInput("The query parameter `query` is missing"))
+    return sent
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
@@ -177,6 +193,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             if len(body) > max_bytes:
                 raise _HTTPError(413, PayloadTooLarge(f"The body is larger than {max_bytes} bytes"))
     except ClientDisconnect as error:
+        body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     return bytes(body)
 

@@ -1,80 +1,36 @@
 """From a document to its results: parse, validate, pick the operation, execute.
 
-Strawberry's own `execute` does all of that anew for each request, 5 ms of it; here a document is
-parsed and validated once, and what is wrong with a request is told apart from what went wrong in
-its execution, as the HTTP and the WebSocket protocol want it.
+What is wrong with a request is told apart from what went wrong in its execution, as the HTTP and
+the WebSocket protocol want it.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, nullcontext
 from inspect import isawaitable
 from typing import Any, cast
 
 import msgspec
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    GraphQLError,
-    OperationDefinitionNode,
-    OperationType,
-    execute,
-    parse,
-    subscribe,
-    validate,
-)
+from graphql import ExecutionResult, GraphQLError, execute, subscribe
 from strawberry import Schema
 
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
-from schema.compiler import compile_plan
 from schema.context import OperationContext
-from schema.costs import Cost, Costs
+from schema.documents import Documents, Operation, RequestRefused
 from schema.errors import format_error, format_exception
-from schema.introspection import hide_suggestions, validation_rules
 from schema.live import Live
 from schema.loaders import Loaders
-from schema.plans import Plan
-from schema.sizes import Limits, check_size, fragments_of
+from schema.persisted import PersistedQueries
 from schema.together import Results, Together
-
-# Documents are cached, but neither many nor long ones: clients send the same few again and again.
-# Together so many characters: parsed, a document takes some hundred times its text.
-MAX_CACHED_CHARACTERS = 200_000
-MAX_CACHED_DOCUMENT = 5_000
-MAX_VALIDATION_ERRORS = 20
+from schema.variables import check_amounts
+from schema.wire import GraphQLRequest
 
 Result = dict[str, Any]
 
 
-class RequestRefused(Exception):
-    """The request cannot be executed: `errors`, formatted, say why."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__(errors[0].message)
-        self.errors = [format_error(error) for error in errors]
-
-
 class EventLost(Exception):
     """An event of a subscription could not be shown; the subscriber must resume before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A valid document, and which of its operations is meant."""
-
-    document: DocumentNode
-    definition: OperationDefinitionNode
-    name: str | None
-    plan: Plan | None
-    cost: Cost | None  # None: whatever its variables are, it is within the limit
-
-    @property
-    def type(self) -> OperationType:
-        """Query, mutation or subscription."""
-        return self.definition.operation
 
 
 class Operations:
@@ -84,89 +40,40 @@ class Operations:
         # Strawberry offers no public way to its graphql-core schema; pinned to a minor for it.
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
-        settings = ctx.settings
-        self._max_tokens = settings.max_query_tokens
-        self._limits = Limits(
-            depth=settings.max_query_depth,
-            fields=settings.max_query_fields,
-            root_fields=settings.max_query_root_fields,
-            aliases=settings.max_query_aliases,
-            directives=settings.max_query_directives,
-        )
-        self._costs = Costs(
-            self._schema,
-            max_page_size=settings.max_page_size,
-            max_cost=settings.max_query_cost,
-        )
-        self._introspection = settings.shows_introspection
-        self._rules = validation_rules(introspection=self._introspection)
+        self._documents = Documents(self._schema, ctx)
+        self._persisted = PersistedQueries()
         self._stream_loaders = Loaders(ctx, shared=True)
-        self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
-        self._cached_characters = 0
 
-    def prepare(self, query: str, operation_name: str | None) -> Operation:
-        """Return the operation that the request means. Raises RequestRefused."""
-        known = self.recall(query, operation_name)
-        if known is not None:
-            return known
-        operation = self._find(self._parse(query), operation_name)
-        # One that is wrong is not sent again, unless to fill the memory.
-        if len(query) <= MAX_CACHED_DOCUMENT:
-            self._known[query, operation_name] = operation
-            self._cached_characters += len(query)
-            while self._cached_characters > MAX_CACHED_CHARACTERS:
-                (dropped, _), _ = self._known.popitem(last=False)
-                self._cached_characters -= len(dropped)
+    def prepare(self, ctx: Context, request: GraphQLRequest) -> Operation:
+        """Return the operation that the request means. Raises RequestRefused, RateLimited.
+
+        A document that is new here takes from the caller's time.
+        """
+        query, name = self._persisted.text_of(request), request.operation_name
+        known = ctx.viewer is not None
+        operation = self._documents.recall(query, name, known=known)
+        if operation is None:
+            self._documents.check_refused(query, name)
+            with ctx.thinking():
+                operation = self._documents.prepare(query, name, known=known)
+        self._persisted.register(request)
         return operation
 
-    def recall(self, query: str, operation_name: str | None) -> Operation | None:
+    def recall(self, ctx: Context, request: GraphQLRequest) -> Operation | None:
         """Return the operation if it was prepared lately."""
-        known = self._known.get((query, operation_name))
-        if known is not None:
-            self._known.move_to_end((query, operation_name))
-        return known
+        if request.query is None or request.is_persisted:
+            return None  # `prepare` looks for it
+        known = ctx.viewer is not None
+        return self._documents.recall(request.query, request.operation_name, known=known)
 
-    def _find(self, document: DocumentNode, operation_name: str | None) -> Operation:
-        definitions = [
-            definition
-            for definition in document.definitions
-            if isinstance(definition, OperationDefinitionNode)
-        ]
-        if operation_name:
-            definitions = [
-                definition
-                for definition in definitions
-                if definition.name is not None and definition.name.value == operation_name
-            ]
-            if not definitions:
-                raise RequestRefused([GraphQLError(f"Unknown operation named {operation_name!r}")])
-        if not definitions:
-            raise RequestRefused([GraphQLError("The document has no operation")])
-        if len(definitions) > 1:
-            raise RequestRefused(
-                [GraphQLError("The document has several operations: operationName must say which")]
-            )
-        [definition] = definitions
-        cost = self._check(document, definition)  # first: it bounds what the plan walks through
-        plan = compile_plan(self._schema, document, definition)
-        return Operation(document, definition, operation_name or None, plan, cost)
-
-    def _check(self, document: DocumentNode, definition: OperationDefinitionNode) -> Cost | None:
-        fragments = fragments_of(document)
-        try:
-            check_size(definition, fragments, self._limits)
-            return self._costs.check(definition, fragments)
-        except GraphQLError as error:
-            raise RequestRefused([error]) from error
-        except RecursionError as error:
-            raise _too_deep() from error
-
-    def _check_variables(self, operation: Operation, variables: dict[str, Any] | None) -> None:
+    def _check_variables(
+        self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
+    ) -> None:
         if operation.cost is not None:
             try:
-                operation.cost.check(variables)
+                operation.cost.check(ctx, variables)
             except GraphQLError as error:
-                raise RequestRefused([error]) from error
+                raise RequestRefused.of(error) from error
 
     def begin(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
@@ -178,7 +85,7 @@ class Operations:
         if operation.plan is None:
             return None
         try:
-            self._check_variables(operation, variables)
+            self._check_variables(ctx, operation, variables)
         except RequestRefused:
             return None  # `execute` says so
         return operation.plan.begin(ctx, variables)
@@ -192,19 +99,21 @@ class Operations:
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
     ) -> Result:
         """Return the result of a query or a mutation. Raises RequestRefused for its variables."""
-        self._check_variables(operation, variables)
+        self._check_variables(ctx, operation, variables)
         if operation.plan is not None:
             planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
             if planned is not None:
                 return planned
-        result = execute(
-            self._schema,
-            operation.document,
-            context_value=OperationContext(ctx, Loaders(ctx)),
-            variable_values=variables,
-            operation_name=operation.name,
-            executor_class=self._executor,
-        )
+        check_amounts(variables)
+        with ctx.thinking() if ctx.viewer is None else nullcontext():
+            result = execute(
+                self._schema,
+                operation.document,
+                context_value=OperationContext(ctx, Loaders(ctx)),
+                variable_values=variables,
+                operation_name=operation.name,
+                executor_class=self._executor,
+            )
         executed = await result if isawaitable(result) else result
         return self._checked(executed)
 
@@ -226,7 +135,7 @@ class Operations:
             async for planned in self._show_events(operation, live.rest(), context, variables):
                 yield planned
             return
-        self._check_variables(operation, variables)
+        self._check_variables(ctx, operation, variables)
         if live is not None:
             if plan is not None and plan.is_same_for_all:
                 live.encode = plan.encode
@@ -240,6 +149,7 @@ class Operations:
                 async for planned in self._show_events(operation, events, context, variables):
                     yield planned
                 return
+        check_amounts(variables)
         source = subscribe(
             self._schema,
             operation.document,
@@ -252,7 +162,7 @@ class Operations:
         if isinstance(stream, ExecutionResult):
             for error in filter(is_outage, stream.errors or []):
                 raise error
-            raise self._refused(stream.errors or [])
+            raise self._documents.refusal_of(stream.errors or [])
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
@@ -296,32 +206,11 @@ class Operations:
         )
         return _event(await result if isawaitable(result) else result)
 
-    def _parse(self, query: str) -> DocumentNode:
-        try:
-            document = parse(query, max_tokens=self._max_tokens)
-            errors = validate(self._schema, document, self._rules, MAX_VALIDATION_ERRORS)
-        except GraphQLError as error:
-            raise RequestRefused([error]) from error
-        except RecursionError as error:
-            raise _too_deep() from error
-        if errors:
-            raise self._refused(errors)
-        return document
-
     def _checked(self, result: ExecutionResult) -> Result:
         if result.data is None and result.errors and all(e.path is None for e in result.errors):
             # Nothing was executed: the variables do not fit the operation.
-            raise self._refused(result.errors)
+            raise self._documents.refusal_of(result.errors)
         return _formatted(result)
-
-    def _refused(self, errors: list[GraphQLError]) -> RequestRefused:
-        if not self._introspection:
-            hide_suggestions(errors)
-        return RequestRefused(errors)
-
-
-def _too_deep() -> RequestRefused:
-    return RequestRefused([GraphQLError("The document is nested too deeply")])
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:

@@ -34,6 +34,9 @@ class ServerLimits:
     renewals_per_user: RateLimit = strawberry.field(
         description="Renewals of the tokens of one user."
     )
+    upload_bytes_per_user: RateLimit = strawberry.field(
+        description="Bytes of uploads that a user may send."
+    )
     registrations_per_address: RateLimit = strawberry.field(
         description="Registrations from one address."
     )
@@ -59,11 +62,25 @@ class ServerLimits:
     bad_tokens_per_address: RateLimit = strawberry.field(
         description="Socket.IO logins with a bad token from one address."
     )
+    anonymous_graphql_ms_per_address: RateLimit = strawberry.field(
+        description="Milliseconds for new documents and execution without a login, of one address."
+    )
+    graphql_ms_per_user: RateLimit = strawberry.field(
+        description="Milliseconds for documents of one user that are new to the server."
+    )
+    searches_per_user: RateLimit = strawberry.field(description="Searches of one user.")
+    reads_per_user: RateLimit = strawberry.field(
+        description="Pages of messages and users, and whole histories, read by one user."
+    )
+    reads_at_once_per_user: int = strawberry.field(
+        description="Such reads of one user that run at once; a few more wait."
+    )
     max_connections_per_user: int = strawberry.field(
         description="Open connections of one user, in all processes together."
     )
     max_connections_per_address: int = strawberry.field(
-        description="Open connections from one address, in all processes together."
+        description="Open TCP connections from one address, in all processes together; of Socket.IO"
+        " clients the same number."
     )
     max_subscriptions_per_connection: int = strawberry.field(
         description="Subscriptions on one connection."
@@ -76,6 +93,13 @@ class ServerLimits:
     )
     max_page_size: int = strawberry.field(description="The most nodes that one page may have.")
     max_query_tokens: int = strawberry.field(description="The longest document, in tokens.")
+    max_query_characters: int = strawberry.field(description="The same in characters.")
+    max_query_definitions: int = strawberry.field(
+        description="Its operations and fragments together."
+    )
+    max_query_overlaps: int = strawberry.field(
+        description="Comparisons of its fields of one name; plain ones count once, others more."
+    )
     max_query_depth: int = strawberry.field(description="How deep its fields may be nested.")
     max_query_fields: int = strawberry.field(
         description="Its fields, those of a fragment counted wherever it is spread."
@@ -100,6 +124,12 @@ class ServerLimits:
     max_uploads_at_once: int = strawberry.field(
         description="Uploads of one user that may be under way."
     )
+    max_uploads_per_address: int = strawberry.field(
+        description="Uploads from one address that may be under way, in one process."
+    )
+    storage_per_user: float = strawberry.field(
+        description="Bytes of all attachments of one user that are kept; 0 is no limit."
+    )
     max_unsent_uploads: int = strawberry.field(
         description="Uploads of one user that may wait to be sent."
     )
@@ -111,7 +141,17 @@ class ServerLimits:
         description="How long a request's headers may take."
     )
     request_body_seconds: float = strawberry.field(
-        description="How long a request's body may stand still."
+        description="How long a request's body, or a WebSocket message, may stand still."
+    )
+    whole_body_seconds: float = strawberry.field(description="How long either may take in all.")
+    min_body_bytes_per_second: int = strawberry.field(
+        description="The least rate of either, after 30 seconds."
+    )
+    max_unfinished_bytes: int = strawberry.field(
+        description="What one process holds of bodies and messages that have not come whole."
+    )
+    keep_alive_seconds: int = strawberry.field(
+        description="How long a connection stays open between requests."
     )
     connection_init_seconds: float = strawberry.field(
         description="How long a WebSocket may wait with connection_init."

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from schema import wire
+from schema.documents import Operation
 from schema.live import Live
-from schema.operations import Operation
 from schema.peer import Peer
 
 

@@ -41,12 +41,22 @@ def not_a_request(error: msgspec.ValidationError) -> BadInput:
     return BadInput(f"Not a GraphQL request: {error}")
 
 
+def whole(request: GraphQLRequest) -> GraphQLRequest:
+    """Return the request if it says what to execute. Raises msgspec.ValidationError."""
+    if not request.has_document:
+        raise msgspec.ValidationError("Object missing required field `query`")
+    return request
+
+
 @asynccontextmanager
 async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQLRequest]:
     """Lend the request that is in a multipart body; its files are gone afterwards.
 
     Raises BadInput, and what `receive_form` raises.
     """
+    body = request.scope.get("extensions", {}).get("parley.body")
+    if body is not None:
+        body["streams"]()  # to the disk: it is not held in memory
     async with receive_form(
         ctx,
         request.stream(),
@@ -55,7 +65,7 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
         max_files=MAX_FILES,
     ) as form:
         try:
-            parameters = read_json_as(_field(form, "operations"), GraphQLRequest)
+            parameters = whole(read_json_as(_field(form, "operations"), GraphQLRequest))
             paths = read_json_as(_field(form, "map"), Paths)
         except msgspec.ValidationError as error:
             raise not_a_request(error) from error

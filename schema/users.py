@@ -146,9 +146,20 @@ class UserQueries:
             ),
         )
 
-    @strawberry.field(description="Everyone online now, in the order of arrival.")
-    async def online_users(self, info: Info) -> list[User]:
-        return [User.of(record) for record in await users.list_online_users(info.context.ctx)]
+    @strawberry.field(
+        description="Everyone online now, in the order of arrival. It costs as many as there are:"
+        " where many are online, ask for the `first`, or subscribe to `presence`."
+    )
+    async def online_users(
+        self,
+        info: Info,
+        first: Annotated[
+            int | None,
+            strawberry.argument(description="At most so many, 200 or fewer; else all."),
+        ] = None,
+    ) -> list[User]:
+        found = await users.list_online_users(info.context.ctx, first=first)
+        return [User.of(record) for record in found]
 
 
 @strawberry.type

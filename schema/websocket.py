@@ -18,15 +18,8 @@ from resolvers.errors import ParleyError, RateLimited
 from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
 from schema import wire
-from schema.operations import (
-    EventLost,
-    Operation,
-    Operations,
-    RequestRefused,
-    Result,
-    is_outage,
-    refusal,
-)
+from schema.documents import Operation, RequestRefused
+from schema.operations import EventLost, Operations, Result, is_outage, refusal
 from schema.peer import Peer
 from schema.streams import Stream
 from schema.together import Results
@@ -159,7 +152,7 @@ class GraphQLSocket:
         if not isinstance(message, wire.Subscribe) or message.id in self._by_id:
             return False
         payload = message.payload
-        operation = self._operations.recall(payload.query, payload.operation_name)
+        operation = self._operations.recall(self._ctx, payload)
         if operation is None or operation.type is OperationType.SUBSCRIPTION:
             return False
         if self._in_flight >= MAX_IN_FLIGHT:
@@ -251,7 +244,7 @@ class GraphQLSocket:
             )
             return
         try:
-            operation = self._operations.prepare(payload.query, payload.operation_name)
+            operation = self._operations.prepare(self._ctx, payload)
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams()) >= self._ctx.settings.max_subscriptions_per_connection:
                     raise RateLimited(

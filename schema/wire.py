@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from resolvers.json_input import read_json
+from resolvers.json_input import check_json, read_json
 from resolvers.moments import wire_moment
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -41,10 +41,21 @@ class CloseCode(IntEnum):
 class GraphQLRequest(msgspec.Struct, rename="camel"):
     """→ server: the parameters of a request over HTTP (GraphQL over HTTP, §5)."""
 
-    query: str
+    query: str | None = None  # None: a persisted one, which `extensions` name
     operation_name: str | None = None
     variables: Payload | None = None
     extensions: Payload | None = None
+
+    @property
+    def is_persisted(self) -> bool:
+        """Whether it names its document by a hash (schema/persisted.py)."""
+        extensions = self.extensions
+        return extensions is not None and extensions.get("persistedQuery") is not None
+
+    @property
+    def has_document(self) -> bool:
+        """Whether it says what to execute."""
+        return self.query is not None or self.is_persisted
 
 
 class ConnectionInit(msgspec.Struct, tag_field="type", tag="connection_init"):
@@ -91,7 +102,10 @@ class BadMessage(Exception):
 def decode(text: str) -> ClientMessage:
     """Return the client's message. Raises BadMessage."""
     try:
-        return _decode(text)
+        message = _decode(text)
+        if type(message) is Subscribe and not message.payload.has_document:
+            raise BadMessage("Invalid message: Object missing required field `query`")
+        return message
     except msgspec.ValidationError as error:
         raise BadMessage(f"Invalid message: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -99,6 +113,7 @@ def decode(text: str) -> ClientMessage:
 
 
 def _decode(text: str) -> ClientMessage:
+    check_json(text)
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError:

@@ -11,7 +11,10 @@ import contextlib
 import logging
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
+
+from server.descriptors import Descriptors
 
 logger = logging.getLogger("parley.front")
 
@@ -23,6 +26,8 @@ PATIENCE_SECONDS = 5.0
 # A worker that is busy, or has just died, is given the connection again so soon.
 HAND_AGAIN_SECONDS = 0.02
 MAX_UNDECIDED = 5000
+# So many of one address are looked at; the rest go to the workers, whose limits apply, at once.
+MAX_UNDECIDED_OF_ADDRESS = 1000
 
 
 class Front:
@@ -32,11 +37,16 @@ class Front:
         self,
         listeners: Sequence[socket.socket],
         choose: Callable[[str | None], socket.socket | None],
+        *,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self._listeners = listeners
         self._choose = choose
         # Each with the end of its patience.
         self._undecided: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._from: dict[socket.socket, str] = {}
+        self._addresses: Counter[str] = Counter()  # of the undecided
+        self._descriptors = descriptors or Descriptors()
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -58,7 +68,7 @@ class Front:
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(100):  # others must get a turn
             try:
-                connection, _address = listener.accept()
+                connection, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -72,10 +82,17 @@ class Front:
             deadline = self._loop.time() + PATIENCE_SECONDS
             timer = self._loop.call_at(deadline, self._decide, connection, None)
             self._undecided[connection] = timer
-            if len(self._undecided) > MAX_UNDECIDED:
+            self._from[connection] = str(address[0])
+            self._addresses[self._from[connection]] += 1
+            of_address = self._addresses[self._from[connection]]
+            if of_address > MAX_UNDECIDED_OF_ADDRESS or self._is_crowded(connection):
                 self._decide(connection, None)
             else:
                 self._loop.add_reader(connection, self._look, connection, 0)
+
+    def _is_crowded(self, connection: socket.socket) -> bool:
+        short = self._descriptors.is_short(connection.fileno())
+        return short or len(self._undecided) > MAX_UNDECIDED
 
     def _look(self, connection: socket.socket, seen: int) -> None:
         self._loop.remove_reader(connection)
@@ -106,7 +123,7 @@ class Front:
                 socket.send_fds(channel, [b"c"], [connection.fileno()])
             except OSError as error:
                 in_time = self._loop.time() < self._undecided[connection].when()
-                if in_time and len(self._undecided) <= MAX_UNDECIDED:
+                if in_time and not self._is_crowded(connection):
                     self._loop.call_later(HAND_AGAIN_SECONDS, self._decide, connection, name)
                     return
                 # The client sees a cut and tries again.
@@ -115,6 +132,10 @@ class Front:
 
     def _forget(self, connection: socket.socket) -> None:
         self._undecided.pop(connection).cancel()
+        address = self._from.pop(connection)
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
         self._loop.remove_reader(connection)
         connection.close()
 

@@ -1,290 +1,400 @@
-"""uvicorn's HTTP protocol, able to end a connection whose peer does not go on."""
+"""uvicorn's HTTP protocol with bounds: on heads, on bodies, on connections; and with upgrades.
+
+A request that is refused here is answered in its turn, and, where what follows it can be read,
+the connection goes on.
+"""
 
 import asyncio
-import contextlib
-import fcntl
-import socket
-import struct
-import termios
-from enum import Enum, auto
+import logging
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
+import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.headers import DEFAULTS
+from server import handshake
+from server.descriptors import MOST_DESCRIPTORS, Descriptors
+from server.flow import HeldFlow
+from server.heads import CHUNK_LINE_BYTES, is_too_large, refusal_of_head
+from server.patience import Awaited, Patience
+from server.plain import Unchunked
+from server.refusals import (
+    HEAD_TOO_LARGE,
+    NO_DESCRIPTORS,
+    NOT_HTTP,
+    TOO_MUCH_UNFINISHED,
+    Refusal,
+)
+from server.unfinished import Unfinished
+from server.visits import MAX_ON_PROBATION, Anybody, Visits
 from server.websocket import DirectWebSocket
 
-# How often in that time we look: it must not count while we ourselves do not read.
-BODY_LOOKS = 4
-# A body that was answered before its end is read on, since most clients look for the answer only
-# then; but not for ever.
-ANSWERED_BODY_SECONDS = 30.0
+logger = logging.getLogger("parley.server")
 
-# A handshake with more, or with longer ones, is left to the WebSocket's library to judge.
-MAX_PLAIN_HEADERS = 64
-MAX_PLAIN_VALUE = 4096
-BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-
-
-class Awaited(Enum):
-    """What of a request the peer has to send next."""
-
-    START = auto()
-    HEADERS = auto()
-    BODY = auto()
+# Parsed at once: what is counted of a head, and how many small requests are taken from one
+# packet before the first of them is answered, is as exact as that.
+SLICE_BYTES = 8 * 1024
+PROBATION_SECONDS = 2.0
+# What may wait behind requests that are answered; while less does, we hear of a peer that leaves.
+MAX_UNFED_BYTES = 64 * 1024
+ALWAYS_SERVED = frozenset({b"/health", b"/ready"})
+MAX_UNFINISHED_BYTES = 64 * 1024 * 1024
+THEIR_FAULTS = (httptools.HttpParserError, UnicodeError)
 
 
-class ImpatientHTTP(HttpToolsProtocol):
-    """Ends the connections that uvicorn would wait for, and adds the extension `parley.abort`.
+class _Refused(Exception):
+    """Ends the parser's work; `_found` says why."""
 
-    Neither a slow handler nor an answer that is being read, however slowly, ends one.
+
+class ImpatientHTTP(Patience):
+    """One HTTP connection. Adds the ASGI extensions `parley.abort` and `parley.body`.
+
+    `abort` ends the connection at once. `streams` says that the application does not keep what it
+    reads of the body, so that it does not count as held in memory.
     """
 
-    # uvicorn waits without end for a request that was begun; each such connection costs a
-    # descriptor. From the connection, or the first byte on a kept-alive one, to the end of the
-    # headers: one packet for nearly all, and dripping them byte by byte gains nothing.
-    head_seconds = 10.0
-    # A body may take as long as it likes while it goes on: uploads over a bad line pause.
-    body_seconds = 20.0
+    flow: HeldFlow
+    visits = Visits(Anybody(), Descriptors(MOST_DESCRIPTORS))
+    unfinished = Unfinished(MAX_UNFINISHED_BYTES)
+    takes_websocket: Callable[[str], bool] = staticmethod(lambda path: True)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._awaited = Awaited.START
+        self.caller = ""
+        self._leave: Callable[[], None] | None = None
+        self._is_proxied = False
+        self._probation: Refusal | None = None
         self._upgraded = False
-        self._answered: RequestResponseCycle | None = None
-        self._reading: asyncio.TimerHandle | None = None
-        self._writing: asyncio.TimerHandle | None = None
-        self._ignoring: asyncio.TimerHandle | None = None
-        self._idle_looks = 0
-        # What a peer's WebSocket has to answer a ping.
-        self._write_seconds = (self.config.ws_ping_interval or 0) + (
-            self.config.ws_ping_timeout or 0
-        )
+        self._unfed = b""  # behind requests that wait
+        self._found: Refusal | None = None
+        self._instead: Refusal | None = None  # of what the request asks for
+        self._method, self._version = b"", ""
+        self._overhead = 0  # bytes of this request beside its body
+        self._trailers = 0
+        self._streams = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for the headers."""
+        """Count the connection; begin to wait for the headers."""
         super().connection_made(transport)
-        self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
+        self.flow = HeldFlow(transport)
+        direct = self._direct
+        self._is_proxied = bool(direct) and self.visits.callers.is_proxy(direct)
+        if direct and not self._is_proxied:
+            self.caller = self.visits.callers.find_client(direct, ())
+        connection = transport.get_extra_info("socket")
+        descriptor = 0 if connection is None else connection.fileno()
+        refusal = self.visits.refusal_of(descriptor, self.caller)
+        if refusal is None:
+            if self.caller:
+                self._leave = self.visits.callers.count(self.caller)
+        elif self.visits.on_probation < MAX_ON_PROBATION and not self.visits.descriptors.is_out(
+            descriptor
+        ):
+            self.visits.on_probation += 1
+            self._probation = refusal
+            self._stop_reading()
+            self._reading = self.loop.call_later(PROBATION_SECONDS, self._close)
+        elif refusal is NO_DESCRIPTORS:
+            self._over = True
+            transport.write(refusal.to_bytes())
+            transport.close()
+        else:
+            self._refuse(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._stop_timers()
-        # uvicorn tells only the request that came last: the one before it would go on, and fail.
-        if self._answered is not None and not self._answered.response_complete:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        """Count the connection off."""
+        if self._leave is not None:
+            self._leave()
+        if self._probation is not None:
+            self.visits.on_probation -= 1
+        self.visits.wake(self)
+        self.unfinished.release(self)
         super().connection_lost(exc)
         self._let_go()
 
+    @property
+    def _direct(self) -> str:
+        return self.client[0] if self.client else ""
+
     def data_received(self, data: bytes) -> None:
         """Take what came; wait for the rest of the request, if there is one."""
-        super().data_received(data)
-        if self._upgraded:
+        if self._over:
+            return  # thrown away: who is refused may still be sending
+        self._unset_keepalive_if_required()
+        self.visits.wake(self)
+        if self._unfed or self.pipeline:
+            self._unfed += data
+            if len(self._unfed) > MAX_UNFED_BYTES:
+                self.flow.hold()
             return
-        if self.transport.is_closing():  # it was no HTTP
-            self._watch_writing()
-        elif self._awaited is Awaited.BODY:
-            self._idle_looks = 0
-            if self._reading is None:
-                self._reading = self.loop.call_later(
-                    self.body_seconds / BODY_LOOKS, self._look_at_body
-                )
-        # An empty line, or the end of a body that was answered early, ends uvicorn's keep-alive
-        # timer although no request begins.
-        elif self._reading is None and (
-            self._awaited is Awaited.HEADERS or not self._is_answering()
-        ):
-            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
+        self._feed(data)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._upgraded or self._over:
+            return
+        if self._awaited is Awaited.BODY and not (self._streams or self.cycle.response_complete):
+            self.unfinished.hold(self, self._body_bytes)
+        elif self._awaited is Awaited.HEADERS:
+            self.unfinished.hold(self, self._overhead)
+        else:
+            self.unfinished.release(self)
+        if not self._over:
+            self._wait_for_more()
+
+    def _feed(self, data: bytes) -> None:
+        start = 0
+        while start < len(data) and not (self._upgraded or self._over):
+            if self.pipeline:
+                self._unfed = data[start:]
+                return
+            part = data[start : start + SLICE_BYTES]
+            self._overhead += len(part)
+            try:
+                self.parser.feed_data(part)
+                start += len(part)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._overhead -= len(part) - upgrade.args[0]
+                start += upgrade.args[0]
+                self._answer_upgrade(data[start:])
+            except httptools.HttpParserError as error:
+                self._refuse_unparsed(error)
+            self._check_overhead()
+
+    def _check_overhead(self) -> None:
+        lines = max(self._trailers, len(self.headers or ()))
+        if not self._upgraded and is_too_large(self._overhead, lines):
+            self._refuse(HEAD_TOO_LARGE)
+
+    # What the parser finds.
 
     def on_message_begin(self) -> None:
-        """Offer the extension to the application."""
+        """Offer the extensions to the application."""
         super().on_message_begin()
         self._awaited = Awaited.HEADERS
-        self.scope["extensions"] = {"parley.abort": {"abort": self._abort}}
+        self._body_bytes = self._trailers = 0
+        self._streams = False
+        self.scope["extensions"] = {
+            "parley.abort": {"abort": self._abort},
+            "parley.body": {"streams": self._stream},
+        }
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers come this way too, and nobody here knows one."""
+        if self._awaited is Awaited.BODY:
+            self._trailers += 1
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Wait for the body."""
-        super().on_headers_complete()
+        """Hand the request to the application, unless its head is refused."""
+        self._method = self.parser.get_method()
+        self._version = self.parser.get_http_version()
+        self._found = refusal_of_head(
+            self._method, self.url, self.headers, version=self._version, size=self._overhead
+        )
+        if self._found is not None:
+            raise _Refused
+        if self.parser.should_upgrade():
+            return  # the parser stops behind it; `_answer_upgrade` goes on
+        if self._version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 §10.1.1: it knows nothing of it
+        instead, self._instead = self._instead, None
+        served = self.app
+        try:
+            self.app = instead or self._refusal_of_request() or served
+            super().on_headers_complete()
+        finally:
+            self.app = served
+        if self._probation is not None:
+            self.cycle.keep_alive = False
         self._awaited = Awaited.BODY
         self._stop_reading()
 
+    def on_body(self, body: bytes) -> None:
+        """Count the body apart from the head."""
+        self._overhead -= len(body)
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        """What a chunk needs is no part of the head; what its line says beyond that is."""
+        self._overhead = max(0, self._overhead - CHUNK_LINE_BYTES)
+
     def on_message_complete(self) -> None:
         """Wait for nothing: it is the application's turn."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._awaited = Awaited.START
+        self._overhead = 0
         self._stop_reading()
         self._stop_ignoring()
 
-    def on_response_complete(self) -> None:
-        """Where the connection is to end now, or its peer to send no more, see that it does."""
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self._watch_writing()
-        elif self._awaited is Awaited.BODY:
-            self._ignoring = self.loop.call_later(ANSWERED_BODY_SECONDS, self._abort)
+    def _forget_unfinished(self) -> None:
+        self._unfed = b""
+        self.flow.let_go()
+        self.unfinished.release(self)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, with the headers of every answer."""
-        head = b"".join(b"%s: %s\r\n" % header for header in DEFAULTS)
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\n%scontent-type: text/plain; charset=utf-8\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
-            % (head, len(msg), msg.encode("ascii"))
-        )
-        self.transport.close()
+    def _stream(self) -> None:
+        self._streams = True
+        self.unfinished.release(self)
 
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket's protocol, which has time limits of its own."""
+    # Upgrades.
+
+    def _path(self) -> bytes:
+        return self.url.partition(b"?")[0]
+
+    def _is_for_websocket(self) -> bool:
+        path = unquote_to_bytes(httptools.parse_url(self.url).path or b"/")
+        return self._method == b"GET" and self.takes_websocket(path.decode("latin-1"))
+
+    def _refusal_of_request(self) -> Refusal | None:
+        if self._probation is not None and self._path() not in ALWAYS_SERVED:
+            return self._probation
+        if handshake.is_stripped(self.headers) and self._is_for_websocket():
+            return handshake.HTTP_1_0 if self._version == "1.0" else handshake.NO_UPGRADE
+        return None
+
+    def _answer_upgrade(self, rest: bytes) -> None:
+        """Become a WebSocket; or serve the request as if it did not ask for an upgrade."""
+        try:
+            if handshake.asks_for_websocket(self.headers) and self._is_for_websocket():
+                self._instead = self._refusal_of_websocket()
+                if self._instead is None:
+                    self._become_websocket(rest)
+                    return
+            # The parser takes the end of the head for that of the message: a new one reads it
+            # again without the upgrade, then the body, and whatever follows.
+            head = [b"%s %s HTTP/%s" % (self._method, self.url, self._version.encode())]
+            head += [b"%s: %s" % header for header in handshake.without_upgrade(self.headers)]
+            self._renew_parser()
+            self.parser.feed_data(b"\r\n".join([*head, b"", b""]))
+        except httptools.HttpParserError as error:
+            self._refuse_unparsed(error)
+
+    def _renew_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn has it: what is pipelined behind `Connection: close` is no error.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _refusal_of_websocket(self) -> Refusal | None:
+        if self._version != "1.1":
+            return handshake.HTTP_1_0
+        if self._is_answering():
+            return handshake.BEHIND_ANOTHER
+        refusal = self._probation or handshake.refusal_of_handshake(self.headers)
+        if refusal is None and self._is_proxied:
+            refusal = self._count_forwarded(self.headers)
+        return refusal
+
+    def _become_websocket(self, rest: bytes) -> None:
         self._upgraded = True
         self._stop_timers()
-        if not self._is_plain_handshake():
-            super().handle_websocket_upgrade()  # its library reads it anew, and says what is wrong
-            self._let_go()
-            return
+        self.unfinished.release(self)
         self.connections.discard(self)
         protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]  # as uvicorn has it
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
         assert isinstance(protocol, DirectWebSocket)  # noqa: S101  # `run` says so
+        protocol.caller, protocol.leave, self._leave = self.caller, self._leave, None
+        protocol.unfinished = self.unfinished
         protocol.connection_made(self.transport)
-        protocol.take_handshake(self.url, self.headers)
         self.transport.set_protocol(protocol)
         self._let_go()
+        protocol.take_handshake(self.url, self.headers, rest, refused=self._take_back)
 
-    def _let_go(self) -> None:
-        """Refer to nothing that refers to this: a closed connection must need no collector."""
-        self.parser = None  # type: ignore[assignment]  # as uvicorn does, of a lost one
-        self.scope = None  # type: ignore[assignment]  # its extension is a method of ours
-        self.cycle = None  # type: ignore[assignment]  # it calls us at the end of its answer
-        self._answered = None
-        self.pipeline.clear()
-
-    def _is_plain_handshake(self) -> bool:
-        """Whether the WebSocket's library would find nothing to say about how it is written."""
-        if self.scope["method"] != "GET" or self.scope["http_version"] != "1.1":
-            return False
-        if not self.url.isascii() or len(self.url) > MAX_PLAIN_VALUE:
-            return False
-        if len(self.headers) > MAX_PLAIN_HEADERS:
-            return False
-        return all(
-            value.isascii() and len(value) <= MAX_PLAIN_VALUE and name not in BODY_HEADERS
-            for name, value in self.headers
+    def _take_back(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
+        """Go on with HTTP: the application did not want the WebSocket, and this is its answer."""
+        self._upgraded = False
+        self._leave = leave
+        self.connections.add(self)
+        self.transport.set_protocol(self)
+        self.transport.write(answer)
+        self._awaited, self._overhead = Awaited.START, 0
+        self._renew_parser()
+        self._leave_request()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+        self.visits.rest(self)
+        if rest:
+            self.data_received(rest)
 
-    def pause_writing(self) -> None:
-        """Begin to wait for the peer to read."""
-        super().pause_writing()
-        self._watch_writing()
-
-    def resume_writing(self) -> None:
-        """The peer has read; where the connection is to end, it has to read the rest too."""
-        super().resume_writing()
-        if self._writing is not None and not self.transport.is_closing():
-            self._writing.cancel()
-            self._writing = None
+    # Answers.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        serve: Any = app
+        if self._is_proxied:
+            serve = self._count_forwarded(cycle.scope["headers"]) or serve
+        if cycle.scope["http_version"] == "1.0":
+            serve = Unchunked(serve, cycle)
+        super()._start_asgi_task(cycle, serve)
 
-    def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection, also when its last answer is never read."""
+    def _count_forwarded(self, headers: Any) -> Refusal | None:
+        """Count the request for whom a proxy sent it, unless it is the proxy's own."""
+        callers = self.visits.callers
+        forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
+        address = callers.find_client(self._direct, forwarded)
+        if not forwarded or address == callers.find_client(self._direct, ()):
+            return None
+        refusal = self.visits.refusal_of_caller(address)
+        if refusal is None:
+            self.caller, self._leave = address, callers.count(address)
+        return refusal
+
+    def _leave_request(self) -> None:
+        if self._is_proxied and self._leave is not None:
+            self._leave()
+            self.caller, self._leave = "", None
+
+    def on_response_complete(self) -> None:
+        """Go on with what waits behind the request."""
+        self._leave_request()
+        super().on_response_complete()
+        if self._awaited is Awaited.BODY:
+            self.unfinished.release(self)
+        if self.transport.is_closing() or self.pipeline:
+            return
+        if self._last_answer:
+            self._say_last(self._last_answer)
+        elif self._unfed:
+            self._unset_keepalive_if_required()
+            data, self._unfed = self._unfed, b""
+            self._feed(data)
+            if len(self._unfed) <= MAX_UNFED_BYTES:
+                self.flow.let_go()
+            self._settle()
+        elif self._awaited is Awaited.START:
+            self.visits.rest(self)
+
+    def make_room(self) -> None:
+        """End the connection, which is idle."""
         self._close()
 
-    def _look_at_head(self) -> None:
-        self._reading = None
-        if self._is_answering():  # to the request before: the client may well wait for it
-            self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
-        else:
-            self._close()
+    def give_up(self) -> None:
+        """End the connection: what it has sent of a request is needed for others."""
+        self._refuse(TOO_MUCH_UNFINISHED)
 
-    def _look_at_body(self) -> None:
-        cycle = self.cycle
-        ours = (
-            self.flow.read_paused
-            or bool(self.pipeline)
-            or cycle.waiting_for_100_continue
-            or (cycle.response_started and not cycle.response_complete)
-        )
-        self._idle_looks = 0 if ours else self._idle_looks + 1
-        if self._idle_looks >= BODY_LOOKS:
-            self._reading = None
-            self._abort()
-        else:
-            self._reading = self.loop.call_later(self.body_seconds / BODY_LOOKS, self._look_at_body)
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(NOT_HTTP)
 
-    def _is_answering(self) -> bool:
-        # None before the first request, whatever its type says.
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]  # see above
-
-    def _watch_writing(self) -> None:
-        if self._writing is None and self.transport.get_write_buffer_size():
-            self._writing = self.loop.call_later(
-                self._write_seconds, self._look_at_writing, self._unread_bytes()
-            )
-
-    def _look_at_writing(self, before: int) -> None:
-        self._writing = None
-        if self._unread_bytes() < before:
-            self._watch_writing()
-        else:
-            self._forget_unsent()
-            self._abort()
-
-    def _forget_unsent(self) -> None:
-        """Have the kernel throw away its part too: it would go on offering it for minutes."""
-        connection: socket.socket | None = self.transport.get_extra_info("socket")
-        if connection is not None:
-            with (
-                contextlib.suppress(OSError),  # it is gone
-                socket.fromfd(connection.fileno(), connection.family, connection.type) as same,
-            ):
-                same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def _unread_bytes(self) -> int:
-        """What waits for the peer, the kernel's part too: that can be megabytes, and only a third
-        of it at a time makes room for ours, which takes a slow reader minutes.
-        """
-        ours = self.transport.get_write_buffer_size()
-        connection: socket.socket | None = self.transport.get_extra_info("socket")
-        if connection is None:
-            return ours
-        try:
-            told = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:  # not every system tells it of a socket
-            return ours
-        return ours + int(struct.unpack("i", told)[0])
-
-    def _close(self) -> None:
-        """End the connection when the peer has read what there is, or stops to."""
-        if not self.transport.is_closing():
-            self.transport.close()
-        self._watch_writing()
-
-    def _abort(self) -> None:
-        self.transport.abort()
-
-    def _stop_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-
-    def _stop_ignoring(self) -> None:
-        if self._ignoring is not None:
-            self._ignoring.cancel()
-            self._ignoring = None
-
-    def _stop_timers(self) -> None:
-        self._stop_reading()
-        self._stop_ignoring()
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+    def _refuse_unparsed(self, error: httptools.HttpParserError) -> None:
+        found, self._found = self._found, None
+        cause = error.__context__
+        # A target that cannot be read is the client's fault; anything else would be ours.
+        is_callback = isinstance(error, httptools.HttpParserCallbackError)
+        if found is None and is_callback and not isinstance(cause, THEIR_FAULTS):
+            logger.error("A request could not be taken", exc_info=cause)
+        self._refuse(found or NOT_HTTP)
 
 
-def protocol_with(*, head_seconds: float, body_seconds: float) -> type[ImpatientHTTP]:
-    """Return the protocol with these times: uvicorn makes one for each connection by itself."""
-    times = {"head_seconds": head_seconds, "body_seconds": body_seconds}
-    return type("TimedHTTP", (ImpatientHTTP,), times)
+def protocol_with(**attributes: object) -> type[ImpatientHTTP]:
+    """Return the protocol with these attributes: uvicorn makes the connections by itself."""
+    return type("BoundHTTP", (ImpatientHTTP,), attributes)

@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
+from server.descriptors import Descriptors
 from server.headers import SecurityHeaders
 from server.http import protocol_with
+from server.listeners import BACKLOG, bind
+from server.sockets import Application
+from server.unfinished import Unfinished
+from server.visits import Visits
 from server.websocket import DirectWebSocket
 from server.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
 from settings import Settings
@@ -31,12 +35,23 @@ FRAME_SLACK_BYTES = 64 * 1024
 class DrainingServer(uvicorn.Server):
     """On SIGTERM: takes no new connections, lets sends finish, has the clients reconnect, ends."""
 
-    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], Awaitable[None]],
+        listeners: Sequence[socket.socket] | None = None,
+    ) -> None:
         super().__init__(config)
         self._drain = drain
+        self._listeners = listeners
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, and say where it listens."""
+        if sockets is None:
+            if self._listeners is None:
+                self._listeners = bind(self.config.host, self.config.port)
+            sockets = [*self._listeners]
         await super().startup(sockets)
         for server in self.servers:
             for listener in server.sockets:
@@ -134,24 +149,41 @@ class HandedServer(DrainingServer):
 
 
 def make_server(
-    app: ASGIApp,
+    app: Application,
     settings: Settings,
     *,
     drain: Callable[[], Awaitable[None]],
+    listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
 ) -> DrainingServer:
     """Return a server for the application, ready to `run()` or `await serve()`.
 
-    With a channel it is a worker's: its connections come from the front.
+    It listens on `listeners`, which were bound before, or else where the settings say. With a
+    channel it is a worker's: its connections come from the front.
     """
+    # A body of the largest size must have room beside others.
+    unfinished = Unfinished(max(settings.max_unfinished_bytes, 4 * settings.max_body_bytes))
+    slowness: dict[str, object] = {
+        "message_seconds": settings.request_body_seconds,
+        "least_message_rate": settings.min_body_bytes_per_second,
+        "whole_message_seconds": settings.whole_body_seconds,
+    }
     config = uvicorn.Config(
         SecurityHeaders(app, hsts_seconds=settings.hsts_seconds),
         host=settings.host,
         port=settings.port,
         http=protocol_with(
-            head_seconds=settings.request_head_seconds, body_seconds=settings.request_body_seconds
+            head_seconds=settings.request_head_seconds,
+            body_seconds=settings.request_body_seconds,
+            least_body_rate=settings.min_body_bytes_per_second,
+            whole_body_seconds=settings.whole_body_seconds,
+            visits=Visits(app.callers, Descriptors()),
+            unfinished=unfinished,
+            takes_websocket=staticmethod(app.takes_websocket),
         ),
-        ws=DirectWebSocket,
+        ws=type("BoundWebSocket", (DirectWebSocket,), slowness),
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_seconds,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,
         ws_ping_timeout=settings.ping_timeout_seconds,
@@ -162,9 +194,12 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Clients that know it (Node's agents) end an idle connection themselves, before we do: a
+        # request that meets our end on its way is lost.
+        headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
         # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
         proxy_headers=False,
     )
     if channel is not None:
         return HandedServer(config, drain=drain, channel=channel)
-    return DrainingServer(config, drain=drain)
+    return DrainingServer(config, drain=drain, listeners=listeners)

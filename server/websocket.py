@@ -6,19 +6,16 @@ And able to be read and written without a task, a wait and a system call for eac
 import asyncio
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
-from uvicorn._types import ASGISendEvent, WebSocketAcceptEvent
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.datastructures import Headers
+from uvicorn._types import ASGISendEvent
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
-from websockets.http11 import Request
-from websockets.protocol import Protocol, State
+from websockets.protocol import State
 
-from server.handshake import answer, proof_for, subprotocols_of
 from server.inbox import Inbox
+from server.message_watch import MessageWatch
+from server.opening import Opening
 from server.outbox import outbox_of
+from server.unfinished import Unfinished
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
 # came already waits in its queue either way.
@@ -29,12 +26,16 @@ TEXT = 0x81
 MASKED = 0x80
 MASK_BYTES = 4
 
+# What comes behind a handshake before its answer: clients wait for that.
+MAX_EARLY_BYTES = 64 * 1024
+# What a fragment costs beside its bytes.
+FRAGMENT_BYTES = 64
 # Shared by all connections that may be written to: an event of its own takes a kilobyte.
 _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 
 
-class DirectWebSocket(WebSocketsSansIOProtocol):
+class DirectWebSocket(Opening):
     """Adds the ASGI extensions `parley.abort`, `parley.write` and `parley.read`.
 
     uvicorn closes a connection with `transport.close()`, which waits for its buffer to drain: that
@@ -55,6 +56,13 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     as long. It is handed every other frame, whole, and judges it.
     """
 
+    caller = ""
+    unfinished: Unfinished
+    # How long a message may stand still, and how few bytes a second it may bring after a while.
+    message_seconds = 20.0
+    least_message_rate = 256.0
+    whole_message_seconds = 3600.0
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
@@ -62,57 +70,10 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self._unsent: list[bytes] = []
         self._outbox = outbox_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
-        self._handshakes = 0
-        self._proof: str | None = None  # of a handshake that we answer
         self._framing = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
-
-    def take_handshake(self, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Begin with a GET that was read already: the library takes as long again to read it.
-
-        Its method, path and headers are sound HTTP/1.1, ASCII, and it has no body.
-        """
-        self._handshakes = 1
-        self.conn.parser = Protocol.parse(self.conn)  # from behind the request on
-        next(self.conn.parser)
-        # RFC 9110 §5.5: white space around a value is none of it; httptools leaves what is behind.
-        headers = [(name, value.strip(b" \t")) for name, value in headers]
-        if not self.config.ws_per_message_deflate:
-            self._proof = proof_for(headers)
-        if self._proof is None:
-            fields = [(name.decode("ascii"), value.decode("ascii")) for name, value in headers]
-            self.handle_connect(Request(path.decode("ascii"), Headers(fields)))
-            return
-        self.handshake_initiated = True
-        raw_path, _, query_string = path.partition(b"?")
-        self.scope = {
-            "type": "websocket",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": self.scheme,
-            "server": self.server,
-            "client": self.client,
-            "root_path": self.root_path,
-            "path": self.root_path + unquote(raw_path.decode("ascii")),
-            "raw_path": self.root_path.encode("ascii") + raw_path,
-            "query_string": query_string,
-            "headers": headers,
-            "subprotocols": subprotocols_of(headers),
-            "state": self.app_state.copy(),
-            "extensions": {"websocket.http.response": {}},
-        }
-        self._offer_extensions()
-        self.queue.put_nowait({"type": "websocket.connect"})
-        task = self.loop.create_task(self.run_asgi())
-        task.add_done_callback(self.on_task_complete)
-        self.tasks.add(task)
-
-    def handle_connect(self, event: Request) -> None:
-        """Begin with a request that the library has read."""
-        super().handle_connect(event)
-        if hasattr(self, "scope"):  # the handshake was sound
-            self._offer_extensions()
+        self._watch: MessageWatch | None = None  # of a message that has not come whole
 
     def _offer_extensions(self) -> None:
         extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
@@ -126,14 +87,6 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         }
         extensions["parley.read"] = {"listen": self._listen}
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Refer to nothing that refers to this: a closed connection must need no collector."""
-        super().connection_lost(exc)
-        self._listener = None
-        if hasattr(self, "scope"):
-            self.scope["extensions"] = {}
-        self.conn.parser.close()
-
     def pause_writing(self) -> None:
         """Begin to wait for the peer to read."""
         if self.writable.is_set():
@@ -145,20 +98,73 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, frame by frame."""
         if not self._framing:
-            self._handshakes += not self.handshake_complete
-            # What comes after the request, and before its answer, is the library's; it may be half
-            # a frame, so that all that follows is too.
-            self._framing = self.handshake_complete and self._handshakes == 1
-            if not self._framing:
-                super().data_received(data)
+            if self.handshake_complete:
+                super().data_received(data)  # the connection is ending
                 return
+            self._early += data
+            if len(self._early) > MAX_EARLY_BYTES and not self.read_paused:
+                self.read_paused = True
+                self.transport.pause_reading()
+            return
         if self._rest:
             self._rest += data
             if len(self._rest) < self._rest_size:
+                self._hold()
                 return
             data = bytes(self._rest)
             self._rest.clear()
         self._take_frames(data)
+        if self._rest or self.conn.current_size is not None or self._watch is not None:
+            self._hold()
+
+    def _hold(self) -> None:
+        """Count what is held of a message that has not come whole, and bound its time."""
+        fragments = self.conn.current_size
+        if not self._framing or not (self._rest or fragments is not None):
+            self._release()
+            return
+        size = len(self._rest) + (fragments or 0) + FRAGMENT_BYTES * len(self.frames)
+        if self._watch is None:
+            self._watch = MessageWatch(self)
+        self._watch.size = size
+        self.unfinished.hold(self, size)
+
+    def _release(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+            self.unfinished.release(self)
+
+    def give_up(self) -> None:
+        """End the connection: what it holds of a message is needed for others, or takes too long.
+
+        Clients reconnect after 1013.
+        """
+        self._release()
+        self._framing = False
+        self.frames = []
+        self._rest.clear()
+        if not self.close_sent and self.conn.state is State.OPEN:
+            self.conn.send_close(CloseCode.TRY_AGAIN_LATER, "Send the message again, in one go")
+            self.handle_parser_exception()
+        else:
+            self._abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection off, and refer to nothing that refers to it.
+
+        A closed connection must need no collector: the parser keeps the last frame that it read.
+        """
+        self._release()
+        if self.leave is not None:
+            self.leave()
+        super().connection_lost(exc)
+        self._listener = None
+        if hasattr(self, "scope"):
+            self.scope["extensions"] = {}
+        self.conn.parser.close()
+        self._rest.clear()
+        self.frames = []
 
     def _take_frames(self, data: bytes) -> None:
         start, end = 0, len(data)
@@ -185,6 +191,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
                 self._take_text(data, start, body, stop)
             else:
                 super().data_received(data[start:stop])
+                if size > LARGE_MESSAGE and not conn.reader.buffer:
+                    conn.reader.buffer = bytearray()  # an emptied one keeps its memory
                 if conn.state is not State.OPEN:
                     self._framing = False
                     if stop < end:
@@ -201,6 +209,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         except UnicodeDecodeError:
             super().data_received(data[start:stop])
             return
+        if self._watch is not None:
+            self._release()
         if self._listener is not None and self.queue.empty() and self._listener(text):
             return
         if not self.close_sent:  # after it, what comes is of no interest to anybody
@@ -212,6 +222,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; go on reading while there are few."""
+        if self._watch is not None:
+            self._release()
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
             self._refuse_text()
             return
@@ -240,28 +252,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Send what was written before it, then the message."""
         await self.writable.wait()
         self._flush()
-        if self._proof is not None and message["type"] == "websocket.accept":
-            self._accept(message, self._proof)
-            return
         await super().send(message)
-        if message["type"] == "websocket.accept" and hasattr(self, "request"):
-            # Of no use any more, and what is in the headers is in the scope as well.
-            del self.request, self.response
 
-    def _accept(self, message: WebSocketAcceptEvent, proof: str) -> None:
-        if self.disconnected:
-            raise ClientDisconnected
-        if self.handshake_complete or self.initial_response is not None:
-            raise RuntimeError("Unexpected ASGI message 'websocket.accept'")
-        self.logger.info(
-            '%s:%d - "WebSocket %s" [accepted]', *(self.client or ("", 0)), self.scope["path"]
-        )
-        if not self.transport.is_closing():
-            self.handshake_complete = True
-            self.conn.state = State.OPEN
-            headers = [*self.default_headers, *message.get("headers", [])]
-            self.transport.write(answer(proof, headers, message.get("subprotocol")))
-            self.start_keepalive()
+    def _begin(self) -> None:
+        """Take frames: the handshake was accepted."""
+        self._framing = True
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
     def shutdown(self) -> None:
         """End the connection, but not one that is being closed and waits for the peer's reply.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.handoff import Front
+from server.listeners import bind, listen
 from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
@@ -23,7 +24,6 @@ READY = b"r"
 STOPPING = b"s"
 ALIVE = b"a"
 MAX_NAME = 64
-BACKLOG = 2048
 # How long after a worker's end the next one starts, if it keeps dying young.
 RESTART_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 # A worker that served for so long did not die young.
@@ -68,8 +68,14 @@ class Supervisor:
     ends, since the start of a process takes seconds.
     """
 
-    def __init__(self, settings: Settings, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        command: Sequence[str],
+        listeners: Sequence[socket.socket] | None = None,
+    ) -> None:
         self._settings = settings
+        self._listeners = listeners
         self._command = command
         prefix = f"{settings.instance}-" if settings.instance else ""
         names = [f"{prefix}{number}" for number in range(settings.workers)]
@@ -83,7 +89,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        listeners = _listen(self._settings.host, self._settings.port)
+        listeners = self._listeners or bind(self._settings.host, self._settings.port)
+        listen(listeners)
         front = Front(listeners, self._choose)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
         started = asyncio.create_task(self._all_ready())
@@ -256,28 +263,10 @@ def worker_channel() -> tuple[str, socket.socket] | None:
     return name, channel
 
 
-def _listen(host: str, port: int) -> list[socket.socket]:
-    listeners = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    ):
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            listener.bind(address)
-        except OSError as error:
-            raise SystemExit(f"Cannot listen on {host}:{port}: {error.strerror}") from error
-        listener.listen(BACKLOG)
-        listeners.append(listener)
-    return listeners
-
-
-def supervise(settings: Settings) -> int:
+def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
 
     async def run() -> int:
-        return await Supervisor(settings, [sys.executable, *sys.argv]).run()
+        return await Supervisor(settings, [sys.executable, *sys.argv], listeners).run()
 
     return asyncio.run(run())

@@ -37,6 +37,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?", re.IGNORECASE)
 _TIME = re.compile(
     r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)(?:ec|econds?|inutes?|ours?|ays?|eeks?)?", re.I
 )
+_BYTE_RATE = re.compile(r"(\d{1,12}|\d{1,12}(?:\.\d+)?\s*[kmgt](?:i?b)?)\s*/(.+)", re.IGNORECASE)
+MIN_BYTE_RATE = 1024
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _OTHER_NAMES = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug"}
 _OTHER_NAMES |= {"dev": "development", "prod": "production", "verbose": "debug"}
@@ -49,7 +51,7 @@ def plain(name: str, annotation: object, value: str) -> str:
         word = value.lower()
         known = {str(choice).lower(): str(choice) for choice in get_args(annotation)}
         return known.get(word, known.get(_OTHER_NAMES.get(word, ""), value))
-    if name.endswith("_bytes") and (size := _SIZE.fullmatch(value)):
+    if (name.endswith("_bytes") or name == "storage_per_user") and (size := _SIZE.fullmatch(value)):
         return str(int(float(size[1]) * 1024 ** ("kmgt".index(size[2].lower()) + 1)))
     if name.endswith("_seconds") and (time := _TIME.fullmatch(value)):
         seconds = float(time[1]) * _SECONDS[time[2].lower()]
@@ -57,4 +59,18 @@ def plain(name: str, annotation: object, value: str) -> str:
     return value
 
 
+def read_byte_rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = _BYTE_RATE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError("must be a rate of bytes such as 1GB/hour or 500MB/10minutes")
+    amount = int(plain("rate_bytes", int, found[1]))
+    window = read_rate(f"1/{found[2].strip()}")
+    if amount < MIN_BYTE_RATE or not isinstance(window, Rate):
+        raise ValueError("must be at least 1KB")
+    return Rate(amount, window.seconds)
+
+
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(read_rate)]
+ByteRateSetting = Annotated[Rate, NoDecode, BeforeValidator(read_byte_rate)]

@@ -9,9 +9,10 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings.forms import MAX_RATE_SECONDS, Rate, RateSetting, plain
+from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain
 from settings.strength import weakness_of
 
+ENV_FILE = ".env"
 # What a size in GraphQL can say: its Int has 32 bits.
 MAX_INT = 2**31 - 1
 
@@ -20,7 +21,7 @@ class Settings(BaseSettings):
     """Every setting, immutable; `.env.example` gives one line of why for each."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production", "test"] = "development"
-    host: str = "0.0.0.0"  # noqa: S104  # a server in a container must be reachable; narrow it with HOST
+    host: str = ""  # all, of both families: a server in a container must be reachable
     port: int = Field(default=3000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     max_voice_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_file_bytes: int = Field(default=25 * 1024 * 1024, ge=1024, le=MAX_INT)
     max_uploads_at_once: int = Field(default=4, ge=1)
+    max_uploads_per_address: int = Field(default=25, ge=1)
+    storage_per_user: int = Field(default=5 * 1024**3, ge=0, le=2**60)
     max_unsent_uploads: int = Field(default=100, ge=1)
     unsent_upload_seconds: int = Field(default=24 * 3600, ge=60)
     media_workers: int = Field(default=max(1, (os.cpu_count() or 2) // 2), ge=1, le=64)
@@ -79,6 +82,7 @@ class Settings(BaseSettings):
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
     renewals_per_user: RateSetting = Rate(100, 600)
+    upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
     logins_per_account: RateSetting = Rate(30, 300)
@@ -87,6 +91,11 @@ class Settings(BaseSettings):
     wider_network_factor: int = Field(default=4, ge=1, le=100)
     familiar_address_seconds: int = Field(default=30 * 24 * 3600, ge=60, le=MAX_RATE_SECONDS)
     bad_tokens_per_address: RateSetting = Rate(300, 60)
+    anonymous_graphql_ms_per_address: RateSetting = Rate(1000, 10)
+    graphql_ms_per_user: RateSetting = Rate(2000, 10)
+    searches_per_user: RateSetting = Rate(30, 10)
+    reads_per_user: RateSetting = Rate(300, 10)
+    reads_at_once_per_user: int = Field(default=4, ge=1)
     max_connections_per_user: int = Field(default=50, ge=1)
     max_connections_per_address: int = Field(default=1000, ge=1)
 
@@ -95,6 +104,9 @@ class Settings(BaseSettings):
     max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
     # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
     max_query_tokens: int = Field(default=1000, ge=100, le=4000)
+    max_query_characters: int = Field(default=50_000, ge=1000, le=200_000)
+    max_query_definitions: int = Field(default=50, ge=1, le=200)
+    max_query_overlaps: int = Field(default=20_000, ge=1000, le=200_000)
     max_query_depth: int = Field(default=15, ge=5, le=50)
     max_query_fields: int = Field(default=500, ge=50, le=10_000)
     max_query_root_fields: int = Field(default=20, ge=1)
@@ -112,6 +124,10 @@ class Settings(BaseSettings):
 
     request_head_seconds: float = Field(default=10, gt=0)
     request_body_seconds: float = Field(default=20, gt=0)
+    whole_body_seconds: float = Field(default=3600, gt=0)
+    min_body_bytes_per_second: int = Field(default=256, ge=0)
+    max_unfinished_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024, le=MAX_INT)
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
     connection_init_seconds: float = Field(default=5, gt=0)
     auth_login_seconds: float = Field(default=120, gt=0)
     held_events_seconds: float = Field(default=5, ge=0)
@@ -241,6 +257,12 @@ class Settings(BaseSettings):
         if self.storage_url is not None:
             return self.storage_url.get_secret_value()
         return (self.data_dir / "files").resolve().as_uri()
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether DATA_DIR must be there: for the database, the attachments or the secret."""
+        embedded = self.database_url is None and self.db_host is None
+        return embedded or self.storage_url is None or self.jwt_secret is None
 
     @property
     def max_upload_bytes(self) -> int:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from dotenv import dotenv_values
 
-from settings.model import Settings
+from settings.model import ENV_FILE, Settings
 
 # What other programs call some of our settings, where the names are not alike.
 _OTHER_SETTINGS = {
@@ -25,7 +25,7 @@ def unknown_names() -> list[str]:
     The environment holds much that is not ours: there only what is nearly a setting is named.
     """
     known = [name.upper() for name in Settings.model_fields]
-    written = dotenv_values(Settings.model_config["env_file"], interpolate=False)
+    written = dotenv_values(ENV_FILE, interpolate=False)
     found = []
     for name in sorted({*written, *os.environ}):
         if name.upper() in known:

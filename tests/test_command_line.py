@@ -210,7 +210,7 @@ def test_a_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        _expect_a_clear_end(_run(tmp_path, "serve", PORT=str(port)), "address already in use")
+        _expect_a_clear_end(_run(tmp_path, "serve", PORT=str(port)), "Address already in use")
 
 
 def _expect_a_clear_end(done: subprocess.CompletedProcess[str], said: str) -> None:

@@ -1,7 +1,6 @@
 """A session is renewed, or ends, between the look at its token and the connection's entry."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
+from tests.support.sqlite import outsider as opened_by_outsider
 
 SOON_SECONDS = 100
 LINES = ("graphql", "websocket", "polling")
@@ -133,7 +133,7 @@ def ends(server: RunningServer, account: Account) -> list[float | None]:
 def end_soon(tmp_path: Path) -> float:
     """Have all sessions end soon; return when."""
     soon = datetime.now(UTC) + timedelta(seconds=SOON_SECONDS)
-    with sqlite3.connect(tmp_path / "late.db") as database:
+    with opened_by_outsider(tmp_path / "late.db") as database:
         database.execute("UPDATE sessions SET expires_at = ?", (plain(soon),))
     database.close()
     return soon.timestamp()

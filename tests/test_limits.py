@@ -33,7 +33,16 @@ SUBPROTOCOLS: Any = ["graphql-transport-ws"]
 # Settings that are no limits: what they say, clients see elsewhere or need not know.
 NOT_LIMITS = {
     *("env", "host", "port", "workers", "instance", "data_dir", "database_url", "db_host"),
-    *("db_port", "db_user", "db_pass", "db_name", "db_pool_size", "redis_url", "redis_prefix"),
+    *(
+        "db_port",
+        "db_user",
+        "db_pass",
+        "db_name",
+        "db_pool_size",
+        "wait_for_db_seconds",
+        "redis_url",
+        "redis_prefix",
+    ),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",
@@ -170,7 +179,7 @@ async def test_connections_from_an_address_are_limited(tmp_path: Path) -> None:
                 for url in (server.ws_url, websocket):
                     with pytest.raises(InvalidStatus) as refused:
                         await connect(url, subprotocols=SUBPROTOCOLS)
-                    assert refused.value.response.status_code == 403
+                    assert refused.value.response.status_code == 429
                 assert (await http.get(f"{server.url}/health")).status_code == 200
             await one.send('{"type": "connection_init"}')
             assert "connection_ack" in str(await one.recv())

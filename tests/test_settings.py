@@ -49,7 +49,14 @@ def test_the_example_names_every_setting_in_order_each_with_a_line_of_why() -> N
 
 def test_the_example_changes_nothing() -> None:
     assert Settings(_env_file=EXAMPLE) == Settings()
-    may_be_empty = {"DB_PASS", "INSTANCE", "PASSWORD_WORKERS", "MEDIA_WORKERS", "PUBLIC_URL"}
+    may_be_empty = {
+        "DB_PASS",
+        "HOST",
+        "INSTANCE",
+        "PASSWORD_WORKERS",
+        "MEDIA_WORKERS",
+        "PUBLIC_URL",
+    }
     may_be_empty |= {"TRUSTED_PROXIES", "INTROSPECTION", "PLAYGROUND"}
     for line in EXAMPLE.read_text().splitlines():
         name, separator, value = line.partition("=")
@@ -263,3 +270,28 @@ def test_proxies_are_addresses_and_networks_with_commas() -> None:
 )
 def test_what_cannot_be_used_is_refused_by_name(bad: dict[str, Any]) -> None:
     assert next(iter(bad)) in _refusal(**bad)
+
+
+@pytest.mark.parametrize(
+    ("written", "amount", "seconds"),
+    [
+        ("1GB/hour", 1024**3, 3600),
+        ("500 MiB/10minutes", 500 * 1024**2, 600),
+        ("4096/day", 4096, 86_400),
+    ],
+)
+def test_a_rate_of_bytes_is_read(
+    monkeypatch: pytest.MonkeyPatch, written: str, amount: int, seconds: int
+) -> None:
+    monkeypatch.setenv("UPLOAD_BYTES_PER_USER", written)
+    monkeypatch.setenv("STORAGE_PER_USER", "2GB")
+    settings = Settings(_env_file=None)
+    assert settings.upload_bytes_per_user == (amount, seconds)
+    assert settings.storage_per_user == 2 * 1024**3
+
+
+@pytest.mark.parametrize("written", ["1GB", "GB/hour", "5/hour", "1GB/fortnight", "1GB/60days"])
+def test_what_is_no_rate_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("UPLOAD_BYTES_PER_USER", written)
+    with pytest.raises(ValidationError, match="must be"):
+        Settings(_env_file=None)

@@ -3,14 +3,17 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import db.models  # noqa: F401  # fills the metadata
+import db.models  # fills the metadata
+import db.resumable  # noqa: F401  # teaches alembic to go on from where it was ended
 
+attributes = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=attributes["connection"],
     target_metadata=SQLModel.metadata,
     compare_type=True,
     # SQLite changes a table by copying it.
     render_as_batch=True,
+    before_statement=attributes["before_statement"],
 )
 with context.begin_transaction():
     context.run_migrations()

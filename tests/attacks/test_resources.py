@@ -1,6 +1,7 @@
 """Frames and bodies that are too large, bombs, and floods, at a bounded cost."""
 
 import asyncio
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -91,6 +92,68 @@ async def test_a_compression_bomb_is_not_unpacked(tmp_path: Path, report: Report
             wire.abort()
         target.look()
         assert target.peak - target.parley.resident_bytes() + target.growth < 32 * MEGABYTE
+
+
+HEADS = {
+    "header lines": (b"GET / HTTP/1.1\r\nHost: x\r\n", b"a:b\r\n"),
+    "a header's value": (b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"x" * 64),
+    "lines of a handshake": (handshake(GRAPHQL_WS)[:-2], b"a:b\r\n"),
+    "a handshake's cookie": (handshake(GRAPHQL_WS)[:-2] + b"Cookie: ", b"x" * 64),
+    "trailers": (
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+        b"a:b\r\n",
+    ),
+    "a chunk's extension": (
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2;",
+        b"x" * 64,
+    ),
+}
+
+
+@pytest.mark.parametrize(("start", "more"), HEADS.values(), ids=HEADS)
+async def test_a_head_without_an_end_costs_no_memory(
+    start: bytes, more: bytes, tmp_path: Path, report: Report
+) -> None:
+    async with attacked(tmp_path, report) as target:
+        block = more * (MEGABYTE // len(more))
+        for _ in range(times(3, 10)):
+            wire = await Wire.open(target.port)
+            try:
+                await wire.send(start)
+                for _ in range(64):
+                    await wire.send(block)
+                    target.look()
+            except Ended:
+                pass  # it had answered 431, and reads no more
+            wire.abort()
+        assert target.peak - target.parley.resident_bytes() + target.growth < 32 * MEGABYTE
+
+
+UNFINISHED = {
+    "open": client_frame(bytes(MEGABYTE - 1000), first=TEXT),
+    "half": client_frame(bytes(MEGABYTE - 1000), announced=MEGABYTE),
+}
+
+
+@pytest.mark.parametrize("frame", UNFINISHED.values(), ids=UNFINISHED)
+async def test_unfinished_messages_hold_no_more_than_the_bound(
+    frame: bytes, tmp_path: Path, report: Report
+) -> None:
+    number = 300
+    async with attacked(tmp_path, report, **QUICK) as target:
+        wires = []
+        for _ in range(number):
+            wire = await websocket(target.port, GRAPHQL_WS, source="127.0.0.2")
+            wires.append(wire)
+            with contextlib.suppress(Ended):
+                await wire.send(client_frame(b'{"type":"connection_init"}'))
+                await wire.send(frame)
+            target.look()
+        for wire in wires:
+            wire.abort()
+        assert target.peak - target.parley.resident_bytes() + target.growth < 112 * MEGABYTE
 
 
 FLOODS = {

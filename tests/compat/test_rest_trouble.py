@@ -1,6 +1,5 @@
 """REST when the database is away, the history is long, or something fails that nobody foresaw."""
 
-import sqlite3
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from tests.db.rows import add_messages, add_users, open_database
 from tests.support.faces import PASSWORD, new_account
 from tests.support.mariadb import MariaDB
 from tests.support.server import running_server
+from tests.support.sqlite import outsider as opened_by_outsider
 
 
 async def test_without_its_database_the_server_is_healthy_and_not_ready(
@@ -95,7 +95,7 @@ async def test_what_fails_is_a_json_500_and_in_the_middle_a_cut(
     with running_server(tmp_path) as server:
         alice = await new_account(server)
         async with httpx.AsyncClient(base_url=server.url, headers=bearer(alice)) as http:
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("UPDATE messages SET kind = 'SMELL' WHERE id = 1")
             assert (await http.get("/api/messages?limit=1000")).status_code == 200
             answer = await http.get(

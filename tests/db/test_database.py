@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from db import database as database_module
 from db import migrate
+from db import mysql as mysql_module
 from db import warm as warm_module
 from db.database import (
     Database,
@@ -53,7 +54,7 @@ async def test_a_place_where_no_file_can_be_is_said_at_once(tmp_path: Path) -> N
     for path in (tmp_path / "file" / "parley.db", tmp_path):
         database = open_database(f"sqlite:///{path}")
         async with asyncio.timeout(3):
-            with pytest.raises(DatabaseUnavailable, match=r"File exists|unable to open"):
+            with pytest.raises(DatabaseUnsuitable, match=r"cannot be used: (File exists|Is a dir)"):
                 await database.prepare()
         await database.close()
 
@@ -217,8 +218,8 @@ async def test_a_name_no_database_can_have_is_refused(mariadb: MariaDB) -> None:
 
 async def test_an_old_server_is_refused(mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
     # No server that old can be had here: what is asked for is newer than any instead.
-    monkeypatch.setattr(database_module, "OLDEST_MARIADB", (99, 1))
-    monkeypatch.setattr(database_module, "OLDEST_MYSQL", (99, 1))
+    monkeypatch.setattr(mysql_module, "OLDEST_MARIADB", (99, 1))
+    monkeypatch.setattr(mysql_module, "OLDEST_MYSQL", (99, 1))
     database = open_database(mariadb.url("too_old"))
     with pytest.raises(DatabaseUnsuitable, match=r"is too old: Parley needs 99\.1"):
         await database.prepare()
@@ -392,7 +393,7 @@ def test_a_parameter_that_is_not_known_is_named(parameter: str) -> None:
     ],
 )
 def test_tls_is_as_the_address_says(parameter: str, verified: bool, named: bool) -> None:
-    context = database_module._tls(make_url(f"mysql://u:p@127.0.0.1/db?charset=utf8&{parameter}"))
+    context = mysql_module.tls(make_url(f"mysql://u:p@127.0.0.1/db?charset=utf8&{parameter}"))
     assert context is not None
     assert (context.verify_mode is ssl.CERT_REQUIRED, context.check_hostname) == (verified, named)
-    assert database_module._tls(make_url("mysql://u:p@127.0.0.1/db?ssl-mode=DISABLED")) is None
+    assert mysql_module.tls(make_url("mysql://u:p@127.0.0.1/db?ssl-mode=DISABLED")) is None

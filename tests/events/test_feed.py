@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from events.feed import Feed
 from tests.support.inbox import Inbox
 
 ALICE, BOB, CAROL = 1, 2, 3
+START = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -23,6 +25,7 @@ class Line(msgspec.Struct, frozen=True):
     sender_id: int = ALICE
     receiver_id: int | None = None
     content: str = "x"
+    created_at: datetime = START
 
 
 class Log:
@@ -30,6 +33,8 @@ class Log:
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self.made = 0
+        self.behind = 0  # so many lines are not yet where plain reads read
         self.away = False
         self.reads: list[tuple[int, int]] = []
         self.reading = asyncio.Event()
@@ -39,7 +44,9 @@ class Log:
 
     def append(self, *lines: tuple[int, int | None]) -> EntriesAppended[Line]:
         """Add lines of these senders and receivers."""
-        new = [Line(len(self.lines) + i, *line) for i, line in enumerate(lines, 1)]
+        self.made += 1
+        at = START + timedelta(seconds=self.made)
+        new = [Line(len(self.lines) + i, *line, created_at=at) for i, line in enumerate(lines, 1)]
         self.lines += new
         return EntriesAppended(new)
 
@@ -48,13 +55,19 @@ class Log:
         if self.away:
             self.refused.set()
             raise ConnectionError("the log is away")
-        return len(self.lines)
+        return len(self.lines) - self.behind
+
+    async def read_written(self, after: int, limit: int) -> tuple[int, Sequence[Line]]:
+        """The head and a page, where it is written."""
+        if self.away:
+            raise ConnectionError("the log is away")
+        return len(self.lines), self.lines[after : after + limit]
 
     async def read_entries(self, after: int, upto: int, limit: int) -> Sequence[Line]:
         """A page."""
         self.reads.append((after, upto))
         self.reading.set()
-        page = self.lines[after : min(upto, after + limit)]
+        page = self.lines[after : min(upto, after + limit, len(self.lines) - self.behind)]
         await self.gate.wait()
         return page
 
@@ -66,6 +79,12 @@ class Reader(Inbox[Line]):
         """Take an entry."""
         assert size >= len(item.content)
         self.put(item)
+
+    def interrupt(self) -> None:
+        """Count it."""
+        self.interruptions += 1
+
+    interruptions = 0
 
     @property
     def ids(self) -> list[int]:
@@ -79,8 +98,16 @@ class Reader(Inbox[Line]):
 
 
 @asynccontextmanager
-async def _feed(log: Log) -> AsyncIterator[tuple[Feed[Line], Reader]]:
-    feed: Feed[Line] = Feed(read_entries=log.read_entries, read_head=log.read_head)
+async def _feed(
+    log: Log, poll_seconds: float | None = None, others: Callable[[], None] = lambda: None
+) -> AsyncIterator[tuple[Feed[Line], Reader]]:
+    feed: Feed[Line] = Feed(
+        read_entries=log.read_entries,
+        read_head=log.read_head,
+        read_written=log.read_written,
+        poll_seconds=lambda: poll_seconds,
+        others=others,
+    )
     await feed.start()
     reader = Reader()
     feed.attach(CAROL, reader)

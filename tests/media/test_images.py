@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from media.facts import FileKind
 from tests.media.conftest import Look, alike, opened, quarters
@@ -68,7 +68,13 @@ async def test_an_image_is_turned_upright(look: Look, format_: str, orientation:
     facts, thumbnail, kept = await look(files.photo(format_, orientation=orientation))
     assert (facts.width, facts.height) == (640, 480)
     image = opened(kept)
-    assert (image.format, image.size) == (format_, (640, 480))
+    if format_ == "AVIF":
+        # Its container says how it is turned, as viewers know; Pillow tells that as EXIF.
+        assert b"Exif" not in kept
+        image = ImageOps.exif_transpose(image)
+    else:
+        assert image.format == format_
+    assert image.size == (640, 480)
     assert alike(quarters(image), SEEN)
     assert opened(thumbnail).size == (320, 240)
     assert alike(quarters(opened(thumbnail)), SEEN)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from media.facts import FileKind
-from media.inspector import FileRefused, Inspector, TooManyFiles
+from media.inspector import FileRefused, InspectionFailed, Inspector, TooManyFiles
 from media.worker import NICENESS
 from tests.media.conftest import look_at
 from tests.support import files
@@ -105,10 +105,12 @@ class _Seen(NamedTuple):
         )
 
 
-async def test_more_memory_than_a_worker_has_is_a_refusal() -> None:
+async def test_more_memory_than_a_worker_has_is_a_refusal_or_costs_the_thumbnail() -> None:
     inspector = _inspector(memory=256 * 1024**2)
-    with pytest.raises(FileRefused):
-        await look_at(inspector, files.png_bomb(8000, 8000))
+    kept = await look_at(inspector, files.png_bomb(8000, 8000))
+    assert (kept.facts.kind, kept.thumbnail) == (FileKind.IMAGE, b"")
+    with pytest.raises(FileRefused, match="memory"):
+        await look_at(inspector, files.photo("JPEG", orientation=6, width=9000, height=7000))
     # The next is not the worse for it.
     found = await look_at(inspector, files.image_file("PNG"))
     assert found.facts.kind is FileKind.IMAGE
@@ -226,3 +228,45 @@ def test_a_file_that_is_written_anew_may_not_fill_the_disk() -> None:
         file.seek(0)
         assert len(file.read()) <= len(content)
     assert b'"kind"' not in ended.stdout
+
+
+MISTAKEN = """
+import sys
+from media import worker
+def mistaken(file):
+    {}
+worker.prepare = lambda file: mistaken
+worker.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "import av; av.open(file, metadata_mistakes='ignore')",
+        "file.no_such_method()",
+        "no_such_name",
+        "import no_such_module",
+        "open('/dev/null')",
+        "sys.exit('wrong')",
+    ],
+)
+async def test_a_mistake_of_ours_is_not_told_as_the_file_s(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: str
+) -> None:
+    inspector = _inspector()
+    # Ours is what stands in the program here, which has no file.
+    program = f"import media.worker\nmedia.worker.OURS = '<string>'\n{MISTAKEN.format(mistake)}"
+    monkeypatch.setattr("media.inspector.PROGRAM", ("-c", program))
+    with pytest.raises(InspectionFailed):
+        await look_at(inspector, b"x")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_a_decoder_s_own_mistake_is_the_file_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = "exec(compile('None.x', 'PIL/Decoder.py', 'exec'))"
+    monkeypatch.setattr("media.inspector.PROGRAM", ("-c", MISTAKEN.format(body)))
+    with pytest.raises(FileRefused, match="damaged"):
+        await look_at(_inspector(), b"x")

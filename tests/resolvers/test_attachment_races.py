@@ -9,6 +9,7 @@ from db.models import MessageKind, StoredAttachment, StoredMessage
 from resolvers import attachments, messages
 from resolvers.context import Context
 from resolvers.errors import NotFound, Unavailable
+from resolvers.upload_sweep import sweep_uploads
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import (
     expect_nothing_dangling,
@@ -56,11 +57,11 @@ async def test_nothing_that_was_kept_loses_its_content(database_url: str, tmp_pa
                     unsent.append(found)
 
         async def sweep(ctx: Context) -> None:
-            # As if every upload were a day old at once.
+            # As if every upload were a day old when it has just been put.
             while not over.is_set():
-                seconds = ctx.settings.unsent_upload_seconds + 0.001
+                seconds = ctx.settings.unsent_upload_seconds - 0.05
                 now = datetime.now(UTC) + timedelta(seconds=seconds)
-                await attachments.sweep_uploads(ctx, now=now)
+                await sweep_uploads(ctx, now=now)
 
         async with asyncio.timeout(100):
             sweeping = [asyncio.create_task(sweep(ctx)) for ctx in (one, other)]
@@ -74,6 +75,6 @@ async def test_nothing_that_was_kept_loses_its_content(database_url: str, tmp_pa
         assert sent
         assert unsent
         # When all is quiet, the store has what was sent, and nothing else.
-        await attachments.sweep_uploads(one, now=in_days(2))
+        await sweep_uploads(one, now=in_days(2))
         assert kept_files(one) == await expect_nothing_dangling(one)
         assert await rows_of_files(one) == len({found.sha256 for found in sent})

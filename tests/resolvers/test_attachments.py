@@ -29,6 +29,7 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.file_urls import Part
+from resolvers.upload_sweep import sweep_uploads, thumbnail_name
 from resolvers.uploads import ReceivedFile
 from tests.resolvers.conftest import join
 from tests.support import files
@@ -76,7 +77,7 @@ async def expect_nothing_dangling(ctx: Context) -> set[str]:
         needed: set[str] = set()
         for name, sha256, thumbnail in rows:
             assert sha256 is not None
-            needed |= {name} | ({attachments.thumbnail_name(name)} if thumbnail else set())
+            needed |= {name} | ({thumbnail_name(name)} if thumbnail else set())
     assert needed <= kept_files(ctx)
     return needed
 
@@ -216,7 +217,7 @@ async def test_the_same_content_is_stored_once(ctx: Context) -> None:
     assert first.id != second.id
     assert (first.name, first.sha256) == (second.name, second.sha256)
     assert (first.filename, second.filename) == ("one.jpg", "two.jpg")
-    assert kept_files(ctx) == {first.name, attachments.thumbnail_name(first.name)}
+    assert kept_files(ctx) == {first.name, thumbnail_name(first.name)}
 
 
 async def test_the_same_content_uploaded_at_once_is_stored_once(ctx: Context) -> None:
@@ -231,7 +232,7 @@ async def test_the_same_content_uploaded_at_once_is_stored_once(ctx: Context) ->
     await messages.send_message(
         people[0], receiver_id=None, content="", kind=None, attachment_id=found[0].id
     )
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert kept_files(ctx) == {found[0].name}
     assert await read(people[1], found[0].id) == content
 
@@ -243,9 +244,9 @@ async def test_the_sweep_removes_what_was_not_sent_for_a_day(ctx: Context) -> No
     await messages.send_message(
         alice, receiver_id=bob.user.id, content="", kind=None, attachment_id=sent.id
     )
-    await attachments.sweep_uploads(ctx, now=in_days(0.99))
+    await sweep_uploads(ctx, now=in_days(0.99))
     assert len(kept_files(ctx)) == 3
-    await attachments.sweep_uploads(ctx, now=in_days(1.01))
+    await sweep_uploads(ctx, now=in_days(1.01))
     assert kept_files(ctx) == {sent.name}
     assert await rows_of_files(ctx) == 1
     assert await read(bob, sent.id) == TEXT
@@ -260,16 +261,20 @@ async def test_the_sweep_removes_what_was_not_sent_for_a_day(ctx: Context) -> No
 async def test_many_uploads_are_swept_in_steps(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attachments, "SWEEP_BATCH", 2)
+    monkeypatch.setattr("resolvers.upload_sweep.SWEEP_BATCH", 2)
     alice = await join(ctx)
     for number in range(5):
         await upload(alice, TEXT + bytes([number]), kind=MessageKind.FILE)
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
 
 
 class Died(BaseException):
     """The process ended here."""
+
+
+async def tidy_nothing(ctx: Context, attachment_id: int) -> None:
+    """What a crash does about what it left."""
 
 
 STEPS: dict[str, tuple[object, str]] = {
@@ -297,6 +302,7 @@ async def test_a_crash_leaves_nothing_that_lasts(
 
     with monkeypatch.context() as patched:
         patched.setattr(where, name, die)
+        patched.setattr(attachments, "_withdraw", tidy_nothing)
         with pytest.raises(Died):
             await upload(alice, image)
     # Meanwhile it can be uploaded all the same.
@@ -304,7 +310,7 @@ async def test_a_crash_leaves_nothing_that_lasts(
     await messages.send_message(
         alice, receiver_id=None, content="", kind=None, attachment_id=again.id
     )
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert await read(alice, again.id) == image
     assert kept_files(ctx) == await expect_nothing_dangling(ctx)
     assert len(kept_files(ctx)) == 2
@@ -325,8 +331,8 @@ async def test_a_crash_of_the_sweep_is_made_good_by_the_next(
         with monkeypatch.context() as patched:
             patched.setattr(where, name, die)
             with pytest.raises(Died):
-                await attachments.sweep_uploads(ctx, now=in_days(2))
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+                await sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
 
 
@@ -350,10 +356,10 @@ async def test_a_store_that_is_down_is_said_and_what_it_missed_is_made_good(
         with pytest.raises(Unavailable):
             await upload(alice, TEXT * 2)
         with pytest.raises(Unavailable):
-            await attachments.sweep_uploads(ctx, now=in_days(2))
+            await sweep_uploads(ctx, now=in_days(2))
     assert kept_files(ctx) == {kept.name}
     assert (await upload(alice, TEXT * 2)).size == 2 * len(TEXT)
-    await attachments.sweep_uploads(ctx, now=in_days(2))
+    await sweep_uploads(ctx, now=in_days(2))
     assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
 
 
@@ -376,7 +382,7 @@ async def test_a_deadlock_is_tried_again(ctx: Context, monkeypatch: pytest.Monke
     original = queries.insert_attachment
     ends = [Deadlocked("a deadlock"), Deadlocked("another")]
 
-    async def insert(*arguments: Any, **options: Any) -> StoredAttachment:
+    async def insert(*arguments: Any, **options: Any) -> int:
         if ends:
             raise ends.pop()
         return await original(*arguments, **options)

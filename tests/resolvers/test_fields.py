@@ -224,7 +224,7 @@ def test_any_text_becomes_a_filename_that_is_safe(sent: str, suffixes: tuple[str
     assert clean_filename(name, suffixes=suffixes) == name
 
 
-@pytest.mark.parametrize("end", [".", " ", ". ", "\u200d"])
+@pytest.mark.parametrize("end", [".", " ", ". "])
 def test_a_filename_that_is_cut_ends_in_nothing_that_is_dropped(end: str) -> None:
     name = clean_filename("x" * 254 + end + "y" * 40)
     assert name == "x" * 254

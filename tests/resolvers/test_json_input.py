@@ -1,11 +1,14 @@
 """What JavaScript's clients write as JSON, and no more than that."""
 
+import json
 import math
+from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import pytest
 
-from resolvers.json_input import read_json
+from resolvers.json_input import MAX_DEPTH, check_depth, read_json
 
 READ: dict[str, Any] = {
     r'"hi \ud83d"': "hi \ufffd",
@@ -43,6 +46,49 @@ def test_what_is_no_json_is_refused(broken: str | bytes) -> None:
         read_json(broken)
 
 
-def test_nesting_without_end_is_refused() -> None:
-    with pytest.raises(RecursionError):
-        read_json("[" * 100_000)
+@pytest.mark.parametrize("bad", ["", '"\\ud800",'], ids=["JSON", "not quite JSON"])
+@pytest.mark.parametrize("item", ["[]", "{}", "0"])
+def test_more_values_than_anybody_means_are_refused_by_their_number(item: str, bad: str) -> None:
+    few = f"[{bad}" + f"{item}," * 5_000 + "1]"
+    assert len(read_json(few)) > 5_000
+    assert len(read_json(few.encode())) > 5_000
+    many = f"[{bad}" + f"{item}," * 200_000 + "1]"
+    for text in (many, many.encode()):
+        with pytest.raises(ValueError, match="too many values"):
+            read_json(text)
+
+
+def test_a_text_may_be_all_commas() -> None:
+    for text in ("," * 60_000, "[{" * 30_000, '["' * 30_000):
+        assert read_json(json.dumps(text)) == text
+        assert read_json(json.dumps(text).encode()) == text
+        assert read_json('["\\ud800",' + json.dumps(text) + "]")[1] == text
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_how_deep_json_may_be_nested_is_the_same_on_every_interpreter(opening: str) -> None:
+    closing = {"[": "]", '{"a":': "}"}[opening]
+
+    def nested(depth: int) -> str:
+        return opening * depth + "1" + closing * depth
+
+    assert read_json(nested(MAX_DEPTH))
+    for depth in (MAX_DEPTH + 1, 5000, 100_000):
+        for text in (nested(depth), nested(depth).encode(), opening * depth):
+            with pytest.raises(ValueError, match=r"nested more than|too many values"):
+                read_json(text)
+
+
+def test_many_brackets_beside_each_other_or_in_strings_are_not_deep() -> None:
+    assert len(read_json(f"[{'[],' * 5000}[]]")) == 5001
+    for text in ("[" * 5000, '\\"[' * 5000, "\\\\" * 300 + "{" * 300):
+        assert read_json(f'["{text}"]')
+
+
+def test_looking_how_deep_it_is_takes_no_time_that_matters() -> None:
+    hostile = [b"[]" * 500_000, b'"' + b"[" * 1_000_000, b'"\\' * 500_000, b"[" * 1_000_000]
+    for text in hostile:
+        began = perf_counter()
+        with suppress(ValueError):
+            check_depth(text)
+        assert perf_counter() - began < 1.0

@@ -1,7 +1,6 @@
 """Many who leave at once: recorded in few statements, beside the senders; watchers keep up."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from resolvers.context import Context
 from resolvers.presence import watch_presence
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
+from tests.support.sqlite import outsider as opened_by_outsider
 
 CROWD = 3000
 # Alone a send takes some milliseconds; this machine may do other things, too.
@@ -104,7 +104,7 @@ async def test_a_locked_database_keeps_nobody_online_and_is_said_in_few_lines(
 ) -> None:
     monkeypatch.setattr(presence_module, "RECORD_SECONDS", 0.3)
     async with _running(tmp_path) as (ctx, ids, _):
-        with sqlite3.connect(str(ctx.db.url.database), isolation_level=None) as other:
+        with opened_by_outsider(str(ctx.db.url.database), isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             with ExitStack() as crowd:
                 for id_ in ids:

@@ -1,7 +1,6 @@
 """GraphQL over HTTP when the token, the bytes or the database are not as they should be."""
 
 import base64
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tests.schema.client import bare_socket, bearer, open_socket
 from tests.schema.test_http import JSON, ME, RESPONSE_JSON, check_errors, post
 from tests.support.faces import Account, new_account
 from tests.support.server import QUICK, RunningServer, running_server
+from tests.support.sqlite import outsider as opened_by_outsider
 
 SECRET = QUICK["jwt_secret"]
 HOUR = timedelta(hours=1)
@@ -201,7 +201,7 @@ async def test_a_database_that_fails_is_unavailable_and_its_words_stay_inside(
             httpx.AsyncClient(base_url=server.url, headers=headers) as http,
             open_socket(server, alice) as socket,
         ):
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("ALTER TABLE messages RENAME TO elsewhere")
             for query in (
                 "{ messages { nodes { id } } }",
@@ -213,11 +213,11 @@ async def test_a_database_that_fails_is_unavailable_and_its_words_stay_inside(
                 assert answer.json()["errors"][0]["message"] == str(Unavailable())
                 result = await socket.execute(query)
                 assert result["errors"][0] == answer.json()["errors"][0]
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("ALTER TABLE elsewhere RENAME TO messages")
             sent = await http.post("/graphql", json={"query": query})
             assert sent.json()["data"]["sendMessage"]["id"] == "1"
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("ALTER TABLE users RENAME TO elsewhere")
             answer = await http.post("/graphql", json={"query": ME})
             assert (answer.status_code, check_errors(answer)) == (503, "INTERNAL")
@@ -247,7 +247,7 @@ async def test_an_error_that_nobody_foresaw_is_masked(
             open_socket(server, alice) as socket,
         ):
             await socket.execute('mutation { sendMessage(content: "x") { id } }')
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
+            with opened_by_outsider(tmp_path / "parley.db") as outsider:
                 outsider.execute("UPDATE messages SET kind = 'SMELL'")
             caplog.clear()
             query = "{ messages { nodes { id } } me { id } }"

@@ -17,9 +17,11 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from resolvers.context import Context
 from resolvers.messages import send_message
 from schema import messages
+from schema.documents import Operation, RequestRefused
 from schema.memo import Memo
-from schema.operations import Operation, Operations, RequestRefused
+from schema.operations import Operations
 from schema.root import schema
+from schema.wire import GraphQLRequest
 from tests.resolvers.conftest import join, running_context
 
 GENERATED = 150
@@ -35,7 +37,7 @@ class Pair:
         self.operations = Operations(schema, ctx)
 
     def prepare(self, query: str) -> Operation:
-        return self.operations.prepare(query, None)
+        return self.operations.prepare(self.ctx, GraphQLRequest(query=query))
 
     async def both(self, query: str, variables: dict[str, Any] | None = None) -> list[bytes]:
         """Return what the plan answers, and what graphql-core does."""

@@ -260,7 +260,7 @@ async def test_users_are_paged_in_the_order_of_registration(chat: RunningServer)
         ("a'b\"", "'b\"", True),
         ("a*b", "a*b", True),
         ("axb", "a*b", False),
-        ("ab", "a" * 5000, False),
+        ("ab", "a" * 100, False),
         ("Zoë", "Zoe\u0308", True),  # decomposed, as some keyboards type it
     ],
 )

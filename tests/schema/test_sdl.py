@@ -115,7 +115,7 @@ def test_what_clients_were_promised_is_there() -> None:
         ("  receiver: User\n", "  receiver: String\n"),
         ("    after: ID = null", "    since: ID = null"),
         ("  EMOJI\n", ""),
-        ("onlineUsers: [User!]!", "onlineUsers: [User!]"),
+        ("    first: Int = null\n  ): [User!]!", "    first: Int = null\n  ): [User!]"),
     ],
 )
 def test_a_promise_that_was_broken_is_found(promised: str, broken: str) -> None:

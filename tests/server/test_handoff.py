@@ -232,6 +232,18 @@ async def test_the_slow_and_the_silent_are_handed_on_in_time_and_hold_up_nobody(
         assert read == b"GET /socket.io HTTP/1.1\r\n"
 
 
+async def test_of_one_address_so_many_are_looked_at_and_the_rest_go_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handoff, "MAX_UNDECIDED_OF_ADDRESS", 5)
+    async with _house() as house:
+        for _ in range(20):
+            await house.client()
+        assert len(await house.total(15, seconds=2)) == 15
+        assert len(house.front._undecided) == 5
+        assert house.front._addresses["127.0.0.1"] == 5
+
+
 async def test_half_a_line_and_then_the_end_does_not_spin() -> None:
     async with _house() as house:
         client = await house.client(b"GET /so")

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 import main
 from db.database import Database
-from resolvers.attachments import sweep_uploads
+from resolvers.upload_sweep import sweep_uploads
 from settings import Settings
 from tests.compat.test_rest import bearer
 from tests.compat.test_uploads import upload

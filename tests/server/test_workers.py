@@ -327,7 +327,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(redis: Redis, tmp_path: Path) ->
         port = taken.getsockname()[1]
         ended = _serve(tmp_path, redis, "--port", str(port))
     assert ended.returncode == 1
-    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -82,9 +82,16 @@ def image_file(format_: str, width: int = 640, height: int = 480) -> bytes:
     return encode(picture(width, height), format_)
 
 
-def photo(format_: str, *, orientation: int | None = None, place: bool = True) -> bytes:
-    """Return a picture, 640 by 480 when it is upright, with what a camera tells of it."""
-    image = picture()
+def photo(
+    format_: str,
+    *,
+    orientation: int | None = None,
+    place: bool = True,
+    width: int = 640,
+    height: int = 480,
+) -> bytes:
+    """Return a picture, so large when it is upright, with what a camera tells of it."""
+    image = picture(width, height)
     if orientation in _STORED:
         image = image.transpose(_STORED[orientation])
     options: dict[str, Any] = {"exif": exif(orientation=orientation, place=place)}
@@ -154,13 +161,17 @@ def mp3_with_cover(*, tone: float = 1.0) -> bytes:
     return b"ID3\3\0\0" + size + frame + voice("audio/mpeg", silence=0, tone=tone)
 
 
-def video(container: str = "mp4", codec: str = "libx264", *, seconds: float = 1.0) -> bytes:
-    """Return a film of 64 by 48 pixels, without sound."""
+def video(
+    container: str = "mp4", codec: str = "libx264", *, seconds: float = 1.0, rotated: int = 0
+) -> bytes:
+    """Return a film of 64 by 48 pixels, without sound, which players turn by so many degrees."""
     written = io.BytesIO()
     with av.open(written, "w", format=container) as output:
         stream = output.add_stream(codec, rate=10)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        if rotated:
+            stream.set_display_rotation(rotated)
         for number in range(round(seconds * 10)):
             shade = Image.new("RGB", (64, 48), (number * 20 % 256, 0, 0))
             frame = av.VideoFrame.from_image(shade)  # type: ignore[no-untyped-call]  # PyAV's own
@@ -234,6 +245,15 @@ def gif_bomb(frames: int, width: int = 8000, height: int = 8000) -> bytes:
     # A delay of 0.1 s; one pixel at the left top; the codes are clear, 0, end.
     frame = b"!\xf9\4\0\n\0\0\0," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2D\1\0"
     return b"GIF89a" + screen + frame * frames + b";"
+
+
+def slow_gif(frames: int = 990, side: int = 1000) -> bytes:
+    """Return 1.8 MB that take long to write anew: a comment in them is to be taken out."""
+    image = Image.new("P", (side, side), 1)
+    image.putpalette([0, 0, 0] + [255, 0, 0] * 255)
+    one = encode(image, "GIF")
+    begin = one.index(b",", 13 + (3 << (one[10] & 7) + 1))
+    return one[:begin] + b"!\xfe\5hello\0" + one[begin:-1] * frames + b";"
 
 
 def webp_bomb(frames: int, width: int = 8000, height: int = 8000) -> bytes:

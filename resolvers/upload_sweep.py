@@ -1,0 +1,114 @@
+"""Uploads that nobody sent, and files that nothing refers to: forgotten, and removed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import attachments
+from db.database import DatabaseUnavailable, retrying_deadlocks
+from db.files import StoreUnavailable
+from db.remains import empty_write_ahead_log
+from resolvers.context import Context
+from resolvers.errors import Unavailable
+
+logger = logging.getLogger("parley.attachments")
+
+T = TypeVar("T")
+
+# How often each process looks for uploads that nobody sent, and how many it forgets at a time.
+SWEEP_SECONDS = 600
+SWEEP_BATCH = 100
+
+
+async def delete_content(ctx: Context, name: str) -> None:
+    """Remove a file and its small picture from the store. Raises StoreUnavailable."""
+    await ctx.files.delete(name)
+    await ctx.files.delete(thumbnail_name(name))
+
+
+def thumbnail_name(name: str) -> str:
+    """Return where the store has the thumbnail of a file."""
+    return f"{name}.webp"
+
+
+async def sweep_uploads(ctx: Context, *, now: datetime | None = None) -> None:
+    """Forget uploads that were not sent for a day, and remove files that nothing refers to.
+
+    Raises Unavailable; what is left then is found again.
+    """
+    before = (now or datetime.now(UTC)) - timedelta(seconds=ctx.settings.unsent_upload_seconds)
+    forgotten = SWEEP_BATCH
+    while forgotten == SWEEP_BATCH:
+        forgotten = await write_again(
+            ctx, lambda connection: attachments.forget_unsent(connection, before, SWEEP_BATCH)
+        )
+    while await _remove_dead_files(ctx, before) == SWEEP_BATCH:
+        pass
+
+
+async def remove_unsent(ctx: Context, dead: Collection[int]) -> None:
+    """Remove from the store the files that `forget_unsent_of` has found to be dead."""
+    try:
+        await remove_files(ctx, dead)
+    except Unavailable as error:
+        logger.warning("Files of a deleted account are left to the sweep: %r", error.__cause__)
+
+
+async def remove_files(ctx: Context, ids: Collection[int]) -> None:
+    """Remove these files from the store, whatever their age. Raises Unavailable."""
+    if ids:
+        # A row's time may be another process's, whose clock is ahead.
+        await _remove_dead_files(ctx, datetime.max.replace(tzinfo=UTC), ids)
+
+
+async def _remove_dead_files(
+    ctx: Context, before: datetime, ids: Collection[int] | None = None
+) -> int:
+    """Remove a batch of files that nothing refers to; return how many. Raises Unavailable."""
+    limit = SWEEP_BATCH if ids is None else len(ids)
+    dead = await write_again(
+        ctx, partial(attachments.claim_dead_files, before=before, limit=limit, ids=ids)
+    )
+    try:
+        for name in dead.values():
+            await delete_content(ctx, name)
+    except StoreUnavailable as error:
+        raise Unavailable from error
+    if dead:
+        await write_again(ctx, partial(attachments.forget_files, ids=[*dead]))
+    return len(dead)
+
+
+async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Await the change in a transaction, again when a deadlock ended it. Raises Unavailable."""
+
+    async def transaction() -> T:
+        # The context's own would hide that it was a deadlock.
+        async with ctx.db.write() as connection:
+            return await change(connection)
+
+    try:
+        return await retrying_deadlocks(transaction)
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
+
+
+async def sweep_regularly(ctx: Context) -> None:
+    """Sweep for ever. What fails is logged, and tried again the next time."""
+    await asyncio.to_thread(ctx.files.close_to_others)
+    while True:
+        try:
+            await sweep_uploads(ctx)
+            # Of what an operator's command, or an account's end, could not wait for.
+            await empty_write_ahead_log(ctx.db)
+        except (Unavailable, DatabaseUnavailable) as error:
+            cause = error.__cause__ or error
+            logger.warning("Uploads that nobody sent could not be swept: %r", cause)
+        except Exception:
+            logger.exception("Uploads that nobody sent could not be swept")
+        await asyncio.sleep(SWEEP_SECONDS)

@@ -1,0 +1,78 @@
+"""File descriptors: as many as the system gives, and some kept back for our own work."""
+
+import contextlib
+import logging
+import os
+import resource
+import time
+
+logger = logging.getLogger("parley.server")
+
+# What a process could use at all; where the hard limit is "unlimited", the kernel has another.
+MOST_DESCRIPTORS = 1_048_576
+# Kept back for the database, for files and for `/ready`: so many, or the share that is more.
+RESERVED = 128
+RESERVED_SHARE = 20
+LOG_SECONDS = 60.0
+
+
+def raise_limit() -> int:
+    """Raise the soft limit on open files to the hard one; return what holds then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY:
+        return MOST_DESCRIPTORS
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # the kernel has its own limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+class Descriptors:
+    """Whether there is room for another connection, by the number of its descriptor.
+
+    The system gives the lowest number that is free, so a connection with a high one says that
+    nearly all are in use, by whatever they are used.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = raise_limit() if limit is None else limit
+        reserve = min(max(RESERVED, self._limit // RESERVED_SHARE), self._limit // 4)
+        self._first_reserved = self._limit - reserve
+        self._last_served = self._limit - reserve // 2
+        self._told_at = -LOG_SECONDS
+        self._short = False
+
+    def is_short(self, descriptor: int) -> bool:
+        """Whether only what must be answered (`/ready`) is, on a connection with this number."""
+        if descriptor < self._first_reserved:
+            if self._short:
+                self._tell_over()
+            return False
+        self._tell()
+        return True
+
+    def is_out(self, descriptor: int) -> bool:
+        """Whether a connection with this number is closed without a look at it."""
+        return descriptor >= self._last_served
+
+    def _tell(self) -> None:
+        self._short = True
+        now = time.monotonic()
+        if now - self._told_at >= LOG_SECONDS:
+            self._told_at = now
+            logger.warning(
+                "Nearly all of %d file descriptors are in use: new connections are refused, and"
+                " idle ones are closed. Raise the limit (ulimit -Hn, LimitNOFILE)",
+                self._limit,
+            )
+
+    def _tell_over(self) -> None:
+        # The connection may have got a number that was free below all others: look for the next.
+        with contextlib.suppress(OSError):
+            lowest = os.open(os.devnull, os.O_RDONLY)
+            os.close(lowest)
+            if lowest < self._first_reserved - RESERVED // 8:
+                self._short = False
+                self._told_at = -LOG_SECONDS
+                logger.warning("There are file descriptors again: new connections are served")

@@ -1,0 +1,87 @@
+"""What a request is refused with before any application sees it, in the form of the REST routes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.types import Receive, Scope, Send
+
+from server.headers import DEFAULTS, Header
+
+# When room may have come: nobody knows.
+RETRY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status and why; an ASGI application that answers so."""
+
+    status: int
+    message: str
+    code: str = "BAD_USER_INPUT"
+    retry_seconds: int | None = None
+    headers: Sequence[Header] = ()
+
+    @property
+    def body(self) -> bytes:
+        """The JSON that says why."""
+        told: dict[str, object] = {"message": self.message, "code": self.code}
+        if self.retry_seconds is not None:
+            told["retryAfterMs"] = self.retry_seconds * 1000
+        return json.dumps(told).encode()
+
+    def headers_of(self, body: bytes) -> list[Header]:
+        """The headers of the answer."""
+        headers = [
+            *self.headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *DEFAULTS,
+        ]
+        if self.retry_seconds is not None:
+            headers.append((b"retry-after", b"%d" % self.retry_seconds))
+        return headers
+
+    def to_bytes(self) -> bytes:
+        """The whole answer, which is the last one of its connection."""
+        body = self.body
+        return response(self.status, [*self.headers_of(body), (b"connection", b"close")], body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer in turn, behind the answers to earlier requests."""
+        body = self.body
+        headers = self.headers_of(body)
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def response(status: int, headers: Sequence[Header], body: bytes) -> bytes:
+    """Return an answer as it goes over the wire."""
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    phrase = HTTPStatus(status).phrase.encode()
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase, lines, body)
+
+
+NOT_HTTP = Refusal(400, "This is not a valid HTTP/1.1 request")
+HEAD_TOO_LARGE = Refusal(
+    431, "The request's head is larger than 64 KiB, or has too many lines", "PAYLOAD_TOO_LARGE"
+)
+HEAD_TOO_SLOW = Refusal(408, "The request's head took too long")
+BODY_TOO_SLOW = Refusal(408, "The request's body took too long")
+NO_HOST = Refusal(400, "A request of HTTP/1.1 must have one header Host, with a valid value")
+NO_TUNNEL = Refusal(
+    405, "This server is no proxy", headers=((b"allow", b"GET, HEAD, POST, OPTIONS"),)
+)
+TOO_MUCH_UNFINISHED = Refusal(
+    503,
+    "Too much is held for requests that have not come whole; send it again",
+    "RATE_LIMITED",
+    RETRY_SECONDS,
+)
+TOO_MANY_CONNECTIONS = Refusal(
+    429, "Too many connections from this address", "RATE_LIMITED", RETRY_SECONDS
+)
+NO_DESCRIPTORS = Refusal(
+    503, "The server has no room for another connection", "RATE_LIMITED", RETRY_SECONDS
+)

@@ -1,0 +1,261 @@
+"""Migrations ended after each of their statements: the next one finishes the work."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, event, text
+
+from db import migrate
+from db.database import Database, DatabaseUnsuitable
+from tests.db.rows import open_database
+from tests.faults.waits import until
+from tests.support.mariadb import MariaDB
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = {
+    "0001": (
+        "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
+        " VALUES (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05')",
+        "INSERT INTO messages (id, sender_id, kind, content, created_at)"
+        " VALUES (1, 1, 'TEXT', 'kept', '2026-01-02 03:04:05')",
+        "UPDATE log_head SET position = 1",
+    ),
+}
+# What leaves something behind; between two of these nothing does.
+CHANGES = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMIT"}
+WAITS = "Another process changes the database's tables"
+KEPT = "SELECT m.id, m.content, u.email, l.position FROM messages m, users u, log_head l"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def _ended_after(database: Database, statements: int) -> Iterator[list[str]]:
+    """End whatever writes after so many statements: as kill -9 does, without a rollback of ours."""
+    ran: list[str] = []
+
+    def count(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.split()[0] not in CHANGES:
+            return
+        ran.append(statement)
+        if len(ran) == statements:
+            # The server sees the connection go; what is not committed goes with it.
+            connection.invalidate()
+            raise Killed
+
+    engine = database._writes.sync_engine
+    event.listen(engine, "after_cursor_execute", count)
+    try:
+        yield ran
+    finally:
+        event.remove(engine, "after_cursor_execute", count)
+
+
+async def _drop_everything(database: Database) -> None:
+    async with database.write() as connection:
+        if not database.is_sqlite:
+            await connection.execute(text("SET foreign_key_checks = 0"))
+        names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+        for name in names:
+            await connection.execute(text(f"DROP TABLE {name}"))
+
+
+async def _make(database: Database, revision: str | None) -> None:
+    """Make the tables of this revision, with data in them."""
+    await _drop_everything(database)
+    if revision is None:
+        return
+    await migrate.upgrade(database, revision=revision)
+    async with database.write() as connection:
+        for statement in DATA["0001"]:
+            await connection.execute(text(statement))
+
+
+def _newest() -> str:
+    versions = (ROOT / "db" / "migrations" / "versions").glob("[0-9]*.py")
+    return max(path.name.partition("_")[0] for path in versions)
+
+
+@pytest.mark.timeout(600)
+async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -> None:
+    database = open_database(database_url)
+    await database.prepare()
+    positions = 0
+    older = [f"{number:04d}" for number in range(1, int(_newest()))]
+    for revision in (None, *older):
+        for statements in range(1, 200):
+            await _make(database, revision)
+            with _ended_after(database, statements) as ran:
+                try:
+                    await migrate.upgrade(database)
+                    break  # it has fewer
+                except Killed:
+                    positions += 1
+            assert len(ran) == statements
+            await migrate.upgrade(database)
+            await migrate.check(database)
+            async with database.read() as connection:
+                heads = (await connection.execute(text("SELECT id, position FROM log_head"))).all()
+                assert heads == [(1, 0 if revision is None else 1)]
+                if revision is not None:
+                    kept = (await connection.execute(text(KEPT))).all()
+                    assert kept == [(1, "kept", "a@example.com", 1)]
+        else:
+            pytest.fail("it never ended")
+    assert positions >= 60
+    await database.close()
+
+
+async def test_a_table_that_is_not_ours_is_named_and_left_alone(mariadb: MariaDB) -> None:
+    mariadb.execute("CREATE DATABASE theirs CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    mariadb.execute("CREATE TABLE users (id INT PRIMARY KEY, name VARCHAR(9))", "theirs")
+    database = open_database(mariadb.url("theirs"))
+    with pytest.raises(DatabaseUnsuitable, match=r"table 'users' that is not Parley's.*email"):
+        await migrate.upgrade(database)
+    await database.close()
+    assert mariadb.execute("SHOW TABLES", "theirs") in (
+        [["alembic_version"], ["users"]],
+        [["users"]],
+    )
+
+
+async def test_every_kind_of_change_may_be_made_twice(mariadb: MariaDB) -> None:
+    mariadb.execute("CREATE DATABASE twice CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    database = open_database(mariadb.url("twice"))
+
+    def key() -> sa.Column[int]:
+        return sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False)
+
+    def change(connection: Connection) -> None:
+        import db.resumable  # noqa: F401
+
+        operations = Operations(MigrationContext.configure(connection))
+        for _ in range(2):
+            table = operations.create_table("one", key(), sa.Column("other", sa.Integer()))
+            operations.create_table("two", key())
+            operations.bulk_insert(table, [{"id": 1, "other": 7}])
+            operations.create_index("ix_one", "one", ["other"])
+            operations.add_column("one", sa.Column("more", sa.Integer()))
+            operations.create_unique_constraint("uq_one", "one", ["more"])
+            operations.create_foreign_key("fk_one", "one", "two", ["more"], ["id"])
+            operations.create_check_constraint("ck_one", "one", "other > 0")
+        for _ in range(2):
+            operations.drop_constraint("fk_one", "one", type_="foreignkey")
+            operations.alter_column(
+                "one", "more", new_column_name="less", existing_type=sa.Integer()
+            )
+            operations.rename_table("two", "three")
+        for _ in range(2):
+            operations.drop_index("ix_one", "one")
+            operations.drop_constraint("ck_one", "one", type_="check")
+            operations.drop_column("one", "less")
+            operations.drop_table("three")
+
+    async with database.read() as connection:
+        await connection.run_sync(change)
+        assert (await connection.execute(text("SELECT * FROM one"))).all() == [(1, 7)]
+    with pytest.raises(ValueError, match="primary key"):
+        async with database.read() as connection:
+            await connection.run_sync(_insert_without_key)
+    await database.close()
+
+
+def _insert_without_key(connection: Connection) -> None:
+    operations = Operations(MigrationContext.configure(connection))
+    operations.bulk_insert(sa.table("one", sa.column("other")), [{"other": 1}])
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_waits_for_the_statement_and_the_next_start_goes_on(
+    database_url: str, signum: signal.Signals, tmp_path: Path
+) -> None:
+    # Each statement of ours is followed by a moment in which a signal meets it.
+    program = (
+        "import os, signal, sys\n"
+        "from db import resumable\n"
+        "import main\n"
+        "run, made = resumable._Stoppable._exec, []\n"
+        "def slowly(self, construct, *a, **k):\n"
+        "    outcome = run(self, construct, *a, **k)\n"
+        "    made.append(str(construct))\n"
+        "    if len(made) == 6:\n"
+        "        os.kill(os.getpid(), int(sys.argv[1]))\n"
+        "    return outcome\n"
+        "resumable._Stoppable._exec = slowly\n"
+        "main.main(['migrate'])\n"
+    )
+    environment = {**os.environ, "DATABASE_URL": database_url, "DATA_DIR": str(tmp_path)}
+    plain = "import main; main.main(['migrate'])"
+    for attempt in range(2):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program if attempt == 0 else plain,
+            str(int(signum)),
+            cwd=ROOT,
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+        if attempt == 0:
+            assert process.returncode == 128 + signum, said
+            assert b"the next start goes on from here" in said
+            assert b"Traceback" not in said
+        else:
+            assert process.returncode == 0, said
+    database = open_database(database_url)
+    await migrate.check(database)
+    await database.close()
+
+
+async def test_whoever_waits_for_anothers_migration_says_so_and_a_dead_ones_lock_is_free(
+    mariadb: MariaDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (open_database(mariadb.url("in_turn")) for _ in range(2))
+    await first.prepare()
+    async with first.read() as connection:
+        lock = f"SELECT GET_LOCK({migrate.LOCK}, 0)"
+        assert (await connection.execute(text(lock))).scalar() == 1
+        waiting = asyncio.create_task(migrate.upgrade(second))
+        await until(lambda: WAITS in caplog.text, 10)
+        assert not waiting.done()
+        # Its machine is gone: nobody releases anything.
+        await connection.invalidate()
+        await asyncio.wait_for(waiting, 20)
+    await migrate.check(second)
+    for each in (first, second):
+        await each.close()
+
+
+async def test_sqlite_waits_for_who_writes_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.database.POOL_WAIT_SECONDS", 0.1)
+    first, second = (open_database(f"sqlite:///{tmp_path / 'parley.db'}") for _ in range(2))
+    await first.prepare()
+    async with first.write():
+        waiting = asyncio.create_task(migrate.upgrade(second))
+        await until(lambda: WAITS in caplog.text, 10)
+    await asyncio.wait_for(waiting, 10)
+    await migrate.check(second)
+    for each in (first, second):
+        await each.close()
+
+
+async def test_tables_of_a_newer_parley_are_refused_in_a_line(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseUnsuitable, match=r"newer Parley \(version 9999"):
+        await migrate.upgrade(database)
