@@ -98,11 +98,16 @@ async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[in
 
 
 async def page_users(
-    connection: AsyncConnection, *, search: str | None, after: int, limit: int
+    connection: AsyncConnection,
+    *,
+    search: str | None,
+    after: int,
+    limit: int,
+    among: Collection[int] | None = None,
 ) -> Sequence[StoredUser]:
     """Return up to `limit` users with ids past `after`, whose names contain `search`.
 
-    Those who were deleted are left out.
+    With `among`, of these ids only. Those who were deleted are left out.
     """
     query = (
         select(*_COLUMNS)
@@ -110,6 +115,8 @@ async def page_users(
         .order_by(col(User.id))
         .limit(limit)
     )
+    if among is not None:
+        query = query.where(col(User.id).in_(among))
     if search:
         query = query.where(col(User.search_name).contains(search_form(search), autoescape=True))
     return [StoredUser(*row) for row in await connection.execute(query)]

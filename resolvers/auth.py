@@ -18,6 +18,7 @@ from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
 from resolvers.notices import commit
+from resolvers.reads import know_contacts
 from resolvers.sessions import LoggedIn, open_session
 from resolvers.tokens import (
     LEEWAY_SECONDS,
@@ -150,7 +151,7 @@ def _stored_form(email: str) -> str:
 
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
-    """Return whose token this is. Raises Unauthenticated."""
+    """Return whose token this is. Raises Unauthenticated, Unavailable."""
     sound = ctx.tokens.recall(token)
     if sound is None:
         checked_at = monotonic()
@@ -176,6 +177,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             0 if ctx.settings.broadcast_history == "everything" else standing.joined_position,
         )
         ctx.tokens.remember(token, sound)
+    await know_contacts(ctx, sound.user_id)
     return Viewer(*sound)
 
 

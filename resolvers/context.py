@@ -23,6 +23,7 @@ from media.inspector import Inspector
 from resolvers.addresses import Peer
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.connection_slots import ConnectionSlots
+from resolvers.directory import Directory
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.fields import printable
 from resolvers.file_urls import FileUrls
@@ -72,6 +73,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     feed: Feed[StoredMessage]
     presence: Presence
     blocks: BlockedPairs
+    directory: Directory
     notices: Notices[StoredNotice]
     connections: Connections
     passwords: Passwords
