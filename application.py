@@ -84,6 +84,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
     """
+    ParleyError.names_settings = settings.env == "development"
     bus = _create_bus(settings)
     ctx = create_context(settings, bus)
     follow_sessions(ctx)

@@ -46,7 +46,9 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
         async for chunk in request.stream():
             content += chunk
             if len(content) > max_bytes:
-                raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes")
+                raise PayloadTooLarge(
+                    f"The body is larger than {max_bytes} bytes", setting="MAX_BODY_BYTES"
+                )
     except ClientDisconnect as error:
         content.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
         raise BadInput("The body was cut short") from error

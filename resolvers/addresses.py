@@ -128,7 +128,15 @@ def _parse(text: str) -> Address | None:
     return mapped or address
 
 
+def is_loopback(counted: str) -> bool:
+    """Whether an address, as it is counted, is this machine's own."""
+    return counted.startswith("127.") or counted == _LOOPBACK
+
+
 def _counted(address: Address) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((int(address) >> 64 << 64, IPV6_PREFIX)))
     return str(address)
+
+
+_LOOPBACK = _counted(ip_address("::1"))

@@ -162,7 +162,10 @@ def _check_size(ctx: Context, kind: FileKind, size: int) -> None:
         FileKind.FILE: ctx.settings.max_file_bytes,
     }
     if size > limits[kind]:
-        raise PayloadTooLarge(f"A file of kind {kind} has at most {limits[kind]} bytes")
+        raise PayloadTooLarge(
+            f"A file of kind {kind} has at most {limits[kind]} bytes",
+            setting=f"MAX_{kind}_BYTES",
+        )
 
 
 async def _keep(
@@ -225,7 +228,7 @@ async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -
     if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
         if not await users.existing_ids(connection, [owner_id]):
             raise Unauthenticated("The account was deleted")
-        raise PayloadTooLarge(storage_is_full(quota))
+        raise PayloadTooLarge(storage_is_full(quota), setting="STORAGE_PER_USER")
     # With the one that was just made: the owner's row is locked, so that no two pass at once.
     if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
         raise too_many_unsent()

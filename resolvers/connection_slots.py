@@ -83,7 +83,11 @@ class Slot:
 
     def __enter__(self) -> None:
         if self._most is not None and self._open.count(self._key) >= self._most:
-            raise RateLimited("Too many connections of this user", retry_after_ms=RETRY_MS)
+            raise RateLimited(
+                "Too many connections of this user",
+                retry_after_ms=RETRY_MS,
+                setting="MAX_CONNECTIONS_PER_USER",
+            )
         self._open.change(self._key, 1)
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ ParleyError
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Code(StrEnum):
@@ -30,14 +31,22 @@ class Code(StrEnum):
 class ParleyError(Exception):
     """A refusal: a stable code, and a message meant for the caller's eyes.
 
-    `retry_after_ms` says when the same call may go through, where that is known.
+    `retry_after_ms` says when the same call may go through, where that is known. `setting` is that
+    of the limit which refused: the message names it where `names_settings` was switched on, as a
+    development server does for whoever meets its limits while trying things.
     """
+
+    names_settings: ClassVar[bool] = False
 
     code = Code.INTERNAL
     # When the same call may go through; None where time changes nothing.
     retry_after_ms: int | None = None
 
-    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_ms: int | None = None, setting: str = ""
+    ) -> None:
+        if setting and ParleyError.names_settings:
+            message = f"{message} ({setting})"
         super().__init__(message)
         self.message = message
         if retry_after_ms is not None:
@@ -80,9 +89,8 @@ class RateLimited(ParleyError):
     code = Code.RATE_LIMITED
     retry_after_ms: int
 
-    def __init__(self, message: str, *, retry_after_ms: int) -> None:
-        super().__init__(message)
-        self.retry_after_ms = retry_after_ms
+    def __init__(self, message: str, *, retry_after_ms: int, setting: str = "") -> None:
+        super().__init__(message, retry_after_ms=retry_after_ms, setting=setting)
 
 
 class PayloadTooLarge(ParleyError):

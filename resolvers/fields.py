@@ -106,14 +106,18 @@ def clean_content(
     Raises PayloadTooLarge too.
     """
     if len(value) > max_bytes:  # a code point is a byte at least
-        raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
+        raise PayloadTooLarge(
+            f"Content is larger than {max_bytes} bytes", setting="MAX_MESSAGE_BYTES"
+        )
     if not value.strip():
         if not caption:
             raise BadInput("Content is required")
         return ""
     check_text(value, "Content")
     if len(value.encode()) > max_bytes:
-        raise PayloadTooLarge(f"Content is larger than {max_bytes} bytes")
+        raise PayloadTooLarge(
+            f"Content is larger than {max_bytes} bytes", setting="MAX_MESSAGE_BYTES"
+        )
     if kind is MessageKind.EMOJI:
         value = value.strip()
         if len(value) > LONGEST_EMOJI * MAX_EMOJI or not _is_emoji(value):

@@ -9,7 +9,7 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events.counts import Counts, Full, Hit
 from events.time_budgets import TimeBudget
-from resolvers.addresses import MOST_WIDER, Proxies, networks_of
+from resolvers.addresses import MOST_WIDER, Proxies, is_loopback, networks_of
 from resolvers.errors import PayloadTooLarge, RateLimited
 from resolvers.read_slots import ReadSlots
 from settings import Rate, Settings
@@ -17,6 +17,8 @@ from settings import Rate, Settings
 TOO_MANY_LOGINS = "Too many logins from this address"
 # Into how many steps a rate of bytes is divided: a small upload counts as one.
 UPLOAD_STEPS = 1000
+# How many times as wide registrations and logins are for loopback, on a development server.
+NEAR_WIDTH = 10
 
 
 class Limits:
@@ -30,47 +32,51 @@ class Limits:
         self.proxies = Proxies(settings.trusted_proxies)
         self.counts = counts
         self.failure_weight = settings.failed_login_weight
-        factor = settings.wider_network_factor
-        self.sends = _item("sends", settings.sends_per_user)
-        self.uploads = _item("uploads", settings.uploads_per_user)
-        self.renewals = _item("renewals", settings.renewals_per_user)
-        self.email_lookups = _item("email-lookups", settings.email_lookups_per_user)
-        self.registrations = _PerNetwork(
-            "registrations", settings.registrations_per_address, factor
-        )
-        self.address_logins = _PerNetwork("logins-address", settings.logins_per_address, factor)
+        self.sends = _item("sends_per_user", settings.sends_per_user)
+        self.uploads = _item("uploads_per_user", settings.uploads_per_user)
+        self.renewals = _item("renewals_per_user", settings.renewals_per_user)
+        self.email_lookups = _item("email_lookups_per_user", settings.email_lookups_per_user)
+        self._entries = Entries(settings)
+        # Whoever tries things on a machine of their own registers and logs in again and again.
+        self._near_entries = Entries(settings, width=NEAR_WIDTH)
+        self._is_development = settings.env == "development"
         # Counted in steps: each hit of a window is kept until it has passed.
         self.upload_step = -(-settings.upload_bytes_per_user.amount // UPLOAD_STEPS)
         self.upload_bytes = _item(
-            "upload-bytes",
+            "upload_bytes_per_user",
             settings.upload_bytes_per_user._replace(
                 amount=settings.upload_bytes_per_user.amount // self.upload_step
             ),
         )
-        self.account_logins = _item("logins-account", settings.logins_per_account)
-        self.elsewhere_logins = _item(
-            "logins-elsewhere", settings.logins_per_account_from_elsewhere
+        self.bad_tokens = _PerNetwork(
+            "bad_tokens_per_address",
+            settings.bad_tokens_per_address,
+            settings.wider_network_factor,
         )
-        self.bad_tokens = _PerNetwork("bad-tokens", settings.bad_tokens_per_address, factor)
         counts.share(self.sends)
-        self._searches = _item("searches", settings.searches_per_user)
-        self._reads = _item("reads", settings.reads_per_user)
+        self._searches = _item("searches_per_user", settings.searches_per_user)
+        self._reads = _item("reads_per_user", settings.reads_per_user)
         for read in (self._searches, self._reads):
             counts.share(read)
         self.read_slots = ReadSlots(settings.reads_at_once_per_user)
         self._strangers_time = _time(settings.anonymous_graphql_ms_per_address)
         self._users_time = _time(settings.graphql_ms_per_user)
 
+    def entries_of(self, address: str) -> "Entries":
+        """Return the rates of registrations and logins that hold for an address."""
+        near = self._is_development and is_loopback(address)
+        return self._near_entries if near else self._entries
+
     def take_send(self, user_id: int) -> None:
         """Count a send of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.take_now(self.sends, str(user_id))):
-            raise _refusal("Too many messages", wait)
+            raise _refusal("Too many messages", wait, "SENDS_PER_USER")
 
     def take_read(self, user_id: int, *, search: bool = False) -> None:
         """Count a costly read of the user's. Raises RateLimited."""
         item, what = (self._searches, "searches") if search else (self._reads, "reads")
         if self.on and (wait := self.counts.take_now(item, str(user_id))):
-            raise _refusal(f"Too many {what}", wait)
+            raise _refusal(f"Too many {what}", wait, _setting_of(item))
 
     def reading(self, user_id: int) -> AbstractAsyncContextManager[None]:
         """Have few reads of the user's run at once: others wait. Raises RateLimited."""
@@ -98,7 +104,7 @@ class Limits:
     async def check_registration(self, address: str) -> None:
         """Raises RateLimited when there is no room for a registration. Counts nothing."""
         if self.on:
-            full = await self.counts.look(*self.registrations.hits(address))
+            full = await self.counts.look(*self.entries_of(address).registrations.hits(address))
             _refuse(full, "Too many registrations from this address")
 
     async def take_upload_bytes(self, user_id: int, size: int) -> None:
@@ -110,7 +116,8 @@ class Limits:
         if self.on and steps > self.upload_bytes.amount:
             most = self.upload_step * self.upload_bytes.amount
             raise PayloadTooLarge(
-                f"Nobody may upload more than {most} bytes in {self.upload_bytes.get_expiry()} s"
+                f"Nobody may upload more than {most} bytes in {self.upload_bytes.get_expiry()} s",
+                setting="UPLOAD_BYTES_PER_USER",
             )
         if self.on:
             full = await self.counts.take(Hit(self.upload_bytes, str(user_id), steps))
@@ -119,7 +126,7 @@ class Limits:
     async def take_registration(self, address: str) -> None:
         """Count a registration from the address. Raises RateLimited."""
         if self.on:
-            full = await self.counts.take(*self.registrations.hits(address))
+            full = await self.counts.take(*self.entries_of(address).registrations.hits(address))
             _refuse(full, "Too many registrations from this address")
 
     @contextmanager
@@ -135,7 +142,10 @@ class Limits:
             (self._strangers_time, address) if user_id is None else (self._users_time, str(user_id))
         )
         if wait := budget.wait(key):
-            raise _refusal("Too many new or costly GraphQL documents", wait)
+            setting = (
+                "ANONYMOUS_GRAPHQL_MS_PER_ADDRESS" if user_id is None else "GRAPHQL_MS_PER_USER"
+            )
+            raise _refusal("Too many new or costly GraphQL documents", wait, setting)
         with budget.spending(key):
             yield
 
@@ -145,7 +155,8 @@ class Limits:
         By what this process knows, without waiting: before the database is asked who it may be.
         """
         if self.on:
-            _refuse(self.counts.known(self.address_logins.hits(address)[0]), TOO_MANY_LOGINS)
+            hit = self.entries_of(address).address_logins.hits(address)[0]
+            _refuse(self.counts.known(hit), TOO_MANY_LOGINS)
 
     def attempt_login(self, address: str, email: str, *, familiar: bool) -> "LoginAttempt":
         """Return what counts a login; `familiar` is an address where its owner was lately."""
@@ -164,6 +175,28 @@ class Limits:
             await self.counts.take(*self.bad_tokens.hits(address))
 
 
+class Entries:
+    """The rates of registrations and logins, so many times as wide as the settings say."""
+
+    def __init__(self, settings: Settings, *, width: int = 1) -> None:
+        factor, suffix = settings.wider_network_factor, "" if width == 1 else "-near"
+
+        def widened(name: str) -> Rate:
+            rate: Rate = getattr(settings, name)
+            return rate._replace(amount=rate.amount * width)
+
+        def per_network(name: str) -> _PerNetwork:
+            return _PerNetwork(f"{name}{suffix}", widened(name), factor)
+
+        def item(name: str) -> RateLimitItem:
+            return _item(f"{name}{suffix}", widened(name))
+
+        self.registrations = per_network("registrations_per_address")
+        self.address_logins = per_network("logins_per_address")
+        self.account_logins = item("logins_per_account")
+        self.elsewhere_logins = item("logins_per_account_from_elsewhere")
+
+
 class LoginAttempt:
     """One login, from before it is let through to what came of it.
 
@@ -176,9 +209,10 @@ class LoginAttempt:
     def __init__(self, limits: Limits, address: str, account: str, *, familiar: bool) -> None:
         self._limits = limits
         self._familiar = familiar
-        self._here = Hit(limits.account_logins, f"{account}/{address}")
-        self._elsewhere = Hit(limits.elsewhere_logins, account)
-        narrow, *wider = limits.address_logins.hits(address)
+        rates = limits.entries_of(address)
+        self._here = Hit(rates.account_logins, f"{account}/{address}")
+        self._elsewhere = Hit(rates.elsewhere_logins, account)
+        narrow, *wider = rates.address_logins.hits(address)
         self._networks = [narrow] if familiar else [narrow, *wider]
         self._hits = [*self._networks, self._here]
         if not familiar:
@@ -236,12 +270,17 @@ def _item(name: str, rate: Rate) -> RateLimitItem:
     return RateLimitItemPerSecond(rate.amount, rate.seconds, namespace=name)
 
 
+def _setting_of(item: RateLimitItem) -> str:
+    """Return the setting that an item's namespace begins with."""
+    return str(item.namespace).partition("-")[0].upper()
+
+
 def _refuse(full: Full | None, what: str) -> None:
     if full is not None:
-        raise _refusal(what, full.wait)
+        raise _refusal(what, full.wait, _setting_of(full.item))
 
 
-def _refusal(what: str, wait: float) -> RateLimited:
+def _refusal(what: str, wait: float, setting: str) -> RateLimited:
     milliseconds = math.ceil(wait * 1000)
-    seconds = math.ceil(milliseconds / 1000)
-    return RateLimited(f"{what}; try again in {seconds} s", retry_after_ms=milliseconds)
+    text = f"{what}; try again in {math.ceil(milliseconds / 1000)} s"
+    return RateLimited(text, retry_after_ms=milliseconds, setting=setting)

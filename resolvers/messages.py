@@ -116,7 +116,9 @@ async def list_messages(
     """
     viewer = ctx.user
     if not 0 <= limit <= ctx.settings.max_page_size:
-        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} messages")
+        raise BadInput(
+            f"A page has 0 to {ctx.settings.max_page_size} messages", setting="MAX_PAGE_SIZE"
+        )
     ctx.limits.take_read(viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         found = await messages.page_messages(

@@ -34,7 +34,11 @@ class ReadSlots:
     async def _wait(self, user_id: int) -> None:
         waiting = self._waiting.setdefault(user_id, deque())
         if len(waiting) >= MAX_WAITING:
-            raise RateLimited("Too many reads at once; try again in 1 s", retry_after_ms=1000)
+            raise RateLimited(
+                "Too many reads at once; try again in 1 s",
+                retry_after_ms=1000,
+                setting="READS_AT_ONCE_PER_USER",
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting.append(turn)
         try:

@@ -32,9 +32,9 @@ class UploadSlots:
     def take(self, user_id: int, address: str = "") -> Iterator[None]:
         """Hold a slot of the user's, and of the address where that is known. Raises RateLimited."""
         if self._users[user_id] >= self._per_user:
-            raise _refusal("Too many uploads at once")
+            raise _refusal("Too many uploads at once", "MAX_UPLOADS_AT_ONCE")
         if address and self._addresses[address] >= self._per_address:
-            raise _refusal("Too many uploads at once from this address")
+            raise _refusal("Too many uploads at once from this address", "MAX_UPLOADS_PER_ADDRESS")
         if self._taken >= self._in_all:
             raise _refusal("The server has too many uploads at once")
         self._users[user_id] += 1
@@ -57,5 +57,7 @@ def _give_back(taken: Counter[K], key: K) -> None:
         del taken[key]  # else every user of a year would have a line here
 
 
-def _refusal(what: str) -> RateLimited:
-    return RateLimited(f"{what}; try again when one has ended", retry_after_ms=5000)
+def _refusal(what: str, setting: str = "") -> RateLimited:
+    return RateLimited(
+        f"{what}; try again when one has ended", retry_after_ms=5000, setting=setting
+    )

@@ -128,12 +128,16 @@ async def _check_room(ctx: Context, size: int) -> None:
         raise too_many_unsent()
     quota = ctx.settings.storage_per_user
     if quota and (stored >= quota or stored + size > quota):
-        raise PayloadTooLarge(storage_is_full(quota))
+        raise PayloadTooLarge(storage_is_full(quota), setting="STORAGE_PER_USER")
 
 
 def too_many_unsent() -> RateLimited:
     """Return what is told of more uploads than may wait to be sent."""
-    return RateLimited("Too many uploads wait to be sent; send some first", retry_after_ms=60_000)
+    return RateLimited(
+        "Too many uploads wait to be sent; send some first",
+        retry_after_ms=60_000,
+        setting="MAX_UNSENT_UPLOADS",
+    )
 
 
 def storage_is_full(quota: int) -> str:

@@ -15,7 +15,7 @@ from resolvers.fields import check_query
 from resolvers.json_input import read_json_as
 from schema.documents import Operation, RequestRefused
 from schema.operations import Operations, Result, refusal
-from schema.persisted import PersistedQueryNotFound
+from schema.persisted import PersistedQueryUnknown
 from schema.playground import playground_page
 from schema.uploads import check_preflight, not_a_request, read_multipart, whole
 from schema.wire import GraphQLRequest
@@ -101,7 +101,7 @@ async def _answer(
         result = await operations.execute(viewer, operation, parameters.variables)
     except _HTTPError as error:
         return _respond(refusal(error.error), error.status, media_type, headers=error.headers)
-    except PersistedQueryNotFound as error:
+    except PersistedQueryUnknown as error:
         return _respond(refusal(error), 200, media_type)
     except RateLimited as error:
         status = 429 if media_type == RESPONSE_JSON else 200
@@ -191,7 +191,8 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
         async for chunk in request.stream():
             body += chunk
             if len(body) > max_bytes:
-                raise _HTTPError(413, PayloadTooLarge(f"The body is larger than {max_bytes} bytes"))
+                text = f"The body is larger than {max_bytes} bytes"
+                raise _HTTPError(413, PayloadTooLarge(text, setting="MAX_BODY_BYTES"))
     except ClientDisconnect as error:
         body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
         raise _HTTPError(400, BadInput("The body was cut short")) from error

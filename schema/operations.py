@@ -41,7 +41,7 @@ class Operations:
         self._schema = schema._schema
         self._executor = _forgetting(schema.execution_context_class)
         self._documents = Documents(self._schema, ctx)
-        self._persisted = PersistedQueries()
+        self._persisted = PersistedQueries(serves=ctx.settings.persisted_queries)
         self._stream_loaders = Loaders(ctx, shared=True)
 
     def prepare(self, ctx: Context, request: GraphQLRequest) -> Operation:

@@ -17,14 +17,19 @@ from schema.wire import GraphQLRequest
 MAX_REGISTERED = 1_000
 
 
-class PersistedQueryNotFound(RequestRefused):
+class PersistedQueryUnknown(RequestRefused):
     """The client is to send the whole document; over HTTP with 200, as its library wants it."""
 
 
 class PersistedQueries:
-    """The documents that were registered, by their hashes; those used last are kept."""
+    """The documents that were registered, by their hashes; those used last are kept.
 
-    def __init__(self) -> None:
+    Where they are not served, a hash alone is answered so that the client sends whole documents
+    from then on.
+    """
+
+    def __init__(self, *, serves: bool = True) -> None:
+        self._serves = serves
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._characters = 0
 
@@ -33,6 +38,10 @@ class PersistedQueries:
         if not request.is_persisted:
             assert request.query is not None  # noqa: S101  # the transports have looked
             return request.query
+        if not self._serves:
+            if request.query:
+                return request.query
+            raise PersistedQueryUnknown([_error("PersistedQueryNotSupported", _NOT_SUPPORTED)])
         assert request.extensions is not None  # noqa: S101  # it is persisted
         hash_ = _hash_of(request.extensions["persistedQuery"])
         if request.query:
@@ -40,14 +49,17 @@ class PersistedQueries:
                 raise _refusal("provided sha does not match query", Code.BAD_USER_INPUT)
             return request.query
         if (text := self._texts.get(hash_)) is None:
-            raise PersistedQueryNotFound([_error("PersistedQueryNotFound", _NOT_FOUND)])
+            raise PersistedQueryUnknown([_error("PersistedQueryNotFound", _NOT_FOUND)])
         self._texts.move_to_end(hash_)
         return text
 
     def register(self, request: GraphQLRequest) -> None:
         """Keep the document of a request that was found valid, if it has a hash."""
         query = request.query
-        if not query or not request.is_persisted or len(query) > MAX_CACHED_DOCUMENT:
+        if (
+            not (self._serves and query and request.is_persisted)
+            or len(query) > MAX_CACHED_DOCUMENT
+        ):
             return
         assert request.extensions is not None  # noqa: S101  # it is persisted
         hash_ = request.extensions["persistedQuery"]["sha256Hash"].lower()
@@ -61,6 +73,7 @@ class PersistedQueries:
 
 
 _NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 
 def _sha256(text: str) -> str:

@@ -248,7 +248,9 @@ class GraphQLSocket:
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams()) >= self._ctx.settings.max_subscriptions_per_connection:
                     raise RateLimited(
-                        "Too many subscriptions on this connection", retry_after_ms=10_000
+                        "Too many subscriptions on this connection",
+                        retry_after_ms=10_000,
+                        setting="MAX_SUBSCRIPTIONS_PER_CONNECTION",
                     )
                 self._by_id[id_] = stream = Stream(
                     self._peer, self._run_stream, id_, operation, payload.variables

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     introspection: bool | None = None
     playground: bool | None = None
+    persisted_queries: bool = False
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
     file_url_seconds: int = Field(default=3600, ge=1)

@@ -8,14 +8,13 @@ from dotenv import dotenv_values
 from settings.model import ENV_FILE, Settings
 
 # What other programs call some of our settings, where the names are not alike.
-_OTHER_SETTINGS = {
-    "DB_DATABASE": "DB_NAME",
-    "MYSQL_HOST": "DB_HOST",
-    "MYSQL_USER": "DB_USER",
-    "MYSQL_PASSWORD": "DB_PASS",
-    "MYSQL_DATABASE": "DB_NAME",
-    "NODE_ENV": "ENV",
-    "JWT_EXPIRES_IN": "TOKEN_LIFETIME_SECONDS",
+_OTHER_NAMES = {
+    "DB_HOST": ("MYSQL_HOST",),
+    "DB_USER": ("MYSQL_USER",),
+    "DB_PASS": ("MYSQL_PASSWORD",),
+    "DB_NAME": ("DB_DATABASE", "MYSQL_DATABASE"),
+    "ENV": ("NODE_ENV",),
+    "TOKEN_LIFETIME_SECONDS": ("JWT_EXPIRES_IN",),
 }
 
 
@@ -31,9 +30,8 @@ def unknown_names() -> list[str]:
         if name.upper() in known:
             continue
         least = 0.6 if name in written else 0.77 if "_" in name else 0.85
-        near = _OTHER_SETTINGS.get(name) or next(
-            iter(get_close_matches(name.upper(), known, 1, least)), None
-        )
+        near = next((setting for setting, names in _OTHER_NAMES.items() if name in names), None)
+        near = near or next(iter(get_close_matches(name.upper(), known, 1, least)), None)
         if near is not None and (name in written or name.isupper()):
             found.append(f"{name} is no setting and has no effect; did you mean {near}?")
         elif name in written:

@@ -50,6 +50,7 @@ NOT_LIMITS = {
         "password_check",
         "broadcast",
         "playground",
+        "persisted_queries",
         "introspection",
         "hsts_seconds",
     ),

@@ -11,7 +11,7 @@ import pytest
 
 from schema import persisted
 from schema.documents import RequestRefused
-from schema.persisted import PersistedQueries, PersistedQueryNotFound
+from schema.persisted import PersistedQueries, PersistedQueryUnknown
 from schema.wire import GraphQLRequest
 from tests.schema.client import open_socket
 from tests.support.faces import new_account
@@ -136,7 +136,7 @@ def test_registered_documents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     for text in texts:
         try:
             kept.append(queries.text_of(GraphQLRequest(extensions=extensions_of(text))))
-        except PersistedQueryNotFound:
+        except PersistedQueryUnknown:
             pass
         except RequestRefused:
             raise AssertionError from None
@@ -156,3 +156,27 @@ async def test_apollos_link_falls_back_and_then_sends_hashes(
     assert [line["data"] for line in run.lines] == [data, data]
     # The second time its hash alone is enough.
     assert [line["sent"] for line in run.lines] == [[hashed, "POST query"], [hashed]]
+
+
+async def test_where_they_are_not_served_a_hash_alone_says_so(tmp_path: Path) -> None:
+    query = "query Kind { __typename }"
+    alone = {"extensions": extensions_of(query)}
+    with running_server(tmp_path, persisted_queries=False) as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            for _ in range(2):
+                refused = await http.post("/graphql", json=alone)
+                assert refused.status_code == 200
+                [error] = refused.json()["errors"]
+                assert error["message"] == "PersistedQueryNotSupported"
+                both = await http.post("/graphql", json={"query": query, **alone})
+                assert both.json() == {"data": {"__typename": "Query"}}
+        async with open_socket(server) as socket:
+            await socket.send({"type": "subscribe", "id": "1", "payload": alone})
+            assert (await socket.expect(id="1"))["payload"] == [error]
+            assert (await socket.execute(query))["data"]  # the connection lives
+        account = await new_account(server)
+        options = {"token": account.token, "get": False}
+        run = await run_node("apollo_persisted.mjs", f"{server.url}/graphql", options)
+        assert run.code == 0, run.stderr
+        # Apollo's link asks once, and sends whole documents from then on.
+        assert [line["sent"] for line in run.lines] == [["POST hash", "POST query"], ["POST query"]]

@@ -28,6 +28,7 @@ QUICK: dict[str, Any] = {
     "host": "127.0.0.1",
     "jwt_secret": "a secret of the tests, long enough to sign with",
     "bcrypt_rounds": 4,
+    "persisted_queries": True,
     "presence_grace_seconds": 0.2,
     "shutdown_seconds": 4,
     # Strangers are refused that late; the tests of what is held take their time.
