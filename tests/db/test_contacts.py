@@ -3,10 +3,12 @@
 import random
 
 import pytest
+from sqlalchemy import text
 
 from db import contacts
 from db.database import Database
 from tests.db.rows import add_messages, add_users
+from tests.support.statements import statements_sent
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -49,3 +51,26 @@ async def test_a_broadcast_is_looked_for_past_where_the_viewer_joined(database: 
             for sender, after in ((one, 0), (one, 1), (two, 0))
         ]
     assert found == [True, False, False]
+
+
+async def test_contacts_are_two_ranges_of_their_indexes(database: Database) -> None:
+    people = await add_users(database, 100)
+    pairs = [(one, two) for one in people for two in people]
+    await add_messages(database, [pairs[number * 37 % len(pairs)] for number in range(10_000)])
+    async with database.write() as connection:
+        each = "ANALYZE" if database.is_sqlite else "ANALYZE TABLE messages"
+        await connection.execute(text(each))
+    async with database.read() as connection:
+        with statements_sent() as sent:
+            found = await contacts.contact_ids(connection, people[0], limit=1000)
+        assert found == {*people[1:]}
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        for (statement, values), index in zip(
+            sent, ("ix_messages_sender", "ix_messages_receiver"), strict=True
+        ):
+            rows = await connection.exec_driver_sql(f"{explain} {statement}", tuple(values))
+            plan = [dict(row) for row in rows.mappings()]
+            if database.is_sqlite:
+                assert f"SEARCH messages USING INDEX {index}" in plan[0]["detail"], plan
+            else:
+                assert (plan[0]["type"], plan[0]["key"]) in {("ref", index), ("range", index)}, plan
