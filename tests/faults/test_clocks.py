@@ -69,7 +69,8 @@ async def test_a_clock_that_jumps(tmp_path: Path) -> None:
         "presence_renewal_seconds": LEASE_SECONDS / 3,
         "presence_sweep_seconds": LEASE_SECONDS / 4,
     }
-    with parleys(tmp_path, **clock.settings, **leases) as [parley]:
+    everything = {"broadcast_history": "everything"}  # also for who registers later
+    with parleys(tmp_path, **clock.settings, **leases, **everything) as [parley]:
         async with Patient(parley) as patient:
             changes: list[dict[str, Any]] = []
             await patient.watching.watch(PRESENCE, lambda data: changes.append(data["presence"]))
