@@ -64,7 +64,7 @@ logger = logging.getLogger("parley.main")
 POLL_SECONDS = 1.0
 POLL_SECONDS_ALONE = 0.2
 # New objects, then rounds of the younger generation, before each generation is collected.
-COLLECT_AFTER = (50_000, 20, 20)
+COLLECT_AFTER = (10_000, 5, 500)
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
 
