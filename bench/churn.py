@@ -10,7 +10,7 @@ from bench.clients import GraphQLClient, SocketIOClient
 from bench.servers import Served, sign_token
 
 USERS = 400
-WORKERS = 12
+WORKERS = 16
 PAGE = "{ messages(last: 20) { edges { node { id content } } } }"
 REFUSED = {
     "Upgrade": "websocket",
@@ -41,7 +41,7 @@ async def measure_churn(served: Served, *, seconds: float, every: float) -> list
                 client.abort()
             else:
                 headers = {"Authorization": f"Bearer {sign_token(user)}"}
-                async with httpx.AsyncClient(base_url=url, headers=headers) as http:
+                async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
                     if kind == 6:
                         files = {"file": ("a.txt", b"some text " * 1000)}
                         (await http.post("/api/uploads", files=files)).raise_for_status()
