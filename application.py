@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -36,6 +37,7 @@ from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
 from resolvers.connection_slots import Callers, ConnectionSlots
 from resolvers.context import Context
+from resolvers.directory import Directory
 from resolvers.errors import Code, ParleyError
 from resolvers.file_urls import FileUrls
 from resolvers.health import watch_database
@@ -205,6 +207,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
     blocks = BlockedPairs()
+    directory = Directory(settings.directory)
     feed: Feed[StoredMessage] = Feed(
         read_entries=read_entries,
         read_head=read_head,
@@ -212,6 +215,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         others=notice_neighbours,
         poll_seconds=poll_seconds,
         apart=blocks.apart,
+        heard=directory.hear if settings.directory == "contacts" else None,
     )
     presence = Presence(
         grace_seconds=settings.presence_grace_seconds,
@@ -221,8 +225,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         renewal_seconds=settings.presence_renewal_seconds,
         sweep_seconds=settings.presence_sweep_seconds,
         apart=blocks.apart,
+        circle=None if settings.directory == "everyone" else directory.circle,
     )
     blocks.listen(presence.part)
+    directory.listen(partial(presence.part, apart=False))
     notices = follow_notices(database, bus)
     notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
     return Context(
@@ -239,6 +245,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         feed=feed,
         presence=presence,
         blocks=blocks,
+        directory=directory,
         notices=notices,
         connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(

@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import storage
-from db.blocks import not_apart
 from db.models import (
     Attachment,
     File,
@@ -18,6 +17,7 @@ from db.models import (
     MessageKind,
     StoredAttachment,
 )
+from db.visible import visible
 
 _COLUMNS = (
     col(Attachment.id),
@@ -85,18 +85,16 @@ async def attachments_of(
     return {row[-1]: _stored([row[:-1]])[row[0]] for row in rows}
 
 
-async def is_shared_with(connection: AsyncConnection, attachment_id: int, viewer_id: int) -> bool:
+async def is_shared_with(
+    connection: AsyncConnection, attachment_id: int, viewer_id: int, *, broadcasts_after: int = 0
+) -> bool:
     """Whether a message that the viewer may see carries the attachment."""
     rows = await connection.execute(
         select(col(Message.id))
         .join(MessageAttachment, col(MessageAttachment.message_id) == col(Message.id))
         .where(
             col(MessageAttachment.attachment_id) == attachment_id,
-            or_(
-                col(Message.sender_id) == viewer_id,
-                col(Message.receiver_id) == viewer_id,
-                col(Message.receiver_id).is_(None) & not_apart(viewer_id, col(Message.sender_id)),
-            ),
+            visible(viewer_id, broadcasts_after),
         )
         .limit(1)
     )

@@ -46,6 +46,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     client_message_id: str | None = None
     attachment_id: int | None = None
     own_kind: MessageKind = MessageKind.TEXT
+    # What broadcasts up to here carry is not the sender's to send on.
+    broadcasts_after: int = 0
 
     def is_of(self, message: StoredMessage) -> bool:
         """Whether the message could have been stored from this draft."""

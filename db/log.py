@@ -359,7 +359,9 @@ async def _refusal_to_attach(
         # What was sent to somebody is theirs to send on.
         key = (attachment.id, draft.sender_id)
         if key not in shared:
-            shared[key] = await attachments.is_shared_with(connection, *key)
+            shared[key] = await attachments.is_shared_with(
+                connection, *key, broadcasts_after=draft.broadcasts_after
+            )
         if not shared[key]:
             return UnknownAttachment()
     if draft.kind not in {None, attachment.kind}:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Dialect,
     Integer,
     bindparam,
-    or_,
     select,
     union,
 )
@@ -19,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.blocks import not_apart
 from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
 from db.statements import Statement
+from db.visible import shown_broadcast, visible
 
 COLUMNS = (
     col(Message.id),
@@ -78,19 +77,22 @@ async def page_messages(
     before: int | None = None,
     newest: bool = True,
     limit: int,
+    broadcasts_after: int = 0,
     has_blocks: bool = True,
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first.
 
-    With `peer_id`, only those between the two. `after` and `before` are exclusive ids.
-    `newest` takes them from the new end of the range, else from the old end. Without `has_blocks`
-    the viewer has blocked nobody, nor the other way round: broadcasts need no look at their sender.
+    Broadcasts up to `broadcasts_after` are hidden: they are of before the viewer came. With
+    `peer_id`, only those between the two. `after` and `before` are exclusive ids. `newest` takes
+    them from the new end of the range, else from the old end. Without `has_blocks` the viewer has
+    blocked nobody, nor the other way round: broadcasts need no look at their sender.
     """
     shape = _PageShape(
         peer_id is not None, after is not None, before is not None, newest, has_blocks
     )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
+    values["joined"] = broadcasts_after
     rows = await _page_statement(shape).fetch(
         connection, {**values, "after": after, "before": before}
     )
@@ -122,9 +124,8 @@ def _page_statement(shape: _PageShape) -> Statement:
 
 def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
-    broadcast: ColumnElement[bool] = col(Message.receiver_id).is_(None)
-    if shape.has_blocks:
-        broadcast &= not_apart(viewer, col(Message.sender_id))
+    joined = bindparam("joined", type_=BigInteger)
+    broadcast = shown_broadcast(viewer, joined, has_blocks=shape.has_blocks)
     branches: list[ColumnElement[bool]] = (
         [
             (col(Message.lower_user_id) == bindparam("lower", type_=BigInteger))
@@ -162,23 +163,25 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
 
 
 async def find_visible(
-    connection: AsyncConnection, viewer_id: int, message_id: int
+    connection: AsyncConnection, viewer_id: int, message_id: int, *, broadcasts_after: int = 0
 ) -> StoredMessage | None:
     """Return the message, or None when there is none or the viewer may not see it."""
-    return next(iter(await find_all_visible(connection, viewer_id, [message_id])), None)
+    found = await find_all_visible(
+        connection, viewer_id, [message_id], broadcasts_after=broadcasts_after
+    )
+    return next(iter(found), None)
 
 
 async def find_all_visible(
-    connection: AsyncConnection, viewer_id: int, message_ids: Collection[int]
+    connection: AsyncConnection,
+    viewer_id: int,
+    message_ids: Collection[int],
+    *,
+    broadcasts_after: int = 0,
 ) -> Sequence[StoredMessage]:
     """Return those of these messages that there are and that the viewer may see."""
     query = select(*COLUMNS).where(
-        col(Message.id).in_(message_ids),
-        or_(
-            col(Message.sender_id) == viewer_id,
-            col(Message.receiver_id) == viewer_id,
-            col(Message.receiver_id).is_(None) & not_apart(viewer_id, col(Message.sender_id)),
-        ),
+        col(Message.id).in_(message_ids), visible(viewer_id, broadcasts_after)
     )
     return await read_messages(connection, query)
 

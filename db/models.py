@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -103,6 +104,8 @@ class User(SQLModel, table=True):
     tokens_from: datetime | None = _column(UTCDateTime(), nullable=True)
     # What all their attachments take together; changed with them, in one transaction.
     stored_bytes: int = _column(BigInteger(), server_default="0")
+    # The log's head when they registered; 0 for accounts of before this was kept.
+    joined_position: int = _column(BigId, server_default=text("0"))
 
 
 class Session(SQLModel, table=True):

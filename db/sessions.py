@@ -31,6 +31,8 @@ class Standing(NamedTuple):
     tokens_from: datetime | None
     # When the session ends that was asked for; None when none was, or it has ended.
     session_expires_at: datetime | None = None
+    # Where the log was when the user registered.
+    joined_position: int = 0
 
 
 async def find_standings(
@@ -45,15 +47,16 @@ async def find_standings(
     for number in range(size):  # the last one fills up
         user_id, session_id = asked[min(number, len(asked) - 1)]
         values |= {f"user_{number}": user_id, f"session_{number}": session_id}
-    tokens_from: dict[int, datetime | None] = {}
+    of_users: dict[int, tuple[datetime | None, int]] = {}
     ends: dict[tuple[int, int | None], datetime] = {}
-    for user_id, since, session_id, expires_at in await _STANDINGS[size].fetch(connection, values):
-        tokens_from[user_id] = None if since is None else utc_from(since)
+    rows = await _STANDINGS[size].fetch(connection, values)
+    for user_id, since, joined_position, session_id, expires_at in rows:
+        of_users[user_id] = (None if since is None else utc_from(since), joined_position)
         if session_id is not None:
             ends[user_id, session_id] = utc_from(expires_at)
     return [
-        Standing(tokens_from[user_id], ends.get((user_id, session_id)))
-        if user_id in tokens_from
+        Standing(known[0], ends.get((user_id, session_id)), known[1])
+        if (known := of_users.get(user_id)) is not None
         else None
         for user_id, session_id in asked
     ]
@@ -66,7 +69,13 @@ def _standings_query(size: int, dialect: Dialect) -> Any:
     )
     is_theirs = and_(col(Session.user_id) == col(User.id), col(Session.id).in_(sessions))
     return (
-        select(col(User.id), col(User.tokens_from), col(Session.id), col(Session.expires_at))
+        select(
+            col(User.id),
+            col(User.tokens_from),
+            col(User.joined_position),
+            col(Session.id),
+            col(Session.expires_at),
+        )
         .outerjoin(Session, is_theirs)
         .where(col(User.id).in_(users), _USABLE)
     )

@@ -32,8 +32,12 @@ async def insert_user(
     display_name: str,
     password_hash: str,
     created_at: datetime,
+    joined_position: int = 0,
 ) -> StoredUser:
-    """Add a user. Raises sqlalchemy's IntegrityError when the e-mail is taken."""
+    """Add a user. Raises sqlalchemy's IntegrityError when the e-mail is taken.
+
+    Broadcasts up to `joined_position` are of before they came.
+    """
     result = await connection.execute(
         insert(User).values(
             email=email,
@@ -41,6 +45,7 @@ async def insert_user(
             search_name=search_form(display_name),
             password_hash=password_hash,
             created_at=created_at,
+            joined_position=joined_position,
         )
     )
     key = result.inserted_primary_key
@@ -93,11 +98,16 @@ async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[in
 
 
 async def page_users(
-    connection: AsyncConnection, *, search: str | None, after: int, limit: int
+    connection: AsyncConnection,
+    *,
+    search: str | None,
+    after: int,
+    limit: int,
+    among: Collection[int] | None = None,
 ) -> Sequence[StoredUser]:
     """Return up to `limit` users with ids past `after`, whose names contain `search`.
 
-    Those who were deleted are left out.
+    With `among`, of these ids only. Those who were deleted are left out.
     """
     query = (
         select(*_COLUMNS)
@@ -105,6 +115,8 @@ async def page_users(
         .order_by(col(User.id))
         .limit(limit)
     )
+    if among is not None:
+        query = query.where(col(User.id).in_(among))
     if search:
         query = query.where(col(User.search_name).contains(search_form(search), autoescape=True))
     return [StoredUser(*row) for row in await connection.execute(query)]

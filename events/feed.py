@@ -83,6 +83,7 @@ class Feed(Generic[E]):
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
         apart: Mapping[int, Collection[int]] | None = None,
+        heard: Callable[[E], None] | None = None,
     ) -> None:
         self._read_entries = read_entries
         self._read_head = read_head
@@ -90,6 +91,7 @@ class Feed(Generic[E]):
         self._others = others
         self._poll_seconds = poll_seconds
         self._apart = {} if apart is None else apart
+        self._heard = heard
         self._early: dict[int, Sequence[E]] = {}
         self._sinks: dict[int, set[Sink[E]]] = defaultdict(set)
         self._behind = asyncio.Event()
@@ -309,6 +311,8 @@ class Feed(Generic[E]):
                 users = self._sinks.keys() - apart
                 sinks = [sink for user_id in users for sink in self._sinks[user_id]]
         else:
+            if self._heard is not None:
+                self._heard(entry)
             sinks = [*self._sinks.get(entry.sender_id, ())]
             if entry.receiver_id != entry.sender_id:
                 sinks += self._sinks.get(entry.receiver_id, ())

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import count, islice
 
 from events.bus import Bus, LoneBus
 from events.facts import PresenceChanged
@@ -68,7 +68,8 @@ class Presence:
     `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
     hears of it and asks finds the time. Those who left together get the time of the last of them.
     It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom,
-    and `part` is called when that changes: watches keep to it; listeners ask `sees`.
+    and `part` is called when that changes: watches keep to it; listeners ask `sees`. `circle`
+    says, live, whom a viewer may see beside themselves; None for everybody.
     """
 
     def __init__(
@@ -81,8 +82,12 @@ class Presence:
         renewal_seconds: float = 20,
         sweep_seconds: float = 5,
         apart: Mapping[int, Collection[int]] | None = None,
+        circle: Callable[[int], Collection[int] | None] | None = None,
     ) -> None:
         self._apart = {} if apart is None else apart
+        self._circle = circle
+        self._arrivals: dict[int, int] = {}  # a number for each who is online, in order
+        self._numbers = count()
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
         self._leases = Leases(
@@ -128,11 +133,17 @@ class Presence:
 
     def sees(self, viewer_id: int, user_id: int) -> bool:
         """Whether presence shows this person to the viewer: the one place that decides."""
-        return user_id not in self._apart.get(viewer_id, ())
+        return user_id not in self._apart.get(viewer_id, ()) and self._knows(viewer_id, user_id)
 
     def sees_everybody(self, viewer_id: int) -> bool:
         """Whether the viewer sees every person, so that what is made for everybody will do."""
+        if self._circle is not None and self._circle(viewer_id) is not None:
+            return False
         return not self._apart.get(viewer_id)
+
+    def _knows(self, viewer_id: int, user_id: int) -> bool:
+        circle = None if self._circle is None else self._circle(viewer_id)
+        return circle is None or user_id == viewer_id or user_id in circle
 
     def snapshot(
         self, viewer_id: int, only: Collection[int] | None = None
@@ -144,7 +155,12 @@ class Presence:
             return [change for change in found if self.sees(viewer_id, change.user_id)]
         if self.sees_everybody(viewer_id):
             return [*self._online.values()]
-        return [c for c in self._online.values() if self.sees(viewer_id, c.user_id)]
+        circle = None if self._circle is None else self._circle(viewer_id)
+        if circle is None:
+            return [c for c in self._online.values() if self.sees(viewer_id, c.user_id)]
+        near = [id_ for id_ in {viewer_id, *circle} if id_ in self._online]
+        near.sort(key=self._arrivals.__getitem__)
+        return [self._online[id_] for id_ in near if self.sees(viewer_id, id_)]
 
     def watch(self, viewer_id: int, only: Collection[int] | None = None) -> Watch:
         """Watch the changes from now on that the viewer may see, of these users or of all."""
@@ -161,6 +177,8 @@ class Presence:
     def part(self, one: int, other: int, apart: bool) -> None:
         """Show two people to each other as offline from now on, or as they are again."""
         for viewer_id, user_id in ((one, other), (other, one)):
+            if not self._knows(viewer_id, user_id):
+                continue  # who was never shown does not go, and does not come back
             # Who has just left may still be online to a viewer, who is not told of it any more.
             if user_id in self._online or (apart and self._changes.has(user_id)):
                 self._announce(PresenceChanged(user_id, online=not apart, seen_by=viewer_id))
@@ -216,6 +234,7 @@ class Presence:
         self._departures.pop(user_id, None)
         if user_id not in self._online:
             self._online[user_id] = change = PresenceChanged(user_id, online=True)
+            self._arrivals[user_id] = next(self._numbers)
             self._announce(change)
 
     def _lose(self, user_id: int, told: bool) -> None:
@@ -251,7 +270,7 @@ class Presence:
                 # Who came back meanwhile has not left; who left again since is not due yet.
                 if self._departures.get(departure.user_id) is departure:
                     del self._departures[departure.user_id]
-                    del self._online[departure.user_id]
+                    del self._online[departure.user_id], self._arrivals[departure.user_id]
                     seen_at = departure.at if departure.told else at
                     self._announce(PresenceChanged(departure.user_id, False, seen_at))
 

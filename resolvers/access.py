@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, messages, users
+from db import attachments, contacts, messages, users
 from db.models import StoredAttachment, StoredMessage, StoredUser
-from resolvers.context import Context
+from resolvers.context import Context, Viewer
 from resolvers.errors import NotFound
 
 
@@ -14,8 +14,23 @@ async def visible_users(
     ctx: Context, connection: AsyncConnection, ids: Collection[int]
 ) -> dict[int, StoredUser]:
     """Return those of these users that the viewer may know of. Raises Unauthenticated."""
-    ctx.user  # noqa: B018  # the door: strangers see nobody
-    return await users.find_users(connection, ids)
+    viewer = ctx.user
+    found = await users.find_users(connection, ids)
+    if ctx.directory.shows == "everyone":
+        return found
+    return {id_: user for id_, user in found.items() if await _knows(connection, ctx, viewer, id_)}
+
+
+async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user_id: int) -> bool:
+    """Whether the viewer has met the user, whom the directory may not show.
+
+    They have exchanged messages, or the viewer has blocked the user, or may see a broadcast.
+    """
+    if ctx.directory.includes(viewer.id, user_id) or ctx.blocks.has_blocked(viewer.id, user_id):
+        return True
+    return await contacts.are_contacts(
+        connection, viewer.id, user_id
+    ) or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
 
 
 async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) -> StoredUser:
@@ -37,7 +52,9 @@ async def visible_attachment(
     found = (await attachments.find_attachments(connection, [attachment_id])).get(attachment_id)
     if found is None or not (
         found.owner_id == viewer.id
-        or await attachments.is_shared_with(connection, attachment_id, viewer.id)
+        or await attachments.is_shared_with(
+            connection, attachment_id, viewer.id, broadcasts_after=viewer.broadcasts_after
+        )
     ):
         raise NotFound("File not found")
     return found
@@ -46,11 +63,15 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, when the viewer is one of its two people, or no block hides a broadcast.
+    """Return the message, when the viewer is one of its two people, or it is a broadcast.
 
-    Raises Unauthenticated, NotFound.
+    Not one of before they registered, nor of whom a block keeps apart. Raises Unauthenticated,
+    NotFound.
     """
-    message = await messages.find_visible(connection, ctx.user.id, message_id)
+    viewer = ctx.user
+    message = await messages.find_visible(
+        connection, viewer.id, message_id, broadcasts_after=viewer.broadcasts_after
+    )
     if message is None:
         raise NotFound("Message not found")
     return message

@@ -8,17 +8,20 @@ import logging
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import accounts
+from db import accounts, users
 from db.accounts import Account
 from db.attachments import forget_unsent_of
 from db.database import DatabaseUnavailable
-from db.models import NoticeKind, StoredNotice
+from db.messages import head_position
+from db.models import NoticeKind, StoredNotice, StoredUser
 from db.notices import insert_notice
 from db.remains import empty_write_ahead_log
 from resolvers.context import Context
-from resolvers.errors import NotFound
+from resolvers.errors import Conflict, NotFound
+from resolvers.fields import clean_display_name, clean_email
 from resolvers.notices import commit
 from resolvers.sessions import check_own_password, end_all_sessions
 from resolvers.upload_sweep import remove_unsent
@@ -44,6 +47,32 @@ async def stream_accounts(ctx: Context) -> AsyncGenerator[Sequence[Account], Non
         if len(page) < PAGE:
             return
         after = page[-1].id
+
+
+async def add_user(ctx: Context, *, email: str, password: str, display_name: str) -> StoredUser:
+    """Make an account by the rules of registering, whatever REGISTRATION says.
+
+    For the command line. Raises BadInput, Conflict when the e-mail is taken.
+    """
+    email = clean_email(email)
+    display_name = clean_display_name(display_name)
+    ctx.passwords.check_new(password)
+    password_hash = await ctx.passwords.hash(password)
+
+    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> StoredUser:
+        return await users.insert_user(
+            connection,
+            email=email,
+            display_name=display_name,
+            password_hash=password_hash,
+            created_at=datetime.now(UTC),
+            joined_position=await head_position(connection),
+        )
+
+    try:
+        return await commit(ctx, work)
+    except IntegrityError as error:
+        raise Conflict("Email already used") from error
 
 
 async def disable_user(ctx: Context, email: str) -> Account:

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import users
 from db.accounts import lock_account
 from db.familiar_addresses import note_address
+from db.messages import head_position
 from db.models import StoredNotice, StoredUser
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
 from resolvers.notices import commit
+from resolvers.reads import know_contacts
 from resolvers.sessions import LoggedIn, open_session
 from resolvers.tokens import (
     LEEWAY_SECONDS,
@@ -34,7 +36,8 @@ T = TypeVar("T")
 async def register_user(ctx: Context, *, email: str, password: str, display_name: str) -> LoggedIn:
     """Make an account, and open a session.
 
-    Raises BadInput, Conflict when the e-mail is taken, RateLimited.
+    Raises BadInput, Conflict when the e-mail is taken, RateLimited, and Forbidden where only the
+    operator makes accounts (REGISTRATION).
     """
 
     async def enter(
@@ -69,6 +72,9 @@ async def _register(
     email = clean_email(email)
     display_name = clean_display_name(display_name)
     ctx.passwords.check_new(password)
+    if ctx.settings.registration == "off":
+        await ctx.limits.take_registration(ctx.address)
+        raise Forbidden("Nobody can register here; ask the operator for an account")
     with ctx.passwords.hold(ctx.address) as place:
         await ctx.limits.take_registration(ctx.address)
         async with ctx.read() as connection:
@@ -84,6 +90,7 @@ async def _register(
             display_name=display_name,
             password_hash=password_hash,
             created_at=now,
+            joined_position=await head_position(connection),
         )
         await note_address(connection, user.id, ctx.counted_address, now)
         return await then(connection, user, given)
@@ -144,7 +151,7 @@ def _stored_form(email: str) -> str:
 
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
-    """Return whose token this is. Raises Unauthenticated."""
+    """Return whose token this is. Raises Unauthenticated, Unavailable."""
     sound = ctx.tokens.recall(token)
     if sound is None:
         checked_at = monotonic()
@@ -167,8 +174,10 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
             claims.issued_at,
+            0 if ctx.settings.broadcast_history == "everything" else standing.joined_position,
         )
         ctx.tokens.remember(token, sound)
+    await know_contacts(ctx, sound.user_id)
     return Viewer(*sound)
 
 

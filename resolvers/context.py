@@ -23,6 +23,7 @@ from media.inspector import Inspector
 from resolvers.addresses import Peer
 from resolvers.blocked_pairs import BlockedPairs
 from resolvers.connection_slots import ConnectionSlots
+from resolvers.directory import Directory
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.fields import printable
 from resolvers.file_urls import FileUrls
@@ -49,6 +50,8 @@ class Viewer:
     checked_at: float = field(default_factory=monotonic, compare=False)
     # When an older token says that it was issued: seconds since 1970.
     issued_at: float | None = field(default=None, compare=False)
+    # Broadcasts up to this position of the log are of before they registered: hidden from them.
+    broadcasts_after: int = field(default=0, compare=False)
     # The live connection that they are calling on, if it is one.
     held: Held | None = field(default=None, compare=False)
 
@@ -70,6 +73,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     feed: Feed[StoredMessage]
     presence: Presence
     blocks: BlockedPairs
+    directory: Directory
     notices: Notices[StoredNotice]
     connections: Connections
     passwords: Passwords

@@ -35,6 +35,7 @@ class Limits:
         self.sends = _item("sends_per_user", settings.sends_per_user)
         self.uploads = _item("uploads_per_user", settings.uploads_per_user)
         self.renewals = _item("renewals_per_user", settings.renewals_per_user)
+        self.email_lookups = _item("email_lookups_per_user", settings.email_lookups_per_user)
         self._entries = Entries(settings)
         # Whoever tries things on a machine of their own registers and logs in again and again.
         self._near_entries = Entries(settings, width=NEAR_WIDTH)
@@ -93,6 +94,12 @@ class Limits:
         """
         if self.on:
             _refuse(await self.counts.take(Hit(self.renewals, str(user_id))), "Too many renewals")
+
+    async def take_email_lookup(self, user_id: int) -> None:
+        """Count a user's looking somebody up by their e-mail. Raises RateLimited."""
+        if self.on:
+            full = await self.counts.take(Hit(self.email_lookups, str(user_id)))
+            _refuse(full, "Too many look-ups by e-mail")
 
     async def check_registration(self, address: str) -> None:
         """Raises RateLimited when there is no room for a registration. Counts nothing."""

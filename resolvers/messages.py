@@ -14,7 +14,7 @@ from events.facts import EntriesAppended
 from events.feed import Feed, Sink
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
-from resolvers.context import Context
+from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import REFUSALS, begin_send, refusal
@@ -95,7 +95,9 @@ async def get_messages(ctx: Context, message_ids: Collection[int]) -> Sequence[S
     """Return those of these messages that the viewer may see. Raises Unauthenticated."""
     viewer = ctx.user
     async with reading_log(ctx) as connection:
-        return await messages.find_all_visible(connection, viewer.id, message_ids)
+        return await messages.find_all_visible(
+            connection, viewer.id, message_ids, broadcasts_after=viewer.broadcasts_after
+        )
 
 
 async def list_messages(
@@ -127,6 +129,7 @@ async def list_messages(
             before=before,
             newest=newest,
             limit=limit + 1,
+            broadcasts_after=viewer.broadcasts_after,
             has_blocks=viewer.id in ctx.blocks.apart,
         )
         if with_id is not None and not found:
@@ -171,6 +174,7 @@ async def stream_messages(
                 after=after,
                 before=before,
                 limit=size,
+                broadcasts_after=viewer.broadcasts_after,
                 has_blocks=viewer.id in ctx.blocks.apart,
             )
         if page:
@@ -196,6 +200,7 @@ async def _end_of_next(
                 before=before,
                 newest=False,
                 limit=min(PAGE, limit),
+                broadcasts_after=ctx.user.broadcasts_after,
                 has_blocks=ctx.user.id in ctx.blocks.apart,
             )
         if len(page) < min(PAGE, limit):
@@ -222,7 +227,7 @@ async def watch_messages(
         with _subscribe(ctx, viewer.id) as live:
             start = ctx.feed.position
             if after is not None:
-                async with aclosing(_replay(ctx, viewer.id, after, start)) as replay:
+                async with aclosing(_replay(ctx, viewer, after, start)) as replay:
                     async for message in replay:
                         after = message.id
                         yield message
@@ -263,18 +268,19 @@ def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
 
 
 async def _replay(
-    ctx: Context, viewer_id: int, after: int, upto: int
+    ctx: Context, viewer: Viewer, after: int, upto: int
 ) -> AsyncGenerator[StoredMessage, None]:
     while after < upto:
         async with reading_log(ctx, upto) as connection:
             page = await messages.page_messages(
                 connection,
-                viewer_id,
+                viewer.id,
                 after=after,
                 before=upto + 1,
                 newest=False,
                 limit=PAGE,
-                has_blocks=viewer_id in ctx.blocks.apart,
+                broadcasts_after=viewer.broadcasts_after,
+                has_blocks=viewer.id in ctx.blocks.apart,
             )
         for message in page:
             yield message

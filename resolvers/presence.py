@@ -1,7 +1,7 @@
 """Being online, and seeing who is."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from db import users
@@ -11,6 +11,7 @@ from events.facts import PresenceChanged
 from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.fields import find_id
+from resolvers.reads import know_contacts
 
 # Whom one subscription may name: more is what the one without names is for.
 MAX_WATCHED_USERS = 1000
@@ -18,7 +19,16 @@ MAX_WATCHED_USERS = 1000
 
 def hold_presence(ctx: Context) -> AbstractContextManager[None]:
     """Count one connection of the viewer's while the block lasts. Raises Unauthenticated."""
-    return ctx.presence.hold(ctx.user.id)
+    user_id = ctx.user.id
+    if ctx.directory.shows != "contacts":
+        return ctx.presence.hold(user_id)
+    return _hold_with_contacts(ctx, user_id)
+
+
+@contextmanager
+def _hold_with_contacts(ctx: Context, user_id: int) -> Iterator[None]:
+    with ctx.directory.hold(user_id), ctx.presence.hold(user_id):
+        yield
 
 
 def visible_online_ids(ctx: Context) -> list[int]:
@@ -27,7 +37,10 @@ def visible_online_ids(ctx: Context) -> list[int]:
 
 
 def is_seen_online(ctx: Context, user_id: int) -> bool:
-    """Whether the user is online, as the viewer may know it: nobody is whom a block keeps apart."""
+    """Whether the user is online, as the viewer may know it.
+
+    Nobody is whom a block keeps apart, or whom DIRECTORY hides.
+    """
     return ctx.presence.is_online(user_id) and _sees(ctx, user_id)
 
 
@@ -55,6 +68,7 @@ async def watch_presence(
         if len(user_ids) > MAX_WATCHED_USERS:
             raise BadInput(f"userIds names {MAX_WATCHED_USERS:,} users at most")
         only = {id_ for text in user_ids if (id_ := find_id(text)) is not None}
+    await know_contacts(ctx, viewer.id)
     with ctx.presence.watch(viewer.id, only) as changes:
         yield ctx.presence.snapshot(viewer.id, only)
         async for latest in changes:

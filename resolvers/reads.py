@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,6 +62,14 @@ async def _connection_at(
     except DatabaseUnavailable:
         pass  # it takes no changes for now, and the log says so
     return None
+
+
+async def know_contacts(ctx: Context, user_id: int) -> None:
+    """Have this process know whom the user may find, if DIRECTORY asks for it. Raises Unavailable.
+
+    Nothing is asked of the database for one who is known.
+    """
+    await ctx.directory.ready(user_id, partial(reading_log, ctx))
 
 
 async def is_in_log(ctx: Context, position: int) -> bool:

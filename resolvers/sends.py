@@ -64,8 +64,9 @@ def begin_send(
             if attaching
             else f"A message of kind {kind} needs an attachmentId"
         )
+    viewer = ctx.user
     draft = Draft(
-        sender_id=ctx.user.id,
+        sender_id=viewer.id,
         receiver_id=receiver_id,
         kind=kind,
         content=clean_content(
@@ -74,6 +75,7 @@ def begin_send(
         client_message_id=clean_client_message_id(client_message_id),
         attachment_id=attachment_id,
         own_kind=kind_of(content) if kind is None and not attaching else MessageKind.TEXT,
+        broadcasts_after=viewer.broadcasts_after,
     )
     ctx.limits.take_send(draft.sender_id)
     try:

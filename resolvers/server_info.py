@@ -19,6 +19,7 @@ LIMITS = (
     "bad_tokens_per_address",
     "anonymous_graphql_ms_per_address",
     "graphql_ms_per_user",
+    "email_lookups_per_user",
     "searches_per_user",
     "reads_per_user",
     "reads_at_once_per_user",
@@ -92,6 +93,16 @@ def enforces_rates(ctx: Context) -> bool:
 def broadcasters(ctx: Context) -> str:
     """Who may write to everybody: BROADCAST."""
     return ctx.settings.broadcast
+
+
+def directory(ctx: Context) -> str:
+    """Whom users find and see online: DIRECTORY."""
+    return ctx.settings.directory
+
+
+def may_register(ctx: Context) -> bool:
+    """Whether anybody may make an account: REGISTRATION."""
+    return ctx.settings.registration == "open"
 
 
 def _shown(name: str, value: Limit) -> Limit:

@@ -54,6 +54,7 @@ class Sound(NamedTuple):
     expires_at: float | None
     checked_at: float  # monotonic, before the database was asked
     issued_at: float | None = None  # by its own word
+    broadcasts_after: int = 0  # those up to this position are not theirs to read
 
 
 class IssuedToken(NamedTuple):

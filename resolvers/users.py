@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Sequence
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from db import users
 from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import clean_search
+from resolvers.fields import clean_email, clean_search
 from resolvers.presence import visible_online_ids
+from resolvers.reads import know_contacts
 
 # A page asks for this many ids in one statement at most.
 IDS_PER_QUERY = 1000
@@ -24,7 +27,10 @@ async def get_me(ctx: Context) -> StoredUser:
 
 
 async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
-    """Return those of these users that exist. Raises Unauthenticated."""
+    """Return those of these users that exist: for people whom the viewer has met in a message.
+
+    Raises Unauthenticated.
+    """
     ctx.user  # noqa: B018  # the door: strangers see nobody
     return await get_users_of_streams(ctx, ids)
 
@@ -37,6 +43,16 @@ async def get_users_of_streams(ctx: Context, ids: Collection[int]) -> dict[int, 
         for start in range(0, len(wanted), IDS_PER_QUERY):
             found |= await users.find_users(connection, wanted[start : start + IDS_PER_QUERY])
     return found
+
+
+async def find_listed(ctx: Context, ids: Collection[int]) -> set[int]:
+    """Return those of these ids whom the directory shows the viewer, if they are users.
+
+    Raises Unauthenticated, Unavailable.
+    """
+    viewer = ctx.user
+    await know_contacts(ctx, viewer.id)
+    return {id_ for id_ in ids if ctx.directory.includes(viewer.id, id_)}
 
 
 async def list_users(
@@ -53,9 +69,48 @@ async def list_users(
     if search is not None:
         search = clean_search(search)
     ctx.limits.take_read(viewer.id, search=bool(search))
+    await know_contacts(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), ctx.read() as connection:
-        found = await users.page_users(connection, search=search, after=after, limit=first + 1)
+        found = await _page(ctx, connection, search=search, after=after, limit=first + 1)
     return found[:first], len(found) > first
+
+
+async def _page(
+    ctx: Context, connection: AsyncConnection, *, search: str | None, after: int, limit: int
+) -> Sequence[StoredUser]:
+    """Return a page of those whom the directory shows."""
+    circle = ctx.directory.circle(ctx.user.id)
+    if circle is None:
+        return await users.page_users(connection, search=search, after=after, limit=limit)
+    ids = sorted(id_ for id_ in {ctx.user.id, *circle} if id_ > after)
+    found: list[StoredUser] = []
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        found += await users.page_users(
+            connection,
+            search=search,
+            after=after,
+            limit=limit - len(found),
+            among=ids[start : start + IDS_PER_QUERY],
+        )
+        if len(found) >= limit:
+            break
+    return found
+
+
+async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
+    """Return the user with exactly this e-mail address; None for none, and where DIRECTORY=off.
+
+    People who know each other begin to write to each other by it. Raises Unauthenticated,
+    BadInput for what is no address, RateLimited.
+    """
+    viewer = ctx.user
+    email = clean_email(email)
+    await ctx.limits.take_email_lookup(viewer.id)
+    if ctx.directory.shows == "off":
+        return None
+    async with ctx.read() as connection:
+        found = await users.find_by_email(connection, email)
+    return None if found is None else found[0]
 
 
 async def list_online_users(ctx: Context, *, first: int | None = None) -> list[StoredUser]:
@@ -67,6 +122,7 @@ async def list_online_users(ctx: Context, *, first: int | None = None) -> list[S
     if first is not None and not 0 <= first <= ctx.settings.max_page_size:
         raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
     ctx.limits.take_read(viewer.id)
+    await know_contacts(ctx, viewer.id)
     ids = visible_online_ids(ctx)[:first]
     async with ctx.limits.reading(viewer.id):
         found = await get_users(ctx, ids)

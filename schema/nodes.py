@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers import attachments, messages, sessions
+from resolvers import attachments, messages, sessions, users
 from resolvers.errors import BadInput, NotFound
 from schema.attachments import Attachment
 from schema.context import Info
@@ -64,7 +64,8 @@ def _pick(found: Mapping[str, Found], reference: Reference) -> Node | None:
 
 
 async def _users(info: Info, ids: Collection[int]) -> Found:
-    records = await info.context.loaders.users.load_many(ids)
+    listed = await users.find_listed(info.context.ctx, ids)
+    records = await info.context.loaders.users.load_many([*listed])
     return {record.id: User.of(record) for record in records if record is not None}
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 import strawberry
 
-from resolvers.server_info import Limit, broadcasters, enforces_rates, get_limits
+from resolvers.server_info import (
+    Limit,
+    broadcasters,
+    directory,
+    enforces_rates,
+    get_limits,
+    may_register,
+)
 from schema.context import Info
 
 
@@ -13,6 +20,15 @@ from schema.context import Info
 class Broadcasters(Enum):
     EVERYONE = strawberry.enum_value("everyone", description="Every user.")
     ADMINS = strawberry.enum_value("admins", description="Administrators only.")
+    OFF = strawberry.enum_value("off", description="Nobody.")
+
+
+@strawberry.enum(description="Whom a user finds and sees online, beside themselves.")
+class Directory(Enum):
+    EVERYONE = strawberry.enum_value("everyone", description="Every user.")
+    CONTACTS = strawberry.enum_value(
+        "contacts", description="Those with whom they have exchanged a direct message."
+    )
     OFF = strawberry.enum_value("off", description="Nobody.")
 
 
@@ -67,6 +83,9 @@ class ServerLimits:
     )
     graphql_ms_per_user: RateLimit = strawberry.field(
         description="Milliseconds for documents of one user that are new to the server."
+    )
+    email_lookups_per_user: RateLimit = strawberry.field(
+        description="Users whom one user may look up by their e-mail."
     )
     searches_per_user: RateLimit = strawberry.field(description="Searches of one user.")
     reads_per_user: RateLimit = strawberry.field(
@@ -195,6 +214,12 @@ class ServerInfo:
     broadcasters: Broadcasters = strawberry.field(
         description="Who may send messages without a receiver."
     )
+    registration_open: bool = strawberry.field(
+        description="Whether anybody may make an account; else only the operator does."
+    )
+    directory: Directory = strawberry.field(
+        description="Whom a user finds and sees online, beside themselves."
+    )
 
 
 @strawberry.type
@@ -206,6 +231,8 @@ class ServerQueries:
         return ServerInfo(
             limits=ServerLimits(enforced=enforces_rates(ctx), **shown),
             broadcasters=Broadcasters(broadcasters(ctx)),
+            registration_open=may_register(ctx),
+            directory=Directory(directory(ctx)),
         )
 
 

@@ -31,14 +31,14 @@ class User(Node):
 
     @strawberry.field(
         description="Whether any connection of theirs is open now; false while a block keeps the"
-        " two apart."
+        " two apart, and for whom the `directory` hides."
     )
     def online(self, info: Info) -> bool:
         return presence.is_seen_online(info.context.ctx, self.record.id)
 
     @strawberry.field(
-        description="When their last connection ended; null while online, if never, or while a"
-        " block keeps the two apart."
+        description="When their last connection ended; null while online, if never, while a"
+        " block keeps the two apart, and for whom the `directory` hides."
     )
     def last_seen_at(self, info: Info) -> datetime | None:
         return presence.last_seen_at(info.context.ctx, self.record)
@@ -97,7 +97,9 @@ class UserQueries:
     async def me(self, info: Info) -> User:
         return User.of(await users.get_me(info.context.ctx))
 
-    @strawberry.field(description="A user; null when there is none with this id.")
+    @strawberry.field(
+        description="A user; null when there is none with this id, or the `directory` hides them."
+    )
     async def user(
         self,
         info: Info,
@@ -107,10 +109,27 @@ class UserQueries:
     ) -> User | None:
         info.context.ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
         id_ = find_id(id)
-        record = None if id_ is None else await info.context.loaders.users.load(id_)
+        if id_ is None or not await users.find_listed(info.context.ctx, [id_]):
+            return None
+        record = await info.context.loaders.users.load(id_)
         return None if record is None else User.of(record)
 
-    @strawberry.field(description="Everyone with an account, in the order of registration.")
+    @strawberry.field(
+        description="The user with exactly this e-mail address, to begin a conversation; null for"
+        " none, and where the `directory` is OFF."
+    )
+    async def user_by_email(
+        self,
+        info: Info,
+        email: Annotated[str, strawberry.argument(description="An e-mail address, in any case.")],
+    ) -> User | None:
+        record = await users.find_by_email(info.context.ctx, email)
+        return None if record is None else User.of(record)
+
+    @strawberry.field(
+        description="Everyone with an account whom the `directory` shows, in the order of"
+        " registration."
+    )
     async def users(
         self,
         info: Info,
@@ -147,8 +166,9 @@ class UserQueries:
         )
 
     @strawberry.field(
-        description="Everyone online now, in the order of arrival. It costs as many as there are:"
-        " where many are online, ask for the `first`, or subscribe to `presence`."
+        description="Everyone online now whom one may see, in the order of arrival. It costs as"
+        " many as there are: where many are online, ask for the `first`, or subscribe to"
+        " `presence`."
     )
     async def online_users(
         self,

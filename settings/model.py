@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     sends_per_user: RateSetting = Rate(50, 5)
     uploads_per_user: RateSetting = Rate(100, 600)
     renewals_per_user: RateSetting = Rate(100, 600)
+    email_lookups_per_user: RateSetting = Rate(30, 3600)
     upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
@@ -116,6 +117,9 @@ class Settings(BaseSettings):
     max_query_cost: int = Field(default=10_000, ge=1000)
     max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
+    broadcast_history: Literal["registration", "everything"] = "registration"
+    registration: Literal["open", "off"] = "open"
+    directory: Literal["everyone", "contacts", "off"] = "everyone"
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import httpx
 import pytest
 import socketio
@@ -43,6 +44,7 @@ NOT_LIMITS = {
         "redis_url",
         "redis_prefix",
     ),
+    *("broadcast_history", "registration", "directory"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",
@@ -220,16 +222,18 @@ async def test_connections_of_a_user_are_limited_on_both_faces(tmp_path: Path) -
 
 async def refused_login(server: RunningServer, token: str, **headers: str) -> tuple[Any, ...]:
     """Return all that `auth:error` said, once the connection has ended."""
-    client = socketio.AsyncClient(reconnection=False)
     said: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
-    client.on("auth:error", lambda *arguments: said.set_result(arguments))
-    client.on("auth:ok", lambda: said.set_result(("let in",)))
-    await client.connect(server.url, headers=headers)
-    await client.emit("auth:login", {"token": token})
-    try:
-        return await asyncio.wait_for(said, WAIT_SECONDS)
-    finally:
-        await client.disconnect()
+    async with aiohttp.ClientSession() as session:  # the library's own may stay open
+        client = socketio.AsyncClient(reconnection=False, http_session=session)
+        client.on("auth:error", lambda *arguments: said.set_result(arguments))
+        client.on("auth:ok", lambda: said.set_result(("let in",)))
+        await client.connect(server.url, headers=headers)
+        await client.emit("auth:login", {"token": token})
+        try:
+            return await asyncio.wait_for(said, WAIT_SECONDS)
+        finally:
+            await client.disconnect()
+            await asyncio.wait_for(client.eio.wait(), WAIT_SECONDS)
 
 
 async def test_a_socketio_client_has_its_time_to_log_in(tmp_path: Path) -> None:

@@ -109,13 +109,13 @@ def test_without_a_file_nothing_is_told() -> None:
         "your_jwt_secret" * 3,
         ("your_jwt_secret" * 3)[:32],
         "supersecretsupersecretsupersecret!",
-        "your_super_secret_jwt_key_change_me_in_production",
+        "your_super_secret_jwt_key_change_me_now",
         "this-is-a-very-long-secret-key-123",
+        "your_jwt_secret_12345678901234567890",
         "abcdefghijklmnopqrstuvwxyz0123456789",
         "12345678901234567890123456789012",
         "0123456789abcdef0123456789abcdef",
         "changeme-changeme-changeme-changeme",
-        "replace_this_with_a_long_random_string",
     ],
 )
 def test_a_long_secret_that_can_be_guessed_is_refused_in_production(weak: str) -> None:
@@ -125,6 +125,11 @@ def test_a_long_secret_that_can_be_guessed_is_refused_in_production(weak: str) -
 
 
 def test_random_secrets_are_good() -> None:
+    for written in (
+        "a secret of the tests, long enough to sign with",
+        "correct horse battery staple!!!!!",
+    ):
+        assert weakness_of(written) is None
     for _ in range(2000):
         for made in (secrets.token_hex(16), secrets.token_hex(32), secrets.token_urlsafe(24)):
             assert weakness_of(made) is None, made

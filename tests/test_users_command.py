@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -35,7 +36,9 @@ def server(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
         yield server
 
 
-async def users(server: RunningServer, *words: str) -> subprocess.CompletedProcess[str]:
+async def users(
+    server: RunningServer, *words: str, typed: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command against the server's database."""
     ours = {name.upper() for name in Settings.model_fields}
     clean = {name: value for name, value in os.environ.items() if name.upper() not in ours}
@@ -45,7 +48,8 @@ async def users(server: RunningServer, *words: str) -> subprocess.CompletedProce
         subprocess.run,
         [sys.executable, "-W", "ignore:'crypt'", str(ROOT / "main.py"), "users", *words],
         cwd=server.settings.data_dir,
-        env={**clean, "DATABASE_URL": url.get_secret_value(), "BCRYPT_ROUNDS": "4"},
+        env={**clean, "DATABASE_URL": url.get_secret_value(), "BCRYPT_ROUNDS": "4", **settings},
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,
@@ -53,10 +57,10 @@ async def users(server: RunningServer, *words: str) -> subprocess.CompletedProce
     )
 
 
-async def log_in(server: RunningServer, account: Account) -> httpx.Response:
+async def log_in(server: RunningServer, email: str, password: str = PASSWORD) -> httpx.Response:
     """Try to."""
     async with httpx.AsyncClient(base_url=server.url) as http:
-        body = {"email": account.email, "password": PASSWORD}
+        body = {"email": email, "password": password}
         return await http.post("/api/auth/login", json=body)
 
 
@@ -78,12 +82,12 @@ async def test_a_user_who_is_disabled_or_deleted_is_out_within_a_second(
         await face.events.expect(lambda event: event == ("auth:error", "Session ended"))
         assert time.monotonic() - ended < 1
         assert sent in await friend.history()
-    answer = await log_in(server, alice)
+    answer = await log_in(server, alice.email)
     if action == "disable":
         assert answer.status_code == 403
         assert answer.json()["message"] == "This account is disabled"
         assert "may log in again" in (await users(server, "enable", alice.email)).stdout
-        assert (await log_in(server, alice)).status_code == 200
+        assert (await log_in(server, alice.email)).status_code == 200
     else:
         assert answer.status_code == 400
         again = await users(server, "enable", alice.email)
@@ -104,6 +108,28 @@ async def test_the_list_shows_who_there_is_and_what_they_are(server: RunningServ
         f"{bob.id}\t{bob.email}\tBob\tadmin,disabled",
     ]
     assert "is no administrator" in (await users(server, "no-admin", alice.email)).stdout
+
+
+async def test_an_operator_makes_accounts_where_nobody_registers(server: RunningServer) -> None:
+    email = f"{uuid4().hex}@Example.com"
+    done = await users(server, "add", email, " Zoë ", typed="a good one\n", REGISTRATION="off")
+    assert (done.returncode, done.stdout) == (0, f"{email.lower()} may log in.\n"), done.stderr
+    answer = await log_in(server, email, "a good one")
+    assert answer.json()["user"]["displayName"] == "Zoë"
+
+    again = await users(server, "add", email, "Zoë", typed="another\n")
+    assert (again.returncode, again.stderr.strip()) == (1, "Email already used")
+    short = await users(server, "add", f"x{email}", "Zoë", typed="short\n")
+    assert (short.returncode, short.stderr.strip()) == (1, "Password is shorter than 6 characters")
+    none = await users(server, "add", f"x{email}", "Zoë")
+    assert (none.returncode, none.stderr.strip()) == (1, "Password is required")
+
+    made = await users(server, "add", f"y{email}", "Yan", "--generate")
+    assert made.returncode == 0, made.stderr
+    said, password = made.stdout.splitlines()
+    assert said == f"y{email.lower()} may log in."
+    answer = await log_in(server, f"y{email}", password.removeprefix("Password: "))
+    assert answer.status_code == 200
 
 
 def change(server: RunningServer, disabled: Account, deleted: Account) -> None:

@@ -41,10 +41,12 @@ class Things:
     unsent: str  # Alice's, not sent
 
 
+# As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
+EVERYONE = "everyone may see every user, write to them, and keep them away"
 # Field and argument: a document with `$id`, and which of the things it names. None: an id there
 # opens nothing of anybody's, for the reason given.
 GRAPHQL: dict[str, tuple[str, str] | str] = {
-    "user(id)": "everyone may see every user",
+    "user(id)": EVERYONE,
     "users(after)": "a place in the list of all users, which everyone may read",
     "message(id)": ("query($id: ID!) { message(id: $id) { id content } }", "message"),
     "attachment(id)": ("query($id: ID!) { attachment(id: $id) { id url } }", "attachment unsent"),
@@ -53,13 +55,14 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "messages(with)": "test_a_conversation_shows_only_ones_own_half",
     "messages(after)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     "messages(before)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
-    "sendMessage(receiverId)": "everyone may write to everyone",
+    "sendMessage(receiverId)": EVERYONE,
     "sendMessage(attachmentId)": (
         'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'
         " { id attachment { url } } }",
         "attachment unsent",
     ),
-    "blockUser(id)": "everyone may see, and keep away, every user",
+    "blockUser(id)": EVERYONE,
+    "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
@@ -67,7 +70,6 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
 # A key of one's own choice, not an id of the server's.
 OWN_KEYS = {"sendMessage(clientMessageId)"}
 HIDES_FILES = "test_sends_hide_anothers_attachment"
-EVERYONE = "everyone may see every user, write to them, and keep them away"
 # Every route and event, with each id that it takes, in its path, query, body or payload: either
 # what is asked with the id, and which of the things it names; or the test, or the reason.
 ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {

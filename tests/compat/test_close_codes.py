@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,15 @@ async def test_too_many_connections_of_a_user_are_tried_again(tmp_path: Path) ->
             await node.__aexit__(None, None, None)
 
 
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize(("transport", "most"), [("websocket", 1), ("polling", 3)])
 async def test_too_many_connections_of_an_address_are_tried_again(
-    tmp_path: Path, transport: str
+    tmp_path: Path, transport: str, most: int
 ) -> None:
-    with running_server(tmp_path, limits=True, max_connections_per_address=1) as server:
+    with running_server(tmp_path, limits=True, max_connections_per_address=most) as server:
         bob = await new_account(server)
-        async with SocketIOFace.open(server, bob):
+        async with AsyncExitStack() as stack:  # a client that polls has two connections at once
+            for _ in range(most):
+                await stack.enter_async_context(SocketIOFace.open(server, bob))
             wanted = options(bob, transports=[transport])
             node = node_process("socketio_client.mjs", server.url, wanted)
             client = await node.__aenter__()

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio
 
@@ -232,18 +233,20 @@ async def test_a_server_that_stops_says_that_they_are_not_stored(tmp_path: Path)
 async def test_the_python_client_may_send_before_it_logs_in(
     server: RunningServer, alice: Account, transports: tuple[str, ...]
 ) -> None:
-    client = socketio.AsyncClient(reconnection=False)
-    ok = asyncio.Event()
-    client.on("auth:ok", lambda: ok.set())
-    await client.connect(server.url, transports=[*transports])
     prefix = "python " + "+".join(transports)
-    for number in range(5):
-        await client.emit("message:send", {"content": f"{prefix} {number}"})
-    await client.emit("auth:login", {"token": alice.token})
-    answer = await client.call("message:send", {"content": f"{prefix} 5"}, timeout=WAIT)
-    assert answer["senderId"] == alice.id
-    assert ok.is_set()
-    await client.disconnect()
+    async with aiohttp.ClientSession() as session:  # the library's own may stay open
+        client = socketio.AsyncClient(reconnection=False, http_session=session)
+        ok = asyncio.Event()
+        client.on("auth:ok", lambda: ok.set())
+        await client.connect(server.url, transports=[*transports])
+        for number in range(5):
+            await client.emit("message:send", {"content": f"{prefix} {number}"})
+        await client.emit("auth:login", {"token": alice.token})
+        answer = await client.call("message:send", {"content": f"{prefix} 5"}, timeout=WAIT)
+        assert answer["senderId"] == alice.id
+        assert ok.is_set()
+        await client.disconnect()
+        await asyncio.wait_for(client.eio.wait(), WAIT)
     assert await history(server, alice, prefix + " ") == [f"{prefix} {n}" for n in range(6)]
 
 

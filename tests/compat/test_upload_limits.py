@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from resolvers import uploads
-from server import http as server_http
+from server import patience
 from tests.compat.test_rest import bearer
 from tests.compat.test_uploads import (
     BODY_LIMIT,
@@ -112,7 +112,7 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
 async def test_an_endless_upload_is_answered_and_ended(
     small: RunningServer, alice: Account, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(server_http, "ANSWERED_BODY_SECONDS", 2.0)
+    monkeypatch.setattr(patience, "ANSWERED_BODY_SECONDS", 2.0)
     begin, more = ENDLESS[name]
     kept = files_in(small)
     async with RawConnection(small.settings.port) as connection:

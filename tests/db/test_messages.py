@@ -92,17 +92,23 @@ async def test_a_conversation_is_one_range_of_its_index(
         assert await _rows_read(connection) - before <= PAGE + 10
 
 
+@pytest.mark.parametrize("joined", [0, ROWS // 4], ids=["", "joined"])
 @pytest.mark.parametrize("has_blocks", [False, True], ids=["", "blocks"])
 @pytest.mark.parametrize("range_", RANGES, ids=str)
 async def test_all_that_one_may_see_is_three_ranges_cut_at_a_page(
-    long_history: tuple[Database, list[int]], range_: Any, has_blocks: bool
+    long_history: tuple[Database, list[int]], range_: Any, has_blocks: bool, joined: int
 ) -> None:
     database, people = long_history
     async with database.read() as connection:
 
         async def read() -> Sequence[StoredMessage]:
             return await messages.page_messages(
-                connection, people[3], limit=PAGE, has_blocks=has_blocks, **range_
+                connection,
+                people[3],
+                limit=PAGE,
+                has_blocks=has_blocks,
+                broadcasts_after=joined,
+                **range_,
             )
 
         plan = await _explain(connection, read)
@@ -167,6 +173,7 @@ bounds_ = st.one_of(st.none(), st.integers(0, 45))
             bounds_,
             st.booleans(),
             st.integers(0, 45),
+            st.integers(0, 45),
         ),
         min_size=20,
         max_size=20,
@@ -175,7 +182,7 @@ bounds_ = st.one_of(st.none(), st.integers(0, 45))
 async def test_pages_are_what_a_plain_reading_gives(
     four_people: tuple[Database, list[int]],
     sent: list[tuple[int, int | None]],
-    questions: list[tuple[int, int | None, int | None, int | None, bool, int]],
+    questions: list[tuple[int, int | None, int | None, int | None, bool, int, int]],
 ) -> None:
     database, people = four_people
     async with database.write() as connection:
@@ -183,7 +190,7 @@ async def test_pages_are_what_a_plain_reading_gives(
     log = [(people[one], None if two is None else people[two]) for one, two in sent]
     await add_messages(database, log)
     async with database.read() as connection:
-        for viewer, peer, after, before, newest, limit in questions:
+        for viewer, peer, after, before, newest, limit, joined in questions:
             me, them = people[viewer], None if peer is None else people[peer]
             wanted = [
                 id_
@@ -192,7 +199,7 @@ async def test_pages_are_what_a_plain_reading_gives(
                 if (
                     {sender, receiver} == {me, them}
                     if them is not None
-                    else me in (sender, receiver) or receiver is None
+                    else me in (sender, receiver) or (receiver is None and id_ > joined)
                 )
             ]
             wanted = wanted[max(0, len(wanted) - limit) :] if newest else wanted[:limit]
@@ -204,6 +211,7 @@ async def test_pages_are_what_a_plain_reading_gives(
                 before=before,
                 newest=newest,
                 limit=limit,
+                broadcasts_after=joined,
             )
             assert [message.id for message in page] == wanted
 
@@ -227,4 +235,10 @@ async def test_a_message_is_found_by_its_two_people_or_when_it_is_everybodys(
         ):
             found = await messages.find_visible(connection, viewer, message.id)
             assert found == (message if visible else None)
+            # Where they have joined since, what everybody got is not for them.
+            found = await messages.find_visible(
+                connection, viewer, message.id, broadcasts_after=own.id
+            )
+            theirs = visible and viewer in (message.sender_id, message.receiver_id)
+            assert found == (message if theirs else None)
         assert await messages.find_visible(connection, one, 99) is None

@@ -13,6 +13,7 @@ from db.attachments import Content
 from db.database import Database
 from db.messages import head_position
 from db.models import MessageKind
+from db.sessions import find_standings
 from db.storage import stored_bytes
 from tests.db.rows import (
     add_messages,
@@ -93,7 +94,14 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
             await connection.execute(text(f"DROP TABLE {table}"))
         for table in ("attachments", "files"):
             await connection.execute(text(f"DROP TABLE {table}"))
-        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from", "stored_bytes"):
+        for column in (
+            "is_admin",
+            "disabled_at",
+            "deleted_at",
+            "tokens_from",
+            "stored_bytes",
+            "joined_position",
+        ):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate.upgrade(database)
@@ -113,7 +121,14 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
     async with database.write() as connection:
         for table in ("blocks", "notices", "familiar_addresses", "sessions"):
             await connection.execute(text(f"DROP TABLE {table}"))
-        for column in ("is_admin", "disabled_at", "deleted_at", "tokens_from", "stored_bytes"):
+        for column in (
+            "is_admin",
+            "disabled_at",
+            "deleted_at",
+            "tokens_from",
+            "stored_bytes",
+            "joined_position",
+        ):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     await migrate.upgrade(database)
@@ -142,10 +157,27 @@ async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: s
                 filename="a",
                 at=datetime.now(UTC),
             )
-        await connection.execute(text("ALTER TABLE users DROP COLUMN stored_bytes"))
+        for column in ("stored_bytes", "joined_position"):
+            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
     await migrate.upgrade(database)
     await migrate.check(database)
     async with database.read() as connection:
         assert [await stored_bytes(connection, user) for user in (one, two)] == [214, 0]
+    await database.close()
+
+
+async def test_users_of_before_the_upgrade_read_every_broadcast(database_url: str) -> None:
+    database = open_database(database_url)
+    await migrate.upgrade(database)
+    one, two = await add_users(database, 2)
+    await add_messages(database, [(one, None)])
+    async with database.write() as connection:
+        await connection.execute(text("ALTER TABLE users DROP COLUMN joined_position"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    await migrate.upgrade(database)
+    async with database.read() as connection:
+        [standing] = await find_standings(connection, [(two, None)])
+    assert standing is not None
+    assert standing.joined_position == 0
     await database.close()

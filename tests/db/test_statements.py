@@ -53,7 +53,7 @@ async def test_a_cancelled_call_leaves_its_answer_to_nobody(database_url: str) -
 async def test_a_statement_that_cannot_be_run_does_not_take_the_next_with_it(
     database: Database,
 ) -> None:
-    with pytest.raises(Exception, match="nowhere"):
+    with pytest.raises(Exception, match=r"nowhere|doesn"):
         await ask(database, BROKEN)
     assert await ask(database, ECHO, first=1, second="x") == [(1, "x")]
 

@@ -26,8 +26,8 @@ def _inspector(*, memory: int = 1024**3, seconds: int = 60) -> Inspector:
 
 
 def _heavy() -> bytes:
-    """Return a small file that takes its worker some seconds, and close to a gigabyte."""
-    return files.gif_bomb(15) + files.HTML  # 15 frames of 64 million pixels, to be written anew
+    """Return what takes its worker some seconds: 64 megapixels, to be turned."""
+    return files.encode(Image.new("RGB", (8000, 8000)), "JPEG", exif=files.exif(orientation=6))
 
 
 def _find_worker() -> int | None:

@@ -42,8 +42,13 @@ serve(
   {
     emit,
     cut: ({ emits }) => {
-      socket.io.engine.close();
-      emits.forEach(emit);
+      const { engine } = socket.io;
+      const end = () => {
+        engine.close();
+        emits.forEach(emit);
+      };
+      // While a POST is under way, close() only begins to close, and the library drops what is sent.
+      engine.writeBuffer.length ? engine.once("drain", end) : end();
     },
     raw: ({ text }) => socket.io.engine.transport.ws.send(text),
     disconnect: () => socket.disconnect(),

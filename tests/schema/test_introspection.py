@@ -12,7 +12,7 @@ from tests.schema.test_costs import INTROSPECTION, ask
 from tests.support.faces import new_account
 from tests.support.server import RunningServer, running_server
 
-SECRET = {"env": "production", "jwt_secret": "x" * 40}
+SECRET = {"env": "production", "jwt_secret": "nQ7v-Zk2Lr9wXbT4mYc8HsJd5GfPa3Ue"}
 BROWSER = {"Accept": "text/html"}
 ASKING = (
     INTROSPECTION,

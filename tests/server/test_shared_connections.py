@@ -93,7 +93,7 @@ class Crowd:
             while refused < 2:
                 refused = 0 if await self.one_more() else refused + 1
                 await asyncio.sleep(HEARD_SECONDS)
-        assert set(self.refusals) == {403 if self._token is None else 4420}
+        assert set(self.refusals) == {429 if self._token is None else 4420}
         return sum(socket.close_code is None for socket in self.sockets)
 
     async def leave(self) -> None:

@@ -77,7 +77,10 @@ async def test_a_spare_that_has_died_is_no_loss(workers: Parley) -> None:
     await until(lambda: len(children(workers)) == 3, HANG_SECONDS)
     [spare] = children(workers) - {*workers.worker_pids()}
     os.kill(spare, signal.SIGKILL)
-    os.kill(workers.worker_pids()[0], signal.SIGKILL)
+    killed = workers.worker_pids()[0]
+    os.kill(killed, signal.SIGKILL)
+    # A connection that was on its way to it is cut.
+    await until(lambda: len({*workers.worker_pids()} - {killed}) == 2, HANG_SECONDS)
     await sessions_of_each(workers.port, NAMES)
 
 

@@ -1,0 +1,65 @@
+"""Queries on who has exchanged messages with whom."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.models import Message
+from db.visible import shown_broadcast
+
+# The latest messages of a sender among which a broadcast is looked for: the work has a bound.
+MOST_LOOKED_AT = 10_000
+
+
+async def contact_ids(connection: AsyncConnection, user_id: int, *, limit: int) -> set[int]:
+    """Return with whom this user has exchanged a direct message, up to `limit` each way.
+
+    Two index ranges, as long as the user has messages.
+    """
+    wrote_to = (
+        select(col(Message.receiver_id))
+        .where(col(Message.sender_id) == user_id, col(Message.receiver_id).is_not(None))
+        .distinct()
+        .limit(limit)
+    )
+    heard_from = (
+        select(col(Message.sender_id))
+        .where(col(Message.receiver_id) == user_id)
+        .distinct()
+        .limit(limit)
+    )
+    found: set[int] = set()
+    for query in (wrote_to, heard_from):
+        found |= {id_ for id_ in (await connection.execute(query)).scalars() if id_ is not None}
+    return found - {user_id}
+
+
+async def are_contacts(connection: AsyncConnection, one: int, other: int) -> bool:
+    """Whether the two have exchanged a direct message: one look-up in ix_messages_pair."""
+    lower, higher = sorted((one, other))
+    rows = await connection.execute(
+        select(col(Message.id))
+        .where(col(Message.lower_user_id) == lower, col(Message.higher_user_id) == higher)
+        .limit(1)
+    )
+    return rows.first() is not None
+
+
+async def has_broadcast_to(
+    connection: AsyncConnection, sender_id: int, viewer_id: int, broadcasts_after: int
+) -> bool:
+    """Whether one of the sender's latest messages is a broadcast that the viewer may see."""
+    latest = (
+        select(col(Message.id))
+        .where(col(Message.sender_id) == sender_id, col(Message.id) > broadcasts_after)
+        .order_by(col(Message.id).desc())
+        .limit(MOST_LOOKED_AT)
+        .subquery()
+    )
+    rows = await connection.execute(
+        select(col(Message.id))
+        .join(latest, col(Message.id) == latest.c.id)
+        .where(shown_broadcast(viewer_id, broadcasts_after))
+        .limit(1)
+    )
+    return rows.first() is not None
