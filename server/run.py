@@ -46,6 +46,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._listeners = listeners
+        self.is_listening = False
         self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -57,6 +58,7 @@ class DrainingServer(uvicorn.Server):
             return  # a worker's connections are handed to it; or the application did not start
         self._acceptor = Acceptor(self._listeners, self._serve_connection)
         self._acceptor.start()
+        self.is_listening = True
         for listener in self._listeners:
             logger.info("Listening on %s port %s", *listener.getsockname()[:2])
 
