@@ -156,6 +156,7 @@ def reconnect(bench: Bench, plan: Plan) -> Iterator[Part]:
     title = f"{CROWD:,} reconnect with `after` within {JITTER_SECONDS:.0f} s"
     part = Part(title, ["Parley"], metrics, goals={"live_s": "≤ 20", "max_ms": "≤ 250"})
     for _ in plan.turns():
+        bench.drop("bench_parley")  # they resume from its beginning
         with running(bench.server(Parley, "bench_parley"), USERS_OF_STORM) as served:
             told(part, "Parley", run(measure_reconnect(served, crowd=CROWD)))
     yield part

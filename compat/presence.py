@@ -69,6 +69,7 @@ class OnlineLists:
         self._own_lists = 0  # that the last `user:online` to all took
         self._list_at: float | None = None  # when all get a list
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._everyone: tuple[EncodedEvent, int] | None = None  # the list and its digest
         presence.listen(self._take)
@@ -119,9 +120,11 @@ class OnlineLists:
         if self._task is not None:
             return  # it looks for more when it is done
         if self._timer is not None:
-            if self._timer.when() <= moment:
+            if self._timer_at <= moment:
                 return
             self._timer.cancel()
+        # Kept here: uvloop's handle of a moment that is almost past has no `when()`.
+        self._timer_at = moment
         self._timer = asyncio.get_running_loop().call_at(moment, self._run)
 
     def _run(self) -> None:

@@ -4,7 +4,9 @@ import errno
 import socket
 from collections.abc import Sequence
 
-BACKLOG = 2048
+# A crowd that reconnects at once waits here to be accepted. What does not fit is dropped, and comes
+# again after seconds, or never. The system has a bound of its own (net.core.somaxconn).
+BACKLOG = 16_384
 # Where PORT=0: a port that is free for one address may be taken for another.
 ATTEMPTS = 20
 

@@ -10,6 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import Protocol, State
 
+from server.crowd import crowds_of
 from server.handshake import answer, proof_for, subprotocols_of
 from server.headers import DEFAULTS, Header
 from server.refusals import Refusal, response
@@ -82,6 +83,9 @@ class Opening(WebSocketsSansIOProtocol):
         }
         self._offer_extensions()
         self.queue.put_nowait({"type": "websocket.connect"})
+        crowds_of(self.loop).coming.add(self._run)
+
+    def _run(self) -> None:
         task = self.loop.create_task(self.run_asgi())
         task.add_done_callback(self.on_task_complete)
         self.tasks.add(task)

@@ -9,10 +9,11 @@ from typing import Any
 
 import uvicorn
 
+from server.acceptor import Acceptor
 from server.descriptors import Descriptors
 from server.headers import SecurityHeaders
 from server.http import protocol_with
-from server.listeners import BACKLOG, bind
+from server.listeners import bind
 from server.sockets import Application
 from server.unfinished import Unfinished
 from server.visits import Visits
@@ -45,22 +46,26 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self._listeners = listeners
+        self.is_listening = False
+        self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and say where it listens."""
-        if sockets is None:
-            if self._listeners is None:
-                self._listeners = bind(self.config.host, self.config.port)
-            sockets = [*self._listeners]
-        await super().startup(sockets)
-        for server in self.servers:
-            for listener in server.sockets:
-                logger.info("Listening on %s port %s", *listener.getsockname()[:2])
+        """Start as uvicorn does, but take connections ourselves; say where it listens."""
+        if sockets is None and self._listeners is None:
+            self._listeners = bind(self.config.host, self.config.port)
+        await super().startup(sockets=[])
+        if self._listeners is None or self.should_exit:
+            return  # a worker's connections are handed to it; or the application did not start
+        self._acceptor = Acceptor(self._listeners, self._serve_connection)
+        self._acceptor.start()
+        self.is_listening = True
+        for listener in self._listeners:
+            logger.info("Listening on %s port %s", *listener.getsockname()[:2])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop as uvicorn does."""
-        for server in self.servers:
-            server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         seconds = self.config.timeout_graceful_shutdown or 1
         left = max(1, round(seconds / 2))
         try:
@@ -72,6 +77,20 @@ class DrainingServer(uvicorn.Server):
             left = 1  # what hung for so long will not end by itself
         self.config.timeout_graceful_shutdown = left
         await super().shutdown(sockets)
+
+    async def _serve_connection(self, connection: socket.socket) -> None:
+        def protocol() -> asyncio.Protocol:
+            make: Any = self.config.http_protocol_class
+            made: asyncio.Protocol = make(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError as error:
+            logger.debug("A connection was gone before it was taken: %s", error)
+            connection.close()
 
 
 class HandedServer(DrainingServer):
@@ -133,20 +152,6 @@ class HandedServer(DrainingServer):
                 self._handing.add(task)
                 task.add_done_callback(self._handing.discard)
 
-    async def _serve_connection(self, connection: socket.socket) -> None:
-        def protocol() -> asyncio.Protocol:
-            make: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = make(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return made
-
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
-        except OSError as error:
-            logger.debug("A connection was gone before it was taken: %s", error)
-            connection.close()
-
 
 def make_server(
     app: Application,
@@ -182,7 +187,6 @@ def make_server(
             takes_websocket=staticmethod(app.takes_websocket),
         ),
         ws=type("BoundWebSocket", (DirectWebSocket,), slowness),
-        backlog=BACKLOG,
         timeout_keep_alive=settings.keep_alive_seconds,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,

@@ -5,12 +5,14 @@ And able to be read and written without a task, a wait and a system call for eac
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.protocol import State
 
+from server.crowd import crowds_of
 from server.inbox import Inbox
 from server.message_watch import MessageWatch
 from server.opening import Opening
@@ -156,10 +158,15 @@ class DirectWebSocket(Opening):
         A closed connection must need no collector: the parser keeps the last frame that it read.
         """
         self._release()
+        self.stop_keepalive()
         if self.leave is not None:
             self.leave()
-        super().connection_lost(exc)
+        self.disconnected = True  # nothing is sent from here on
         self._listener = None
+        crowds_of(self.loop).going.add(partial(self._tell_lost, exc))
+
+    def _tell_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         if hasattr(self, "scope"):
             self.scope["extensions"] = {}
         self.conn.parser.close()
@@ -267,6 +274,8 @@ class DirectWebSocket(Opening):
         uvicorn would end that at once: a peer still sending gets a reset, which throws away the
         answers, and the reason of the close, that it has not read yet.
         """
+        if self.disconnected:
+            return  # the application is about to hear of it
         self._flush()
         if self.close_timer is None:
             super().shutdown()

@@ -86,10 +86,10 @@ def running_server(data_dir: Path, **overrides: Any) -> Iterator[RunningServer]:
     thread.start()
     waited = threading.Event()
     for _ in range(START_SECONDS * 100):
-        if server.started or not thread.is_alive():
+        if server.is_listening or not thread.is_alive():
             break
         waited.wait(0.01)
-    assert server.started, "the server did not start"
+    assert server.is_listening, "the server did not start"
     try:
         yield RunningServer(settings, server)
     finally:

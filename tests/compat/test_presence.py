@@ -1,0 +1,55 @@
+"""Who is online, told to the older clients."""
+
+import asyncio
+
+import uvloop
+
+from compat.packets import EncodedEvent
+from compat.presence import OnlineLists
+from events.facts import PresenceChanged
+from events.presence import Presence
+
+
+class _Viewer:
+    shown: int | None = None
+    viewer_id = 1
+
+
+async def _record(*_: object) -> None:
+    """Remember nothing."""
+
+
+async def _greet_while_a_list_is_due() -> list[str]:
+    """Have one log in after a change that is to be told at once, and no turn of the loop between.
+
+    uvloop gives a handle without `when()` for a moment that is less than a millisecond away.
+    """
+    presence = Presence(grace_seconds=0, record_last_seen=_record)
+    await presence.start()
+    told: list[str] = []
+    viewers = {"a": _Viewer()}
+
+    def encode(event: str, *arguments: object) -> EncodedEvent:
+        told.append(event)
+        return EncodedEvent.of(event)
+
+    lists = OnlineLists(
+        presence,
+        viewers,
+        encode=encode,
+        push=lambda sid, event: None,
+        reads=lambda sid: True,
+    )
+    lists._take([PresenceChanged(2, online=False)])
+    lists.greet("a")
+    async with asyncio.timeout(10):
+        while "user:offline" not in told or "user:online" not in told:  # noqa: ASYNC110  # no event says so
+            await asyncio.sleep(0.01)
+    lists.close()
+    await presence.close()
+    return told
+
+
+def test_a_login_in_the_turn_in_which_a_departure_is_told_is_told_of_everyone() -> None:
+    told = uvloop.run(_greet_while_a_list_is_due())
+    assert {"user:offline", "user:online"} <= {*told}
