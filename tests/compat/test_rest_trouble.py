@@ -66,7 +66,7 @@ async def long_history(directory: Path, messages: int) -> None:
 
 async def test_a_long_history_is_streamed_whole_and_in_order(tmp_path: Path) -> None:
     await long_history(tmp_path, 3000)
-    with running_server(tmp_path, db_pool_size=2) as server:
+    with running_server(tmp_path, broadcast_history="everything", db_pool_size=2) as server:
         alice = await new_account(server)
         async with httpx.AsyncClient(base_url=server.url, headers=bearer(alice)) as http:
             for path in ("/api/messages", "/api/message/all-message"):
@@ -95,7 +95,7 @@ async def test_what_fails_is_a_json_500_and_in_the_middle_a_cut(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await long_history(tmp_path, 1200)
-    with running_server(tmp_path) as server:
+    with running_server(tmp_path, broadcast_history="everything") as server:
         alice = await new_account(server)
         async with httpx.AsyncClient(base_url=server.url, headers=bearer(alice)) as http:
             with opened_by_outsider(tmp_path / "parley.db") as outsider:

@@ -69,7 +69,7 @@ async def test_a_clock_that_jumps(tmp_path: Path) -> None:
         "presence_renewal_seconds": LEASE_SECONDS / 3,
         "presence_sweep_seconds": LEASE_SECONDS / 4,
     }
-    everything = {"broadcast_history": "everything"}  # also for who registers later
+    everything: dict[str, Any] = {"broadcast_history": "everything"}  # also for who is new
     with parleys(tmp_path, **clock.settings, **leases, **everything) as [parley]:
         async with Patient(parley) as patient:
             changes: list[dict[str, Any]] = []

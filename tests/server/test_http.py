@@ -167,14 +167,24 @@ async def test_an_upgraded_connection_has_no_limits_of_http(sqlite_chat: Running
 
 async def test_who_stops_reading_is_cut_off_and_costs_little(tmp_path: Path) -> None:
     await large_history(tmp_path, 600)
-    with running_server(tmp_path, ping_interval_seconds=0.3, ping_timeout_seconds=0.3) as server:  # noqa: SIM117  # the account needs the server
+    with running_server(  # noqa: SIM117  # the account needs the server
+        tmp_path,
+        broadcast_history="everything",
+        ping_interval_seconds=0.3,
+        ping_timeout_seconds=0.3,
+    ) as server:
         with request_history(server, await new_account(server)) as peer:
             assert await hangs_up(peer)
 
 
 async def test_who_reads_slowly_gets_all_in_small_chunks(tmp_path: Path) -> None:
     await large_history(tmp_path, 600)
-    with running_server(tmp_path, ping_interval_seconds=0.2, ping_timeout_seconds=0.2) as server:  # noqa: SIM117  # the account needs the server
+    with running_server(  # noqa: SIM117  # the account needs the server
+        tmp_path,
+        broadcast_history="everything",
+        ping_interval_seconds=0.2,
+        ping_timeout_seconds=0.2,
+    ) as server:
         with request_history(server, await new_account(server)) as peer:
             with peer.makefile("rb", buffering=0) as raw:
                 taken = b""
@@ -208,7 +218,7 @@ async def test_a_database_that_fails_in_the_middle_is_one_line_and_a_cut(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await large_history(tmp_path, 800)
-    with running_server(tmp_path) as server:  # noqa: SIM117  # the account needs the server
+    with running_server(tmp_path, broadcast_history="everything") as server:  # noqa: SIM117  # the account needs the server
         with request_history(server, await new_account(server)) as peer:
             assert (await asyncio.to_thread(peer.recv, 15)) == b"HTTP/1.1 200 OK"
             with opened_by_outsider(tmp_path / "parley.db") as outsider:

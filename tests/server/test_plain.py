@@ -34,7 +34,7 @@ async def test_a_streamed_answer_to_http_1_0_has_no_chunks_and_ends_with_the_con
     tmp_path: Path,
 ) -> None:
     await large_history(tmp_path, 60)
-    with running_server(tmp_path) as server:
+    with running_server(tmp_path, broadcast_history="everything") as server:
         token = (await new_account(server)).token
         ask = f"GET /api/messages HTTP/1.%d\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         port = server.settings.port
