@@ -1,5 +1,6 @@
 """All that is past an id, over HTTP: for clients that keep the last id and hold no subscription."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -18,11 +19,14 @@ SENT = 250  # more than the two pages that a streamed history reads at once
 async def pair(chat: RunningServer) -> tuple[Account, Account, list[int]]:
     """Two people, and the ids of what one wrote to the other."""
     alice, bob = await new_account(chat), await new_account(chat)
-    ids = []
     async with client(chat, alice) as http:
-        for number in range(SENT):
+
+        async def send(number: int) -> int:
             body = {"content": str(number), "toUserId": bob.id}
-            ids.append((await http.post("/api/messages/send", json=body)).json()["id"])
+            sent = await http.post("/api/messages/send", json=body)
+            return int(sent.json()["id"])
+
+        ids = sorted(await asyncio.gather(*map(send, range(SENT))))
     return alice, bob, ids
 
 

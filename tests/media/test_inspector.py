@@ -121,11 +121,11 @@ async def test_a_worker_that_has_no_memory_at_all_is_a_refusal() -> None:
         await look_at(_inspector(memory=1024), files.image_file("PNG"))
 
 
-async def test_more_time_than_a_worker_has_is_a_refusal() -> None:
-    inspector = _inspector(seconds=1)
+async def test_more_time_than_a_worker_has_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.inspector.PROGRAM", ("-c", MISTAKEN.format("while True: pass")))
     async with asyncio.timeout(30):
         with pytest.raises(FileRefused):
-            await look_at(inspector, _heavy())
+            await look_at(_inspector(seconds=1), b"x")
 
 
 @linux
