@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.schema.client import open_socket
 from tests.support.faces import Account, RestFace, new_account
 from tests.support.node import NodeProcess, node_process
 from tests.support.server import QUICK, RunningServer, running_server
+from tests.support.sqlite import outsider
 
 LISTEN = "subscription($after: ID) { messageAdded(after: $after) { id content } }"
 AGAIN_SECONDS = 20  # the library waits for some seconds between its attempts
@@ -169,13 +169,13 @@ async def test_a_database_that_is_away_when_it_subscribes(tmp_path: Path, librar
         ):
             await sender.send("first")
             await client.expect_type("connected")
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
-                outsider.execute("ALTER TABLE messages RENAME TO elsewhere")
+            with outsider(tmp_path / "parley.db") as database:
+                database.execute("ALTER TABLE messages RENAME TO elsewhere")
             variables = {"after": "0"}
             await client.send("subscribe", id="a", query=LISTEN, variables=variables, resume=True)
             await expect_closed(client, 1013, "Interrupted: resume after the last id seen")
-            with sqlite3.connect(tmp_path / "parley.db") as outsider:
-                outsider.execute("ALTER TABLE elsewhere RENAME TO messages")
+            with outsider(tmp_path / "parley.db") as database:
+                database.execute("ALTER TABLE elsewhere RENAME TO messages")
             heard = await client.expect_type("next", AGAIN_SECONDS, id="a")
             assert heard["payload"]["data"]["messageAdded"]["content"] == "first"
             assert [m for m in client.inbox if m["type"] in ("fatal", "error")] == []
