@@ -52,7 +52,7 @@ async def long_history(
 
 async def _explain(connection: AsyncConnection, call: Callable[[], Any]) -> list[dict[str, Any]]:
     """Run the call and return the plan of its one statement."""
-    with statements_sent() as sent:
+    with statements_sent(here=True) as sent:
         await call()
     [(statement, parameters)] = sent
     explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"

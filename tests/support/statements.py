@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -10,19 +11,23 @@ from sqlalchemy.engine import Engine
 
 from db import statements
 
+# Every server of the tests looks for notices, and for the log's head and its last entry.
 WATCHED = ("FROM notices", "FROM log_head", "messages.id <= ")
 
 
 @contextmanager
-def statements_sent() -> Iterator[list[tuple[str, Any]]]:
-    """The SELECTs sent by anybody meanwhile, with their parameters, in order."""
+def statements_sent(*, here: bool = False) -> Iterator[list[tuple[str, Any]]]:
+    """The SELECTs sent meanwhile, with their parameters, in order.
+
+    By anybody, without what servers ask all the time; or all those of this thread, where `here`.
+    """
     sent: list[tuple[str, Any]] = []
     ask_driver = statements.ask_driver
+    this = get_ident()
 
     def see(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        # Every server of the tests looks for notices, and for the log's head and its last entry.
-        watched = any(part in statement for part in WATCHED)
-        if statement.startswith("SELECT") and not watched:
+        counts = get_ident() == this if here else not any(part in statement for part in WATCHED)
+        if counts and statement.startswith("SELECT"):
             sent.append((statement, parameters))
 
     async def ask(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:
