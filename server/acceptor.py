@@ -7,6 +7,7 @@ came back waited in the backlog until it overflowed, and the system dropped or r
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -34,6 +35,8 @@ class Acceptor:
         self._serve = serve
         self._loop = asyncio.get_running_loop()
         self._serving: set[asyncio.Future[None]] = set()
+        # While at most half of the descriptors are in use, a crowd may come in.
+        self._roomy = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
     def start(self) -> None:
         """Begin to take connections."""
@@ -67,6 +70,8 @@ class Acceptor:
             task = asyncio.ensure_future(self._serve(connection))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
+            if connection.fileno() > self._roomy:
+                return  # one in a turn: each may have to be refused before the next one comes
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self._listeners:
