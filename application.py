@@ -1,7 +1,6 @@
 """The composition root: `create_app(settings)` puts the parts together."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -56,6 +55,7 @@ from schema.endpoint import GraphQLEndpoint
 from schema.playground import playground_assets
 from server.access_log import AccessLog
 from server.cors import CORS
+from server.garbage import collect_in_steps, spare_the_collector
 from server.sockets import Application
 from settings import Settings
 
@@ -65,9 +65,6 @@ logger = logging.getLogger("parley.main")
 # server appends, or the log has lost its tail; and where others append and do not announce.
 POLL_SECONDS = 1.0
 POLL_SECONDS_ALONE = 0.2
-# New objects, then rounds of the younger generation, before each generation is collected. Everybody
-# waits while one is: about 40 ms here, and 565 ms at (50_000, 20, 20) while a crowd connects.
-COLLECT_AFTER = (10_000, 5, 500)
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
 
@@ -124,7 +121,9 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.callback(tending.cancel)
             watching = asyncio.create_task(watch_database(ctx), name="database")
             stack.callback(watching.cancel)
-            _spare_the_collector()
+            collecting = asyncio.create_task(collect_in_steps(), name="garbage")
+            stack.callback(collecting.cancel)
+            spare_the_collector()
             yield
 
     async def drain() -> None:
@@ -276,17 +275,6 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         connection_slots=ConnectionSlots(settings, bus),
     )
-
-
-def _spare_the_collector() -> None:
-    """Have the garbage collector look at what is made from now on, and less often.
-
-    What was made until here stays: looking through it again and again stopped everybody for tens
-    of milliseconds each time. Cycles are rare in what a message makes.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _welcome(request: Request) -> Response:

@@ -12,16 +12,15 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime
 from time import monotonic
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from events.facts import EntriesAppended, Entry
+from events.spread import Sink, Spread
 
 logger = logging.getLogger("parley.feed")
 
 E = TypeVar("E", bound=Entry)
-E_contra = TypeVar("E_contra", bound=Entry, contravariant=True)
 
 # Reads the log's entries with after < position <= upto, in order, at most `limit` of them.
 ReadEntries = Callable[[int, int, int], Awaitable[Sequence[E]]]
@@ -38,7 +37,8 @@ BEHIND_SECONDS = 0.1
 HOLE_SECONDS = 0.02
 # Batches kept meanwhile; beyond, they are read from the log too.
 MAX_EARLY = 100
-# Entries of which the feed remembers when they were stored: more than a failover can lose.
+# The last entries, which the feed keeps: more than a failover can lose, and what a crowd that was
+# cut off for a moment has missed. At 16 KiB a message they take 16 MiB at most.
 REMEMBERED = 1024
 # What was announced must be in the log after so long; else the announcement was of no log of ours.
 PROMISE_SECONDS = 30.0
@@ -47,16 +47,6 @@ PROMISE_SECONDS = 30.0
 STALE_CURSOR_SECONDS = 300.0
 # What an entry weighs beside its content, roughly, for the limits in bytes.
 ENTRY_BYTES = 300
-
-
-class Sink(Protocol[E_contra]):
-    """Where a subscriber's entries go. `deliver` must not block; `size` is in bytes, roughly."""
-
-    def deliver(self, item: E_contra, size: int) -> None:
-        """Take an entry."""
-
-    def interrupt(self) -> None:
-        """Have the subscriber resume: what it was given may be in the log no more."""
 
 
 class LogBehind(Exception):
@@ -94,12 +84,13 @@ class Feed(Generic[E]):
         self._heard = heard
         self._early: dict[int, Sequence[E]] = {}
         self._sinks: dict[int, set[Sink[E]]] = defaultdict(set)
+        self._spread: Spread[E] = Spread()
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
         self.position = 0
         # The furthest position that a plain read is known to see.
         self.reads_reach = 0
-        self._stored: list[tuple[int, datetime] | None] = [None] * REMEMBERED
+        self._last: list[E | None] = [None] * REMEMBERED  # each at its position, modulo that
         self._doubted = False  # whether the log may have lost its tail
         self._promised, self._promised_at = 0, 0.0  # the last position that was announced
         self._unannounced = 0  # the last position that was read unasked
@@ -117,6 +108,7 @@ class Feed(Generic[E]):
 
     async def close(self) -> None:
         """End the following."""
+        self._spread.close()
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
@@ -130,6 +122,7 @@ class Feed(Generic[E]):
         """Deliver nothing more to the sink."""
         sinks = self._sinks.get(user_id, set())
         sinks.discard(sink)
+        self._spread.leave_out(sink)
         if not sinks:
             self._sinks.pop(user_id, None)
 
@@ -167,6 +160,30 @@ class Feed(Generic[E]):
             if kept < after <= last and stale:
                 return kept
         return after
+
+    def recent(
+        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
+    ) -> Sequence[E] | None:
+        """Return what the user may see past `after`, up to `upto`, of the entries that are kept.
+
+        None unless all of them are. A crowd that comes back at once needs no read of the log then.
+        Of what is for everybody the user sees that past `broadcasts_after`.
+        """
+        if upto > self.position or upto - after > REMEMBERED:
+            return None
+        apart = self._apart.get(user_id, ())
+        found = []
+        for position in range(after + 1, upto + 1):
+            entry = self._last[position % REMEMBERED]
+            if entry is None or entry.id != position:
+                return None
+            if entry.receiver_id is not None:
+                shown = entry.receiver_id == user_id
+            else:
+                shown = position > broadcasts_after and entry.sender_id not in apart
+            if shown or entry.sender_id == user_id:
+                found.append(entry)
+        return found
 
     def _fill(self, last: int) -> None:
         if self.position < last:
@@ -252,8 +269,8 @@ class Feed(Generic[E]):
 
     def _may_be(self, entry: E) -> bool:
         """Whether this can be what was handed out at its position."""
-        stored = self._stored[entry.id % REMEMBERED]
-        return stored is None or stored[0] != entry.id or stored[1] == entry.created_at
+        last = self._last[entry.id % REMEMBERED]
+        return last is None or last.id != entry.id or last.created_at == entry.created_at
 
     def _doubt(self) -> None:
         self._doubted = True
@@ -291,7 +308,8 @@ class Feed(Generic[E]):
         self.reads_reach = min(self.reads_reach, kept)
         self._promised = self._unannounced = 0
         self._early.clear()
-        self._stored = [stored if stored and stored[0] <= kept else None for stored in self._stored]
+        self._spread.drop()
+        self._last = [entry if entry and entry.id <= kept else None for entry in self._last]
         for sink in [sink for sinks in self._sinks.values() for sink in sinks]:
             try:
                 sink.interrupt()
@@ -301,23 +319,18 @@ class Feed(Generic[E]):
 
     def _hand_out(self, entry: E) -> None:
         self.position = entry.id
-        self._stored[entry.id % REMEMBERED] = (entry.id, entry.created_at)
+        self._last[entry.id % REMEMBERED] = entry
         size = len(entry.content) + ENTRY_BYTES
         if entry.receiver_id is None:
             apart = self._apart.get(entry.sender_id)
-            if apart is None:
-                sinks = [sink for sinks in self._sinks.values() for sink in sinks]
-            else:
-                users = self._sinks.keys() - apart
-                sinks = [sink for user_id in users for sink in self._sinks[user_id]]
-        else:
-            if self._heard is not None:
-                self._heard(entry)
-            sinks = [*self._sinks.get(entry.sender_id, ())]
-            if entry.receiver_id != entry.sender_id:
-                sinks += self._sinks.get(entry.receiver_id, ())
+            users = self._sinks.keys() if apart is None else self._sinks.keys() - apart
+            sinks = [sink for user_id in users for sink in self._sinks[user_id]]
+            self._spread.send(entry, size, sinks, now=self._sinks.get(entry.sender_id, ()))
+            return
+        if self._heard is not None:
+            self._heard(entry)
+        sinks = [*self._sinks.get(entry.sender_id, ())]
+        if entry.receiver_id != entry.sender_id:
+            sinks += self._sinks.get(entry.receiver_id, ())
         for sink in sinks:
-            try:
-                sink.deliver(entry, size)
-            except Exception:
-                logger.exception("A subscriber failed on position %d", entry.id)
+            self._spread.deliver(sink, entry, size)

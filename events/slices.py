@@ -16,8 +16,13 @@ TURNS = 3
 REST = 1.0
 
 
-async def in_slices(items: Sequence[T], work: Callable[[T], object]) -> float:
-    """Call `work` with each item, in order; return for how many seconds the loop was busy."""
+async def in_slices(
+    items: Sequence[T], work: Callable[[T], object], *, rest: float = REST
+) -> float:
+    """Call `work` with each item, in order; return for how many seconds the loop was busy.
+
+    After each slice it waits `rest` times as long as the slice took.
+    """
     clock = asyncio.get_running_loop().time
     busy, start, size = 0.0, 0, FIRST_ITEMS
     while start < len(items):
@@ -31,7 +36,8 @@ async def in_slices(items: Sequence[T], work: Callable[[T], object]) -> float:
         busy += spent
         if start < len(items):
             size = max(1, min(2 * size, int(size * SLICE_SECONDS / max(spent, 1e-6))))
-            await asyncio.sleep(REST * spent)
+            if rest:
+                await asyncio.sleep(rest * spent)
     return busy
 
 

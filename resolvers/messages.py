@@ -11,7 +11,8 @@ from db import messages
 from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
 from events.facts import EntriesAppended
-from events.feed import Feed, Sink
+from events.feed import Feed
+from events.spread import Sink
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.context import Context, Viewer
@@ -270,6 +271,11 @@ def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
 async def _replay(
     ctx: Context, viewer: Viewer, after: int, upto: int
 ) -> AsyncGenerator[StoredMessage, None]:
+    recent = ctx.feed.recent(viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after)
+    if recent is not None:
+        for message in recent:
+            yield message
+        return
     while after < upto:
         async with reading_log(ctx, upto) as connection:
             page = await messages.page_messages(

@@ -32,6 +32,8 @@ MASK_BYTES = 4
 MAX_EARLY_BYTES = 64 * 1024
 # What a fragment costs beside its bytes.
 FRAGMENT_BYTES = 64
+# How long what a peer goes on sending is thrown away after its connection was given up.
+GIVEN_UP_SECONDS = 1.0
 # Shared by all connections that may be written to: an event of its own takes a kilobyte.
 _WRITABLE = asyncio.Event()
 _WRITABLE.set()
@@ -73,6 +75,7 @@ class DirectWebSocket(Opening):
         self._outbox = outbox_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
         self._framing = False
+        self._given_up = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
         self._watch: MessageWatch | None = None  # of a message that has not come whole
@@ -99,6 +102,8 @@ class DirectWebSocket(Opening):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, frame by frame."""
+        if self._given_up:
+            return
         if not self._framing:
             if self.handshake_complete:
                 super().data_received(data)  # the connection is ending
@@ -140,17 +145,26 @@ class DirectWebSocket(Opening):
     def give_up(self) -> None:
         """End the connection: what it holds of a message is needed for others, or takes too long.
 
-        Clients reconnect after 1013.
+        Clients reconnect after 1013. What still comes is thrown away for a moment: closed with
+        something unread, the connection would be reset, and the peer would not read the reason.
         """
         self._release()
         self._framing = False
         self.frames = []
         self._rest.clear()
-        if not self.close_sent and self.conn.state is State.OPEN:
-            self.conn.send_close(CloseCode.TRY_AGAIN_LATER, "Send the message again, in one go")
-            self.handle_parser_exception()
-        else:
+        if self.close_sent or self.conn.state is not State.OPEN:
             self._abort()
+            return
+        code, reason = CloseCode.TRY_AGAIN_LATER, "Send the message again, in one go"
+        self._flush()
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self._given_up = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(GIVEN_UP_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection off, and refer to nothing that refers to it.

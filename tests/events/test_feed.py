@@ -260,3 +260,52 @@ async def test_a_subscriber_may_leave_while_it_is_being_told() -> None:
         feed.announce(log.append(BROADCAST, BROADCAST))
         assert reader.ids == [1, 2]
         assert [leaver.ids for leaver in leavers] == [[1], [1]]
+
+
+async def test_the_last_entries_are_shown_from_memory() -> None:
+    log = Log()
+    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head)
+    feed.announce(log.append((ALICE, BOB), (BOB, None), (CAROL, ALICE), (ALICE, None)))
+
+    def recent(user_id: int, after: int, upto: int, broadcasts_after: int = 0) -> list[int] | None:
+        found = feed.recent(user_id, after, upto, broadcasts_after=broadcasts_after)
+        return None if found is None else [line.id for line in found]
+
+    assert recent(BOB, 0, 4) == [1, 2, 4]
+    assert recent(ALICE, 0, 4) == [1, 2, 3, 4]
+    assert recent(CAROL, 1, 3) == [2, 3]
+    assert recent(BOB, 0, 4, broadcasts_after=3) == [1, 2, 4]  # its own are shown all the same
+    assert recent(CAROL, 0, 4, broadcasts_after=3) == [3, 4]
+    assert recent(BOB, 4, 4) == []
+    assert recent(BOB, 0, 5) is None  # it has not come that far
+    assert log.reads == []
+
+
+async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
+    log = Log()
+    log.append((ALICE, BOB))
+    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head)
+    await feed.start()
+    try:
+        feed.announce(log.append((ALICE, BOB)))
+        assert feed.recent(BOB, 0, 2) is None
+        found = feed.recent(BOB, 1, 2)
+        assert found is not None
+        assert [line.id for line in found] == [2]
+        pairs = [(ALICE, BOB)] * feed_module.REMEMBERED
+        feed.announce(log.append(*pairs))
+        assert feed.recent(BOB, 1, feed.position) is None
+        found = feed.recent(BOB, 2, feed.position)
+        assert found is not None
+        assert len(found) == feed_module.REMEMBERED
+    finally:
+        await feed.close()
+
+
+async def test_the_memory_leaves_out_who_is_apart() -> None:
+    log = Log()
+    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head, apart={BOB: {ALICE}})
+    feed.announce(log.append((ALICE, None), (CAROL, None), (ALICE, BOB)))
+    found = feed.recent(BOB, 0, 3)
+    assert found is not None
+    assert [line.id for line in found] == [2, 3]

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
+from events.feed import Feed
 from tests.compat.test_chat import eventually
 from tests.schema.client import open_socket
 from tests.support.faces import Account, RestFace, new_account
@@ -160,7 +161,10 @@ async def test_too_many_connections_of_an_address(tmp_path: Path, library: str) 
 
 
 @both_versions
-async def test_a_database_that_is_away_when_it_subscribes(tmp_path: Path, library: str) -> None:
+async def test_a_database_that_is_away_when_it_subscribes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setattr(Feed, "recent", lambda *_, **__: None)  # what it missed is read
     with running_server(tmp_path) as server:
         bob = await new_account(server)
         async with (

@@ -1,0 +1,112 @@
+"""Entries for everybody, handed to many sinks a slice at a time: in between others get the loop."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Collection
+from typing import Generic, Protocol, TypeVar
+
+from events.slices import in_slices
+
+logger = logging.getLogger("parley.feed")
+
+
+class Placed(Protocol):
+    """What has a place in the log."""
+
+    @property
+    def id(self) -> int:
+        """The position."""
+
+
+E = TypeVar("E", bound=Placed)
+E_contra = TypeVar("E_contra", contravariant=True)
+
+# So many sinks are handed an entry at once.
+AT_ONCE = 200
+# Entries under way; with one more the oldest is handed to all who wait for it, at once.
+MOST_UNDER_WAY = 32
+
+
+class Sink(Protocol[E_contra]):
+    """Where a subscriber's entries go. `deliver` must not block; `size` is in bytes, roughly."""
+
+    def deliver(self, item: E_contra, size: int) -> None:
+        """Take an entry."""
+
+    def interrupt(self) -> None:
+        """Have the subscriber resume: what it was given may be in the log no more."""
+
+
+class Spread(Generic[E]):
+    """What is on its way to many sinks. Each is handed every entry once, in the order of `send`.
+
+    `now` says who is handed an entry before all others.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: deque[tuple[E, int, dict[Sink[E], None]]] = deque()
+        self._spreading: asyncio.Task[None] | None = None
+
+    def send(
+        self, entry: E, size: int, sinks: Collection[Sink[E]], now: Collection[Sink[E]] = ()
+    ) -> None:
+        """Hand an entry to the sinks: at once where they are few, else in the loop's next turns."""
+        if not self._under_way and len(sinks) <= AT_ONCE:
+            for sink in sinks:
+                _deliver(sink, entry, size)
+            return
+        self._under_way.append((entry, size, dict.fromkeys(sinks)))
+        if len(self._under_way) > MOST_UNDER_WAY:
+            for sink in [*self._under_way[0][2]]:
+                self.complete(sink)
+            self._under_way.popleft()
+        for sink in now:
+            self.complete(sink)
+        if self._spreading is None:
+            self._spreading = asyncio.create_task(self._spread(), name="spread")
+            self._spreading.add_done_callback(self._ended)
+
+    def deliver(self, sink: Sink[E], entry: E, size: int) -> None:
+        """Hand an entry to one sink, now, after all that is under way to it."""
+        if self._under_way:
+            self.complete(sink)
+        _deliver(sink, entry, size)
+
+    def complete(self, sink: Sink[E]) -> None:
+        """Hand a sink all that is under way to it, now."""
+        for entry, size, waiting in self._under_way:
+            if sink in waiting:
+                del waiting[sink]
+                _deliver(sink, entry, size)
+
+    def leave_out(self, sink: Sink[E]) -> None:
+        """Hand nothing more to a sink."""
+        for _, _, waiting in self._under_way:
+            waiting.pop(sink, None)
+
+    def drop(self) -> None:
+        """Hand what is under way to nobody any more."""
+        self._under_way.clear()
+
+    def close(self) -> None:
+        """End."""
+        if self._spreading is not None:
+            self._spreading.cancel()
+
+    async def _spread(self) -> None:
+        while self._under_way:
+            entry = self._under_way[0]
+            await in_slices([*entry[2]], self.complete, rest=0.0)
+            if self._under_way and self._under_way[0] is entry:
+                self._under_way.popleft()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._spreading = None
+
+
+def _deliver(sink: Sink[E], entry: E, size: int) -> None:
+    try:
+        sink.deliver(entry, size)
+    except Exception:
+        logger.exception("A subscriber failed on position %d", entry.id)
