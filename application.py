@@ -25,9 +25,9 @@ from db.log import MessageLog
 from db.models import NoticeKind, StoredMessage
 from db.permits import Permits
 from events.bus import Bus, LoneBus
-from events.connections import Connections
 from events.counts import Counts
 from events.feed import Feed
+from events.hub import Hub
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
@@ -106,8 +106,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await load_blocks(ctx.db, ctx.blocks)
             following = asyncio.create_task(follow_blocks(ctx), name="blocks")
             stack.callback(following.cancel)
-            await ctx.connections.start()
-            stack.push_async_callback(ctx.connections.close)
+            await ctx.hub.start()
+            stack.push_async_callback(ctx.hub.close)
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
@@ -208,15 +208,6 @@ def create_context(settings: Settings, bus: Bus) -> Context:
 
     blocks = BlockedPairs()
     directory = Directory(settings.directory)
-    feed: Feed[StoredMessage] = Feed(
-        read_entries=read_entries,
-        read_head=read_head,
-        read_written=read_written,
-        others=notice_neighbours,
-        poll_seconds=poll_seconds,
-        apart=blocks.apart,
-        heard=directory.hear if settings.directory == "contacts" else None,
-    )
     presence = Presence(
         grace_seconds=settings.presence_grace_seconds,
         record_last_seen=record_last_seen(database),
@@ -226,6 +217,21 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         sweep_seconds=settings.presence_sweep_seconds,
         apart=blocks.apart,
         circle=None if settings.directory == "everyone" else directory.circle,
+    )
+    connection_slots = ConnectionSlots(settings, bus)
+    hub = Hub(
+        warning_seconds=settings.token_warning_seconds,
+        steps=(connection_slots, directory, presence),
+    )
+    feed: Feed[StoredMessage] = Feed(
+        hub=hub,
+        read_entries=read_entries,
+        read_head=read_head,
+        read_written=read_written,
+        others=notice_neighbours,
+        poll_seconds=poll_seconds,
+        apart=blocks.apart,
+        heard=directory.hear if settings.directory == "contacts" else None,
     )
     blocks.listen(presence.part)
     directory.listen(partial(presence.part, apart=False))
@@ -242,12 +248,12 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             others=notice_neighbours,
             permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
         ),
+        hub=hub,
         feed=feed,
         presence=presence,
         blocks=blocks,
         directory=directory,
         notices=notices,
-        connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,
             workers=settings.password_workers,
@@ -273,7 +279,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
         ),
-        connection_slots=ConnectionSlots(settings, bus),
+        connection_slots=connection_slots,
     )
 
 

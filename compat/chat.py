@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
@@ -22,45 +22,49 @@ from compat.bodies import (
 )
 from compat.errors import error_shape
 from compat.held import HeldEvents, Hold
-from compat.message_sink import MessageSink
 from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
 from compat.socketio_server import SocketServer
 from db.models import StoredMessage
+from events.connection import Connection
 from events.subscription import SubscriberTooSlow
 from resolvers.addresses import Peer
-from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
-from resolvers.messages import attach_sink, send_message, watch_messages
+from resolvers.hub import enter
+from resolvers.messages import send_message, watch_messages
 from resolvers.moments import wire_moment
-from resolvers.presence import hold_presence
-from resolvers.sessions import hold_session
 
 DRAIN_SECONDS = 3.0
 
 
-@dataclass(slots=True)
-class Session:
-    """An authenticated connection."""
+@dataclass(slots=True, eq=False)
+class ChatTransport:
+    """One client in the namespace: the wire of its connection, and the sink of its messages."""
 
     events: "ChatEvents"
     sid: str
     ctx: Context
-    presence: AbstractContextManager[None]
-    slot: AbstractContextManager[None]
-    release: Callable[[], None] = lambda: None
-    detach: Callable[[], object] = lambda: None
+    # By when somebody must have logged in; None once somebody has.
+    deadline: asyncio.TimerHandle | None
+    connection: Connection = field(init=False)
+    # Whose messages the client hears; None before a login, and after the session's end.
+    hears: int | None = None
+    resuming: asyncio.Task[None] | None = None
     shown: int | None = None  # the digest of whom the client takes for online
 
+    def __post_init__(self) -> None:
+        self.connection = self.ctx.hub.open(self)
+
     @property
-    def viewer_id(self) -> int:
+    def viewer_id(self) -> int | None:
         """Who has logged in."""
-        return self.ctx.user.id
+        return self.connection.user_id
 
     def session_ended(self, reason: str) -> None:
         """Say why, as for a token that was refused, and disconnect."""
+        self.stop_hearing()
         self.events.refuse_soon(self.sid, reason)
 
     def token_expiring(self, expires_at: float) -> None:
@@ -68,25 +72,28 @@ class Session:
         moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
         self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
 
-    def leave(self) -> None:
-        """Hear nothing more, and be counted no more."""
-        self.release()
-        self.detach()
-        self.slot.__exit__(None, None, None)
-        self.presence.__exit__(None, None, None)
+    def deliver(self, item: StoredMessage, size: int) -> None:
+        """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
+        self.events.push_message(self.sid, item)
 
-    def log_in(self, ctx: Context) -> None:
-        """Have the connection end with the session, or the token, that this context brings."""
-        self.release()
-        self.ctx, self.release = hold_session(ctx, self)
+    def interrupt(self) -> None:
+        """End the connection so that its client comes back and resumes."""
+        self.events.drop(self.sid)
 
+    def logged_in(self) -> None:
+        """Wait for no login any more."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who has not logged in yet, and when they must have."""
-
-    ctx: Context
-    deadline: asyncio.TimerHandle
+    def stop_hearing(self) -> None:
+        """Have no messages delivered any more."""
+        self.hears = None
+        self.shown = None
+        self.connection.detach(self)
+        if self.resuming is not None:
+            self.resuming.cancel()
+            self.resuming = None
 
 
 class ChatServer(SocketServer):
@@ -113,8 +120,7 @@ class ChatEvents:
 
     def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
         self._ctx = ctx
-        self._callers: dict[str, Caller] = {}
-        self._sessions: dict[str, Session] = {}
+        self._transports: dict[str, ChatTransport] = {}  # for the library, which knows them so
         self._refusing: set[asyncio.Task[None]] = set()
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
         limits = ctx.settings
@@ -139,7 +145,7 @@ class ChatEvents:
         on("message:send", self._send_broadcast)
         self._online = OnlineLists(
             ctx.presence,
-            self._sessions,
+            self._transports,
             encode=self._server.encode_text_event,
             push=self._server.push,
             reads=self._server.reads,
@@ -153,8 +159,9 @@ class ChatEvents:
 
     async def drain(self) -> None:
         """Let sends in flight finish, then close each connection so that its client reconnects."""
-        for sid in [*self._callers]:
-            self._refuse_held(sid)
+        for sid, transport in [*self._transports.items()]:
+            if transport.viewer_id is None:
+                self._refuse_held(sid)
         await self._server.drain(DRAIN_SECONDS)
 
     async def close(self) -> None:
@@ -181,7 +188,8 @@ class ChatEvents:
         environ["kept"] = ctx  # for a client that leaves the namespace and comes back
         # Dropped, a client whose user is still to log in comes back by itself, to wait again.
         loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
-        self._callers[sid] = Caller(ctx, loop.call_later(seconds, self._give_up, sid))
+        deadline = loop.call_later(seconds, self._give_up, sid)
+        self._transports[sid] = ChatTransport(self, sid, ctx, deadline)
         expire = partial(self._refuse_held, sid)
         self._server.hold(sid, HeldEvents(self._hold, address, expire))
 
@@ -206,69 +214,48 @@ class ChatEvents:
         return Peer(scope, self._ctx.limits.proxies).address
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        if (caller := self._callers.pop(sid, None)) is not None:
-            caller.deadline.cancel()
-        self._leave(sid)
-
-    def _leave(self, sid: str) -> None:
-        if (session := self._sessions.pop(sid, None)) is not None:
-            session.leave()
+        if (transport := self._transports.pop(sid, None)) is not None:
+            transport.logged_in()
+            transport.stop_hearing()
+            transport.connection.close()
 
     async def _log_in(self, sid: str, *arguments: object) -> None:
-        before, caller = self._sessions.get(sid), self._callers.get(sid)
-        connected = before or caller
-        if connected is None:
+        transport = self._transports.get(sid)
+        if transport is None:
             return  # it is gone
         try:
             body = _payload(arguments)
-            token = take_text(body, "token", "Token")
-            bare = token.removeprefix("Bearer ").strip()
-            viewer = await authenticate_login(connected.ctx, bare)
-        except (BadInput, Unauthenticated):
-            self._refuse_held(sid)
-            self.tell(sid, "auth:error", "Invalid token")
-            await self._server.refuse(sid)
+            token = take_text(body, "token", "Token").removeprefix("Bearer ").strip()
+        except BadInput:
+            await self._refuse(sid, "Invalid token")
+            return
+        try:
+            after = take_position(body, "after")
+            ctx = await enter(transport.ctx, transport.connection, token)
+        except (Unauthenticated, BadInput) as error:
+            await self._refuse(sid, error.message)
             return
         except Exception as error:  # the border: the client hears in its form
             self._turn_away(sid, error)
             return
-        try:
-            after = take_position(body, "after")
-        except BadInput as error:
-            self._refuse_held(sid)
-            self.tell(sid, "auth:error", error.message)
-            await self._server.refuse(sid)
-            return
-        ctx = connected.ctx.as_viewer(viewer)
-        before = self._sessions.get(sid)  # which may have ended meanwhile
-        if before is not None and before.ctx.user == viewer and after is None:
-            if self.tell(sid, "auth:ok"):
-                before.log_in(ctx)  # with a fresh token: what it hears goes on
-                self._online.greet(sid)
-            return
-        presence, slot = hold_presence(ctx), ctx.connection_slots.hold_user(viewer.id)
-        presence.__enter__()  # before the other one leaves: the same user would seem to go
-        self._leave(sid)  # of another login on this connection
-        try:
-            slot.__enter__()
-        except RateLimited as error:
-            presence.__exit__(None, None, None)
-            self._turn_away(sid, error)
-            return
-        session = Session(self, sid, ctx, presence, slot)
         if not self.tell(sid, "auth:ok"):
-            session.leave()  # it ended while its token was being checked
-            return
-        if (caller := self._callers.pop(sid, None)) is not None:
-            caller.deadline.cancel()
-        self._sessions[sid] = session
-        if after is None:
-            session.detach = attach_sink(ctx, MessageSink(self, sid))
-        else:
-            session.detach = asyncio.create_task(self._resume(sid, ctx, after)).cancel
-        session.log_in(ctx)  # which may find that it has just ended
-        self._server.admit(sid)
+            return  # it ended while its token was being checked
+        transport.logged_in()
+        transport.ctx = ctx
+        if transport.hears != ctx.user.id or after is not None:
+            transport.stop_hearing()  # another login on this connection
+            transport.hears = ctx.user.id
+            if after is None:
+                transport.connection.attach(transport)
+            else:
+                transport.resuming = asyncio.create_task(self._resume(sid, ctx, after))
+            self._server.admit(sid)
         self._online.greet(sid)
+
+    async def _refuse(self, sid: str, reason: str) -> None:
+        self._refuse_held(sid)
+        self.tell(sid, "auth:error", reason)
+        await self._server.refuse(sid)
 
     def _turn_away(self, sid: str, error: Exception) -> None:
         shape = error_shape(error)
@@ -296,7 +283,6 @@ class ChatEvents:
     def refuse_soon(self, sid: str, reason: str) -> None:
         """Say why in an `auth:error`, hear nothing more, and disconnect."""
         self.tell(sid, "auth:error", reason)
-        self._leave(sid)
         refusing = asyncio.create_task(self._server.refuse(sid))
         self._refusing.add(refusing)
         refusing.add_done_callback(self._refusing.discard)
@@ -314,8 +300,9 @@ class ChatEvents:
         self, sid: str, arguments: tuple[object, ...], *, to: Literal["somebody", "everybody"]
     ) -> MessageShape | ErrorShape:
         try:
-            session = self._sessions.get(sid)
-            ctx = self._ctx if session is None else session.ctx
+            transport = self._transports.get(sid)
+            is_in = transport is not None and transport.viewer_id is not None
+            ctx = transport.ctx if transport is not None and is_in else self._ctx
             ctx.user  # noqa: B018  # the door, before the payload is looked at
             body = _payload(arguments)
             receiver_id = take_receiver(body) if to == "somebody" else None

@@ -33,13 +33,13 @@ LAGGING_SECONDS = 0.5
 
 
 class Viewer(Protocol):
-    """A client that has logged in, as far as this module looks at it."""
+    """A client, as far as this module looks at it."""
 
     shown: int | None  # the digest of whom the client takes for online; None: it needs a list
 
     @property
-    def viewer_id(self) -> int:
-        """Who it is."""
+    def viewer_id(self) -> int | None:
+        """Who has logged in; None for nobody, who is told nothing."""
 
 
 class OnlineLists:
@@ -183,7 +183,7 @@ class OnlineLists:
 
         def tell(sid: str) -> None:
             viewer = self._viewers.get(sid)
-            if viewer is None:
+            if viewer is None or viewer.viewer_id is None:
                 return
             if not self._reads(sid):
                 viewer.shown = None
@@ -206,7 +206,7 @@ class OnlineLists:
     def _show(self, sid: str, *, news: bool = False) -> None:
         """Push everyone whom the client may see; with `news`, if it was not told the same."""
         viewer = self._viewers.get(sid)
-        if viewer is None:
+        if viewer is None or viewer.viewer_id is None:
             return
         if not self._reads(sid):
             viewer.shown = None

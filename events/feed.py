@@ -10,13 +10,12 @@ place: it goes back to the last one that is still there, and has every subscribe
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Generic, TypeVar
 
 from events.facts import EntriesAppended, Entry
-from events.spread import Sink, Spread
+from events.hub import Hub, of_user
 
 logger = logging.getLogger("parley.feed")
 
@@ -54,7 +53,7 @@ class LogBehind(Exception):
 
 
 class Feed(Generic[E]):
-    """Everything up to `position` has been handed out; announcements move it on.
+    """Everything up to `position` has been handed to the hub; announcements move it on.
 
     An announcement is only a hint. A hole before it (one was lost, or a commit's fate was
     unknown) is read from the log before the feed goes on. Where other processes append too,
@@ -67,6 +66,7 @@ class Feed(Generic[E]):
     def __init__(
         self,
         *,
+        hub: Hub,
         read_entries: ReadEntries[E],
         read_head: ReadHead,
         read_written: ReadWritten[E] | None = None,
@@ -75,6 +75,7 @@ class Feed(Generic[E]):
         apart: Mapping[int, Collection[int]] | None = None,
         heard: Callable[[E], None] | None = None,
     ) -> None:
+        self._hub = hub
         self._read_entries = read_entries
         self._read_head = read_head
         self._read_written = read_written or self._read_plainly
@@ -83,8 +84,6 @@ class Feed(Generic[E]):
         self._apart = {} if apart is None else apart
         self._heard = heard
         self._early: dict[int, Sequence[E]] = {}
-        self._sinks: dict[int, set[Sink[E]]] = defaultdict(set)
-        self._spread: Spread[E] = Spread()
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
         self.position = 0
@@ -108,23 +107,10 @@ class Feed(Generic[E]):
 
     async def close(self) -> None:
         """End the following."""
-        self._spread.close()
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
             self._follower = None
-
-    def attach(self, user_id: int, sink: Sink[E]) -> None:
-        """Deliver to the sink every entry past `position` that the user may see."""
-        self._sinks[user_id].add(sink)
-
-    def detach(self, user_id: int, sink: Sink[E]) -> None:
-        """Deliver nothing more to the sink."""
-        sinks = self._sinks.get(user_id, set())
-        sinks.discard(sink)
-        self._spread.leave_out(sink)
-        if not sinks:
-            self._sinks.pop(user_id, None)
 
     def announce(self, fact: EntriesAppended[E]) -> None:
         """Hand out a committed batch, or what is missing before it first."""
@@ -308,13 +294,8 @@ class Feed(Generic[E]):
         self.reads_reach = min(self.reads_reach, kept)
         self._promised = self._unannounced = 0
         self._early.clear()
-        self._spread.drop()
         self._last = [entry if entry and entry.id <= kept else None for entry in self._last]
-        for sink in [sink for sinks in self._sinks.values() for sink in sinks]:
-            try:
-                sink.interrupt()
-            except Exception:
-                logger.exception("A subscriber could not be interrupted")
+        self._hub.interrupt()
         self.catch_up()
 
     def _hand_out(self, entry: E) -> None:
@@ -323,14 +304,9 @@ class Feed(Generic[E]):
         size = len(entry.content) + ENTRY_BYTES
         if entry.receiver_id is None:
             apart = self._apart.get(entry.sender_id)
-            users = self._sinks.keys() if apart is None else self._sinks.keys() - apart
-            sinks = [sink for user_id in users for sink in self._sinks[user_id]]
-            self._spread.send(entry, size, sinks, now=self._sinks.get(entry.sender_id, ()))
+            self._hub.broadcast(entry, size, entry.sender_id, apart=apart)
             return
         if self._heard is not None:
             self._heard(entry)
-        sinks = [*self._sinks.get(entry.sender_id, ())]
-        if entry.receiver_id != entry.sender_id:
-            sinks += self._sinks.get(entry.receiver_id, ())
-        for sink in sinks:
-            self._spread.deliver(sink, entry, size)
+        people = {entry.sender_id: None, entry.receiver_id: None}
+        self._hub.deliver(entry, size, map(of_user, people))

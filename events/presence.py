@@ -54,10 +54,10 @@ class Hold:
         self._user_id = user_id
 
     def __enter__(self) -> None:
-        self._presence._arrive(self._user_id)
+        self._presence.enter(self._user_id)
 
     def __exit__(self, *_: object) -> None:
-        self._presence._leave(self._user_id)
+        self._presence.leave(self._user_id)
 
 
 class Presence:
@@ -214,12 +214,14 @@ class Presence:
             await self._record(mine[start : start + MOST_AT_ONCE], at, end - clock())
         await self._leases.close()
 
-    def _arrive(self, user_id: int) -> None:
+    def enter(self, user_id: int) -> None:
+        """Count a connection of the user's until `leave` (events/hub.py)."""
         self._connections[user_id] = self._connections.get(user_id, 0) + 1
         if self._connections[user_id] == 1:
             self._leases.hold(user_id)
 
-    def _leave(self, user_id: int) -> None:
+    def leave(self, user_id: int) -> None:
+        """Count it off again."""
         self._connections[user_id] -= 1
         if self._connections[user_id] == 0:
             del self._connections[user_id]

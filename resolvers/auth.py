@@ -164,7 +164,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
             standing is None
             or not _is_good(ctx, claims, standing)
             # While the database was being asked: what it said is not so any more.
-            or ctx.connections.has_ended(claims.user_id, claims.session_id, since=checked_at)
+            or ctx.hub.has_ended(claims.user_id, claims.session_id, since=checked_at)
         ):
             raise Unauthenticated("Invalid token")
         ends = standing.session_expires_at
@@ -207,12 +207,16 @@ async def identify(ctx: Context, authorization: str | None) -> Context:
     """Return the context of whoever sent this `Authorization` header, or of nobody."""
     if not authorization:
         return ctx
-    if len(authorization) > MAX_TOKEN:
-        return ctx.as_nobody("Invalid token")
-    scheme, _, token = authorization.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        return ctx.as_nobody("Invalid token")
     try:
-        return ctx.as_viewer(await authenticate(ctx, token.strip()))
+        return ctx.as_viewer(await authenticate(ctx, bearer_token(authorization)))
     except Unauthenticated as error:
         return ctx.as_nobody(error.message)
+
+
+def bearer_token(authorization: str) -> str:
+    """Return the token of an `Authorization` value. Raises Unauthenticated."""
+    if len(authorization) <= MAX_TOKEN:
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+    raise Unauthenticated("Invalid token")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from events.bus import Bus
 from events.tallies import Key, Tallies
 from resolvers.addresses import Proxies
-from resolvers.errors import RateLimited
+from resolvers.errors import TooManyConnections
 from settings import Settings
 
 # When another of one's connections may have ended: nobody knows.
@@ -40,15 +40,23 @@ class ConnectionSlots:
         """Whether one more from the address may be opened."""
         return self._per_address is None or self._open.count(address) < self._per_address
 
-    def hold_user(self, user_id: int) -> "Slot":
-        """Count a connection of the user's within the block. Raises RateLimited on entering it."""
-        return Slot(self._open, user_id, most=self._per_user)
+    def enter(self, user_id: int) -> None:
+        """Count a connection of the user's (events/hub.py). Raises TooManyConnections."""
+        if self._per_user is not None and self._open.count(user_id) >= self._per_user:
+            raise TooManyConnections(
+                "Too many connections of this user",
+                retry_after_ms=RETRY_MS,
+                setting="MAX_CONNECTIONS_PER_USER",
+            )
+        self._open.change(user_id, 1)
 
-    def count(self, key: Key) -> Callable[[], None]:
-        """Count a connection, and return what counts it off again."""
-        slot = Slot(self._open, key, most=None)
-        slot.__enter__()
-        return slot.__exit__
+    def leave(self, user_id: int) -> None:
+        """Count it off again."""
+        self._open.change(user_id, -1)
+
+    def count(self, address: str) -> Callable[[], None]:
+        """Count a connection from the address, and return what counts it off again."""
+        return _Slot(self._open, address)
 
     def _limit(self, key: Key) -> int | None:
         return self._per_user if isinstance(key, int) else self._per_address
@@ -71,24 +79,16 @@ class Callers:
         return self._slots.count(_TCP + address)
 
 
-class Slot:
-    """One counted connection: each open one has two, so that they are kept small."""
+class _Slot:
+    """One counted connection. Each open one has two, so that they are kept small."""
 
-    __slots__ = ("_key", "_most", "_open")
+    __slots__ = ("_key", "_open")
 
-    def __init__(self, open_: Tallies, key: Key, *, most: int | None) -> None:
+    def __init__(self, open_: Tallies, key: Key) -> None:
         self._open = open_
         self._key = key
-        self._most = most
+        open_.change(key, 1)
 
-    def __enter__(self) -> None:
-        if self._most is not None and self._open.count(self._key) >= self._most:
-            raise RateLimited(
-                "Too many connections of this user",
-                retry_after_ms=RETRY_MS,
-                setting="MAX_CONNECTIONS_PER_USER",
-            )
-        self._open.change(self._key, 1)
-
-    def __exit__(self, *_: object) -> None:
+    def __call__(self) -> None:
+        """Count it off."""
         self._open.change(self._key, -1)

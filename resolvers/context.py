@@ -15,8 +15,9 @@ from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
 from db.models import StoredMessage, StoredNotice
-from events.connections import Connections, Held
+from events.connection import Connection
 from events.feed import Feed
+from events.hub import Hub
 from events.notices import Notices
 from events.presence import Presence
 from media.inspector import Inspector
@@ -52,13 +53,13 @@ class Viewer:
     issued_at: float | None = field(default=None, compare=False)
     # Broadcasts up to this position of the log are of before they registered: hidden from them.
     broadcasts_after: int = field(default=0, compare=False)
-    # The live connection that they are calling on, if it is one.
-    held: Held | None = field(default=None, compare=False)
+    # The open socket that they are calling on, if it is one.
+    connection: Connection | None = field(default=None, compare=False)
 
     @property
     def session(self) -> int | None:
         """The session that they are calling in now: an older token's connection may gain one."""
-        return self.session_id if self.held is None else self.held.session_id
+        return self.session_id if self.connection is None else self.connection.session_id
 
 
 class Context(msgspec.Struct, frozen=True, eq=False):
@@ -70,12 +71,12 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     settings: Settings
     db: Database
     log: MessageLog
+    hub: Hub
     feed: Feed[StoredMessage]
     presence: Presence
     blocks: BlockedPairs
     directory: Directory
     notices: Notices[StoredNotice]
-    connections: Connections
     passwords: Passwords
     tokens: Tokens
     standings: Standings

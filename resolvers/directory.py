@@ -1,8 +1,8 @@
 """Whom each user finds and sees online: DIRECTORY. The one place that decides."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,19 +66,22 @@ class Directory:
             self._loading[viewer_id] = loading
         await asyncio.shield(loading)  # others wait for it too
 
-    @contextmanager
-    def hold(self, viewer_id: int) -> Iterator[None]:
-        """Keep the viewer's contacts for as long as the block lasts: they have a connection."""
+    def enter(self, viewer_id: int) -> None:
+        """Keep the viewer's contacts until `leave`: they have a connection (events/hub.py)."""
+        if self.shows != "contacts":
+            return
         self._holds[viewer_id] = self._holds.get(viewer_id, 0) + 1
         self._idle.pop(viewer_id, None)
-        try:
-            yield
-        finally:
-            self._holds[viewer_id] -= 1
-            if not self._holds[viewer_id]:
-                del self._holds[viewer_id]
-                if viewer_id in self._known:
-                    self._rest(viewer_id)
+
+    def leave(self, viewer_id: int) -> None:
+        """Keep them for that connection no more."""
+        if self.shows != "contacts":
+            return
+        self._holds[viewer_id] -= 1
+        if not self._holds[viewer_id]:
+            del self._holds[viewer_id]
+            if viewer_id in self._known:
+                self._rest(viewer_id)
 
     def listen(self, listener: Listener) -> None:
         """Call the listener whenever two people, one of whom is known here, become contacts."""

@@ -7,6 +7,7 @@ ParleyError
 ├── BadInput          BAD_USER_INPUT
 ├── Conflict          CONFLICT
 ├── RateLimited       RATE_LIMITED
+│   └── TooManyConnections             of one user: a socket is closed for it
 ├── PayloadTooLarge   PAYLOAD_TOO_LARGE
 └── Unavailable       INTERNAL           the database is away: nothing was done, try again
 """
@@ -91,6 +92,10 @@ class RateLimited(ParleyError):
 
     def __init__(self, message: str, *, retry_after_ms: int, setting: str = "") -> None:
         super().__init__(message, retry_after_ms=retry_after_ms, setting=setting)
+
+
+class TooManyConnections(RateLimited):
+    """The user has as many connections as one may; one of them has to end first."""
 
 
 class PayloadTooLarge(ParleyError):

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -12,7 +11,6 @@ from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
 from events.facts import EntriesAppended
 from events.feed import Feed
-from events.spread import Sink
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.context import Context, Viewer
@@ -225,7 +223,7 @@ async def watch_messages(
         after = ctx.feed.resume_from(after)
         await _check_cursor(ctx, after)
     while True:
-        with _subscribe(ctx, viewer.id) as live:
+        with _subscribe(ctx, viewer) as live:
             start = ctx.feed.position
             if after is not None:
                 async with aclosing(_replay(ctx, viewer, after, start)) as replay:
@@ -248,23 +246,15 @@ async def watch_messages(
             return
 
 
-def attach_sink(ctx: Context, sink: Sink[StoredMessage]) -> Callable[[], None]:
-    """Deliver the viewer's messages from now on to the sink; return what ends that.
-
-    For a transport with a bounded queue of its own. Raises Unauthenticated.
-    """
-    user_id = ctx.user.id
-    ctx.feed.attach(user_id, sink)
-    return partial(ctx.feed.detach, user_id, sink)  # and not the context with it
-
-
-def _subscribe(ctx: Context, user_id: int) -> Subscription[StoredMessage]:
+def _subscribe(ctx: Context, viewer: Viewer) -> Subscription[StoredMessage]:
+    # A request that is no socket's has a connection of its own, for as long as it listens.
+    connection = viewer.connection or ctx.hub.stream(viewer.id, viewer.session_id)
     subscription: Subscription[StoredMessage] = Subscription(
         max_items=ctx.settings.max_queued_messages,
         max_bytes=ctx.settings.max_queued_bytes,
-        leave=lambda ended: ctx.feed.detach(user_id, ended),
+        leave=connection.detach,
     )
-    ctx.feed.attach(user_id, subscription)
+    connection.attach(subscription)
     return subscription
 
 

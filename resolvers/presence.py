@@ -1,7 +1,6 @@
 """Being online, and seeing who is."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 
 from db import users
@@ -15,20 +14,6 @@ from resolvers.reads import know_contacts
 
 # Whom one subscription may name: more is what the one without names is for.
 MAX_WATCHED_USERS = 1000
-
-
-def hold_presence(ctx: Context) -> AbstractContextManager[None]:
-    """Count one connection of the viewer's while the block lasts. Raises Unauthenticated."""
-    user_id = ctx.user.id
-    if ctx.directory.shows != "contacts":
-        return ctx.presence.hold(user_id)
-    return _hold_with_contacts(ctx, user_id)
-
-
-@contextmanager
-def _hold_with_contacts(ctx: Context, user_id: int) -> Iterator[None]:
-    with ctx.directory.hold(user_id), ctx.presence.hold(user_id):
-        yield
 
 
 def visible_online_ids(ctx: Context) -> list[int]:

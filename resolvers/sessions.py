@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +15,6 @@ from db.database import DatabaseUnavailable
 from db.familiar_addresses import forget_addresses_before
 from db.models import NoticeKind, StoredNotice, StoredSession, StoredUser
 from db.notices import insert_notice, prune_notices
-from events.connections import Connection
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.notices import commit
@@ -39,22 +37,6 @@ class LoggedIn(NamedTuple):
 
     user: StoredUser
     issued: IssuedToken
-
-
-def hold_session(ctx: Context, connection: Connection) -> tuple[Context, Callable[[], None]]:
-    """Have the connection end with the viewer's session or token; return what ends that.
-
-    Calls on the connection are made with the context that is returned. Raises Unauthenticated.
-    """
-    viewer = ctx.user
-    held = ctx.connections.hold(
-        connection,
-        user_id=viewer.id,
-        session_id=viewer.session_id,
-        expires_at=viewer.expires_at,
-        checked_at=viewer.checked_at,
-    )
-    return ctx.as_viewer(replace(viewer, held=held)), held.leave
 
 
 async def open_session(
@@ -206,12 +188,12 @@ def follow_sessions(ctx: Context) -> None:
 
     def ended(notice: StoredNotice) -> None:
         ctx.tokens.forget(notice.user_id)
-        ctx.connections.end(notice.user_id, notice.other)
+        ctx.hub.end(notice.user_id, notice.other)
 
     def renewed(notice: StoredNotice) -> None:
         ctx.tokens.forget(notice.user_id)
         if notice.other is not None and notice.moment is not None:
-            ctx.connections.renew(notice.user_id, notice.other, notice.moment.timestamp())
+            ctx.hub.renew(notice.user_id, notice.other, notice.moment.timestamp())
 
     ctx.notices.listen(NoticeKind.SESSION_ENDED, ended)
     ctx.notices.listen(NoticeKind.OLDER_TOKENS_ENDED, ended)  # `other` is None: of no session
@@ -278,8 +260,9 @@ async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNo
 
 def _rebind(ctx: Context, renewed: LoggedIn) -> None:
     """Let the connection that asked go on in the session that it has gained."""
-    if (held := ctx.user.held) is not None:
-        held.renew(renewed.issued.expires_at.timestamp(), session_id=renewed.issued.session_id)
+    if (connection := ctx.user.connection) is not None:
+        ends = renewed.issued.expires_at.timestamp()
+        connection.renew(ends, session_id=renewed.issued.session_id)
 
 
 async def _end(

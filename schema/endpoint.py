@@ -29,7 +29,6 @@ class GraphQLEndpoint:
         self._ctx = ctx
         self._origins = frozenset(origins)
         self._operations = Operations(schema, ctx)
-        self._sockets: set[GraphQLSocket] = set()
         self._looking: asyncio.TimerHandle | None = None  # while there are sockets
         self._draining = False
 
@@ -45,7 +44,10 @@ class GraphQLEndpoint:
     async def drain(self) -> None:
         """Take no new WebSockets; let operations in flight finish, then close the open ones."""
         self._draining = True
-        await asyncio.gather(*(socket.drain() for socket in self._sockets))
+        await asyncio.gather(*(socket.drain() for socket in self._sockets()))
+
+    def _sockets(self) -> list[GraphQLSocket]:
+        return self._ctx.hub.transports(GraphQLSocket)
 
     async def _serve_websocket(self, ctx: Context, websocket: WebSocket) -> None:
         full = not ctx.connection_slots.has_room(ctx.address)
@@ -66,13 +68,8 @@ class GraphQLEndpoint:
             await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, NOT_ACCEPTABLE)
             return
         await websocket.accept(SUBPROTOCOL)
-        socket = GraphQLSocket(ctx, self._operations, websocket)
-        self._sockets.add(socket)
         self._look_later()
-        try:
-            await socket.serve()
-        finally:
-            self._sockets.discard(socket)
+        await GraphQLSocket(ctx, self._operations, websocket).serve()
 
     def _look_later(self) -> None:
         # One timer for all: an idle connection is to cost little.
@@ -82,9 +79,10 @@ class GraphQLEndpoint:
 
     def _look(self) -> None:
         self._looking = None
-        if self._sockets:
+        sockets = self._sockets()
+        if sockets:
             self._look_later()
-        for socket in [*self._sockets]:
+        for socket in sockets:
             try:
                 socket.look()
             except Exception:  # one connection's trouble, not that of those after it

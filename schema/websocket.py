@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, aclosing, suppress
+from collections.abc import Coroutine
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,10 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.subscription import SubscriberTooSlow
-from resolvers.auth import identify
+from resolvers.auth import bearer_token
 from resolvers.context import Context
-from resolvers.errors import ParleyError, RateLimited
-from resolvers.presence import hold_presence
-from resolvers.sessions import hold_session
+from resolvers.errors import ParleyError, RateLimited, TooManyConnections, Unauthenticated
+from resolvers.hub import enter
 from schema import wire
 from schema.documents import Operation, RequestRefused
 from schema.operations import EventLost, Operations, Result, is_outage, refusal
@@ -50,7 +49,7 @@ class GraphQLSocket:
         self._freed: asyncio.Future[None] | None = None  # waits until another one may begin
         self._receiving = False
         self._acknowledged = False
-        self._leaves: list[Callable[[], object]] = []  # called at the connection's end
+        self._connection = ctx.hub.open(self)
         if (reading := websocket.scope.get("extensions", {}).get("parley.read")) is not None:
             reading["listen"](self._take)
 
@@ -67,8 +66,7 @@ class GraphQLSocket:
         finally:
             self._peer.closed = True
             self._peer.heartbeat.end()
-            for leave in reversed(self._leaves):
-                leave()
+            self._connection.close()
             for stream in self._streams():
                 stream.cancel()
             for begun in self._begun():
@@ -80,11 +78,6 @@ class GraphQLSocket:
             await asyncio.gather(*self._running, return_exceptions=True)
             # What is left here refers to this: a closed connection must need no collector.
             self._by_id.clear()
-            self._leaves.clear()
-
-    def _hold(self, hold: AbstractContextManager[None]) -> None:
-        hold.__enter__()
-        self._leaves.append(partial(hold.__exit__, None, None, None))
 
     def look(self) -> None:
         """See to it that the peer lives and reads."""
@@ -205,21 +198,16 @@ class GraphQLSocket:
         authorization = wire.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
             try:
-                self._ctx = await identify(self._ctx, authorization)
+                self._ctx = await enter(self._ctx, self._connection, bearer_token(authorization))
+            except Unauthenticated:
+                await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
+                return
+            except TooManyConnections as error:
+                await self._peer.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
+                return
             except ParleyError as error:
                 await self._peer.close(CloseCode.TRY_AGAIN_LATER, error.message)
                 return
-            if self._ctx.viewer is None:
-                await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
-                return
-            try:
-                self._hold(self._ctx.connection_slots.hold_user(self._ctx.viewer.id))
-            except RateLimited as error:
-                await self._peer.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
-                return
-            self._ctx, leave = hold_session(self._ctx, self)
-            self._leaves.append(leave)
-            self._hold(hold_presence(self._ctx))
         self._acknowledged = True
         await self._peer.send({"type": "connection_ack"})
 

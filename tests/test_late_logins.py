@@ -12,6 +12,7 @@ import aiohttp
 import httpx
 import pytest
 
+from events.hub import of_user
 from resolvers.standings import Standings
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
@@ -127,7 +128,7 @@ async def post(server: RunningServer, account: Account, path: str) -> httpx.Resp
 
 def ends(server: RunningServer, account: Account) -> list[float | None]:
     """When each of the account's open connections ends."""
-    return [held.expires_at for held in server.ctx.connections._held[account.id]]
+    return [one.expires_at for one in server.ctx.hub._table[of_user(account.id)]]
 
 
 def end_soon(tmp_path: Path) -> float:
@@ -175,4 +176,4 @@ async def test_an_end_while_a_connection_is_let_in_keeps_it_out(
         assert (await post(server, account, "/api/auth/logout")).status_code == 200
         slow.arrive()
         await is_out(late)
-        assert account.id not in server.ctx.connections._held
+        assert of_user(account.id) not in server.ctx.hub._table

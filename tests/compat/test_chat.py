@@ -19,6 +19,7 @@ from starlette.routing import Mount
 
 from compat.chat import ChatEvents
 from compat.presence import LEAST_WINDOW_SECONDS
+from events.hub import EVERYBODY
 from tests.support.faces import Account, Refused, RestFace, SocketIOFace, new_account
 from tests.support.inbox import Inbox
 from tests.support.server import RunningServer, running_server
@@ -116,6 +117,11 @@ def events_of(server: RunningServer) -> ChatEvents:
     )
     found: ChatEvents = mount.app.__self__  # type: ignore[attr-defined]  # a bound method
     return found
+
+
+def entered(server: RunningServer) -> list[int | None]:
+    """Return who has an open connection that they have entered on."""
+    return [connection.user_id for connection in [*server.ctx.hub._table[EVERYBODY]]]
 
 
 async def eventually(condition: Any, seconds: float = WAIT) -> None:
@@ -371,8 +377,8 @@ async def test_a_login_that_races_with_its_connections_end_leaves_no_ghost(
             events = events_of(server)
             await eventually(lambda: len(events._server.eio.sockets) == 1)
             await eventually(lambda: [*server.ctx.presence.online_ids] == [other.id])
-            assert len(events._sessions) == 1
-            assert [*server.ctx.feed._sinks] == [other.id]
+            assert len(events._transports) == 1
+            assert entered(server) == [other.id]
             await watcher.send("still here")
             await watcher.hear("still here")
             async with RestFace.open(server, account) as rest:

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from events import feed as feed_module
+from events.connection import Connection
 from events.facts import EntriesAppended
 from events.feed import Feed
+from events.hub import EVERYBODY, Hub, of_user
 from tests.support.inbox import Inbox
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -97,11 +99,23 @@ class Reader(Inbox[Line]):
         return self.ids
 
 
+def _hub() -> Hub:
+    return Hub(warning_seconds=0)
+
+
+def listen(feed: Feed[Line], user_id: int, sink: Reader) -> Connection:
+    """Deliver to the sink what the user may see."""
+    connection = feed._hub.stream(user_id, None)
+    connection.attach(sink)
+    return connection
+
+
 @asynccontextmanager
 async def _feed(
     log: Log, poll_seconds: float | None = None, others: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[Feed[Line], Reader]]:
     feed: Feed[Line] = Feed(
+        hub=_hub(),
         read_entries=log.read_entries,
         read_head=log.read_head,
         read_written=log.read_written,
@@ -110,7 +124,7 @@ async def _feed(
     )
     await feed.start()
     reader = Reader()
-    feed.attach(CAROL, reader)
+    listen(feed, CAROL, reader)
     try:
         yield feed, reader
     finally:
@@ -134,17 +148,19 @@ async def test_each_entry_goes_to_its_two_people_and_a_broadcast_to_all() -> Non
     log = Log()
     async with _feed(log) as (feed, carol):
         alice, other_alice, bob = Reader(), Reader(), Reader()
-        for user, reader in ((ALICE, alice), (ALICE, other_alice), (BOB, bob)):
-            feed.attach(user, reader)
+        left = listen(feed, ALICE, alice)
+        others = [listen(feed, ALICE, other_alice), listen(feed, BOB, bob)]
         feed.announce(log.append((ALICE, BOB), (BOB, ALICE), (ALICE, ALICE), (BOB, None)))
         assert (alice.ids, bob.ids, carol.ids) == ([1, 2, 3, 4], [1, 2, 4], [4])
         assert other_alice.ids == alice.ids
-        feed.detach(ALICE, alice)
+        left.detach(alice)
         feed.announce(log.append(BROADCAST))
         assert (alice.ids[-1], other_alice.ids[-1]) == (4, 5)
-        for user, reader in ((ALICE, other_alice), (BOB, bob), (CAROL, carol), (CAROL, carol)):
-            feed.detach(user, reader)
-        assert not feed._sinks
+        for connection, reader in zip(others, (other_alice, bob), strict=True):
+            connection.detach(reader)
+            connection.detach(reader)
+        assert feed._hub.sinks_at(EVERYBODY) == [carol]
+        assert feed._hub._table.keys() == {EVERYBODY, of_user(CAROL)}
 
 
 async def test_a_lost_announcement_is_read_from_the_log() -> None:
@@ -239,7 +255,7 @@ async def test_a_subscriber_that_fails_is_nobody_elses_trouble(
     async with _feed(log) as (feed, reader):
         other = Reader()
         for user, sink in ((ALICE, Broken()), (BOB, Broken()), (BOB, other)):
-            feed.attach(user, sink)
+            listen(feed, user, sink)
         feed.announce(log.append(BROADCAST, BROADCAST))
         assert reader.ids == other.ids == [1, 2]
     assert "A subscriber failed on position 1" in caplog.text
@@ -250,13 +266,15 @@ async def test_a_subscriber_may_leave_while_it_is_being_told() -> None:
     async with _feed(log) as (feed, reader):
 
         class Leaver(Reader):
+            connection: Connection
+
             def deliver(self, item: Line, size: int) -> None:
                 super().deliver(item, size)
-                feed.detach(BOB, self)
+                self.connection.detach(self)
 
         leavers = [Leaver(), Leaver()]
         for leaver in leavers:
-            feed.attach(BOB, leaver)
+            leaver.connection = listen(feed, BOB, leaver)
         feed.announce(log.append(BROADCAST, BROADCAST))
         assert reader.ids == [1, 2]
         assert [leaver.ids for leaver in leavers] == [[1], [1]]
@@ -264,7 +282,7 @@ async def test_a_subscriber_may_leave_while_it_is_being_told() -> None:
 
 async def test_the_last_entries_are_shown_from_memory() -> None:
     log = Log()
-    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head)
+    feed = Feed[Line](hub=_hub(), read_entries=log.read_entries, read_head=log.read_head)
     feed.announce(log.append((ALICE, BOB), (BOB, None), (CAROL, ALICE), (ALICE, None)))
 
     def recent(user_id: int, after: int, upto: int, broadcasts_after: int = 0) -> list[int] | None:
@@ -284,7 +302,7 @@ async def test_the_last_entries_are_shown_from_memory() -> None:
 async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
     log = Log()
     log.append((ALICE, BOB))
-    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head)
+    feed = Feed[Line](hub=_hub(), read_entries=log.read_entries, read_head=log.read_head)
     await feed.start()
     try:
         feed.announce(log.append((ALICE, BOB)))
@@ -304,7 +322,12 @@ async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
 
 async def test_the_memory_leaves_out_who_is_apart() -> None:
     log = Log()
-    feed = Feed[Line](read_entries=log.read_entries, read_head=log.read_head, apart={BOB: {ALICE}})
+    feed = Feed[Line](
+        hub=_hub(),
+        read_entries=log.read_entries,
+        read_head=log.read_head,
+        apart={BOB: {ALICE}},
+    )
     feed.announce(log.append((ALICE, None), (CAROL, None), (ALICE, BOB)))
     found = feed.recent(BOB, 0, 3)
     assert found is not None

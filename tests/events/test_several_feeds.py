@@ -15,6 +15,7 @@ from db.models import StoredMessage
 from events import feed as feed_module
 from events.bus import Topic
 from events.feed import Feed
+from events.hub import Hub as ConnectionHub
 from resolvers.messages import announce_committed
 from tests.db.rows import add_users, draft, everything, open_database
 from tests.events.hub import Hub, HubBus
@@ -65,8 +66,12 @@ class Process:
             async with database.read() as connection:
                 return [*await messages.read_entries(connection, after, upto, limit)]
 
+        self.connections = ConnectionHub(warning_seconds=0)
         self.feed: Feed[StoredMessage] = Feed(
-            read_entries=read_entries, read_head=read_head, poll_seconds=lambda: poll_seconds
+            hub=self.connections,
+            read_entries=read_entries,
+            read_head=read_head,
+            poll_seconds=lambda: poll_seconds,
         )
         self.log = MessageLog(
             database,
@@ -81,7 +86,7 @@ class Process:
         stack.push_async_callback(self.feed.close)
         self.log.start()
         stack.push_async_callback(self.log.close)
-        self.feed.attach(reader_id, self.reader)
+        self.connections.stream(reader_id, None).attach(self.reader)
         self.head_reads = 0
 
 

@@ -9,6 +9,7 @@ import jwt
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
+from resolvers.hub import enter
 from resolvers.sessions import LoggedIn
 from tests.support.inbox import Inbox
 from tests.support.server import QUICK
@@ -44,6 +45,11 @@ class Person:
         """Return the context of whoever has this token."""
         return self.ctx.as_viewer(await auth.authenticate(self.ctx, token))
 
+    async def connect(self, token: str, line: "Line", ctx: Context | None = None) -> Context:
+        """Enter with this token on a socket of its own; return the context of calls on it."""
+        ctx = ctx or self.ctx
+        return await enter(ctx, ctx.hub.open(line), token)
+
     def older_token(self, **claims: Any) -> str:
         """Return a token as the older server signed them."""
         return jwt.encode({"id": self.id, **claims}, QUICK["jwt_secret"], algorithm="HS256")
@@ -62,17 +68,17 @@ class Person:
 
 
 class Line:
-    """A live connection, and what it was told."""
+    """The transport of a connection, and what it was told."""
 
     def __init__(self) -> None:
         self.told: Inbox[tuple[str, Any]] = Inbox()
 
     def session_ended(self, reason: str) -> None:
-        """As Connection."""
+        """As Transport."""
         self.told.put(("ended", reason))
 
     def token_expiring(self, expires_at: float) -> None:
-        """As Connection."""
+        """As Transport."""
         self.told.put(("expiring", expires_at))
 
     @property

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from resolvers import directory, messages, presence, reads
 from resolvers.context import Context
 from resolvers.directory import Directory
+from resolvers.hub import enter
 from tests.resolvers.conftest import join, running_context
+from tests.resolvers.people import Line
 from tests.support.redis import redis_server
 from tests.support.statements import statements_sent
 
@@ -80,12 +82,13 @@ async def test_who_has_no_connection_makes_room_for_others(
     ids = [person.user.id for person in people]
     known, reading = Directory("contacts"), partial(reads.reading_log, ctx)
     await known.ready(ids[0], reading)
-    with known.hold(ids[0]):
-        for id_ in ids[1:4]:
-            await known.ready(id_, reading)
-        await known.ready(ids[2], reading)  # the latest who asked
-        await known.ready(ids[4], reading)
-        assert [*known._known] == [ids[0], ids[2], ids[4]]
+    known.enter(ids[0])
+    for id_ in ids[1:4]:
+        await known.ready(id_, reading)
+    await known.ready(ids[2], reading)  # the latest who asked
+    await known.ready(ids[4], reading)
+    assert [*known._known] == [ids[0], ids[2], ids[4]]
+    known.leave(ids[0])
     assert [*known._known] == [ids[0], ids[4]]
 
 
@@ -117,18 +120,20 @@ async def _meet_across_processes(tmp_path: Path, shared: dict[str, str]) -> None
         running_context(tmp_path, **shared) as there,
     ):
         alice, bob = await join(here), await join(there)
-        with presence.hold_presence(alice), presence.hold_presence(bob):
-            streams = [presence.watch_presence(person) for person in (alice, bob)]
-            async with asyncio.timeout(10):
-                for stream, own in zip(streams, (alice, bob), strict=True):
-                    assert await _ids(stream) in ([], [own.user.id])
-                await messages.send_message(alice, receiver_id=bob.user.id, content="hello")
-                for stream, other in zip(streams, (bob, alice), strict=True):
-                    while other.user.id not in await _ids(stream):
-                        pass
-                    await stream.aclose()
-            assert here.directory.includes(alice.user.id, bob.user.id)
-            assert there.directory.includes(bob.user.id, alice.user.id)
+        for person in (alice, bob):
+            token = person.tokens.issue(person.user.id, person.user.session_id).token
+            await enter(person, person.hub.open(Line()), token)
+        streams = [presence.watch_presence(person) for person in (alice, bob)]
+        async with asyncio.timeout(10):
+            for stream, own in zip(streams, (alice, bob), strict=True):
+                assert await _ids(stream) in ([], [own.user.id])
+            await messages.send_message(alice, receiver_id=bob.user.id, content="hello")
+            for stream, other in zip(streams, (bob, alice), strict=True):
+                while other.user.id not in await _ids(stream):
+                    pass
+                await stream.aclose()
+        assert here.directory.includes(alice.user.id, bob.user.id)
+        assert there.directory.includes(bob.user.id, alice.user.id)
 
 
 async def _ids(stream: object) -> list[int]:

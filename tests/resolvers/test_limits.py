@@ -11,7 +11,14 @@ import pytest
 from db.models import StoredMessage
 from resolvers import auth
 from resolvers.context import Context
-from resolvers.errors import BadInput, Conflict, RateLimited, Unauthenticated, retry_header
+from resolvers.errors import (
+    BadInput,
+    Conflict,
+    RateLimited,
+    TooManyConnections,
+    Unauthenticated,
+    retry_header,
+)
 from resolvers.messages import list_messages, send_message
 from tests.resolvers.conftest import join, running_context
 
@@ -183,11 +190,13 @@ async def test_connections_are_counted_by_address_and_by_user(tmp_path: Path) ->
         for leave in leaves:
             leave()
         assert connections.has_room(OWNER)
-        with connections.hold_user(1), connections.hold_user(1):
-            with pytest.raises(RateLimited, match="of this user"):
-                connections.hold_user(1).__enter__()
-            with connections.hold_user(2):
-                pass
-        with connections.hold_user(1):
-            pass
+        for _ in range(2):
+            connections.enter(1)
+        with pytest.raises(TooManyConnections, match="of this user"):
+            connections.enter(1)
+        connections.enter(2)
+        connections.leave(1)
+        connections.enter(1)
+        for user_id in (1, 1, 2):
+            connections.leave(user_id)
         assert len(connections._open) == 0

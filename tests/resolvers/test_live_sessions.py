@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from db.models import NoticeKind
+from events.hub import AlreadyEnded
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
@@ -31,29 +32,35 @@ Ending = Callable[[Context], Any]
 async def test_an_end_reaches_open_connections_of_the_session_at_once(
     person: Person, ending: Ending
 ) -> None:
-    me = await person.enter(await person.log_in())
     mine, other = Line(), Line()
-    me, leave = sessions.hold_session(me, mine)
-    elsewhere = await person.enter(person.joined.issued.token)
-    _, leave_other = sessions.hold_session(elsewhere, other)
+    me = await person.connect(await person.log_in(), mine)
+    elsewhere = await person.connect(person.joined.issued.token, other)
     await ending(me)
     assert mine.told.items == [("ended", "Session ended")]
     assert other.ended == (ending is sessions.log_out_everywhere)
-    leave()
-    leave_other()
-    assert person.ctx.connections._held == {}
+    for ctx in (me, elsewhere):
+        assert ctx.user.connection is not None
+        ctx.user.connection.close()
+    assert person.ctx.hub._table == {}
 
 
-async def test_a_connection_of_a_session_that_ended_since_the_check_ends_at_once(
-    person: Person,
-) -> None:
+async def test_a_session_that_ended_since_the_check_is_not_let_in(person: Person) -> None:
     me = await person.enter(person.joined.issued.token)
     await sessions.log_out(me)
     late = Line()
-    sessions.hold_session(me, late)
-    assert late.ended
+    connection = person.ctx.hub.open(late)
+    with pytest.raises(AlreadyEnded):
+        person.ctx.hub.enter(
+            connection,
+            user_id=me.user.id,
+            session_id=me.user.session_id,
+            expires_at=me.user.expires_at,
+            checked_at=me.user.checked_at,
+        )
+    assert connection.user_id is None
+    assert late.told.items == []
     again = Line()
-    sessions.hold_session(await person.enter(await person.log_in()), again)
+    await person.connect(await person.log_in(), again)
     assert not again.ended
 
 
@@ -62,14 +69,14 @@ async def test_an_older_tokens_connection_goes_on_in_the_session_that_it_gains(
 ) -> None:
     token = person.older_token(iat=int(time.time()) - 10, exp=int(time.time()) + 30)
     line, other = Line(), Line()
-    me, _ = sessions.hold_session(await person.enter(token), line)
-    sessions.hold_session(await person.enter(token), other)
+    me = await person.connect(token, line)
+    await person.connect(token, other)
     renewed = await sessions.renew_token(me)
     assert me.user.session == renewed.issued.session_id is not None
-    assert me.user.held is not None
-    assert me.user.held.expires_at == renewed.issued.expires_at.timestamp()
+    assert me.user.connection is not None
+    assert me.user.connection.expires_at == renewed.issued.expires_at.timestamp()
     twin = Line()  # of the same session
-    sessions.hold_session(await person.enter(renewed.issued.token), twin)
+    await person.connect(renewed.issued.token, twin)
     changed = await sessions.change_password(me, current=PASSWORD, new="another")
     assert me.user.session == changed.issued.session_id != renewed.issued.session_id
     assert (line.ended, other.ended, twin.ended) == (False, True, True)
@@ -89,7 +96,7 @@ async def test_what_another_process_ends_is_ended_here_within_a_second(
         person = await Person.register(there)
         token = person.joined.issued.token
         line = Line()
-        sessions.hold_session(here.as_viewer(await auth.authenticate(here, token)), line)
+        await person.connect(token, line, here)
         started = time.monotonic()
         await sessions.log_out(await person.enter(token))
         await line.told.expect(lambda told: told[0] == "ended")
@@ -114,9 +121,9 @@ async def test_a_renewal_in_another_process_moves_connections_here(
             )
         heard: Inbox[Any] = Inbox()
         here.notices.listen(NoticeKind.SESSION_RENEWED, heard.put)
-        me, _ = sessions.hold_session(here.as_viewer(await auth.authenticate(here, token)), Line())
-        assert me.user.held is not None
-        assert me.user.held.expires_at == pytest.approx(soon.timestamp())
+        me = await person.connect(token, Line(), here)
+        assert me.user.connection is not None
+        assert me.user.connection.expires_at == pytest.approx(soon.timestamp())
         renewed = await sessions.renew_token(await person.enter(token))
         await heard.expect(lambda notice: notice.user_id == person.id)
-        assert me.user.held.expires_at == renewed.issued.expires_at.timestamp()
+        assert me.user.connection.expires_at == renewed.issued.expires_at.timestamp()

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from db.models import MessageKind, StoredMessage
+from events.hub import EVERYBODY
 from events.subscription import SubscriberTooSlow
 from resolvers import messages
 from resolvers.context import Context
@@ -180,7 +181,7 @@ async def test_a_watch_replays_and_goes_live_without_gap_or_repeat_under_load(
     wanted = [message.id for page in visible[::-1] for message in page[::-1]]
     assert len(wanted) == 60 + 3 * 60 + 1
     assert seen == [wanted] * 4
-    assert not ctx.feed._sinks
+    assert not ctx.hub.sinks_at(EVERYBODY)
 
 
 async def test_what_overflows_during_a_replay_is_replayed_too(
@@ -200,7 +201,7 @@ async def test_what_overflows_during_a_replay_is_replayed_too(
         assert seen == sent
         live = asyncio.create_task(_take(watch, 1))
         assert await _send(alice, 1, bob) == await live
-    assert not ctx.feed._sinks
+    assert not ctx.hub.sinks_at(EVERYBODY)
 
 
 async def test_a_reader_too_slow_for_what_is_live_is_told_and_can_resume(ctx: Context) -> None:
@@ -215,7 +216,7 @@ async def test_a_reader_too_slow_for_what_is_live_is_told_and_can_resume(ctx: Co
         missed = await _send(alice, 4, bob)
         with pytest.raises(SubscriberTooSlow):
             await _take(watch, 4)
-    assert not ctx.feed._sinks
+    assert not ctx.hub.sinks_at(EVERYBODY)
     async with aclosing(messages.watch_messages(narrow, after=second.id)) as watch:
         assert await _take(watch, 4) == missed
 
@@ -226,7 +227,7 @@ async def test_a_watch_leaves_nothing_behind_however_it_ends(ctx: Context, end: 
     await _send(alice, 3, bob)
     watch = messages.watch_messages(bob, after=0)
     await _take(watch, 1)
-    assert ctx.feed._sinks
+    assert ctx.hub.sinks_at(EVERYBODY)
     if end == "close":
         await watch.aclose()
     elif end == "error":
@@ -239,7 +240,7 @@ async def test_a_watch_leaves_nothing_behind_however_it_ends(ctx: Context, end: 
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
         await watch.aclose()
-    assert not ctx.feed._sinks
+    assert not ctx.hub.sinks_at(EVERYBODY)
 
 
 async def test_a_place_ahead_of_the_log_is_refused(ctx: Context) -> None:
@@ -263,4 +264,4 @@ async def test_more_watchers_than_connections_all_hear(ctx: Context) -> None:
     assert await asyncio.gather(*waiting) == [[sent]] * 60
     for watch in watches:
         await watch.aclose()
-    assert not ctx.feed._sinks
+    assert not ctx.hub.sinks_at(EVERYBODY)

@@ -1,0 +1,103 @@
+"""One open socket, whatever its wire: who is on it, how long they may stay, and what it hears."""
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from events.spread import Sink
+
+if TYPE_CHECKING:
+    from events.hub import Hub
+
+logger = logging.getLogger("parley.hub")
+
+
+class Transport(Protocol):
+    """The wire under a connection. Neither call may block."""
+
+    def session_ended(self, reason: str) -> None:
+        """Say why, then close. Whoever was on the connection has been put out already."""
+
+    def token_expiring(self, expires_at: float) -> None:
+        """Say that the token ends then (seconds since 1970), and with it the connection."""
+
+
+class Connection:
+    """An open socket, or one request whose answer is a stream: then it has no transport.
+
+    The hub makes it (`Hub.open`, `Hub.stream`) and lets somebody in (`Hub.enter`). `user_id` is
+    None until then, and again once they are out. Idle connections are many: it is kept small.
+    """
+
+    __slots__ = (
+        "_hub",
+        "closed",
+        "due",
+        "expires_at",
+        "session_id",
+        "sinks",
+        "topics",
+        "transport",
+        "user_id",
+        "warned",
+    )
+
+    def __init__(self, hub: "Hub", transport: Transport | None) -> None:
+        self._hub = hub
+        self.transport = transport
+        self.closed = False
+        self.user_id: int | None = None
+        self.session_id: int | None = None
+        self.expires_at: float | None = None
+        self.topics: tuple[str, ...] = ()
+        # Replaced, never changed in place: a delivery goes on over the one that it began with.
+        self.sinks: tuple[Sink[Any], ...] = ()
+        # When the expiries are to look at it next; 0 while they do not know of it.
+        self.due = 0.0
+        self.warned = False  # of the end at `expires_at`
+
+    def __lt__(self, other: "Connection") -> bool:
+        return self.due < other.due
+
+    def attach(self, sink: Sink[Any]) -> None:
+        """Deliver to the sink whatever comes for this connection's topics from now on."""
+        self.sinks = (*self.sinks, sink)
+
+    def detach(self, sink: Sink[Any]) -> None:
+        """Deliver nothing more to the sink. A stream is over once it has none."""
+        self.sinks = tuple(other for other in self.sinks if other is not sink)
+        self._hub.leave_out(sink)
+        if self.transport is None and not self.sinks:
+            self.close()
+
+    def renew(self, expires_at: float | None, *, session_id: int | None) -> None:
+        """Let the connection go on until then, as one of this session."""
+        if self.user_id is not None:
+            self._hub.renew_one(self, expires_at, session_id)
+
+    def close(self) -> None:
+        """Put out whoever is on it, and let nobody in any more. May be called again."""
+        self._hub.close_one(self)
+        # A closed connection must need no collector: its transport refers to it too.
+        self.transport = None
+
+    def end(self, reason: str) -> None:
+        """Put out whoever is on it, and have the transport say why and close."""
+        transport, sinks = self.transport, self.sinks
+        self._hub.put_out(self)
+        if transport is None:
+            for sink in sinks:
+                sink.interrupt()  # its reader comes back, and is refused at the door
+            return
+        try:
+            transport.session_ended(reason)
+        except Exception:
+            logger.exception("A connection could not be ended")
+
+    def warn(self) -> None:
+        """Have the transport say that the token ends soon; once for each end."""
+        self.warned = True
+        if self.transport is not None and self.expires_at is not None:
+            try:
+                self.transport.token_expiring(self.expires_at)
+            except Exception:
+                logger.exception("A connection could not be warned")

@@ -1,0 +1,32 @@
+"""The one way in: how somebody enters on an open connection, whatever its wire."""
+
+from dataclasses import replace
+
+from events.connection import Connection
+from events.hub import AlreadyEnded
+from resolvers.auth import authenticate_login
+from resolvers.context import Context
+from resolvers.errors import Unauthenticated
+
+
+async def enter(ctx: Context, connection: Connection, token: str) -> Context:
+    """Let in whoever has this token; return the context in which they call on the connection.
+
+    The steps, in this order: the token is checked; the connection is counted for its user; their
+    contacts and their presence are kept; it is found by its topics and ends with its session; and
+    it is warned before its token ends (events/hub.py). A refused step undoes those before it.
+    Raises Unauthenticated, TooManyConnections, RateLimited where too many bad tokens came from,
+    Unavailable.
+    """
+    viewer = await authenticate_login(ctx, token)
+    try:
+        ctx.hub.enter(
+            connection,
+            user_id=viewer.id,
+            session_id=viewer.session_id,
+            expires_at=viewer.expires_at,
+            checked_at=viewer.checked_at,
+        )
+    except AlreadyEnded as error:
+        raise Unauthenticated("Invalid token") from error
+    return ctx.as_viewer(replace(viewer, connection=connection))
