@@ -76,7 +76,7 @@ class ServerLimits:
         description="How long an address stays an account's own after a login."
     )
     bad_tokens_per_address: RateLimit = strawberry.field(
-        description="Socket.IO logins with a bad token from one address."
+        description="Bad tokens from one address, in `connection_init` and `auth:login`."
     )
     anonymous_graphql_ms_per_address: RateLimit = strawberry.field(
         description="Milliseconds for new documents and execution without a login, of one address."
