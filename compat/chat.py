@@ -21,18 +21,18 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import error_shape
-from compat.held import HeldEvents, Hold
 from compat.message_sink import MessageSink
-from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
-from compat.socketio_server import SocketServer
+from compat.socketio.held import HeldEvents, Hold
+from compat.socketio.packets import EncodedEvent
+from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.subscription import SubscriberTooSlow
-from resolvers.addresses import Peer
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
+from resolvers.guards.addresses import Peer
 from resolvers.messages import attach_sink, send_message, watch_messages
 from resolvers.moments import wire_moment
 from resolvers.presence import hold_presence

@@ -11,27 +11,27 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
-from db.log import MessageLog
+from db.log.log import MessageLog
 from db.models import StoredMessage, StoredNotice
 from events.connections import Connections, Held
 from events.feed import Feed
 from events.notices import Notices
 from events.presence import Presence
 from media.inspector import Inspector
-from resolvers.addresses import Peer
-from resolvers.blocked_pairs import BlockedPairs
-from resolvers.connection_slots import ConnectionSlots
-from resolvers.directory import Directory
 from resolvers.errors import Unauthenticated, Unavailable
-from resolvers.fields import printable
-from resolvers.file_urls import FileUrls
-from resolvers.limits import Limits
-from resolvers.passwords import Passwords
-from resolvers.standings import Standings
-from resolvers.tokens import Tokens
-from resolvers.upload_slots import UploadSlots
+from resolvers.guards.addresses import Peer
+from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.guards.connection_slots import ConnectionSlots
+from resolvers.guards.directory import Directory
+from resolvers.guards.fields import printable
+from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.limits import Limits
+from resolvers.guards.passwords import Passwords
+from resolvers.guards.standings import Standings
+from resolvers.guards.tokens import Tokens
+from resolvers.guards.upload_slots import UploadSlots
 from settings import Settings
 
 MAX_ADDRESS = 64  # as the columns have room for

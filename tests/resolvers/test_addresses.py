@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from resolvers.addresses import Peer, Proxies
+from resolvers.guards.addresses import Peer, Proxies
 
 TRUSTED = Proxies(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
