@@ -39,7 +39,7 @@ class Room(NamedTuple):
 
 
 # What both faces need of a request, and that knows nothing of ours.
-SHARED = {"server.json_input"}
+SHARED = {"server.json_input", "server.remote", "server.retry_after"}
 
 # fmt: off
 HOUSE = {

@@ -38,12 +38,14 @@ from db.models import StoredMessage
 from resolvers.attachments import upload_attachment
 from resolvers.auth import create_account, log_in
 from resolvers.context import Context
-from resolvers.errors import BadInput, ParleyError, retry_header
+from resolvers.errors import BadInput, ParleyError
 from resolvers.guards.fields import check_query
 from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
 from resolvers.uploads import field_instead, receive_form
+from server.remote import Remote
+from server.retry_after import retry_after
 
 Shape = Callable[[StoredMessage], Mapping[str, Any]]
 Pages = AsyncGenerator[Sequence[StoredMessage], None]
@@ -61,7 +63,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def register(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         user = await create_account(
-            ctx.called_from(request.scope),
+            ctx.called_from(Remote(request.scope)),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
             display_name=take_text(body, "displayName", "Display name"),
@@ -73,7 +75,7 @@ def rest_routes(ctx: Context) -> list[Route]:
     async def login(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         logged_in = await log_in(
-            ctx.called_from(request.scope),
+            ctx.called_from(Remote(request.scope)),
             email=take_text(body, "email", "Email"),
             password=take_text(body, "password", "Password"),
         )
@@ -139,7 +141,7 @@ def rest_routes(ctx: Context) -> list[Route]:
             await check_ready(ctx)
         except ParleyError as error:
             body = {"ok": False, "message": error.message}
-            return JSONAnswer(body, 503, retry_header(error))
+            return JSONAnswer(body, 503, retry_after(error.retry_after_ms))
         return JSONAnswer({"ok": True})
 
     async def limits(request: Request) -> Response:

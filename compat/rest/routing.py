@@ -7,6 +7,7 @@ from starlette.types import Scope
 from compat.rest.answering import Answering, Endpoint
 from resolvers.auth import identify
 from resolvers.context import Context
+from server.remote import Remote
 
 
 def route(method: str, path: str, endpoint: Endpoint) -> Route:
@@ -16,7 +17,9 @@ def route(method: str, path: str, endpoint: Endpoint) -> Route:
 
 async def identify_caller(ctx: Context, request: Request) -> Context:
     """Return the caller's context. Raises Unauthenticated."""
-    viewer = await identify(ctx.called_from(request.scope), request.headers.get("authorization"))
+    viewer = await identify(
+        ctx.called_from(Remote(request.scope)), request.headers.get("authorization")
+    )
     viewer.user  # noqa: B018  # the door, before a large body is read
     return viewer
 

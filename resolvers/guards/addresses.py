@@ -1,10 +1,10 @@
 """Where a caller is: its own address, or what a proxy that we trust says of it."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Protocol
 
 from resolvers.guards.fields import printable
 from resolvers.guards.names import without_stacks, without_unseen
@@ -69,13 +69,29 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
-class Peer:
-    """Who is at the other end of a request or connection, by its ASGI scope; read when asked."""
+class Told(Protocol):
+    """What is told of a caller where the call came in (server/remote.py)."""
 
-    __slots__ = ("_address", "_proxies", "_scope")
+    @property
+    def address(self) -> str:
+        """The address that is connected to us; empty when it is not known."""
 
-    def __init__(self, scope: Mapping[str, Any], proxies: Proxies) -> None:
-        self._scope = scope
+    @property
+    def forwarded(self) -> Iterable[bytes]:
+        """For whom it says that it speaks: lists of addresses."""
+
+    @property
+    def agent(self) -> bytes:
+        """What its program calls itself; empty when it is not known."""
+
+
+class Caller:
+    """Whose call it is; what is told of it is read when asked."""
+
+    __slots__ = ("_address", "_proxies", "_told")
+
+    def __init__(self, told: Told, proxies: Proxies) -> None:
+        self._told = told
         self._proxies = proxies
         self._address: str | None = None
 
@@ -83,18 +99,13 @@ class Peer:
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
         if self._address is None:
-            client = self._scope.get("client")
-            self._address = self._proxies.find_client(
-                client[0] if client else "",
-                (value for name, value in self._scope["headers"] if name == b"x-forwarded-for"),
-            )
+            self._address = self._proxies.find_client(self._told.address, self._told.forwarded)
         return self._address
 
     @property
     def agent(self) -> str:
-        """The `User-Agent`, as it may be shown; empty when there is none."""
-        sent = next((value for name, value in self._scope["headers"] if name == b"user-agent"), b"")
-        shown = without_unseen(sent[: 4 * MAX_AGENT].decode(errors="replace"))
+        """The program's name, as it may be shown; empty when there is none."""
+        shown = without_unseen(self._told.agent[: 4 * MAX_AGENT].decode(errors="replace"))
         return printable(without_stacks(shown))[:MAX_AGENT]
 
 

@@ -15,6 +15,7 @@ from schema.transports.heartbeat import pause_of
 from schema.transports.http import answer_request
 from schema.transports.websocket import GraphQLSocket
 from schema.transports.wire import SUBPROTOCOL, CloseCode
+from server.remote import Remote
 
 # Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
 NOT_ACCEPTABLE = "Subprotocol not acceptable: use graphql-transport-ws"
@@ -35,7 +36,7 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
-        ctx = self._ctx.called_from(scope)
+        ctx = self._ctx.called_from(Remote(scope))
         if scope["type"] == "websocket":
             await self._serve_websocket(ctx, WebSocket(scope, receive, send))
         else:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from resolvers.auth import identify
 from resolvers.context import Context
-from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited, retry_header
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
 from resolvers.guards.fields import check_query
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import Operations, Result, refusal
@@ -18,6 +18,7 @@ from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.requests import GraphQLRequest
 from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
 from server.json_input import read_json_as
+from server.retry_after import retry_after
 from web.playground import playground_page
 
 JSON = "application/json"
@@ -84,7 +85,9 @@ async def _answer_multipart(
     except ClientDisconnect as error:
         raise _HTTPError(400, BadInput("The body was cut short")) from error
     except ParleyError as error:
-        raise _HTTPError(_STATUS.get(error.code, 400), error, retry_header(error)) from error
+        raise _HTTPError(
+            _STATUS.get(error.code, 400), error, retry_after(error.retry_after_ms)
+        ) from error
 
 
 async def _answer(
@@ -105,13 +108,17 @@ async def _answer(
         return _respond(refusal(error), 200, media_type)
     except RateLimited as error:
         status = 429 if media_type == RESPONSE_JSON else 200
-        return _respond(refusal(error), status, media_type, headers=retry_header(error))
+        return _respond(
+            refusal(error), status, media_type, headers=retry_after(error.retry_after_ms)
+        )
     except RequestRefused as error:
         # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
         return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
         if isinstance(error, ParleyError):
-            return _respond(refusal(error), 503, media_type, headers=retry_header(error))
+            return _respond(
+                refusal(error), 503, media_type, headers=retry_after(error.retry_after_ms)
+            )
         return _respond(refusal(error), 500, media_type)
     return _respond(result, 200, media_type)
 
