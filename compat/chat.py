@@ -33,9 +33,9 @@ from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
-from resolvers.moments import wire_moment
 from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
+from server.moments import wire_moment
 from server.remote import Remote
 
 DRAIN_SECONDS = 3.0

@@ -38,8 +38,8 @@ class Room(NamedTuple):
     never: set[str]
 
 
-# What both faces need of a request, and that knows nothing of ours.
-SHARED = {"server.json_input", "server.remote", "server.retry_after"}
+# What both wires have in common, and that knows nothing of ours.
+SHARED = {"server.json_input", "server.moments", "server.remote", "server.retry_after"}
 
 # fmt: off
 HOUSE = {

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from resolvers.moments import wire_moment
 from schema.execution.requests import GraphQLRequest
 from server.json_input import check_json, read_json
+from server.moments import wire_moment
 
 SUBPROTOCOL = "graphql-transport-ws"
 
