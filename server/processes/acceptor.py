@@ -16,7 +16,7 @@ from server.processes.listeners import listen
 logger = logging.getLogger("parley.server")
 
 # So many in a turn, so that others get one too.
-AT_ONCE = 32
+AT_ONCE = 12
 # How long to wait when the system has no descriptor left.
 PAUSE_SECONDS = 0.1
 # The peer was gone before its connection was taken (accept(2)): the next one is another's.
