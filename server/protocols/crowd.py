@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 logger = logging.getLogger("parley.server")
 
-# So many connections begin, or end, before all others get the loop: a few milliseconds of work. The number
-# is fixed: on a busy machine a measured time would leave one connection for each turn.
+# So many connections begin, or end, before all others get the loop: a few milliseconds of work. The
+# number is fixed: on a busy machine a measured time would leave one connection for each turn.
 AT_ONCE = 12
 # What these have begun is over after so many turns: the tasks that were woken have run.
 TURNS = 3
