@@ -21,20 +21,20 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import error_shape
-from compat.held import HeldEvents, Hold
-from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
-from compat.socketio_server import SocketServer
+from compat.socketio.held import HeldEvents, Hold
+from compat.socketio.packets import EncodedEvent
+from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.connection import Connection
 from events.subscription import SubscriberTooSlow
-from resolvers.addresses import Peer
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.hub import enter
 from resolvers.messages import send_message, watch_messages
-from resolvers.moments import wire_moment
+from server.moments import wire_moment
+from server.remote import Remote
 
 DRAIN_SECONDS = 3.0
 
@@ -183,7 +183,7 @@ class ChatEvents:
 
     def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
-        ctx = environ.get("kept") or self._ctx.called_from(environ["asgi.scope"])
+        ctx = environ.get("kept") or self._ctx.called_from(Remote(environ["asgi.scope"]))
         address = ctx.address  # it is read now: the headers are not kept
         environ["kept"] = ctx  # for a client that leaves the namespace and comes back
         # Dropped, a client whose user is still to log in comes back by itself, to wait again.
@@ -211,7 +211,7 @@ class ChatEvents:
         return self._ctx.connection_slots.count(self._address(scope))
 
     def _address(self, scope: Scope) -> str:
-        return Peer(scope, self._ctx.limits.proxies).address
+        return self._ctx.called_from(Remote(scope)).address
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         if (transport := self._transports.pop(sid, None)) is not None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from events.hub import of_user
-from resolvers.standings import Standings
+from resolvers.guards.standings import Standings
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account

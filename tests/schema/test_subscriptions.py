@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from websockets.exceptions import ConnectionClosed
 
 from db import users
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
 from events.hub import EVERYBODY, of_user
-from schema.wire import CloseCode
+from schema.transports.wire import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket
 from tests.support.faces import Account, new_account
 from tests.support.server import RunningServer, running_server
