@@ -71,7 +71,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
     """A server on which every step does something."""
-    with running_server(tmp_path, limits=True, directory="contacts") as server:
+    # A polling client may leave without a word; it is noticed by its silence.
+    quick: dict[str, Any] = {"ping_interval_seconds": 2, "ping_timeout_seconds": 2}
+    with running_server(tmp_path, limits=True, directory="contacts", **quick) as server:
         yield server
 
 
