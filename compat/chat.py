@@ -301,8 +301,8 @@ class ChatEvents:
     ) -> MessageShape | ErrorShape:
         try:
             transport = self._transports.get(sid)
-            is_in = transport is not None and transport.viewer_id is not None
-            ctx = transport.ctx if transport is not None and is_in else self._ctx
+            nobody = transport is None or transport.viewer_id is None
+            ctx = self._ctx if transport is None or nobody else transport.ctx
             ctx.user  # noqa: B018  # the door, before the payload is looked at
             body = _payload(arguments)
             receiver_id = take_receiver(body) if to == "somebody" else None

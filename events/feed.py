@@ -308,5 +308,7 @@ class Feed(Generic[E]):
             return
         if self._heard is not None:
             self._heard(entry)
-        people = {entry.sender_id: None, entry.receiver_id: None}
-        self._hub.deliver(entry, size, map(of_user, people))
+        topics = [of_user(entry.sender_id)]
+        if entry.receiver_id != entry.sender_id:
+            topics.append(of_user(entry.receiver_id))
+        self._hub.deliver(entry, size, topics)

@@ -92,12 +92,14 @@ class Hub:
         self._table.setdefault(_of_wire(type(transport)), set()).add(connection)
         return connection
 
-    def stream(self, user_id: int, session_id: int | None) -> Connection:
+    def stream(self, user_id: int, session_id: int | None, *, checked_at: float) -> Connection:
         """Return a connection for one request of the user's, whose answer goes on.
 
         It passes no steps: for presence and the limits a request is no connection. It ends with
-        its last sink, or with the session: then its sinks are interrupted.
+        its last sink, or with the session: then its sinks are interrupted. Raises AlreadyEnded.
         """
+        if self.has_ended(user_id, session_id, since=checked_at):
+            raise AlreadyEnded
         connection = Connection(self, None)
         connection.session_id = session_id
         self._put_in(connection, user_id)
@@ -261,9 +263,11 @@ class Hub:
 
         No connection is at two of the topics.
         """
+        table, deliver = self._table, self._spread.deliver
         for topic in topics:
-            for sink in self.sinks_at(topic):
-                self._spread.deliver(sink, item, size)
+            for connection in [*table.get(topic, ())]:
+                for sink in connection.sinks:
+                    deliver(sink, item, size)
 
     def broadcast(
         self, item: Placed, size: int, sender_id: int, *, apart: Collection[int] | None = None

@@ -30,3 +30,21 @@ async def enter(ctx: Context, connection: Connection, token: str) -> Context:
     except AlreadyEnded as error:
         raise Unauthenticated("Invalid token") from error
     return ctx.as_viewer(replace(viewer, connection=connection))
+
+
+def connection_of(ctx: Context) -> Connection:
+    """Return the connection on which the viewer is to hear of what happens.
+
+    That is the open socket that they are calling on; a request gets one of its own, for as long as
+    it listens. Raises Unauthenticated, also for whoever has been put out.
+    """
+    viewer = ctx.user
+    connection = viewer.connection
+    if connection is None:
+        try:
+            return ctx.hub.stream(viewer.id, viewer.session_id, checked_at=viewer.checked_at)
+        except AlreadyEnded as error:
+            raise Unauthenticated("Invalid token") from error
+    if connection.user_id != viewer.id:
+        raise Unauthenticated("Invalid token")
+    return connection

@@ -15,6 +15,7 @@ from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
+from resolvers.hub import connection_of
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import REFUSALS, begin_send, refusal
 
@@ -223,7 +224,7 @@ async def watch_messages(
         after = ctx.feed.resume_from(after)
         await _check_cursor(ctx, after)
     while True:
-        with _subscribe(ctx, viewer) as live:
+        with _subscribe(ctx) as live:
             start = ctx.feed.position
             if after is not None:
                 async with aclosing(_replay(ctx, viewer, after, start)) as replay:
@@ -246,9 +247,8 @@ async def watch_messages(
             return
 
 
-def _subscribe(ctx: Context, viewer: Viewer) -> Subscription[StoredMessage]:
-    # A request that is no socket's has a connection of its own, for as long as it listens.
-    connection = viewer.connection or ctx.hub.stream(viewer.id, viewer.session_id)
+def _subscribe(ctx: Context) -> Subscription[StoredMessage]:
+    connection = connection_of(ctx)
     subscription: Subscription[StoredMessage] = Subscription(
         max_items=ctx.settings.max_queued_messages,
         max_bytes=ctx.settings.max_queued_bytes,

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import msgspec
 import pytest
@@ -105,7 +106,7 @@ def _hub() -> Hub:
 
 def listen(feed: Feed[Line], user_id: int, sink: Reader) -> Connection:
     """Deliver to the sink what the user may see."""
-    connection = feed._hub.stream(user_id, None)
+    connection = feed._hub.stream(user_id, None, checked_at=monotonic())
     connection.attach(sink)
     return connection
 

@@ -213,7 +213,7 @@ async def test_what_is_under_way_does_not_reach_who_has_left(hub: Hub) -> None:
 
 
 def test_a_stream_passes_no_steps_and_ends_with_its_last_sink(hub: Hub, said: list[str]) -> None:
-    stream = hub.stream(ALICE, 10)
+    stream = hub.stream(ALICE, 10, checked_at=monotonic())
     one, two = Reader(), Reader()
     stream.attach(one)
     stream.attach(two)
@@ -226,11 +226,17 @@ def test_a_stream_passes_no_steps_and_ends_with_its_last_sink(hub: Hub, said: li
 
 
 def test_a_stream_of_a_session_that_ends_is_interrupted(hub: Hub) -> None:
-    mine, other = hub.stream(ALICE, 10), hub.stream(ALICE, 11)
+    mine, other = (
+        hub.stream(ALICE, 10, checked_at=monotonic()),
+        hub.stream(ALICE, 11, checked_at=monotonic()),
+    )
     readers = [Reader(), Reader()]
     for stream, reader in zip((mine, other), readers, strict=True):
         stream.attach(reader)
+    checked_at = monotonic()
     hub.end(ALICE, 10)
+    with pytest.raises(AlreadyEnded):
+        hub.stream(ALICE, 10, checked_at=checked_at)
     assert [reader.interruptions for reader in readers] == [1, 0]
     assert hub._table[of_user(ALICE)] == {other}
 

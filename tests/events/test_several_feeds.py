@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 
 import pytest
 
@@ -86,7 +87,7 @@ class Process:
         stack.push_async_callback(self.feed.close)
         self.log.start()
         stack.push_async_callback(self.log.close)
-        self.connections.stream(reader_id, None).attach(self.reader)
+        self.connections.stream(reader_id, None, checked_at=monotonic()).attach(self.reader)
         self.head_reads = 0
 
 

@@ -1,5 +1,6 @@
 """Live connections: they end with their session, and go on as long as it does."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from db.models import NoticeKind
-from events.hub import AlreadyEnded
-from resolvers import auth, sessions
+from events.hub import AlreadyEnded, of_user
+from events.subscription import SubscriberTooSlow
+from resolvers import auth, messages, sessions
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
 from tests.resolvers.conftest import running_context
@@ -62,6 +64,26 @@ async def test_a_session_that_ended_since_the_check_is_not_let_in(person: Person
     again = Line()
     await person.connect(await person.log_in(), again)
     assert not again.ended
+
+
+async def test_whoever_was_put_out_hears_nothing_on_the_connection(person: Person) -> None:
+    token, line = await person.log_in(), Line()
+    socket, request = await person.connect(token, line), await person.enter(token)
+    hearing = [messages.watch_messages(ctx) for ctx in (socket, request)]
+    waiting = [asyncio.create_task(anext(watch)) for watch in hearing]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(person.ctx.hub.sinks_at(of_user(person.id))) == 2
+    await sessions.log_out(socket)
+    assert line.ended
+    assert person.ctx.hub.sinks_at(of_user(person.id)) == []
+    with pytest.raises(SubscriberTooSlow):  # a request's reader comes back, and is refused
+        await waiting[1]
+    for ctx in (socket, request):
+        with pytest.raises(Unauthenticated):
+            await anext(messages.watch_messages(ctx))
+    waiting[0].cancel()  # as its transport does
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_an_older_tokens_connection_goes_on_in_the_session_that_it_gains(
