@@ -70,10 +70,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server on which every step does something."""
+    """A server on which every step does something, and a user has one place."""
     # A polling client may leave without a word; it is noticed by its silence.
     quick: dict[str, Any] = {"ping_interval_seconds": 2, "ping_timeout_seconds": 2}
-    with running_server(tmp_path, limits=True, directory="contacts", **quick) as server:
+    one_place: dict[str, Any] = {"limits": True, "max_connections_per_user": 1}
+    with running_server(tmp_path, directory="contacts", **one_place, **quick) as server:
         yield server
 
 
@@ -88,9 +89,8 @@ def left(server: RunningServer, account: Account) -> list[str]:
     """Return what is still kept of the account's connections."""
     ctx = server.ctx
     kept = {
-        "a place": ctx.connection_slots._open.count(account.id),
         "contacts": account.id in ctx.directory._holds,
-        "presence": account.id in ctx.presence._connections,
+        "presence": account.id in ctx.presence.online_ids,
         "topics": of_user(account.id) in ctx.hub._table,
     }
     return [name for name, there in kept.items() if there]
@@ -135,9 +135,12 @@ async def test_the_steps_are_these_in_this_order(
         await is_in(client)
         entered = ["check", *(f"{name} in" for name in STEPS), "topics", "session and end"]
         assert said == entered
-        assert left(server, account) == ["a place", "contacts", "presence", "topics"]
+        assert left(server, account) == ["contacts", "presence", "topics"]
     await until_gone(server, account)
     assert said == [*entered, *(f"{name} out" for name in reversed(STEPS))]
+    async with open_line(server, line) as client:
+        await log_in(client, account)
+        await is_in(client)
 
 
 @pytest.mark.parametrize("refused", STEPS)
