@@ -8,33 +8,27 @@ The answer waits for nothing: what the others have open is known here, as of a m
 
 from collections.abc import Callable
 
-from events.bus import Bus
-from events.tallies import Key, Tallies
+from events.roster import Roster
 from resolvers.addresses import Proxies
 from resolvers.errors import RateLimited
 from settings import Settings
 
 # When another of one's connections may have ended: nobody knows.
 RETRY_MS = 10_000
-# Before the addresses of TCP connections, to tell them from those of clients.
+# Before the address of a TCP connection, and before a user's id, to tell them from the address of
+# a client. No address begins with either.
 _TCP = "tcp "
+_USER = "#"
 
 
 class ConnectionSlots:
     """The open connections, by address and by user."""
 
-    def __init__(self, settings: Settings, bus: Bus) -> None:
+    def __init__(self, settings: Settings, roster: Roster) -> None:
         self._per_address = settings.max_connections_per_address if settings.limits else None
         self._per_user = settings.max_connections_per_user if settings.limits else None
-        self._open = Tallies(bus, limit_of=self._limit)
-
-    async def start(self) -> None:
-        """Count together with the other processes."""
-        await self._open.start()
-
-    async def close(self) -> None:
-        """Leave the count to the others."""
-        await self._open.close()
+        self._open = roster
+        roster.limit_names(self._limit)
 
     def has_room(self, address: str) -> bool:
         """Whether one more from the address may be opened."""
@@ -42,16 +36,16 @@ class ConnectionSlots:
 
     def hold_user(self, user_id: int) -> "Slot":
         """Count a connection of the user's within the block. Raises RateLimited on entering it."""
-        return Slot(self._open, user_id, most=self._per_user)
+        return Slot(self._open, f"{_USER}{user_id}", most=self._per_user)
 
-    def count(self, key: Key) -> Callable[[], None]:
-        """Count a connection, and return what counts it off again."""
-        slot = Slot(self._open, key, most=None)
+    def count(self, address: str) -> Callable[[], None]:
+        """Count a connection of the address, and return what counts it off again."""
+        slot = Slot(self._open, address, most=None)
         slot.__enter__()
         return slot.__exit__
 
-    def _limit(self, key: Key) -> int | None:
-        return self._per_user if isinstance(key, int) else self._per_address
+    def _limit(self, name: str) -> int | None:
+        return self._per_user if name.startswith(_USER) else self._per_address
 
 
 class Callers:
@@ -74,21 +68,21 @@ class Callers:
 class Slot:
     """One counted connection: each open one has two, so that they are kept small."""
 
-    __slots__ = ("_key", "_most", "_open")
+    __slots__ = ("_most", "_name", "_open")
 
-    def __init__(self, open_: Tallies, key: Key, *, most: int | None) -> None:
+    def __init__(self, open_: Roster, name: str, *, most: int | None) -> None:
         self._open = open_
-        self._key = key
+        self._name = name
         self._most = most
 
     def __enter__(self) -> None:
-        if self._most is not None and self._open.count(self._key) >= self._most:
+        if self._most is not None and self._open.count(self._name) >= self._most:
             raise RateLimited(
                 "Too many connections of this user",
                 retry_after_ms=RETRY_MS,
                 setting="MAX_CONNECTIONS_PER_USER",
             )
-        self._open.change(self._key, 1)
+        self._open.change(self._name, 1)
 
     def __exit__(self, *_: object) -> None:
-        self._open.change(self._key, -1)
+        self._open.change(self._name, -1)

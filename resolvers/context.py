@@ -19,6 +19,7 @@ from events.connections import Connections, Held
 from events.feed import Feed
 from events.notices import Notices
 from events.presence import Presence
+from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.addresses import Peer
 from resolvers.blocked_pairs import BlockedPairs
@@ -71,6 +72,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     db: Database
     log: MessageLog
     feed: Feed[StoredMessage]
+    roster: Roster
     presence: Presence
     blocks: BlockedPairs
     directory: Directory
