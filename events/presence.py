@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from events.bus import LoneBus
+from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.latest import LatestChanges, Watch
 from events.roster import Roster

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import msgspec
 
-from events.bus import Bus, Topic
+from events.bus.bus import Bus, Topic
 from events.roster_table import Key, Peer, Table
 
 logger = logging.getLogger("parley.roster")

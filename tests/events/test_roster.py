@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from events import roster as module
-from events.bus import Topic
+from events.bus.bus import Topic
 from events.roster import EVERYBODY, Told
 from tests.events.hub import Hub, HubBus
 from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from events import roster as module
-from events.bus import Bus, LoneBus, Topic
-from events.redis_bus import RedisBus
+from events.bus.bus import Bus, LoneBus, Topic
+from events.bus.redis_bus import RedisBus
 from events.roster import SILENT_RENEWALS, Roster, Told
 from events.roster_table import Key
 from tests.events.hub import Hub

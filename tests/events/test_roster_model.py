@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events import roster as module
-from events.bus import Topic
+from events.bus.bus import Topic
 from events.roster_table import Key
 from tests.events.hub import HubBus
 from tests.events.processes import Process, Processes
