@@ -16,6 +16,7 @@ from events.roster_table import Key
 from tests.events.hub import Hub
 from tests.faults.waits import until
 from tests.support.redis import Redis, redis_server
+from tests.support.virtual_time import in_virtual_time
 
 RENEWAL = 0.1
 SILENCE = SILENT_RENEWALS * RENEWAL
@@ -84,6 +85,7 @@ def told(hub: Hub) -> list[dict[int, list[Key]]]:
     return [news.keys for news in said if news.keys]
 
 
+@in_virtual_time
 async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
     async with on_a_hub(3) as (hub, [one, two, three]):
         one.change(ALICE, 3)
@@ -106,6 +108,7 @@ async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
         assert told(hub) == []  # below a share it is nobody's business again
 
 
+@in_virtual_time
 async def test_whoever_comes_hears_what_was_told_before() -> None:
     async with on_a_hub(2) as (hub, [one, two]), AsyncExitStack() as stack:
         one.change(ALICE, 8)
@@ -117,6 +120,7 @@ async def test_whoever_comes_hears_what_was_told_before() -> None:
         await until(lambda: one.count(BOB) == 5, SECONDS)
 
 
+@in_virtual_time
 async def test_nothing_is_said_again_and_again_while_nothing_changes() -> None:
     async with on_a_hub(3) as (hub, everyone):
         for number, roster in enumerate(everyone):
@@ -125,9 +129,11 @@ async def test_nothing_is_said_again_and_again_while_nothing_changes() -> None:
         await until(lambda: not any(t._telling for t in everyone), SECONDS)
         hub.said.clear()
         await renewed(hub, everyone, 5)
+        assert told(hub) == []
         assert len(hub.said) <= 3 * 7
 
 
+@in_virtual_time
 async def test_a_process_that_dies_has_nothing_after_a_silence_and_one_that_ends_at_once() -> None:
     async with on_a_hub(3) as (_, [one, two, three]):
         one.change(ALICE, 5)
@@ -142,6 +148,7 @@ async def test_a_process_that_dies_has_nothing_after_a_silence_and_one_that_ends
         assert three._table.processes == 1
 
 
+@in_virtual_time
 async def test_whatever_is_lost_a_limit_is_seen_by_all_and_nobody_sees_one_that_is_not() -> None:
     async with on_a_hub(4) as (hub, everyone):
         users = [f"{number}" for number in range(20)]
@@ -167,6 +174,7 @@ async def test_whatever_is_lost_a_limit_is_seen_by_all_and_nobody_sees_one_that_
             await until(agreed, SECONDS)
 
 
+@in_virtual_time
 async def test_while_the_bus_is_away_each_goes_by_its_own_and_then_by_all() -> None:
     async with on_a_hub(2) as (hub, [one, two]):
         one.change(ALICE, 7)
@@ -201,6 +209,7 @@ async def test_redis_away_or_hanging_is_the_same(redis: Redis, how: str) -> None
         await until(lambda: one.count(ALICE) == two.count(ALICE) == 12, 2 * SECONDS)
 
 
+@in_virtual_time
 async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
     async with on_a_hub(2) as (hub, [one, two]):
         stranger = hub.bus()
@@ -217,6 +226,7 @@ async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFix
         await until(lambda: two.count(BOB) == 0, SECONDS)
 
 
+@in_virtual_time
 async def test_a_server_of_one_process_counts_for_itself() -> None:
     async with AsyncExitStack() as stack:
         alone = await start(stack, LoneBus())
