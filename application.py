@@ -29,6 +29,7 @@ from events.bus.redis_bus import RedisBus
 from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
+from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
 from resolvers.blocks import doubt_block, follow_blocks, load_blocks
@@ -99,8 +100,6 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await bus.start()
             stack.push_async_callback(bus.close)
             stack.push_async_callback(ctx.limits.counts.close)
-            await ctx.connection_slots.start()
-            stack.push_async_callback(ctx.connection_slots.close)
             await ctx.notices.start()
             stack.push_async_callback(ctx.notices.close)
             await load_blocks(ctx.db, ctx.blocks)
@@ -112,7 +111,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.push_async_callback(ctx.feed.close)
             ctx.log.start()
             stack.push_async_callback(ctx.log.close)
-            await ctx.presence.start()
+            await ctx.roster.start()
+            stack.push_async_callback(ctx.roster.close)
             stack.push_async_callback(ctx.presence.close)
             stack.push_async_callback(chat.close)
             sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
@@ -208,17 +208,20 @@ def create_context(settings: Settings, bus: Bus) -> Context:
 
     blocks = BlockedPairs()
     directory = Directory(settings.directory)
-    presence = Presence(
-        grace_seconds=settings.presence_grace_seconds,
-        record_last_seen=record_last_seen(database),
-        bus=bus,
+    roster = Roster(
+        bus,
         lease_seconds=settings.presence_lease_seconds,
         renewal_seconds=settings.presence_renewal_seconds,
         sweep_seconds=settings.presence_sweep_seconds,
+    )
+    presence = Presence(
+        grace_seconds=settings.presence_grace_seconds,
+        record_last_seen=record_last_seen(database),
+        roster=roster,
         apart=blocks.apart,
         circle=None if settings.directory == "everyone" else directory.circle,
     )
-    connection_slots = ConnectionSlots(settings, bus)
+    connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
@@ -250,6 +253,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         hub=hub,
         feed=feed,
+        roster=roster,
         presence=presence,
         blocks=blocks,
         directory=directory,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from events.bus.bus import Bus, LoneBus
+from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.latest import LatestChanges, Watch
-from events.leases import Leases
+from events.roster import Roster
 from events.slices import in_slices
 
 logger = logging.getLogger("parley.presence")
@@ -61,7 +61,7 @@ class Hold:
 
 
 class Presence:
-    """Counts connections, here and (over the bus) elsewhere, and tells of changes in windows.
+    """Counts connections, here and (by the roster) elsewhere, and tells of changes in windows.
 
     What changes within a window is told together, a later change of a user in place of an earlier
     one, first to the listeners, then to the watches, a slice of the loop at a time.
@@ -77,10 +77,7 @@ class Presence:
         *,
         grace_seconds: float,
         record_last_seen: Callable[[Collection[int], datetime], Awaitable[None]],
-        bus: Bus | None = None,
-        lease_seconds: float = 60,
-        renewal_seconds: float = 20,
-        sweep_seconds: float = 5,
+        roster: Roster | None = None,
         apart: Mapping[int, Collection[int]] | None = None,
         circle: Callable[[int], Collection[int] | None] | None = None,
     ) -> None:
@@ -90,16 +87,8 @@ class Presence:
         self._numbers = count()
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
-        self._leases = Leases(
-            bus or LoneBus(),
-            lease_seconds=lease_seconds,
-            renewal_seconds=renewal_seconds,
-            sweep_seconds=sweep_seconds,
-            gained=self._gain,
-            lost=self._lose,
-        )
-        self._connections: dict[int, int] = {}  # of this process
-        self._holders: dict[int, int] = {}  # processes, this one included
+        self._roster = Roster(LoneBus()) if roster is None else roster
+        self._roster.follow_users(came=self._come, went=self._go)
         # In the order of arrival, with the change that says so; also during the grace.
         self._online: dict[int, PresenceChanged] = {}
         self._left: dict[int, float] = {}  # when this process ceased to hold who others still held
@@ -113,10 +102,6 @@ class Presence:
         self._told = 0  # up to this position of the changes
         self._tell_at = 0.0  # when the next window may end
         self._closed = False
-
-    async def start(self) -> None:
-        """Begin to tell the other processes, and to hear of theirs."""
-        await self._leases.start()
 
     @property
     def online_ids(self) -> Collection[int]:
@@ -207,52 +192,41 @@ class Presence:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        mine = [*{*self._connections, *self._departures}]
+        mine = [*{*self._roster.own_users, *self._departures}]
         clock = asyncio.get_running_loop().time
         end, at = clock() + CLOSE_SECONDS, datetime.now(UTC)
         for start in range(0, len(mine), MOST_AT_ONCE):
             await self._record(mine[start : start + MOST_AT_ONCE], at, end - clock())
-        await self._leases.close()
 
     def enter(self, user_id: int) -> None:
         """Count a connection of the user's until `leave` (events/hub.py)."""
-        self._connections[user_id] = self._connections.get(user_id, 0) + 1
-        if self._connections[user_id] == 1:
-            self._leases.hold(user_id)
+        self._left.pop(user_id, None)
+        self._roster.change(user_id, 1)
 
     def leave(self, user_id: int) -> None:
         """Count it off again."""
-        self._connections[user_id] -= 1
-        if self._connections[user_id] == 0:
-            del self._connections[user_id]
-            self._leases.release(user_id)
-            if user_id in self._holders:
-                self._left[user_id] = asyncio.get_running_loop().time()
+        self._roster.change(user_id, -1)
+        if self._roster.holders(user_id) and not self._roster.own(user_id):
+            self._left[user_id] = asyncio.get_running_loop().time()
 
-    def _gain(self, user_id: int) -> None:
-        self._holders[user_id] = self._holders.get(user_id, 0) + 1
-        if user_id in self._connections:
-            self._left.pop(user_id, None)
+    def _come(self, user_id: int) -> None:
         self._departures.pop(user_id, None)
         if user_id not in self._online:
             self._online[user_id] = change = PresenceChanged(user_id, online=True)
             self._arrivals[user_id] = next(self._numbers)
             self._announce(change)
 
-    def _lose(self, user_id: int, told: bool) -> None:
-        self._holders[user_id] -= 1
-        if self._holders[user_id] == 0:
-            del self._holders[user_id]
-            now = asyncio.get_running_loop().time()
-            left = self._left.pop(user_id, None)
-            if left is not None and now - left < CROSSING_SECONDS:
-                told = False
-            if not self._closed:
-                self._departures[user_id] = _Departure(
-                    user_id, datetime.now(UTC), now + self._grace_seconds, told
-                )
-                if self._departing is None or self._departing.done():
-                    self._departing = asyncio.create_task(self._depart(), name="departures")
+    def _go(self, user_id: int, told: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        left = self._left.pop(user_id, None)
+        if left is not None and now - left < CROSSING_SECONDS:
+            told = False
+        if not self._closed:
+            self._departures[user_id] = _Departure(
+                user_id, datetime.now(UTC), now + self._grace_seconds, told
+            )
+            if self._departing is None or self._departing.done():
+                self._departing = asyncio.create_task(self._depart(), name="departures")
 
     async def _depart(self) -> None:
         """Record and announce departures as they become due, until none is left."""

@@ -19,6 +19,7 @@ from events.feed import Feed
 from events.hub import Hub
 from events.notices import Notices
 from events.presence import Presence
+from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, Unavailable
 from resolvers.guards.addresses import Caller, Told
@@ -72,6 +73,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     log: MessageLog
     hub: Hub
     feed: Feed[StoredMessage]
+    roster: Roster
     presence: Presence
     blocks: BlockedPairs
     directory: Directory

@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     ping_timeout_seconds: float = Field(default=15, gt=0)
     presence_grace_seconds: float = Field(default=5, ge=0)
     presence_lease_seconds: float = Field(default=60, gt=0)
-    presence_renewal_seconds: float = Field(default=20, gt=0)
+    presence_renewal_seconds: float = Field(default=1, gt=0)
     presence_sweep_seconds: float = Field(default=5, gt=0)
     shutdown_seconds: float = Field(default=8, gt=0, le=60)
 

@@ -18,10 +18,9 @@ class Topic(StrEnum):
     """What is spoken of on the bus: the closed list."""
 
     LOG = "log"
-    PRESENCE = "presence"
+    ROSTER = "roster"
     COUNTS = "counts"
     NOTICES = "notices"
-    TALLIES = "tallies"
 
 
 class Bus(Protocol):

@@ -8,33 +8,27 @@ The answer waits for nothing: what the others have open is known here, as of a m
 
 from collections.abc import Callable
 
-from events.bus.bus import Bus
-from events.tallies import Key, Tallies
+from events.roster import Roster
 from resolvers.errors import TooManyConnections
 from resolvers.guards.addresses import Proxies
 from settings import Settings
 
 # When another of one's connections may have ended: nobody knows.
 RETRY_MS = 10_000
-# Before the addresses of TCP connections, to tell them from those of clients.
+# Before the address of a TCP connection, and before a user's id, to tell them from the address of
+# a client. No address begins with either.
 _TCP = "tcp "
+_USER = "#"
 
 
 class ConnectionSlots:
     """The open connections, by address and by user."""
 
-    def __init__(self, settings: Settings, bus: Bus) -> None:
+    def __init__(self, settings: Settings, roster: Roster) -> None:
         self._per_address = settings.max_connections_per_address if settings.limits else None
         self._per_user = settings.max_connections_per_user if settings.limits else None
-        self._open = Tallies(bus, limit_of=self._limit)
-
-    async def start(self) -> None:
-        """Count together with the other processes."""
-        await self._open.start()
-
-    async def close(self) -> None:
-        """Leave the count to the others."""
-        await self._open.close()
+        self._open = roster
+        roster.limit_names(self._limit)
 
     def has_room(self, address: str) -> bool:
         """Whether one more from the address may be opened."""
@@ -42,24 +36,24 @@ class ConnectionSlots:
 
     def enter(self, user_id: int) -> None:
         """Count a connection of the user's (events/hub.py). Raises TooManyConnections."""
-        if self._per_user is not None and self._open.count(user_id) >= self._per_user:
+        if self._per_user is not None and self._open.count(f"{_USER}{user_id}") >= self._per_user:
             raise TooManyConnections(
                 "Too many connections of this user",
                 retry_after_ms=RETRY_MS,
                 setting="MAX_CONNECTIONS_PER_USER",
             )
-        self._open.change(user_id, 1)
+        self._open.change(f"{_USER}{user_id}", 1)
 
     def leave(self, user_id: int) -> None:
         """Count it off again."""
-        self._open.change(user_id, -1)
+        self._open.change(f"{_USER}{user_id}", -1)
 
     def count(self, address: str) -> Callable[[], None]:
         """Count a connection from the address, and return what counts it off again."""
         return _Slot(self._open, address)
 
-    def _limit(self, key: Key) -> int | None:
-        return self._per_user if isinstance(key, int) else self._per_address
+    def _limit(self, name: str) -> int | None:
+        return self._per_user if name.startswith(_USER) else self._per_address
 
 
 class Callers:
@@ -82,13 +76,13 @@ class Callers:
 class _Slot:
     """One counted connection. Each open one has two, so that they are kept small."""
 
-    __slots__ = ("_key", "_open")
+    __slots__ = ("_name", "_open")
 
-    def __init__(self, open_: Tallies, key: Key) -> None:
+    def __init__(self, open_: Roster, name: str) -> None:
         self._open = open_
-        self._key = key
-        open_.change(key, 1)
+        self._name = name
+        open_.change(name, 1)
 
     def __call__(self) -> None:
         """Count it off."""
-        self._open.change(self._key, -1)
+        self._open.change(self._name, -1)

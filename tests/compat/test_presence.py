@@ -25,7 +25,6 @@ async def _greet_while_a_list_is_due() -> list[str]:
     uvloop gives a handle without `when()` for a moment that is less than a millisecond away.
     """
     presence = Presence(grace_seconds=0, record_last_seen=_record)
-    await presence.start()
     told: list[str] = []
     viewers = {"a": _Viewer()}
 

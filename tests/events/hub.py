@@ -29,12 +29,13 @@ class Hub:
 
 
 class HubBus:
-    """A bus; while it is not `connected` it neither tells nor hears."""
+    """A bus; while it is not `connected`, or is `cut` unnoticed, it neither tells nor hears."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._subscribers = Subscribers()
         self.connected = True
+        self.cut = False
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """As Bus."""
@@ -42,7 +43,7 @@ class HubBus:
 
     def publish(self, topic: Topic, payload: bytes) -> None:
         """As Bus."""
-        if not self.connected:
+        if self.cut or not self.connected:
             return
         self._hub.said.append((topic, payload))
         for other in self._hub.buses:
@@ -52,7 +53,7 @@ class HubBus:
 
     def hear(self, topic: Topic, payload: bytes) -> None:
         """Take what another said, or a stranger."""
-        if self.connected:
+        if self.connected and not self.cut:
             self._subscribers.call(topic, payload)
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ from events.bus.bus import Bus
 from events.bus.redis_bus import RedisBus
 from events.facts import PresenceChanged
 from events.presence import Presence
+from events.roster import Roster
 from tests.events.hub import Hub
 from tests.support.inbox import Inbox
 
@@ -31,7 +32,12 @@ class Process:
             "renewal_seconds": RENEWAL,
             "sweep_seconds": SWEEP,
         }
-        self.presence = Presence(record_last_seen=self._record, bus=bus, **{**times, **seconds})
+        times = {**times, **seconds}
+        grace = times.pop("grace_seconds")
+        self.roster = Roster(bus, **times)
+        self.presence = Presence(
+            grace_seconds=grace, record_last_seen=self._record, roster=self.roster
+        )
         self.presence.listen(self._take)
 
     def _take(self, window: Sequence[PresenceChanged]) -> None:
@@ -56,9 +62,14 @@ class Process:
 
     async def vanish(self) -> None:
         """End as kill -9 would: without a word."""
-        for task in self.presence._leases._tasks:
+        for task in self.roster._tasks:
             task.cancel()
         await self.bus.close()
+
+    async def close(self) -> None:
+        """End as a server does."""
+        await self.presence.close()
+        await self.roster.close()
 
 
 class Processes:
@@ -67,7 +78,7 @@ class Processes:
     def __init__(self, stack: AsyncExitStack, url: str | None) -> None:
         self._stack = stack
         self._url = url
-        self._prefix = f"leases{next(_prefixes)}"
+        self._prefix = f"roster{next(_prefixes)}"
         self.hub = Hub()
 
     async def start(self, **seconds: float) -> Process:
@@ -78,6 +89,6 @@ class Processes:
         await bus.start()
         self._stack.push_async_callback(bus.close)
         process = Process(bus, **seconds)
-        await process.presence.start()
-        self._stack.push_async_callback(process.presence.close)
+        await process.roster.start()
+        self._stack.push_async_callback(process.close)
         return process

@@ -107,7 +107,7 @@ async def test_a_bus_never_tells_who_published(kind: str, request: pytest.Fixtur
         assert bus.connected
         for number in range(50):
             bus.publish(Topic.LOG, b"%d" % number)
-        bus.publish(Topic.PRESENCE, b"")
+        bus.publish(Topic.ROSTER, b"")
         others: list[tuple[Topic, bytes]] = []
         if isinstance(bus, RedisBus):
             others.append((Topic.LOG, b"another's"))
@@ -158,10 +158,10 @@ async def test_payloads_are_any_bytes_and_topics_and_prefixes_are_apart(redis: R
         listener, apart = Listener(two), Listener(stranger)
         for payload in payloads:
             one.publish(Topic.LOG, payload)
-        one.publish(Topic.PRESENCE, b"presence")
-        await listener.hears(b"presence", Topic.PRESENCE)
+        one.publish(Topic.ROSTER, b"presence")
+        await listener.hears(b"presence", Topic.ROSTER)
         assert listener.said() == payloads
-        assert listener.said(Topic.PRESENCE) == [b"presence"]
+        assert listener.said(Topic.ROSTER) == [b"presence"]
         assert apart.items == []
 
 

@@ -45,7 +45,6 @@ async def _presence(
             changes.put(change)
 
     presence.listen(take)
-    await presence.start()
     yield presence, changes, records
     await presence.close()
 

@@ -9,6 +9,7 @@ from events.bus.bus import Topic
 from events.facts import PresenceChanged
 from events.latest import MOST_HOLES, Watch
 from events.presence import Presence
+from events.roster import Roster
 from tests.events.hub import Hub
 from tests.faults.waits import until
 
@@ -42,7 +43,6 @@ async def _turns(over: asyncio.Event) -> int:
 
 async def test_many_who_leave_before_as_many_hold_nobody_up_and_are_told_in_few_pieces() -> None:
     presence = _presence()
-    await presence.start()
     with ExitStack() as leaving:
         for user_id in range(CROWD):
             leaving.enter_context(presence.hold(user_id))
@@ -73,7 +73,6 @@ async def test_who_comes_and_goes_within_a_window_is_told_once_or_not_at_all() -
     presence = _presence()
     told: list[PresenceChanged] = []
     presence.listen(told.extend)
-    await presence.start()
     with presence.hold(1):
         await asyncio.sleep(0.05)  # a lone change is told at once
         assert [change.user_id for change in told] == [1]
@@ -93,7 +92,6 @@ async def test_who_comes_and_goes_within_a_window_is_told_once_or_not_at_all() -
 
 async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> None:
     presence = _presence()
-    await presence.start()
     stuck = presence.watch(9)
     for _ in range(300):
         with ExitStack() as some:
@@ -111,9 +109,10 @@ async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> No
 
 async def test_arrivals_at_once_are_few_publications() -> None:
     hub = Hub()
-    one, two = _presence(bus=hub.bus()), _presence(bus=hub.bus())
-    await one.start()
-    await two.start()
+    rosters = [Roster(hub.bus()) for _ in range(2)]
+    one, two = [_presence(roster=roster) for roster in rosters]
+    for roster in rosters:
+        await roster.start()
     hub.said.clear()
     with ExitStack() as crowd:
         for user_id in range(10_000):
@@ -121,6 +120,8 @@ async def test_arrivals_at_once_are_few_publications() -> None:
             if user_id % 500 == 0:
                 await asyncio.sleep(0)
         await until(lambda: len(two.online_ids) == 10_000, 10)
-        assert len([topic for topic, _ in hub.said if topic is Topic.PRESENCE]) < 40
-        await one.close()
-        await two.close()
+        assert len([topic for topic, _ in hub.said if topic is Topic.ROSTER]) < 40
+        for presence in (one, two):
+            await presence.close()
+        for roster in rosters:
+            await roster.close()

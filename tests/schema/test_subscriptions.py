@@ -248,7 +248,7 @@ async def test_who_leaves_leaves_nothing_behind(
             assert gone["payload"]["data"]["presence"]["online"] is False
             await watcher.settle()
             assert not ctx.hub.sinks_at(of_user(bob.id))
-            assert bob.id not in ctx.presence._connections
+            assert ctx.roster.own(bob.id) == 0
             assert len(ctx.presence._watches) == 1
             assert len(server.server.server_state.connections) == 1
         assert [record for record in caplog.records if record.levelname == "ERROR"] == []
