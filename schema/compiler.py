@@ -25,7 +25,6 @@ from graphql import (
 )
 
 from schema.arguments import NotPlain, compile_arguments
-from schema.beginnings import beginning_of
 from schema.context import Info
 from schema.plans import Field, Later, Plan, Show, Shown
 
@@ -71,8 +70,8 @@ class _Compiler:
             nodes,
             arguments,
             _caller(field),
-            beginning_of(field.extensions["strawberry-definition"]),
             calls=self._calls,
+            waits=field.extensions["strawberry-definition"].base_resolver.is_async,
             shared=self._shared,
         )
 

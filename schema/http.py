@@ -14,8 +14,9 @@ from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateL
 from resolvers.fields import check_query
 from resolvers.json_input import read_json_as
 from schema.documents import Operation, RequestRefused
-from schema.operations import Operations, Result, refusal
+from schema.operations import Operations, refusal
 from schema.persisted import PersistedQueryUnknown
+from schema.plans import Result
 from schema.playground import playground_page
 from schema.uploads import check_preflight, not_a_request, read_multipart, whole
 from schema.wire import GraphQLRequest

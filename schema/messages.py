@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 import strawberry
 
@@ -11,9 +11,8 @@ from db.models import MessageKind, StoredMessage
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.fields import find_id
-from resolvers.sends import begin_send, finish_send
+from resolvers.pending import Pending
 from schema.attachments import Attachment
-from schema.beginnings import Beginning
 from schema.context import Info
 from schema.global_ids import Node
 from schema.memo import Memo
@@ -175,45 +174,14 @@ class MessageQueries:
             return None
 
 
-class _DraftOf(TypedDict):
-    receiver_id: int | None
-    content: str
-    kind: MessageKind | None
-    attachment_id: int | None
-    client_message_id: str | None
-
-
-def _draft_of(
-    receiver_id: strawberry.ID | None = None,
-    content: str | None = None,
-    kind: MessageKind | None = None,
-    attachment_id: strawberry.ID | None = None,
-    client_message_id: str | None = None,
-) -> _DraftOf:
-    """Return what the arguments of sendMessage mean to the operation."""
-    return {
-        "receiver_id": _known_id(receiver_id, "Receiver not found"),
-        "content": content or "",
-        "kind": kind,
-        "attachment_id": _known_id(attachment_id, "Attachment not found"),
-        "client_message_id": client_message_id,
-    }
-
-
-_SENDING = Beginning(
-    begin=lambda ctx, arguments: begin_send(ctx, **_draft_of(**arguments)),
-    finish=lambda ctx, outcome: _show(finish_send(ctx, outcome)),
-)
-
-
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
         description="Send a message. It is stored when this answers; a retry with the same"
         " `clientMessageId` answers the first one.",
-        metadata=_SENDING.as_metadata(),
+        graphql_type=Message,
     )
-    async def send_message(
+    def send_message(
         self,
         info: Info,
         receiver_id: Annotated[
@@ -248,10 +216,15 @@ class MessageMutations:
                 " message: with it a retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
-    ) -> Message:
-        ctx = info.context.ctx
-        draft = _draft_of(receiver_id, content, kind, attachment_id, client_message_id)
-        return _show(await messages.send_message(ctx, **draft))
+    ) -> Pending[Message]:
+        return messages.send_message(
+            info.context.ctx,
+            receiver_id=_known_id(receiver_id, "Receiver not found"),
+            content=content or "",
+            kind=kind,
+            attachment_id=_known_id(attachment_id, "Attachment not found"),
+            client_message_id=client_message_id,
+        ).then(_show)
 
 
 @strawberry.type

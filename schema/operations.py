@@ -4,7 +4,6 @@ What is wrong with a request is told apart from what went wrong in its execution
 the WebSocket protocol want it.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from inspect import isawaitable
@@ -16,17 +15,17 @@ from strawberry import Schema
 
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
+from resolvers.pending import Pending
 from schema.context import OperationContext
 from schema.documents import Documents, Operation, RequestRefused
 from schema.errors import format_error, format_exception
 from schema.live import Live
 from schema.loaders import Loaders
 from schema.persisted import PersistedQueries
+from schema.plans import Result
 from schema.together import Results, Together
 from schema.variables import check_amounts
 from schema.wire import GraphQLRequest
-
-Result = dict[str, Any]
 
 
 class EventLost(Exception):
@@ -75,25 +74,18 @@ class Operations:
             except GraphQLError as error:
                 raise RequestRefused.of(error) from error
 
-    def begin(
+    def start(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
-    ) -> "asyncio.Future[Any] | Result | None":
-        """Begin a mutation that needs no task: return what `finish` waits for, or its result.
+    ) -> Pending[Result] | Result | None:
+        """Start a query or a mutation that needs no task; return its result, perhaps pending.
 
-        None when it has to be executed as ever; nothing was begun then.
+        None when it has to be executed; nothing was started then. Raises RequestRefused for its
+        variables.
         """
+        self._check_variables(ctx, operation, variables)
         if operation.plan is None:
             return None
-        try:
-            self._check_variables(ctx, operation, variables)
-        except RequestRefused:
-            return None  # `execute` says so
-        return operation.plan.begin(ctx, variables)
-
-    def finish(self, ctx: Context, operation: Operation, outcome: "asyncio.Future[Any]") -> Result:
-        """Return the result of a mutation that was begun, once its future is done."""
-        assert operation.plan is not None  # noqa: S101  # it was begun
-        return operation.plan.finish(ctx, outcome)
+        return operation.plan.start(OperationContext(ctx, Loaders(ctx)), variables)
 
     async def execute(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None

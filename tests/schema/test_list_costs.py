@@ -9,7 +9,8 @@ import pytest
 from resolvers.blocks import block_user
 from resolvers.context import Context
 from schema.documents import RequestRefused
-from schema.operations import Operations, Result
+from schema.operations import Operations
+from schema.plans import Result
 from schema.root import schema
 from schema.wire import GraphQLRequest
 from tests.resolvers.conftest import join, running_context
