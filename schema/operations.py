@@ -24,7 +24,7 @@ from schema.loaders import Loaders
 from schema.persisted import PersistedQueries
 from schema.plans import Result
 from schema.together import Results, Together
-from schema.variables import check_amounts
+from schema.variables import find_excess
 from schema.wire import GraphQLRequest
 
 
@@ -96,7 +96,7 @@ class Operations:
             planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
             if planned is not None:
                 return planned
-        check_amounts(variables)
+        _check_amounts(variables)
         with ctx.thinking() if ctx.viewer is None else nullcontext():
             result = execute(
                 self._schema,
@@ -141,7 +141,7 @@ class Operations:
                 async for planned in self._show_events(operation, events, context, variables):
                     yield planned
                 return
-        check_amounts(variables)
+        _check_amounts(variables)
         source = subscribe(
             self._schema,
             operation.document,
@@ -203,6 +203,11 @@ class Operations:
             # Nothing was executed: the variables do not fit the operation.
             raise self._documents.refusal_of(result.errors)
         return _formatted(result)
+
+
+def _check_amounts(variables: dict[str, Any] | None) -> None:
+    if (error := find_excess(variables)) is not None:
+        raise RequestRefused.of(error)
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:

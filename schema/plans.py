@@ -7,8 +7,8 @@ answers is, byte for byte, what graphql-core answers (tests/schema/test_plans.py
 generated documents); for whatever it does not know, the compiler returns None and graphql-core is
 asked as ever.
 
-A plan knows: one field at the root, arguments of built-in scalars and enums, fragments on object
-types, `__typename`, and below the root fields without arguments. Under a mutation these have no
+A plan knows: one field at the root, with arguments of every kind; objects, interfaces and unions,
+fragments, `__typename`; and below the root fields without arguments. Under a mutation these have no
 function of their own; under a query or a subscription they may, since what fails there can be
 asked again, of graphql-core.
 """
