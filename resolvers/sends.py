@@ -3,8 +3,8 @@
 import asyncio
 from functools import partial
 
-from db.database import DatabaseUnavailable, TooLargeForDatabase
-from db.drafts import (
+from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
+from db.log.drafts import (
     BroadcastRefused,
     Draft,
     KeyReused,
@@ -26,7 +26,7 @@ from resolvers.errors import (
     RateLimited,
     Unavailable,
 )
-from resolvers.fields import clean_client_message_id, clean_content, kind_of
+from resolvers.guards.fields import clean_client_message_id, clean_content, kind_of
 from resolvers.pending import Pending
 
 _NO_BROADCASTS = {

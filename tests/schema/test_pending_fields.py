@@ -13,8 +13,8 @@ import strawberry
 from resolvers.context import Context
 from resolvers.errors import Conflict
 from resolvers.pending import Pending
-from schema.operations import Operations
-from schema.wire import GraphQLRequest
+from schema.execution.operations import Operations
+from schema.execution.requests import GraphQLRequest
 from tests.resolvers.conftest import running_context
 
 

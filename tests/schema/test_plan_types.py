@@ -17,11 +17,11 @@ import pytest
 import strawberry
 
 from resolvers.context import Context
-from schema.compiler import MAX_OBJECTS
-from schema.documents import Operation, RequestRefused
-from schema.operations import Operations
-from schema.plans import SAME_FOR_ALL
-from schema.wire import GraphQLRequest
+from schema.execution.compiler import MAX_OBJECTS
+from schema.execution.documents import Operation, RequestRefused
+from schema.execution.operations import Operations
+from schema.execution.plans import SAME_FOR_ALL
+from schema.execution.requests import GraphQLRequest
 from tests.resolvers.conftest import running_context
 from tests.schema.writer import write_document
 

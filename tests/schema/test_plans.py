@@ -16,11 +16,11 @@ from strawberry.relay.utils import to_base64
 from resolvers.context import Context
 from resolvers.messages import send_message
 from resolvers.pending import Pending
-from schema.documents import Operation, RequestRefused
-from schema.memo import Memo
-from schema.operations import Operations
+from schema.execution.documents import Operation, RequestRefused
+from schema.execution.memo import Memo
+from schema.execution.operations import Operations
+from schema.execution.requests import GraphQLRequest
 from schema.root import schema
-from schema.wire import GraphQLRequest
 from tests.resolvers.conftest import join, running_context
 from tests.schema.writer import write_document
 
