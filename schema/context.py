@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import strawberry
 
 from resolvers.context import Context
-from schema.execution.live import Live
 from schema.loaders import Loaders
 
 
@@ -15,10 +14,6 @@ class OperationContext:
 
     ctx: Context
     loaders: Loaders
-    # A subscription's, where its events can be shown without a task.
-    live: Live | None = None
-    # Whether a subscription may yield several events as one `Together`.
-    together: bool = False
 
 
 Info = strawberry.Info[OperationContext, None]

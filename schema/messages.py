@@ -1,6 +1,6 @@
 """Messages in GraphQL: send, read back, subscribe."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 from db.models import MessageKind, StoredMessage
+from events.subscription import Front
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.fields import find_id
@@ -16,6 +17,7 @@ from schema.attachments import Attachment
 from schema.context import Info
 from schema.execution.memo import Memo
 from schema.execution.plans import SAME_FOR_ALL
+from schema.execution.sources import Source
 from schema.global_ids import Node
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.scalars import wire_id
@@ -231,22 +233,26 @@ class MessageMutations:
 class MessageSubscriptions:
     @strawberry.subscription(
         description="Each message one may see, one's own included, in order and once. With"
-        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing."
+        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing.",
+        graphql_type=Message,
     )
-    async def message_added(
+    def message_added(
         self,
         info: Info,
         after: Annotated[
             strawberry.ID | None,
             strawberry.argument(description="The id of the last message seen; 0 for all."),
         ] = None,
-    ) -> AsyncGenerator[Message, None]:
-        ctx, live = info.context.ctx, info.context.live
-        front = None if live is None else live.of(_show)
-        watch = messages.watch_messages(ctx, after=_position(after), front=front)
-        async with aclosing(watch) as stream:
-            async for record in stream:
-                yield _show(record)
+    ) -> Source[Message]:
+        ctx = info.context.ctx
+
+        async def read(front: Front | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
+            watch = messages.watch_messages(ctx, after=_position(after), front=front)
+            async with aclosing(watch) as stream:
+                async for record in stream:
+                    yield (record,)
+
+        return Source(read, _show)
 
 
 def _known_id(value: strawberry.ID | None, missing: str) -> int | None:

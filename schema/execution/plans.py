@@ -14,7 +14,7 @@ asked again, of graphql-core.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable, iscoroutine
@@ -26,9 +26,10 @@ from graphql import FieldNode, located_error
 from resolvers.pending import Pending
 from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
+from schema.execution.batches import Batch, BatchResults, Results
 from schema.execution.errors import format_error
 from schema.execution.memo import Memo
-from schema.execution.together import Results, Together
+from schema.execution.sources import Source
 
 Result = dict[str, Any]
 Shown = Any  # what the JSON encoder writes as the client is to see it
@@ -167,21 +168,21 @@ class Plan:
 
     def subscribe(
         self, context: OperationContext, variables: Mapping[str, Any] | None
-    ) -> AsyncGenerator[Any, None] | None:
-        """Return a subscription's events, to be shown; None when its variables are not plain."""
+    ) -> Source[Any] | None:
+        """Return a subscription's events, to be shown; None when graphql-core has to."""
         arguments = self._arguments.of(variables or {})
         if arguments is None:
             return None
-        return cast("AsyncGenerator[Any, None]", self._call(_info(context), arguments))
+        return Source.of(self._call(_info(context), arguments))
 
     @property
     def is_same_for_all(self) -> bool:
         """Whether an event looks the same to everybody, and can be shown without waiting."""
         return self._shared and not self._calls
 
-    def show_together(self, events: Together) -> Results:
+    def show_batch(self, batch: Batch) -> Results:
         """Return the results of events that look the same to everybody."""
-        return Results(events, self._encode_once)
+        return BatchResults(batch, self._encode_once)
 
     async def show_event(self, event: Any, context: OperationContext) -> msgspec.Raw:
         """Return an event's result, encoded; once for all subscribers where it is the same.

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, aclosing, suppress
 from functools import partial
 from typing import Any
 
-import msgspec
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -21,7 +20,6 @@ from resolvers.sessions import hold_session
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import EventLost, Operations, is_outage, refusal
 from schema.execution.plans import Result
-from schema.execution.together import Results
 from schema.transports import wire
 from schema.transports.peer import Peer
 from schema.transports.streams import Stream
@@ -370,7 +368,7 @@ class GraphQLSocket:
         result = await self._operations.execute(self._ctx, operation, variables)
         return await self._send_result(id_, result)
 
-    async def _send_result(self, id_: str, result: Result | msgspec.Raw) -> bool:
+    async def _send_result(self, id_: str, result: Result) -> bool:
         await self._peer.send({"id": id_, "type": "next", "payload": result})
         return True
 
@@ -378,11 +376,8 @@ class GraphQLSocket:
         results = self._operations.subscribe(self._ctx, stream.operation, stream.variables, stream)
         try:
             async with aclosing(results):
-                async for result in results:
-                    if isinstance(result, Results):
-                        await self._peer.send_results(stream.id, result)
-                    else:
-                        await self._send_result(stream.id, result)
+                async for found in results:
+                    await stream.send(found)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -205,7 +205,7 @@ class Both:
     async def _events(self, operation: Operation) -> list[bytes]:
         stream = self._operations.subscribe(self._ctx, operation, None)
         async with aclosing(stream):
-            return [msgspec.json.encode(result) async for result in stream]
+            return [bytes(result) async for results in stream for result in results]
 
 
 @pytest.fixture
