@@ -1,15 +1,13 @@
 """What a field's function finds in `info.context`."""
 
-from dataclasses import dataclass
-
+import msgspec
 import strawberry
 
 from resolvers.context import Context
 from schema.loaders import Loaders
 
 
-@dataclass(frozen=True, slots=True)
-class OperationContext:
+class OperationContext(msgspec.Struct, frozen=True):
     """One GraphQL operation's: the operations' context, and loaders of its own."""
 
     ctx: Context

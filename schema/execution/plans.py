@@ -40,8 +40,7 @@ SAME_FOR_ALL = {"same_for_all": True}
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(msgspec.Struct, frozen=True):
     """All that a field's function may use of its `info` (tests/test_architecture.py sees to it)."""
 
     context: OperationContext
@@ -123,11 +122,11 @@ class Plan:
             value = self._call(_info(context), arguments)
         except Exception as error:  # the border, as in `execute`
             return self._failed(error)
-        if isawaitable(value) and not isinstance(value, Pending):
+        if not isinstance(value, Pending):
+            if not isawaitable(value):
+                return self._result(lambda: value)
             value = Pending.of(asyncio.ensure_future(value))  # itself, if it is a future
-        if isinstance(value, Pending):
-            return Pending(value.future, partial(self._result, value.result))
-        return self._result(lambda: value)
+        return Pending(value.future, partial(self._result, value.result))
 
     async def execute(
         self, context: OperationContext, variables: Mapping[str, Any] | None
