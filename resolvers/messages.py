@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from db import messages
-from db.models import MessageKind, StoredMessage
+from db.models import StoredMessage
 from events.bus.bus import Bus, Topic
 from events.facts import EntriesAppended
 from events.feed import Feed
@@ -17,7 +17,7 @@ from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
 from resolvers.hub import connection_of
 from resolvers.reads import is_in_log, reading_log
-from resolvers.sends import REFUSALS, begin_send, refusal
+from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
@@ -32,38 +32,6 @@ class Page(NamedTuple):
     messages: Sequence[StoredMessage]
     has_older: bool
     has_newer: bool
-
-
-async def send_message(
-    ctx: Context,
-    *,
-    receiver_id: int | None,
-    content: str,
-    kind: MessageKind | None = None,
-    attachment_id: int | None = None,
-    client_message_id: str | None = None,
-) -> StoredMessage:
-    """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
-
-    Calls take their places in the order in which they are started: nothing is awaited before the
-    log has the draft. A repeated `client_message_id` returns the first message. An attachment is
-    one's own, or of a message that one may see; without a `kind`, the message has its,
-    or is EMOJI when that is all its content is, else TEXT. A receiver
-    whom a block keeps apart is not found. Raises Unauthenticated, BadInput, PayloadTooLarge,
-    NotFound, Forbidden (a broadcast, by the setting), Conflict, RateLimited, Unavailable.
-    """
-    outcome = begin_send(
-        ctx,
-        receiver_id=receiver_id,
-        content=content,
-        kind=kind,
-        attachment_id=attachment_id,
-        client_message_id=client_message_id,
-    )
-    try:
-        return await outcome
-    except REFUSALS as error:
-        raise refusal(ctx, error) from error
 
 
 def announce_committed(

@@ -1,6 +1,7 @@
 """Sends: a message given to the log, and what came of it; nothing here waits."""
 
 import asyncio
+from functools import partial
 
 from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
 from db.log.drafts import (
@@ -26,6 +27,7 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.guards.fields import clean_client_message_id, clean_content, kind_of
+from resolvers.pending import Pending
 
 _NO_BROADCASTS = {
     "admins": "Only administrators may write to everybody here: name a receiver",
@@ -44,18 +46,24 @@ REFUSALS = (
 )
 
 
-def begin_send(
+def send_message(
     ctx: Context,
     *,
     receiver_id: int | None,
     content: str,
-    kind: MessageKind | None,
-    attachment_id: int | None,
-    client_message_id: str | None,
-) -> asyncio.Future[StoredMessage]:
-    """Give the log a message, as `send_message` does; `finish_send` says what came of it.
+    kind: MessageKind | None = None,
+    attachment_id: int | None = None,
+    client_message_id: str | None = None,
+) -> Pending[StoredMessage]:
+    """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
 
-    Raises Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
+    Calls take their places in the order in which they are made: the log has the draft when this
+    returns. A repeated `client_message_id` returns the first message. An attachment is
+    one's own, or of a message that one may see; without a `kind`, the message has its,
+    or is EMOJI when that is all its content is, else TEXT. A receiver whom a block keeps apart is
+    not found. Raises, at once, Unauthenticated, BadInput, PayloadTooLarge, RateLimited,
+    Unavailable; once it is awaited, also NotFound, Forbidden (a broadcast, by the setting),
+    Conflict.
     """
     attaching = attachment_id is not None
     if kind is not None and (kind in ATTACHING_KINDS) != attaching:
@@ -79,13 +87,13 @@ def begin_send(
     )
     ctx.limits.take_send(draft.sender_id)
     try:
-        return ctx.log.append(draft)
+        outcome = ctx.log.append(draft)
     except REFUSALS as error:
         raise refusal(ctx, error) from error
+    return Pending(outcome, partial(_stored, ctx, outcome))
 
 
-def finish_send(ctx: Context, outcome: asyncio.Future[StoredMessage]) -> StoredMessage:
-    """Return the message that is stored now. Raises what `send_message` does."""
+def _stored(ctx: Context, outcome: asyncio.Future[StoredMessage]) -> StoredMessage:
     try:
         return outcome.result()
     except REFUSALS as error:

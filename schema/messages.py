@@ -1,22 +1,23 @@
 """Messages in GraphQL: send, read back, subscribe."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 import strawberry
 
 from db.models import MessageKind, StoredMessage
+from events.subscription import Front
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.fields import find_id
-from resolvers.sends import begin_send, finish_send
+from resolvers.pending import Pending
 from schema.attachments import Attachment
 from schema.context import Info
-from schema.execution.beginnings import Beginning
 from schema.execution.memo import Memo
 from schema.execution.plans import SAME_FOR_ALL
+from schema.execution.sources import Source
 from schema.global_ids import Node
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
 from schema.scalars import wire_id
@@ -175,45 +176,14 @@ class MessageQueries:
             return None
 
 
-class _DraftOf(TypedDict):
-    receiver_id: int | None
-    content: str
-    kind: MessageKind | None
-    attachment_id: int | None
-    client_message_id: str | None
-
-
-def _draft_of(
-    receiver_id: strawberry.ID | None = None,
-    content: str | None = None,
-    kind: MessageKind | None = None,
-    attachment_id: strawberry.ID | None = None,
-    client_message_id: str | None = None,
-) -> _DraftOf:
-    """Return what the arguments of sendMessage mean to the operation."""
-    return {
-        "receiver_id": _known_id(receiver_id, "Receiver not found"),
-        "content": content or "",
-        "kind": kind,
-        "attachment_id": _known_id(attachment_id, "Attachment not found"),
-        "client_message_id": client_message_id,
-    }
-
-
-_SENDING = Beginning(
-    begin=lambda ctx, arguments: begin_send(ctx, **_draft_of(**arguments)),
-    finish=lambda ctx, outcome: _show(finish_send(ctx, outcome)),
-)
-
-
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
         description="Send a message. It is stored when this answers; a retry with the same"
         " `clientMessageId` answers the first one.",
-        metadata=_SENDING.as_metadata(),
+        graphql_type=Message,
     )
-    async def send_message(
+    def send_message(
         self,
         info: Info,
         receiver_id: Annotated[
@@ -248,32 +218,41 @@ class MessageMutations:
                 " message: with it a retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
-    ) -> Message:
-        ctx = info.context.ctx
-        draft = _draft_of(receiver_id, content, kind, attachment_id, client_message_id)
-        return _show(await messages.send_message(ctx, **draft))
+    ) -> Pending[Message]:
+        return messages.send_message(
+            info.context.ctx,
+            receiver_id=_known_id(receiver_id, "Receiver not found"),
+            content=content or "",
+            kind=kind,
+            attachment_id=_known_id(attachment_id, "Attachment not found"),
+            client_message_id=client_message_id,
+        ).then(_show)
 
 
 @strawberry.type
 class MessageSubscriptions:
     @strawberry.subscription(
         description="Each message one may see, one's own included, in order and once. With"
-        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing."
+        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing.",
+        graphql_type=Message,
     )
-    async def message_added(
+    def message_added(
         self,
         info: Info,
         after: Annotated[
             strawberry.ID | None,
             strawberry.argument(description="The id of the last message seen; 0 for all."),
         ] = None,
-    ) -> AsyncGenerator[Message, None]:
-        ctx, live = info.context.ctx, info.context.live
-        front = None if live is None else live.of(_show)
-        watch = messages.watch_messages(ctx, after=_position(after), front=front)
-        async with aclosing(watch) as stream:
-            async for record in stream:
-                yield _show(record)
+    ) -> Source[Message]:
+        ctx = info.context.ctx
+
+        async def read(front: Front | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
+            watch = messages.watch_messages(ctx, after=_position(after), front=front)
+            async with aclosing(watch) as stream:
+                async for record in stream:
+                    yield (record,)
+
+        return Source(read, _show)
 
 
 def _known_id(value: strawberry.ID | None, missing: str) -> int | None:

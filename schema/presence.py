@@ -15,8 +15,9 @@ from events.latest import MOST_AT_ONCE
 from events.slices import Pace
 from resolvers import presence
 from schema.context import Info
+from schema.execution.batches import Batch
 from schema.execution.memo import Memo
-from schema.execution.together import Together
+from schema.execution.sources import Source
 from schema.loaders import Loaders
 from schema.users import User
 
@@ -52,19 +53,19 @@ class Shown:
         self._loaders = loaders
         self._made: dict[PresenceChanged, PresenceChange | None] = {}
         self._forget_at = 0.0
-        self._making: Memo[Sequence[PresenceChanged], asyncio.Task[Together]]
+        self._making: Memo[Sequence[PresenceChanged], asyncio.Task[Batch]]
         self._making = Memo(self._start, recent=RECENT)
 
-    async def together(self, changes: Sequence[PresenceChanged]) -> Together:
+    async def batch(self, changes: Sequence[PresenceChanged]) -> Batch:
         """Return the events of these changes; the same for the same sequence."""
         return await asyncio.shield(self._making.of(changes))  # others wait for it too
 
-    def _start(self, changes: Sequence[PresenceChanged]) -> asyncio.Task[Together]:
+    def _start(self, changes: Sequence[PresenceChanged]) -> asyncio.Task[Batch]:
         task = asyncio.create_task(self._make(changes))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def _make(self, changes: Sequence[PresenceChanged]) -> Together:
+    async def _make(self, changes: Sequence[PresenceChanged]) -> Batch:
         self._forget()
         made = self._made
         if missing := [change for change in changes if change not in made]:
@@ -73,7 +74,7 @@ class Shown:
             for change, record in zip(missing, records, strict=True):
                 made[change] = None if record is None else _event(change, record)
         found = [made[change] for change in changes]
-        return Together([event for event in found if event is not None])
+        return Batch([event for event in found if event is not None])
 
     def _forget(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -93,9 +94,10 @@ def _shown_by(loaders: Loaders) -> Shown:
 class PresenceSubscriptions:
     @strawberry.subscription(
         description="First everyone who is online now, one by one, then each change. A user is"
-        " online while any connection of theirs is open, and for a short grace after."
+        " online while any connection of theirs is open, and for a short grace after.",
+        graphql_type=PresenceChange,
     )
-    async def presence(
+    def presence(
         self,
         info: Info,
         user_ids: Annotated[
@@ -105,16 +107,14 @@ class PresenceSubscriptions:
                 " unknown, or not to be seen, is passed over."
             ),
         ] = None,
-    ) -> AsyncGenerator[PresenceChange, None]:
-        context, shown = info.context, _shown_by(info.context.loaders)
-        async with aclosing(presence.watch_presence(context.ctx, user_ids)) as stream:
-            async for changes in stream:
-                for start in range(0, len(changes), MOST_AT_ONCE):
-                    part = changes[start : start + MOST_AT_ONCE]  # the same tuple if it is whole
-                    events = await shown.together(part)
-                    if context.together:
-                        yield events  # type: ignore[misc]  # as schema/execution/operations.py wants it
-                        continue
-                    for event in events:
-                        await shown.pace.turn()
-                        yield event
+    ) -> Source[PresenceChange]:
+        ctx, shown = info.context.ctx, _shown_by(info.context.loaders)
+
+        async def read(front: object) -> AsyncGenerator[Batch, None]:
+            async with aclosing(presence.watch_presence(ctx, user_ids)) as stream:
+                async for changes in stream:
+                    for start in range(0, len(changes), MOST_AT_ONCE):
+                        # The same tuple if it is whole: its batch is made once for all.
+                        yield await shown.batch(changes[start : start + MOST_AT_ONCE])
+
+        return Source(read, pace=shown.pace)

@@ -9,6 +9,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLAbstractType,
     GraphQLEnumType,
     GraphQLField,
     GraphQLNonNull,
@@ -19,6 +20,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_specified_scalar_type,
@@ -26,7 +28,6 @@ from graphql import (
 
 from schema.context import Info
 from schema.execution.arguments import NotPlain, compile_arguments
-from schema.execution.beginnings import beginning_of
 from schema.execution.plans import Field, Later, Plan, Show, Shown
 
 
@@ -38,13 +39,24 @@ def compile_plan(
     if root_type is None or operation.directives:
         return None
     try:
-        return _Compiler(document, operation).plan(root_type)
+        return _Compiler(schema, document, operation).plan(root_type)
     except NotPlain:
         return None
 
 
+# What a document may select of objects, each type that an interface stands for counted apart:
+# interfaces within interfaces multiply.
+MAX_OBJECTS = 500
+
+
 class _Compiler:
-    def __init__(self, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+    ) -> None:
+        self._schema = schema
         self._fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -54,16 +66,17 @@ class _Compiler:
         self._is_mutation = operation.operation is OperationType.MUTATION
         self._calls = False
         self._shared = True
+        self._objects = 0
 
     def plan(self, root_type: GraphQLObjectType) -> Plan:
-        selected = self._collect(root_type, self._operation.selection_set)
+        selected = self._collect(root_type, [self._operation.selection_set])
         if len(selected) != 1:
             raise NotPlain
         [(key, nodes)] = selected.items()
         node, field = nodes[0], root_type.fields.get(nodes[0].name.value)
         if field is None or _function_of(field) is None:
             raise NotPlain
-        arguments = compile_arguments(self._operation, node, field)
+        arguments = compile_arguments(self._schema, self._operation, node, field)
         required, complete = self._output(field.type, nodes)
         root = Field(key, node.name.value, required, None, complete)
         return Plan(
@@ -71,23 +84,28 @@ class _Compiler:
             nodes,
             arguments,
             _caller(field),
-            beginning_of(field.extensions["strawberry-definition"]),
             calls=self._calls,
+            waits=field.extensions["strawberry-definition"].base_resolver.is_async,
             shared=self._shared,
         )
 
     def _collect(
-        self, type_: GraphQLObjectType, selection_set: SelectionSetNode | None
+        self, type_: GraphQLObjectType, selection_sets: Iterable[SelectionSetNode | None]
     ) -> dict[str, list[FieldNode]]:
-        """Return the fields of a selection by their keys in the answer, in its order."""
+        """Return the fields that are selected of an object, by their keys in the answer, in order.
+
+        The selections are those of one field, which may stand in several places.
+        """
         collected: dict[str, list[FieldNode]] = {}
-        for node in self._flat(type_, selection_set):
-            key = node.alias.value if node.alias else node.name.value
-            collected.setdefault(key, []).append(node)
+        spread: set[str] = set()
+        for selection_set in selection_sets:
+            for node in self._flat(type_, selection_set, spread):
+                key = node.alias.value if node.alias else node.name.value
+                collected.setdefault(key, []).append(node)
         return collected
 
     def _flat(
-        self, type_: GraphQLObjectType, selection_set: SelectionSetNode | None
+        self, type_: GraphQLObjectType, selection_set: SelectionSetNode | None, spread: set[str]
     ) -> Iterable[FieldNode]:
         for node in selection_set.selections if selection_set else ():
             if node.directives:
@@ -97,15 +115,27 @@ class _Compiler:
                 continue
             inner: InlineFragmentNode | FragmentDefinitionNode
             if isinstance(node, FragmentSpreadNode):
+                if node.name.value in spread:
+                    continue
+                spread.add(node.name.value)
                 inner = self._fragments[node.name.value]
             elif isinstance(node, InlineFragmentNode):
                 inner = node
             else:
                 raise NotPlain
-            condition = inner.type_condition
-            if inner.directives or (condition and condition.name.value != type_.name):
+            if inner.directives:
                 raise NotPlain
-            yield from self._flat(type_, inner.selection_set)
+            if self._applies(inner, type_):
+                yield from self._flat(type_, inner.selection_set, spread)
+
+    def _applies(
+        self, fragment: InlineFragmentNode | FragmentDefinitionNode, type_: GraphQLObjectType
+    ) -> bool:
+        condition = fragment.type_condition
+        if condition is None or condition.name.value == type_.name:
+            return True
+        named = self._schema.get_type(condition.name.value)
+        return is_abstract_type(named) and self._schema.is_sub_type(named, type_)
 
     def _output(
         self, type_: GraphQLOutputType, nodes: list[FieldNode]
@@ -125,15 +155,36 @@ class _Compiler:
             return required, lambda value, show: bare.serialize(value)
         if isinstance(bare, GraphQLObjectType):
             return required, self._object(bare, nodes)
+        if is_abstract_type(bare):
+            return required, self._abstract(bare, nodes)
         raise NotPlain
+
+    def _abstract(
+        self, type_: GraphQLAbstractType, nodes: list[FieldNode]
+    ) -> Callable[[Any, Show], Shown]:
+        """Return how a value of an interface or a union is shown: by the type that its class is."""
+        if getattr(_definition_of(type_), "resolve_type", None) is not None:
+            raise NotPlain
+        by_definition: dict[int, Callable[[Any, Show], Shown]] = {}
+        for possible in self._schema.get_possible_types(type_):
+            definition = _definition_of(possible)
+            if definition.is_type_of is not None or definition.concrete_of is not None:
+                raise NotPlain
+            by_definition[id(definition)] = self._object(possible, nodes)
+
+        def show_abstract(value: Any, show: Show) -> Shown:
+            # What is of none of these classes fails here, as it would in an execution.
+            return by_definition[id(value.__strawberry_definition__)](value, show)
+
+        return show_abstract
 
     def _object(
         self, type_: GraphQLObjectType, nodes: list[FieldNode]
     ) -> Callable[[Any, Show], Shown]:
-        merged: dict[str, list[FieldNode]] = {}
-        for node in nodes:
-            for key, found in self._collect(type_, node.selection_set).items():
-                merged.setdefault(key, []).extend(found)
+        self._objects += 1
+        if self._objects > MAX_OBJECTS:
+            raise NotPlain
+        merged = self._collect(type_, [node.selection_set for node in nodes])
         fields = [self._field(type_, key, found) for key, found in merged.items()]
 
         def show_object(value: Any, show: Show) -> Shown:
@@ -169,6 +220,11 @@ class _Compiler:
             self._calls = True
             self._shared = self._shared and bool(definition.metadata.get("same_for_all"))
         return Field(key, definition.python_name, required, function, complete)
+
+
+def _definition_of(type_: Any) -> Any:
+    """Return what Strawberry knows of a type."""
+    return type_.extensions["strawberry-definition"]
 
 
 def _function_of(field: GraphQLField) -> Callable[..., Any] | None:

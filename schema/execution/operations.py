@@ -4,29 +4,30 @@ What is wrong with a request is told apart from what went wrong in its execution
 the WebSocket protocol want it.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from inspect import isawaitable
 from typing import Any, cast
 
 import msgspec
-from graphql import ExecutionResult, GraphQLError, execute, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
 from strawberry import Schema
 
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
+from resolvers.pending import Pending
 from schema.context import OperationContext
+from schema.execution.batches import Batch, Results
 from schema.execution.documents import Documents, Operation, RequestRefused
 from schema.execution.errors import format_error, format_exception
 from schema.execution.live import Live
 from schema.execution.persisted import PersistedQueries
+from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
-from schema.execution.together import Results, Together
-from schema.execution.variables import check_amounts
+from schema.execution.variables import find_excess
 from schema.loaders import Loaders
 
-Result = dict[str, Any]
+_encoder = msgspec.json.Encoder()
 
 
 class EventLost(Exception):
@@ -75,25 +76,18 @@ class Operations:
             except GraphQLError as error:
                 raise RequestRefused.of(error) from error
 
-    def begin(
+    def start(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
-    ) -> "asyncio.Future[Any] | Result | None":
-        """Begin a mutation that needs no task: return what `finish` waits for, or its result.
+    ) -> Pending[Result] | Result | None:
+        """Start a query or a mutation that needs no task; return its result, perhaps pending.
 
-        None when it has to be executed as ever; nothing was begun then.
+        None when it has to be executed; nothing was started then. Raises RequestRefused for its
+        variables.
         """
-        if operation.plan is None:
+        self._check_variables(ctx, operation, variables)
+        if operation.plan is None or operation.type is OperationType.SUBSCRIPTION:
             return None
-        try:
-            self._check_variables(ctx, operation, variables)
-        except RequestRefused:
-            return None  # `execute` says so
-        return operation.plan.begin(ctx, variables)
-
-    def finish(self, ctx: Context, operation: Operation, outcome: "asyncio.Future[Any]") -> Result:
-        """Return the result of a mutation that was begun, once its future is done."""
-        assert operation.plan is not None  # noqa: S101  # it was begun
-        return operation.plan.finish(ctx, outcome)
+        return operation.plan.start(OperationContext(ctx, Loaders(ctx)), variables)
 
     async def execute(
         self, ctx: Context, operation: Operation, variables: dict[str, Any] | None
@@ -104,7 +98,7 @@ class Operations:
             planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
             if planned is not None:
                 return planned
-        check_amounts(variables)
+        _check_amounts(variables)
         with ctx.thinking() if ctx.viewer is None else nullcontext():
             result = execute(
                 self._schema,
@@ -123,33 +117,48 @@ class Operations:
         operation: Operation,
         variables: dict[str, Any] | None,
         live: Live | None = None,
-    ) -> AsyncGenerator[Result | msgspec.Raw | Results, None]:
-        """Yield a subscription's results, encoded or to be encoded; several at once with `live`.
+    ) -> AsyncGenerator[Results, None]:
+        """Yield a subscription's results, encoded; those of one `Results` are sent as one piece.
 
-        With `live`, this may end once all there was has been yielded: `live.is_parked` then.
-        Raises RequestRefused, and what the operation raises.
+        With `live`, this may end once all there was has been yielded: `live.is_parked` then, and
+        called again this yields what waits there. Raises RequestRefused, and what the operation
+        raises.
         """
-        plan = operation.plan
-        if live is not None and live.is_parked and plan is not None:
-            context = OperationContext(ctx, self._stream_loaders)
-            async for planned in self._show_events(operation, live.rest(), context, variables):
-                yield planned
+        plan, context = operation.plan, OperationContext(ctx, self._stream_loaders)
+        source, front = None, None
+        if live is not None and live.is_parked:
+            source, live = live.rest(), None
+        else:
+            self._check_variables(ctx, operation, variables)
+            if plan is not None:
+                source = plan.subscribe(context, variables)
+        if plan is None or source is None:
+            async with aclosing(self._walk(operation, context, variables)) as walked:
+                async for results in walked:
+                    yield results
             return
-        self._check_variables(ctx, operation, variables)
-        if live is not None:
-            if plan is not None and plan.is_same_for_all:
-                live.encode = plan.encode
-            else:
-                live = None
-        context = OperationContext(ctx, self._stream_loaders, live)
-        if plan is not None:
-            several = OperationContext(ctx, self._stream_loaders, live, together=live is not None)
-            events = plan.subscribe(several, variables)
-            if events is not None:
-                async for planned in self._show_events(operation, events, context, variables):
-                    yield planned
-                return
-        check_amounts(variables)
+        if live is not None and plan.is_same_for_all:
+            live.follow(source.show, plan.encode)
+            front = live
+        async with aclosing(source.read(front)) as batches:
+            async for batch in batches:
+                if isinstance(batch, Batch) and plan.is_same_for_all:
+                    yield plan.show_batch(batch)
+                    continue
+                for item in batch:
+                    await source.turn()
+                    event = source.show(item)
+                    try:
+                        shown = await plan.show_event(event, context)
+                    except Exception:  # graphql-core says which field, and what that makes null
+                        shown = await self._show_event(operation, context, variables, event)
+                    yield Results([shown])
+
+    async def _walk(
+        self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
+    ) -> AsyncGenerator[Results, None]:
+        """Yield a subscription's results as graphql-core executes it."""
+        _check_amounts(variables)
         source = subscribe(
             self._schema,
             operation.document,
@@ -166,27 +175,7 @@ class Operations:
         # graphql-core types it as an iterator; it is closed like the generator it wraps.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
-                yield _event(result)
-
-    async def _show_events(
-        self,
-        operation: Operation,
-        events: AsyncGenerator[Any, None],
-        context: OperationContext,
-        variables: dict[str, Any] | None,
-    ) -> AsyncGenerator[Result | msgspec.Raw | Results, None]:
-        plan = operation.plan
-        assert plan is not None  # noqa: S101  # the callers have looked
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Together):
-                    yield plan.show_together(event)
-                    continue
-                try:
-                    result: Result | msgspec.Raw = await plan.show_event(event, context)
-                except Exception:  # graphql-core says which field, and what that makes null
-                    result = await self._show_event(operation, context, variables, event)
-                yield result
+                yield Results([_event(result)])
 
     async def _show_event(
         self,
@@ -194,7 +183,7 @@ class Operations:
         context: OperationContext,
         variables: dict[str, Any] | None,
         event: object,
-    ) -> Result:
+    ) -> msgspec.Raw:
         result = execute(
             self._schema,
             operation.document,
@@ -211,6 +200,11 @@ class Operations:
             # Nothing was executed: the variables do not fit the operation.
             raise self._documents.refusal_of(result.errors)
         return _formatted(result)
+
+
+def _check_amounts(variables: dict[str, Any] | None) -> None:
+    if (error := find_excess(variables)) is not None:
+        raise RequestRefused.of(error)
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:
@@ -240,10 +234,10 @@ def _refuse_to_skip(errors: list[GraphQLError]) -> None:
             raise EventLost(error.message) from cause
 
 
-def _event(result: ExecutionResult) -> Result:
+def _event(result: ExecutionResult) -> msgspec.Raw:
     if result.data is None:
         _refuse_to_skip(result.errors or [])
-    return _formatted(result)
+    return msgspec.Raw(_encoder.encode(_formatted(result)))
 
 
 def _formatted(result: ExecutionResult) -> Result:

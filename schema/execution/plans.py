@@ -7,29 +7,31 @@ answers is, byte for byte, what graphql-core answers (tests/schema/test_plans.py
 generated documents); for whatever it does not know, the compiler returns None and graphql-core is
 asked as ever.
 
-A plan knows: one field at the root, arguments of built-in scalars and enums, fragments on object
-types, `__typename`, and below the root fields without arguments. Under a mutation these have no
+A plan knows: one field at the root, with arguments of every kind; objects, interfaces and unions,
+fragments, `__typename`; and below the root fields without arguments. Under a mutation these have no
 function of their own; under a query or a subscription they may, since what fails there can be
 asked again, of graphql-core.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Any, NamedTuple, cast
 
 import msgspec
 from graphql import FieldNode, located_error
 
-from resolvers.context import Context
+from resolvers.pending import Pending
 from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
-from schema.execution.beginnings import Beginning
+from schema.execution.batches import Batch, BatchResults, Results
 from schema.execution.errors import format_error
 from schema.execution.memo import Memo
-from schema.execution.together import Results, Together
+from schema.execution.sources import Source
 
+Result = dict[str, Any]
 Shown = Any  # what the JSON encoder writes as the client is to see it
 
 # Where a field's function says that it shows the same to everybody: its results are shared.
@@ -38,8 +40,7 @@ SAME_FOR_ALL = {"same_for_all": True}
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(msgspec.Struct, frozen=True):
     """All that a field's function may use of its `info` (tests/test_architecture.py sees to it)."""
 
     context: OperationContext
@@ -88,94 +89,99 @@ class Plan:
         nodes: list[FieldNode],
         arguments: Arguments,
         call: Callable[..., Any],
-        beginning: Beginning | None,
         *,
         calls: bool,
+        waits: bool,
         shared: bool,
     ) -> None:
         self._root = root
         self._nodes = nodes
         self._arguments = arguments
         self._call = call
-        self._beginning = beginning
         self._calls = calls
+        self._waits = waits  # the root's function is a coroutine's
         self._shared = shared
         encoded: Memo[Any, msgspec.Raw] = Memo(self._encode)
         self.encode = encoded.of  # an event's result, where it is the same for all
         self._encode_once = self._encode  # one object: what is kept is found by it
         self._encoding: Memo[Any, asyncio.Task[msgspec.Raw]] = Memo(self._start_encoding)
 
+    def start(
+        self, context: OperationContext, variables: Mapping[str, Any] | None
+    ) -> Pending[Result] | Result | None:
+        """Start a query or a mutation that needs no task; return its result, perhaps pending.
+
+        None when it has to be executed; nothing was started then.
+        """
+        if self._waits or self._calls:
+            return None
+        arguments = self._arguments.of(variables or {})
+        if arguments is None:
+            return None
+        try:
+            value = self._call(_info(context), arguments)
+        except Exception as error:  # the border, as in `execute`
+            return self._failed(error)
+        if not isinstance(value, Pending):
+            if not isawaitable(value):
+                return self._result(lambda: value)
+            value = Pending.of(asyncio.ensure_future(value))  # itself, if it is a future
+        return Pending(value.future, partial(self._result, value.result))
+
     async def execute(
         self, context: OperationContext, variables: Mapping[str, Any] | None
-    ) -> dict[str, Any] | None:
+    ) -> Result | None:
         """Return the result of a query or a mutation; None when graphql-core has to execute it.
 
         Nothing was changed then: under a mutation, nothing can fail that is not told here.
         """
+        started = self.start(context, variables)
+        if started is not None:
+            return await started if isinstance(started, Pending) else started
         arguments = self._arguments.of(variables or {})
         if arguments is None:
             return None
-        key, info = self._root.key, _info(context)
+        info = _info(context)
         try:
             value = self._call(info, arguments)
             if isawaitable(value):
                 value = await value
             if self._calls:
                 return {"data": await self._show_calling(value, info)}
-            return {"data": {key: self._root.show(value, _NOTHING_LATER)}}
         except Exception as error:  # the border: as graphql-core reports a field that failed
             if self._calls:
                 return None  # which of the fields, and what that makes null, graphql-core says
             return self._failed(error)
+        return self._result(lambda: value)
 
-    def begin(
-        self, ctx: Context, variables: Mapping[str, Any] | None
-    ) -> "asyncio.Future[Any] | dict[str, Any] | None":
-        """Begin a mutation that needs no task: return what `finish` waits for, or its result.
-
-        None when it has to be executed as ever; nothing was begun then.
-        """
-        if self._beginning is None:
-            return None
-        arguments = self._arguments.of(variables or {})
-        if arguments is None:
-            return None
+    def _result(self, value: Callable[[], Any]) -> Result:
         try:
-            return self._beginning.begin(ctx, arguments)
+            return {"data": {self._root.key: self._root.show(value(), _NOTHING_LATER)}}
         except Exception as error:  # the border, as in `execute`
             return self._failed(error)
 
-    def finish(self, ctx: Context, outcome: "asyncio.Future[Any]") -> dict[str, Any]:
-        """Return the result of a mutation that was begun, once its future is done."""
-        assert self._beginning is not None  # noqa: S101  # it was begun
-        try:
-            value = self._beginning.finish(ctx, outcome)
-            return {"data": {self._root.key: self._root.show(value, _NOTHING_LATER)}}
-        except Exception as error:  # the border, as in `execute`
-            return self._failed(error)
-
-    def _failed(self, error: Exception) -> dict[str, Any]:
+    def _failed(self, error: Exception) -> Result:
         located = located_error(error, self._nodes, [self._root.key])
         data = None if self._root.required else {self._root.key: None}
         return {"data": data, "errors": [format_error(located)]}
 
     def subscribe(
         self, context: OperationContext, variables: Mapping[str, Any] | None
-    ) -> AsyncGenerator[Any, None] | None:
-        """Return a subscription's events, to be shown; None when its variables are not plain."""
+    ) -> Source[Any] | None:
+        """Return a subscription's events, to be shown; None when graphql-core has to."""
         arguments = self._arguments.of(variables or {})
         if arguments is None:
             return None
-        return cast("AsyncGenerator[Any, None]", self._call(_info(context), arguments))
+        return Source.of(self._call(_info(context), arguments))
 
     @property
     def is_same_for_all(self) -> bool:
         """Whether an event looks the same to everybody, and can be shown without waiting."""
         return self._shared and not self._calls
 
-    def show_together(self, events: Together) -> Results:
+    def show_batch(self, batch: Batch) -> Results:
         """Return the results of events that look the same to everybody."""
-        return Results(events, self._encode_once)
+        return BatchResults(batch, self._encode_once)
 
     async def show_event(self, event: Any, context: OperationContext) -> msgspec.Raw:
         """Return an event's result, encoded; once for all subscribers where it is the same.

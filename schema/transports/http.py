@@ -13,8 +13,9 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
 from resolvers.guards.fields import check_query
 from schema.execution.documents import Operation, RequestRefused
-from schema.execution.operations import Operations, Result, refusal
+from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
+from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
 from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
 from server.json_input import read_json_as

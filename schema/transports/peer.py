@@ -9,7 +9,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from resolvers.context import Context
-from schema.execution.together import Results
+from schema.execution.batches import BatchResults, Results
 from schema.transports import wire
 from schema.transports.heartbeat import Beside, Heartbeat
 from schema.transports.wire import CloseCode
@@ -83,23 +83,28 @@ class Peer:
         finally:
             self.heartbeat.sending_since = None
 
-    async def send_results(self, id_: str, results: Results) -> None:
-        """Send several results of one subscription as one piece; wait until the peer has read.
+    async def send_results(self, id_: str, head: bytes, results: Results) -> None:
+        """Send results of one subscription; wait until the peer has read. `head` begins each.
 
         What comes meanwhile can still be replaced. Raises WebSocketDisconnect.
         """
-        if self._direct is None:
+        direct = self._direct
+        if direct is None:
             for result in results:
                 payload = msgspec.Raw(result)
                 await self.send({"id": id_, "type": "next", "payload": payload})
             return
-        await self._wait_for_room(self._direct)
+        await self._wait_for_room(direct)
         if self.closed or self.leaving:
             return
-        written_id = msgspec.json.encode(id_)[1:-1]
-        pieces = results.pieces(len(written_id), self._direct["head"])
-        self._direct["write_frames"](written_id.join(pieces))
-        await self._wait_for_room(self._direct)
+        if isinstance(results, BatchResults):
+            written_id = msgspec.json.encode(id_)[1:-1]
+            pieces = results.pieces(len(written_id), direct["head"])
+            direct["write_frames"](written_id.join(pieces))
+        else:
+            for result in results:
+                self._put(head, result, b"}")
+        await self._wait_for_room(direct)
 
     async def _wait_for_room(self, direct: dict[str, Any]) -> None:
         if direct["writable"]():

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from schema.execution.batches import Results
 from schema.execution.documents import Operation
 from schema.execution.live import Live
 from schema.transports import wire
@@ -40,6 +41,10 @@ class Stream(Live):
     def write(self, result: msgspec.Raw) -> bool:
         """Send a result at once; False when it has to wait, or no more are shown."""
         return not self._peer.leaving and self._peer.write(self._head, result, b"}")
+
+    async def send(self, results: Results) -> None:
+        """Send what was read; wait until the peer has read. Raises WebSocketDisconnect."""
+        await self._peer.send_results(self.id, self._head, results)
 
     def wake(self) -> None:
         """Have the socket run this again."""

@@ -7,7 +7,6 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
-import msgspec
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -16,9 +15,10 @@ from resolvers.auth import bearer_token
 from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited, TooManyConnections, Unauthenticated
 from resolvers.hub import enter
+from resolvers.pending import Pending
 from schema.execution.documents import Operation, RequestRefused
-from schema.execution.operations import EventLost, Operations, Result, is_outage, refusal
-from schema.execution.together import Results
+from schema.execution.operations import EventLost, Operations, is_outage, refusal
+from schema.execution.plans import Result
 from schema.transports import wire
 from schema.transports.peer import Peer
 from schema.transports.streams import Stream
@@ -69,8 +69,8 @@ class GraphQLSocket:
             self._connection.close()
             for stream in self._streams():
                 stream.cancel()
-            for begun in self._begun():
-                begun.cancel()  # stored all the same
+            for future in self._pending():
+                future.cancel()  # stored all the same
             for task in self._running:
                 # Once: a second would interrupt what the first has it put in order.
                 if not task.cancelling():
@@ -100,7 +100,7 @@ class GraphQLSocket:
     def _streams(self) -> list[Stream]:
         return [stream for stream in self._by_id.values() if isinstance(stream, Stream)]
 
-    def _begun(self) -> set[asyncio.Future[Any]]:
+    def _pending(self) -> set[asyncio.Future[Any]]:
         """Return what the mutations that need no task wait for."""
         futures = {on for on in self._by_id.values() if isinstance(on, asyncio.Future)}
         return {future for future in futures if not isinstance(future, asyncio.Task)}
@@ -109,7 +109,7 @@ class GraphQLSocket:
         """Wait for all but the subscriptions, and whoever waits for that."""
         while True:
             apart = {asyncio.current_task(), *(stream.task for stream in self._streams())}
-            in_flight = self._begun() | (self._running - apart)
+            in_flight = self._pending() | (self._running - apart)
             if not in_flight:
                 return
             await asyncio.wait(in_flight)
@@ -132,27 +132,37 @@ class GraphQLSocket:
         task.add_done_callback(self._running.discard)
 
     def _take(self, text: str) -> bool:
-        """Begin a known query or mutation as its message arrives, with no turn of the loop between.
+        """Start a known query or mutation as its message arrives, with no turn of the loop between.
 
         False for anything else, and while an earlier message is still being handled.
         """
-        if not self._receiving or not self._acknowledged or self._peer.leaving or self._peer.closed:
+        if not self._receiving or self._peer.leaving or self._peer.closed:
             return False
         try:
             message = wire.decode(text)
         except wire.BadMessage:
             return False
-        if not isinstance(message, wire.Subscribe) or message.id in self._by_id:
+        if not isinstance(message, wire.Subscribe) or self._fault_of(message) is not None:
             return False
-        payload = message.payload
-        operation = self._operations.recall(self._ctx, payload)
-        if operation is None or operation.type is OperationType.SUBSCRIPTION:
+        operation = self._operations.recall(self._ctx, message.payload)
+        full = self._in_flight >= MAX_IN_FLIGHT
+        if full or operation is None or operation.type is OperationType.SUBSCRIPTION:
             return False
-        if self._in_flight >= MAX_IN_FLIGHT:
+        try:
+            self._start(message.id, operation, message.payload.variables)
+        except RequestRefused:
             return False
         self._peer.heartbeat.hear()
-        self._begin(message.id, operation, payload.variables)
         return True
+
+    def _fault_of(self, message: wire.Subscribe) -> tuple[CloseCode, str] | None:
+        """Return why such a message closes the connection, if it does."""
+        if not self._acknowledged:
+            return CloseCode.UNAUTHORIZED, "Unauthorized"
+        if message.id in self._by_id:
+            text = f"Subscriber for {message.id} already exists"
+            return CloseCode.SUBSCRIBER_ALREADY_EXISTS, text
+        return None
 
     async def _receive(self) -> wire.ClientMessage | None:
         self._receiving = True
@@ -223,13 +233,8 @@ class GraphQLSocket:
         id_, payload = message.id, message.payload
         if self._peer.leaving:
             return
-        if not self._acknowledged:
-            await self._peer.close(CloseCode.UNAUTHORIZED, "Unauthorized")
-            return
-        if id_ in self._by_id:
-            await self._peer.close(
-                CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {id_} already exists"
-            )
+        if (fault := self._fault_of(message)) is not None:
+            await self._peer.close(*fault)
             return
         try:
             operation = self._operations.prepare(self._ctx, payload)
@@ -251,25 +256,30 @@ class GraphQLSocket:
                     await self._freed
                 if self._peer.leaving:
                     return
-                self._begin(id_, operation, payload.variables)
+                self._start(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
             errors = refusal(error)["errors"]
             await self._peer.send({"id": id_, "type": "error", "payload": errors})
 
-    def _begin(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
-        # A send takes its place in the log here, or else as its task first runs, and tasks run in
-        # the order in which they are made: a client's messages keep their order.
-        self._in_flight += 1
-        begun = self._operations.begin(self._ctx, operation, variables)
-        if begun is None:
-            self._by_id[id_] = self._start(id_, self._execute(id_, operation, variables))
-        elif isinstance(begun, asyncio.Future):
-            self._by_id[id_] = begun
-            begun.add_done_callback(partial(self._answer_begun, id_, operation))
-        else:
-            self._answer(id_, begun)
+    def _start(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
+        """Start a query or a mutation. Raises RequestRefused.
 
-    def _answer_begun(self, id_: str, operation: Operation, outcome: asyncio.Future[Any]) -> None:
+        A send takes its place in the log here, or else as its task first runs, and tasks run in
+        the order in which they are made: a client's messages keep their order.
+        """
+        started = self._operations.start(self._ctx, operation, variables)
+        self._in_flight += 1
+        if started is None:
+            self._run_counted(id_, self._execute(id_, operation, variables))
+        elif isinstance(started, Pending):
+            self._by_id[id_] = started.future
+            started.future.add_done_callback(partial(self._answer_pending, id_, started))
+        else:
+            self._answer(id_, started)
+
+    def _answer_pending(
+        self, id_: str, pending: Pending[Result], outcome: asyncio.Future[Any]
+    ) -> None:
         if self._by_id.get(id_) is not outcome:
             self._free()  # its client has completed it, perhaps as it was done
             if not outcome.cancelled():
@@ -278,7 +288,7 @@ class GraphQLSocket:
             del self._by_id[id_]
             self._free()
         else:
-            self._answer(id_, self._operations.finish(self._ctx, operation, outcome))
+            self._answer(id_, pending.result())
 
     def _answer(self, id_: str, result: Result) -> None:
         """Send the result of what needed no task; with one, where it cannot be sent at once."""
@@ -292,18 +302,17 @@ class GraphQLSocket:
             self._free()
             self._peer.write(wire.encode({"id": id_, "type": "complete"}))
         else:
-            self._by_id[id_] = self._start(id_, self._send_result(id_, result))
+            self._run_counted(id_, self._send_result(id_, result))
 
     def _free(self, _: object = None) -> None:
         self._in_flight -= 1
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 
-    def _start(self, id_: str, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
+    def _run_counted(self, id_: str, work: Coroutine[Any, Any, bool]) -> None:
         """Run a query or a mutation in a task, and have its place freed."""
-        task = self._run_in_task(id_, work)
+        self._by_id[id_] = task = self._run_in_task(id_, work)
         task.add_done_callback(self._free)
-        return task
 
     def _run_stream(self, stream: Stream) -> None:
         """Run a subscription in a task, until it is over or has caught up."""
@@ -347,7 +356,7 @@ class GraphQLSocket:
         result = await self._operations.execute(self._ctx, operation, variables)
         return await self._send_result(id_, result)
 
-    async def _send_result(self, id_: str, result: Result | msgspec.Raw) -> bool:
+    async def _send_result(self, id_: str, result: Result) -> bool:
         await self._peer.send({"id": id_, "type": "next", "payload": result})
         return True
 
@@ -355,11 +364,8 @@ class GraphQLSocket:
         results = self._operations.subscribe(self._ctx, stream.operation, stream.variables, stream)
         try:
             async with aclosing(results):
-                async for result in results:
-                    if isinstance(result, Results):
-                        await self._peer.send_results(stream.id, result)
-                    else:
-                        await self._send_result(stream.id, result)
+                async for found in results:
+                    await stream.send(found)
         except Exception as error:
             if not is_outage(error):
                 raise

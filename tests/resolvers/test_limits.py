@@ -118,7 +118,11 @@ async def test_a_burst_of_sends_is_stored_in_order_and_what_is_beyond_it_is_not(
     limited: Context,
 ) -> None:
     ctx, other = await join(limited), await join(limited)
-    sends = [send_message(ctx, receiver_id=None, content=f"{n}") for n in range(60)]
+
+    async def send(n: int) -> StoredMessage:
+        return await send_message(ctx, receiver_id=None, content=f"{n}")
+
+    sends = [send(n) for n in range(60)]
     outcomes = await asyncio.gather(*sends, return_exceptions=True)
     stored = [sent for sent in outcomes if isinstance(sent, StoredMessage)]
     assert [sent.content for sent in stored] == [f"{n}" for n in range(50)]

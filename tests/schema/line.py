@@ -35,7 +35,13 @@ class Line:
         self._received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._received.put_nowait({"type": "websocket.connect"})
         extensions = {
-            "parley.write": {"write": self._write, "writable": lambda: self.reads},
+            "parley.write": {
+                "write": self._write,
+                "writable": lambda: self.reads,
+                "wait": self._wait,
+                "head": lambda size: size.to_bytes(4),
+                "write_frames": self._write_frames,
+            },
             "parley.read": {"listen": self._listen},
         }
         scope = {"type": "websocket", "extensions": extensions, "headers": []}
@@ -87,6 +93,16 @@ class Line:
     def _write(self, *parts: bytes) -> None:
         assert self.reads
         self.heard.append(msgspec.json.decode(b"".join(parts)))
+
+    async def _wait(self) -> None:
+        self.waited += not self.reads
+        await self._taken.wait()
+
+    def _write_frames(self, frames: bytes) -> None:
+        while frames:
+            end = 4 + int.from_bytes(frames[:4])
+            self._write(frames[4:end])
+            frames = frames[end:]
 
     async def _send(self, message: Any) -> None:
         if message["type"] == "websocket.send":

@@ -9,7 +9,8 @@ import pytest
 from resolvers.blocks import block_user
 from resolvers.context import Context
 from schema.execution.documents import RequestRefused
-from schema.execution.operations import Operations, Result
+from schema.execution.operations import Operations
+from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context

@@ -1,16 +1,31 @@
-"""Events of a subscription that come together: shown once for all, sent to each as one piece."""
+"""Events of a subscription that come together, and their results for one document."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
+
+import msgspec
 
 # Of so many documents' results, and of ids of so many lengths, what was made is kept: nearly all
 # clients share one. What others ask for is made anew for each.
 MOST_KEPT = 4
 
 Head = Callable[[int], bytes]
+Encoded = bytes | msgspec.Raw
 
 
-class Together:
+class Results:
+    """Encoded results that are sent to one subscriber together."""
+
+    __slots__ = ("_encoded",)
+
+    def __init__(self, encoded: Iterable[Encoded]) -> None:
+        self._encoded = encoded
+
+    def __iter__(self) -> Iterator[Encoded]:
+        return iter(self._encoded)
+
+
+class Batch:
     """Events for whoever may see all of them, each of which looks the same to everybody.
 
     An event keeps what was made of it in its `encoded`, by who made it.
@@ -26,17 +41,18 @@ class Together:
         return iter(self.events)
 
 
-class Results:
-    """The results of one document for such events."""
+class BatchResults(Results):
+    """The results of a batch for one document: made once, for all who subscribed with it."""
 
-    __slots__ = ("_encode", "_together")
+    __slots__ = ("_batch", "_encode")
 
-    def __init__(self, together: Together, encode: Callable[[Any], bytes]) -> None:
-        self._together = together
+    def __init__(self, batch: Batch, encode: Callable[[Any], Encoded]) -> None:
+        super().__init__(())
+        self._batch = batch
         self._encode = encode
 
     def __iter__(self) -> Iterator[bytes]:
-        return map(self._encoded, self._together.events)
+        return map(self._encode_once, self._batch.events)
 
     def pieces(self, id_size: int, head: Head) -> list[bytes]:
         """Return what the subscription's id, in JSON, goes between: then it is frames of messages.
@@ -44,7 +60,7 @@ class Results:
         `head(size)` is what comes before a message on the wire. Clients' ids differ, but seldom in
         length: then all else is the same for all.
         """
-        kept, key = self._together._pieces, (self._encode, id_size)
+        kept, key = self._batch._pieces, (self._encode, id_size)
         pieces = kept.get(key)
         if pieces is None:
             pieces = [b""]
@@ -56,7 +72,7 @@ class Results:
                 kept[key] = pieces
         return pieces
 
-    def _encoded(self, event: Any) -> bytes:
+    def _encode_once(self, event: Any) -> bytes:
         kept: dict[Hashable, bytes] = event.encoded
         encoded = kept.get(self._encode)
         if encoded is None:

@@ -1,0 +1,39 @@
+"""A result that a future will bring, to be awaited or to be taken in the future's callback."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Pending(Generic[T]):
+    """What an operation returns that has done its part and now waits for one future.
+
+    `await` it, or call `result` once `future` is done: in the future's own callback, so that no
+    task has to wait. A future made from a future would cost a turn of the loop for each step. The
+    future is this caller's alone: a caller that goes away cancels it.
+    """
+
+    __slots__ = ("future", "result")
+
+    def __init__(self, future: "asyncio.Future[Any]", result: Callable[[], T]) -> None:
+        self.future = future
+        self.result = result  # of the done future; raises what the operation raises
+
+    @classmethod
+    def of(cls, future: "asyncio.Future[T]") -> "Pending[T]":
+        """Return the result of a future as it is."""
+        return cls(future, future.result)
+
+    def then(self, make: Callable[[T], U]) -> "Pending[U]":
+        """Return what `make` will make of the result."""
+        before = self.result
+        return Pending(self.future, lambda: make(before()))
+
+    def __await__(self) -> Generator[Any, None, T]:
+        with suppress(Exception):  # `result` raises it, in the operation's words
+            yield from self.future
+        return self.result()
