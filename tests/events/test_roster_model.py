@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, ExitStack
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -257,7 +258,9 @@ def test_where_nothing_is_lost_everybody_knows_within_a_window(steps: list[Step]
 
 
 @in_virtual_time
-async def test_a_process_that_stood_still_for_longer_than_a_lease_drops_nobody() -> None:
+async def test_a_process_that_stood_still_for_longer_than_a_lease_drops_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with AsyncExitStack() as stack:
         world = World(stack, 0)
         for _ in range(2):
@@ -270,6 +273,7 @@ async def test_a_process_that_stood_still_for_longer_than_a_lease_drops_nobody()
             loop.stand_still(10 * LEASE)
             await asyncio.sleep(2 * LEASE)
             assert two.said(1) == [True]
+            assert "went silent" not in caplog.text
         await asyncio.sleep(WINDOW)
         assert two.said(1) == [True, False]
 
