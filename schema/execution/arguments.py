@@ -66,18 +66,27 @@ class Arguments(Protocol):
     """How the arguments of one field come about."""
 
     def of(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the function's arguments; None when graphql-core has to look at the variables."""
+        """Return the function's arguments; None when graphql-core has to refuse the variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class _PlainArguments:
-    """Constants of the document, and variables that are handed on as they are."""
+    """Constants of the document, and variables that are handed on as they are.
+
+    Where a value is not plainly of its type, an execution's own functions say what it is worth: an
+    ID may be a number, and one value stands for a list of it.
+    """
 
     constants: dict[str, Any]
     variables: list[_Variable]
+    coerced: "_CoercedArguments"
 
     def of(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the function's arguments; None when a value is not plainly of its type."""
+        """Return the function's arguments; None for what an execution is to refuse."""
+        arguments = self._plain(variables)
+        return self.coerced.of(variables) if arguments is None else arguments
+
+    def _plain(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
         arguments = self.constants.copy()
         for variable in self.variables:
             if variable.name not in variables:
@@ -136,15 +145,17 @@ def compile_arguments(
     field: GraphQLField,
 ) -> Arguments:
     """Return how the field's arguments come about."""
+    coerced = _CoercedArguments(schema, operation, node, field)
     try:
-        return _compile_plain(operation, node, field)
+        constants, variables = _compile_plain(operation, node, field)
     except NotPlain:
-        return _CoercedArguments(schema, operation, node, field)
+        return coerced
+    return _PlainArguments(constants, variables, coerced)
 
 
 def _compile_plain(
     operation: OperationDefinitionNode, node: FieldNode, field: GraphQLField
-) -> _PlainArguments:
+) -> tuple[dict[str, Any], list[_Variable]]:
     names = {
         name: argument.python_name
         for name, argument in zip(
@@ -180,7 +191,7 @@ def _compile_plain(
             constants[names[name]] = _constant(argument, value)
     if declared:
         raise NotPlain  # used elsewhere, or it would not be valid
-    return _PlainArguments(constants, variables)
+    return constants, variables
 
 
 def _bare(argument: GraphQLArgument) -> Any:

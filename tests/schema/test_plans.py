@@ -11,15 +11,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from graphql import OperationType
 from strawberry.relay.utils import to_base64
 
 from resolvers.context import Context
 from resolvers.messages import send_message
 from resolvers.pending import Pending
+from schema.context import OperationContext
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.memo import Memo
 from schema.execution.operations import Operations
 from schema.execution.requests import GraphQLRequest
+from schema.loaders import Loaders
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context
 from tests.schema.writer import write_document
@@ -44,10 +47,13 @@ class Pair:
         """Return what the plan answers, and what graphql-core does."""
         operation = self.prepare(query)
         assert operation.plan is not None, query
-        return [
-            await self._answer(operation, variables),
-            await self._answer(replace(operation, plan=None), variables),
-        ]
+        planned = await self._answer(operation, variables)
+        walked = await self._answer(replace(operation, plan=None), variables)
+        if operation.type is OperationType.QUERY and b'"errors"' not in walked:
+            # The plan answers by itself, and does not leave it to a walk.
+            context = OperationContext(self.ctx, Loaders(self.ctx))
+            assert await operation.plan.execute(context, variables) is not None, query
+        return [planned, walked]
 
     async def at_once(self, query: str, variables: dict[str, Any] | None = None) -> bytes:
         """Return what a socket answers without a task."""
