@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from time import monotonic
 from typing import Generic, TypeVar
 
-from events.bus import Bus, Topic
+from events.bus.bus import Bus, Topic
 from events.facts import NoticeGiven
 
 logger = logging.getLogger("parley.notices")

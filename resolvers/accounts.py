@@ -14,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import accounts, users
 from db.accounts import Account
 from db.attachments import forget_unsent_of
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
+from db.engines.remains import empty_write_ahead_log
 from db.messages import head_position
 from db.models import NoticeKind, StoredNotice, StoredUser
 from db.notices import insert_notice
-from db.remains import empty_write_ahead_log
 from resolvers.context import Context
 from resolvers.errors import Conflict, NotFound
-from resolvers.fields import clean_display_name, clean_email
+from resolvers.guards.fields import clean_display_name, clean_email
 from resolvers.notices import commit
 from resolvers.sessions import check_own_password, end_all_sessions
 from resolvers.upload_sweep import remove_unsent

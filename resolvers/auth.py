@@ -16,11 +16,8 @@ from db.models import StoredNotice, StoredUser
 from db.sessions import Standing
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
-from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
-from resolvers.notices import commit
-from resolvers.reads import know_contacts
-from resolvers.sessions import LoggedIn, open_session
-from resolvers.tokens import (
+from resolvers.guards.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
+from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
     MAX_TOKEN,
     Claims,
@@ -29,6 +26,9 @@ from resolvers.tokens import (
     Sound,
     is_after,
 )
+from resolvers.notices import commit
+from resolvers.reads import know_contacts
+from resolvers.sessions import LoggedIn, open_session
 
 T = TypeVar("T")
 

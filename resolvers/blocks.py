@@ -9,13 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import blocks
-from db.database import Database
+from db.engines.database import Database
 from db.models import NoticeKind, StoredNotice, StoredUser
 from db.notices import insert_notice
 from resolvers import access
-from resolvers.blocked_pairs import BlockedPairs
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden
+from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.notices import commit
 from resolvers.users import get_users
 

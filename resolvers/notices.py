@@ -10,9 +10,9 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import notices
-from db.database import Database, DatabaseUnavailable, retrying_deadlocks
+from db.engines.database import Database, DatabaseUnavailable, retrying_deadlocks
 from db.models import StoredNotice
-from events.bus import Bus
+from events.bus.bus import Bus
 from events.notices import Notices
 from resolvers.context import Context
 from resolvers.errors import Unavailable

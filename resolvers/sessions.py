@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, sessions, users
 from db.accounts import Account, lock_account
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
 from db.familiar_addresses import forget_addresses_before
 from db.models import NoticeKind, StoredNotice, StoredSession, StoredUser
 from db.notices import insert_notice, prune_notices
 from events.connections import Connection
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.guards.tokens import IssuedToken, is_after
 from resolvers.notices import commit
-from resolvers.tokens import IssuedToken, is_after
 
 logger = logging.getLogger("parley.sessions")
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments
-from db.database import DatabaseUnavailable, retrying_deadlocks
+from db.engines.database import DatabaseUnavailable, retrying_deadlocks
+from db.engines.remains import empty_write_ahead_log
 from db.files import StoreUnavailable
-from db.remains import empty_write_ahead_log
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from db.database import Database
-from events.bus import LoneBus
+from db.engines.database import Database
+from events.bus.bus import LoneBus
 from main import main
 from resolvers import accounts
 from resolvers.notices import follow_notices

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from db import attachments, migrate
 from db.attachments import Content
-from db.database import Database
+from db.engines.database import Database
 from db.messages import head_position
 from db.models import MessageKind
 from db.sessions import find_standings

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from db import migrate, notices
-from db.database import Database
+from db.engines.database import Database
 from db.models import NoticeKind, StoredNotice
-from events.bus import LoneBus
+from events.bus.bus import LoneBus
 from resolvers.notices import follow_notices
 from tests.db.rows import NOW, open_database
 from tests.support.inbox import Inbox

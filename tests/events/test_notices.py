@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from events import notices as notices_module
-from events.bus import Bus, LoneBus, Topic
+from events.bus.bus import Bus, LoneBus, Topic
 from events.notices import Notices
 from tests.events.hub import Hub
 from tests.support.inbox import Inbox
