@@ -12,6 +12,7 @@ from db.models import StoredMessage
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, RateLimited, Unauthenticated
+from resolvers.guards.limits import LoginAttempt
 from resolvers.messages import list_messages, send_message
 from server.remote import Remote
 from server.retry_after import retry_after
@@ -194,3 +195,14 @@ async def test_connections_are_counted_by_address_and_by_user(tmp_path: Path) ->
         with connections.hold_user(1):
             pass
         assert len(connections._open) == 0
+
+
+async def test_a_refusal_names_the_limit_that_was_reached_where_two_have_the_same_numbers(
+    tmp_path: Path,
+) -> None:
+    rates = {"logins_per_address": "10/5minutes", "logins_per_account": "10/5minutes"}
+    async with running_context(tmp_path, limits=True, **rates) as ctx:
+        for number in range(10):
+            await LoginAttempt(ctx.limits, ATTACKER, f"{number}", familiar=False).begin()
+        with pytest.raises(RateLimited, match="from this address"):
+            await LoginAttempt(ctx.limits, ATTACKER, "another", familiar=False).begin()
