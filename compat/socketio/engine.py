@@ -74,6 +74,7 @@ class EngineServer:
         process: str = "",
     ) -> None:
         self._application = application
+        self.take_now = application.take_now  # no call in between: it is asked for each message
         self.sockets: dict[str, Connection] = {}
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
@@ -94,10 +95,6 @@ class EngineServer:
     async def on_message(self, connection: Connection, data: Frame) -> None:
         """Have the application act on a message."""
         await self._application.take_packet(connection.sid, data)
-
-    def take_now(self, connection: Connection, data: str) -> bool:
-        """Whether the application could take the message at once."""
-        return self._application.take_now(connection, data)
 
     def on_end(self, connection: Connection, ending: Ending) -> None:
         """See that the client is told, and the application."""
