@@ -1,6 +1,6 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -39,11 +39,9 @@ ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VO
 _KINDS = {kind.value: kind for kind in MessageKind}
 
 
-async def read_messages(
-    connection: AsyncConnection, query: Any, values: Mapping[str, object] | None = None
-) -> list[StoredMessage]:
+async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredMessage]:
     """Return what a query for COLUMNS finds, with the attachments of those that have one."""
-    rows = await connection.execute(query, values)
+    rows = await connection.execute(query)
     return await _with_attachments(
         connection,
         [

@@ -47,7 +47,7 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # These tell of each step at INFO, and of requests that the access log tells better.
-    for name in ("alembic", "uvicorn.error", "engineio", "socketio"):
+    for name in ("alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # At DEBUG these repeat statements and bodies: hashes, passwords, what people wrote.
     for name in ("aiosqlite", "websockets", "asyncio"):

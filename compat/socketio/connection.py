@@ -1,8 +1,8 @@
 """One Engine.IO client, its bounded queue, and how it ends.
 
-`Connection` takes the place of `engineio.AsyncSocket`. That one queues without bound, may lose a
-packet when a poll is cancelled, logs a traceback for each bad packet and goes on, and leaves
-waiting GETs, writers and silent clients behind: every method of it would have to be overridden.
+python-engineio's `AsyncSocket` queues without a bound, may lose a packet when a poll is cancelled,
+logs a traceback for each bad packet and goes on, and leaves waiting GETs, writers and silent
+clients behind: each of its methods would have to be overridden.
 """
 
 import asyncio
@@ -56,10 +56,8 @@ class Connection:
         "_loop",
         "_over",
         "_pong_due",
-        "_session",
         "_taking",
         "_timer",
-        "closed",
         "count_off",
         "direct",
         "ending",
@@ -77,7 +75,6 @@ class Connection:
         self.sid = sid
         self.ending: Ending | None = None
         self.upgraded = False
-        self.closed = False  # of interest to engineio.AsyncServer's own methods
         self.count_off: Callable[[], None] | None = None  # where the server counts it
 
         self.outbox = Outbox(server.queue_messages, server.queue_bytes)
@@ -87,19 +84,11 @@ class Connection:
         # The task that takes what the client sent; the end stops it, even within a packet.
         self.reader: asyncio.Task[None] | None = None
         self.reader_stopped = False
-        self._session: dict[str, object] | None = None
         self._over: asyncio.Event | None = None
         self._taking = False
         self._pong_due = False
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(server.ping_interval, self._ping)
-
-    @property
-    def session(self) -> dict[str, object]:
-        """What engineio.AsyncServer's own methods keep for the application."""
-        if self._session is None:
-            self._session = {}
-        return self._session
 
     @property
     def over(self) -> asyncio.Event:

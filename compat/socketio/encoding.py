@@ -8,12 +8,8 @@ from compat.socketio.packets import MESSAGE, EncodedEvent, StrictPacket, encode_
 class EventEncoder:
     """Encodes events and acknowledgements of the default namespace."""
 
-    def encode_event(self, event: str, *args: object) -> EncodedEvent:
-        """Encode once, to push to many."""
-        return encode_packet(packet.EVENT, [event, *args])
-
     def encode_text_event(self, event: str, *args: object) -> EncodedEvent:
-        """As `encode_event`, for arguments without bytes, which are not looked for."""
+        """Encode once, to push to many; the arguments hold no bytes, which are not looked for."""
         written = StrictPacket.json.dumps([event, *args])
         return EncodedEvent.of(f"{MESSAGE}{packet.EVENT}{written}")
 

@@ -3,24 +3,21 @@
 import asyncio
 import contextlib
 import gzip
-import logging
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-import engineio
 import msgspec
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from compat.socketio.connection import CLOSE_GRACE, LINGER, Connection
-from compat.socketio.endings import REFUSED, Ending
+from compat.socketio.endings import Ending
 from compat.socketio.packets import BadPacket, EncodedEvent, Frame, encode_payload
 from compat.socketio.polling import Polling
 from compat.socketio.transports import Direct, forget_request
 from compat.socketio.websocket import Websocket
-
-logger = logging.getLogger(__name__)
 
 # The bodies that the Node server answers with; clients show them.
 _UNKNOWN_TRANSPORT = (400, 0, "Transport unknown")
@@ -32,6 +29,7 @@ _BAD_VERSION = (400, 5, "Unsupported protocol version")
 _DRAINING = (503, 3, "Server is restarting")
 _TOO_MANY = (429, 3, "Too many connections from this address")
 
+ID_BYTES = 15  # of chance: twenty characters, as older servers' ids have
 MAX_QUERY = 2048  # bytes of an address: ours have a hundred
 _MOVED = "moved"  # a parameter of requests that were sent to another process already
 
@@ -39,17 +37,32 @@ _COMPRESS_FROM = 1024  # bytes; below, gzip costs more than it saves
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
-    """python-engineio's server with our connections, and an answer for every request.
+class Application(Protocol):
+    """The layer above: what Engine.IO connections carry is for it."""
 
-    Kept from it: handlers, sessions, ids, `transport`. `handle_request` is anew because the
-    library's lets bad requests through as unhandled exceptions, or answers them 200.
+    async def take_client(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        """Serve a connection that has opened."""
+
+    async def take_packet(self, eio_sid: str, data: Frame) -> None:
+        """Act on a message. Raises BadPacket, which ends the connection."""
+
+    async def lose_client(self, eio_sid: str, reason: str) -> None:
+        """Forget a connection that has ended."""
+
+    def take_now(self, connection: Connection, data: str) -> bool:
+        """Whether a message could be taken at once, without waiting."""
+
+
+class EngineServer:
+    """Serves Engine.IO 4: our connections, and an answer for every request.
+
+    python-engineio's own server lets bad requests through as unhandled exceptions, or answers them
+    200, and queues without a bound.
     """
-
-    sockets: dict[str, Connection]
 
     def __init__(
         self,
+        application: Application,
         *,
         origins: Sequence[str],
         ping_interval: float,
@@ -59,19 +72,12 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         queue_bytes: int,
         send_timeout: float,
         process: str = "",
-        async_handlers: bool,
     ) -> None:
-        library_logger = logging.getLogger("engineio.server")
-        super().__init__(
-            async_mode="asgi",
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            max_http_buffer_size=max_payload,
-            async_handlers=async_handlers,
-            # Each connection has its own timer; the library's round over all of them is late.
-            monitor_clients=False,
-            logger=library_logger,  # with False it would add a handler of its own to the logger
-        )
+        self._application = application
+        self.take_now = application.take_now  # no call in between: it is asked for each message
+        self.sockets: dict[str, Connection] = {}
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
         self.origins = frozenset(origins)
         self.max_payload = max_payload
         self.queue_messages = queue_messages
@@ -87,26 +93,22 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
     # What a connection asks of its server.
 
     async def on_message(self, connection: Connection, data: Frame) -> None:
-        """Not by the library's `_trigger_event`: that logs a `BadPacket` and goes on."""
-        await self.handlers["message"](connection.sid, data)
-
-    def take_now(self, connection: Connection, data: str) -> bool:
-        """Whether the message could be taken at once; replaced by who can."""
-        return False
+        """Have the application act on a message."""
+        await self._application.take_packet(connection.sid, data)
 
     def on_end(self, connection: Connection, ending: Ending) -> None:
+        """See that the client is told, and the application."""
         task = asyncio.create_task(self._farewell(connection, ending))
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
     async def _farewell(self, connection: Connection, ending: Ending) -> None:
         try:
-            await self.handlers["disconnect"](connection.sid, ending.reason)
+            await self._application.lose_client(connection.sid, ending.reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
                     await connection.over.wait()
         finally:
-            connection.closed = True
             connection.empty()
             self.sockets.pop(connection.sid, None)
             if connection.count_off is not None:
@@ -114,17 +116,6 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
                 connection.count_off = None
             # It refers to the connection: a closed one must need no collector.
             connection.transport = connection.direct = None
-
-    # The rest of the library's interface that touches a socket.
-
-    async def send_packet(self, sid: str, pkt: Any) -> None:
-        if sid in self.sockets:
-            self.sockets[sid].push(EncodedEvent.of(pkt.encode()))
-
-    async def disconnect(self, sid: str | None = None) -> None:
-        for connection in [*self.sockets.values()] if sid is None else [self.sockets.get(sid)]:
-            if connection is not None:
-                connection.end(REFUSED)
 
     async def end_all(self, ending: Ending) -> None:
         """End every connection, and wait (not for long) until the clients are told."""
@@ -250,7 +241,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         return origin.partition("://")[2] != headers.get("host")
 
     def _add(self, scope: Scope) -> Connection:
-        sid = self.generate_id()
+        sid = new_id()
         if self.process:
             sid = f"{self.process}.{sid}"
         connection = self.sockets[sid] = Connection(self, sid)
@@ -267,7 +258,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
             "maxPayload": self.max_payload,
         }
         connection.push(EncodedEvent.of("0" + msgspec.json.encode(opening).decode()))
-        await self.handlers["connect"](connection.sid, _environ(scope))
+        await self._application.take_client(connection.sid, _environ(scope))
 
     async def _poll(self, polling: Polling, scope: Scope, receive: Receive) -> Response:
         try:
@@ -277,7 +268,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
         response = _payload(frames)
         accepted = Headers(scope=scope).get("accept-encoding", "")
         if len(response.body) >= _COMPRESS_FROM and "gzip" in accepted:
-            # Level 1: the library's 9 holds up every client while it packs a large answer.
+            # Level 1: 9 would hold up every client while it packs a large answer.
             response.body = gzip.compress(response.body, 1)
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Content-Length"] = str(len(response.body))
@@ -286,6 +277,11 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # the library h
     async def _post(self, polling: Polling, receive: Receive) -> Response:
         status = await polling.post(receive)
         return PlainTextResponse("ok" if status == 200 else "bad request", status)
+
+
+def new_id() -> str:
+    """Return an id that nobody guesses."""
+    return secrets.token_urlsafe(ID_BYTES)
 
 
 def _again(scope: Scope) -> Response:
@@ -315,11 +311,7 @@ def _direct(scope: Scope) -> Direct | None:
 
 
 def _environ(scope: Scope) -> dict[str, object]:
-    """What handlers see of the request; its headers are in the scope.
-
-    The library's keeps the request's body and channels alive as long as the connection, and says
-    127.0.0.1 of every client.
-    """
+    """What handlers see of the request; its headers are in the scope."""
     return {
         "asgi.scope": scope,
         "REQUEST_METHOD": "GET",

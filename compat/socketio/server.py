@@ -1,12 +1,11 @@
-"""The Socket.IO server: python-socketio's, with every event in order and every queue bounded."""
+"""The Socket.IO server: every event in order, every queue bounded."""
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import socketio
 from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import Receive, Scope, Send
@@ -15,7 +14,7 @@ from compat.socketio.client import Client
 from compat.socketio.connection import Connection
 from compat.socketio.encoding import EventEncoder
 from compat.socketio.endings import DROPPED, REFUSED, RESTART, SLOW_READER
-from compat.socketio.engine import EngineServer
+from compat.socketio.engine import EngineServer, new_id
 from compat.socketio.held import HeldEvents
 from compat.socketio.outbox import Outbox
 from compat.socketio.packets import (
@@ -26,28 +25,30 @@ from compat.socketio.packets import (
     StrictPacket,
     encode_packet,
 )
-from compat.socketio.rooms import PushManager
 from compat.socketio.transports import forget_request
 
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 4  # for a client that reads: a polling one fetches it with the next request
 _PLAIN_EVENT = str(packet.EVENT)  # how one without attachments begins
+_NOT_HANDLED = object()  # what an event is worth that nobody handles
 CLIENT_LEFT = "client namespace disconnect"  # for the disconnect handler, as the Node server says
 
 
-class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+class SocketServer(EventEncoder):
     """Socket.IO 5 over polling and websocket, for handlers that take `(sid, *arguments)`.
 
     A client's handlers start in the order of its events, at most `in_flight` of them run, and an
     event named in `exclusive` ends before the next one starts. One named in `needs_login` is held,
     where `hold` was called for its client, until `admit` is. `connect` takes `(sid, environ,
     auth)`, and `disconnect` `(sid, reason)`. The environ is for the connect handler alone: neither
-    it nor the headers are kept, and `get_environ` has none. A client that leaves the namespace and
-    connects anew brings only what the handler put under `kept` in it.
-    """
+    it nor the headers are kept. A client that leaves the namespace and connects anew brings only
+    what the handler put under `kept` in it.
 
-    eio: EngineServer
+    python-socketio's own server is not used: it runs one client's events side by side, queues
+    without a bound, and logs a traceback for each bad packet. Only its packets are
+    (compat/socketio/packets.py).
+    """
 
     def __init__(
         self,
@@ -67,10 +68,9 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
     ) -> None:
         self._clients: dict[str, Client] = {}  # by Engine.IO id
         self._by_sid: dict[str, Client] = {}
-        super().__init__(
-            client_manager=PushManager(self._by_sid),
-            serializer=StrictPacket,
-            logger=logging.getLogger("socketio.server"),  # as for EngineServer
+        self._handlers: dict[str, Callable[..., Any]] = {}
+        self.eio = EngineServer(
+            self,
             origins=origins,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
@@ -85,18 +85,18 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
         self.exclusive = exclusive
         self.needs_login = needs_login
         self._running: set[asyncio.Task[None]] = set()
-        self.eio.take_now = self._take_now  # type: ignore[method-assign]  # the layer above knows
         self._accepting = asyncio.Event()
         self._accepting.set()
-
-    def _engineio_server_class(self) -> type[EngineServer]:
-        return EngineServer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application, for any path."""
         await self.eio.handle_request(scope, receive, send)
 
     # For the application.
+
+    def on(self, event: str, handler: Callable[..., Any]) -> None:
+        """Call the handler with each event of this name, and answer with what it returns."""
+        self._handlers[event] = handler
 
     def push(self, sid: str, encoded: EncodedEvent) -> bool:
         """Queue an event for one client, in order, without a task; False if it is gone or full."""
@@ -160,12 +160,6 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
             client.connection.push(encode_packet(packet.DISCONNECT))
             client.connection.end(REFUSED)
 
-    async def disconnect(
-        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
-    ) -> None:
-        """As `refuse`: the library's leaves the Engine.IO connection open."""
-        await self.refuse(sid)
-
     async def drain(self, timeout: float) -> None:
         """Refuse new clients, start no handler, let those that run end, then close all."""
         self.eio.draining = True
@@ -176,12 +170,13 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
 
     # From Engine.IO.
 
-    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+    async def take_client(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        """Wait for the client's CONNECT."""
         client = Client(self.eio.sockets[eio_sid], environ, self.in_flight)
         client.wait_for_connect(self.connect_timeout)
         self._clients[eio_sid] = client
 
-    async def _handle_eio_message(self, eio_sid: str, data: Frame) -> None:
+    async def take_packet(self, eio_sid: str, data: Frame) -> None:
         """Read a packet and act on it; `BadPacket` ends the connection, without a traceback."""
         client = self._clients[eio_sid]
         if client.partial is not None:
@@ -217,16 +212,11 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
                 await self._hold_event(client, client.held, received)
             else:
                 await self._start_event(client, received)
-        else:
-            # The library takes the id 0 for its counter of ids, and calls it.
-            if not received.id or received.id not in self.manager.callbacks.get(client.sid, {}):
-                raise BadPacket("acknowledgement of nothing")
-            try:
-                await self.manager.trigger_callback(client.sid, received.id, received.data)
-            except Exception:
-                logger.exception("callback failed")
+        else:  # we ask for no acknowledgement
+            raise BadPacket("acknowledgement of nothing")
 
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+    async def lose_client(self, eio_sid: str, reason: str) -> None:
+        """Tell the disconnect handler, once the connect handler has ended."""
         client = self._clients[eio_sid]
         client.connected()
         if client.connecting is not None:
@@ -250,7 +240,7 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
             raise BadPacket("two CONNECTs")
         await self._accepting.wait()
         connecting = self._connect(client, received.data)
-        if not inspect.iscoroutinefunction(self.handlers.get(NAMESPACE, {}).get("connect")):
+        if not inspect.iscoroutinefunction(self._handlers.get("connect")):
             await connecting  # which does not wait for anything
             return
         client.connecting = self._start(connecting)
@@ -259,7 +249,7 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
 
     async def _connect(self, client: Client, auth: dict[str, object] | None) -> None:
         """Ask the connect handler; what it emits goes out after CONNECT, as clients expect."""
-        sid = client.sid = self.eio.generate_id()
+        sid = client.sid = new_id()
         self._by_sid[sid] = client
         early = client.early = Outbox(self.eio.queue_messages, self.eio.queue_bytes)
         refusal: object = {"message": "Connection rejected by server"}
@@ -307,11 +297,10 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
         held = self._by_sid.pop(sid).held
         if held is not None:
             held.clear()
-        self.manager.basic_disconnect(sid, NAMESPACE)
 
     # Events.
 
-    def _take_now(self, connection: Connection, data: str) -> bool:
+    def take_now(self, connection: Connection, data: str) -> bool:
         """Start an event's handler as it arrives, if nothing has to be waited for."""
         client = self._clients[connection.sid]
         if not client.sid or client.partial is not None or not data.startswith(_PLAIN_EVENT):
@@ -370,7 +359,7 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
             result = self.on_handler_error(sid, event, error)
         finally:
             client.free_slot()
-        if result is not self.not_handled and client.sid == sid:  # it has not left meanwhile
+        if result is not _NOT_HANDLED and client.sid == sid:  # it has not left meanwhile
             self._answer(client, received, result)
 
     def _answer(self, client: Client, received: StrictPacket, result: object) -> None:
@@ -380,10 +369,10 @@ class SocketServer(EventEncoder, socketio.AsyncServer):  # type: ignore[misc]  #
             client.connection.push(self.encode_acknowledgement(result, received.id))
 
     async def _call(self, event: str, *args: object) -> Any:
-        """Run a handler. The library's swallows cancellation and tries again on a TypeError."""
-        handler, args = self._get_event_handler(event, NAMESPACE, args)
+        """Run a handler; return what it returns, and _NOT_HANDLED where there is none."""
+        handler = self._handlers.get(event)
         if handler is None:
-            return self.not_handled
+            return _NOT_HANDLED
         result = handler(*args)
         return await result if inspect.isawaitable(result) else result
 

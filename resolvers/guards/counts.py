@@ -102,9 +102,6 @@ class Counts:
         self._told_of: dict[str, RateLimitItem] = {}
         bus.subscribe(Topic.COUNTS, self._hear)
 
-    def __len__(self) -> int:
-        return sum(map(len, self._stores.values()))
-
     def share(self, item: RateLimitItem) -> None:
         """Hear of the other processes' hits of this kind from now on."""
         self._told_of[item.namespace] = item

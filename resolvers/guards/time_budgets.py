@@ -23,9 +23,6 @@ class TimeBudget:
         # What of the budget was used, and when that was so; the last to spend stand last.
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._used)
-
     def wait(self, key: str) -> float:
         """How many seconds until something of the budget is there; 0 for now."""
         over = self._level(key, monotonic()) - self._budget

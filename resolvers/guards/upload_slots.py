@@ -47,9 +47,6 @@ class UploadSlots:
             _give_back(self._users, user_id)
             _give_back(self._addresses, address)
 
-    def __len__(self) -> int:
-        return self._taken
-
 
 def _give_back(taken: Counter[K], key: K) -> None:
     taken[key] -= 1

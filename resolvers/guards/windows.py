@@ -29,9 +29,6 @@ class Windows:
         self._windows: OrderedDict[str, deque[float]] = OrderedDict()
         self._shared: dict[int, deque[float]] = {}
 
-    def __len__(self) -> int:
-        return len(self._windows) + len(self._shared)
-
     def take(self, key: str) -> float:
         """Count a hit if there is room, and return 0; else the seconds until there is."""
         now = monotonic()

@@ -3,10 +3,10 @@
 Strawberry's own `execute` does all of that anew for each request, 5 ms of it.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     GraphQLError,
@@ -30,6 +30,8 @@ from schema.execution.sizes import Limits, check_document, fragments_of
 # Together so many characters: parsed, a document takes some hundred times its text.
 MAX_CACHED_CHARACTERS = 200_000
 MAX_CACHED_DOCUMENT = 5_000
+# What a document counts for at least: parsed, a short one takes some kilobytes as well.
+LEAST_CACHED_DOCUMENT = 200
 MAX_OPERATION_NAME = 256
 # Each may look for names like the wrong one among all of the schema's.
 MAX_VALIDATION_ERRORS = 8
@@ -63,6 +65,12 @@ class Operation:
     cost: Cost | None  # None: whatever its variables are, it is within the limit
 
     @property
+    def size(self) -> int:
+        """What it counts for where it is kept, in characters."""
+        assert self.document.loc is not None  # noqa: S101  # it was parsed
+        return max(len(self.document.loc.source.body), LEAST_CACHED_DOCUMENT)
+
+    @property
     def type(self) -> OperationType:
         """Query, mutation or subscription."""
         return self.definition.operation
@@ -92,16 +100,16 @@ class Documents:
         self._costs = Costs(schema, ctx)
         self._introspection = settings.shows_introspection
         self._rules = validation_rules(introspection=self._introspection)
-        self._known = _Cache()
-        self._strangers = _Cache()
-        self._refused: OrderedDict[bytes, list[GraphQLFormattedError]] = OrderedDict()
+        self._known = _operations()
+        self._strangers = _operations()
+        self._refused: LRUCache[bytes, list[GraphQLFormattedError]] = LRUCache(MAX_REFUSED)
 
     def recall(self, query: str, operation_name: str | None, *, known: bool) -> Operation | None:
         """Return the operation if it was prepared lately; `known` is who is logged in."""
         key = (query, operation_name)
         operation = self._known.get(key)
         if operation is None and (operation := self._strangers.get(key)) is not None and known:
-            self._known.put(key, operation)
+            self._known[key] = operation
         return operation
 
     def check_refused(self, query: str, operation_name: str | None) -> None:
@@ -116,9 +124,7 @@ class Documents:
             raise RequestRefused.of(
                 GraphQLError(f"operationName is longer than {MAX_OPERATION_NAME} characters")
             )
-        key = _digest(query, operation_name)
-        if (errors := self._refused.get(key)) is not None:
-            self._refused.move_to_end(key)
+        if (errors := self._refused.get(_digest(query, operation_name))) is not None:
             raise RequestRefused(errors)
 
     def prepare(self, query: str, operation_name: str | None, *, known: bool) -> Operation:
@@ -130,12 +136,10 @@ class Documents:
             operation = self._find(self._parse(query), operation_name)
         except RequestRefused as refused:
             self._refused[_digest(query, operation_name)] = refused.errors
-            if len(self._refused) > MAX_REFUSED:
-                self._refused.popitem(last=False)
             raise
         if len(query) <= MAX_CACHED_DOCUMENT:
             cache = self._known if known else self._strangers
-            cache.put((query, operation_name), operation)
+            cache[query, operation_name] = operation
         return operation
 
     def refusal_of(self, errors: list[GraphQLError]) -> RequestRefused:
@@ -194,26 +198,9 @@ class Documents:
         return Operation(document, definition, operation_name or None, plan, cost)
 
 
-class _Cache:
-    """The operations used last, together of a bounded number of characters."""
-
-    def __init__(self) -> None:
-        self._operations: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
-        self._characters = 0
-
-    def get(self, key: tuple[str, str | None]) -> Operation | None:
-        operation = self._operations.get(key)
-        if operation is not None:
-            self._operations.move_to_end(key)
-        return operation
-
-    def put(self, key: tuple[str, str | None], operation: Operation) -> None:
-        if key not in self._operations:
-            self._characters += len(key[0])
-        self._operations[key] = operation
-        while self._characters > MAX_CACHED_CHARACTERS:
-            (dropped, _), _ = self._operations.popitem(last=False)
-            self._characters -= len(dropped)
+def _operations() -> LRUCache[tuple[str, str | None], Operation]:
+    """Return a place for the operations used last, together of a bounded number of characters."""
+    return LRUCache(MAX_CACHED_CHARACTERS, getsizeof=lambda operation: operation.size)
 
 
 def _digest(query: str, operation_name: str | None) -> bytes:

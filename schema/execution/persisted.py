@@ -4,17 +4,20 @@ A client sends `extensions: {persistedQuery: {version: 1, sha256Hash}}` without 
 hash is not known here, it sends both. Any document that is valid can be registered so.
 """
 
-from collections import OrderedDict
 from hashlib import sha256
 from typing import Any
 
+from cachetools import LRUCache
 from graphql import GraphQLFormattedError
 
 from resolvers.errors import Code
-from schema.execution.documents import MAX_CACHED_CHARACTERS, MAX_CACHED_DOCUMENT, RequestRefused
+from schema.execution.documents import (
+    LEAST_CACHED_DOCUMENT,
+    MAX_CACHED_CHARACTERS,
+    MAX_CACHED_DOCUMENT,
+    RequestRefused,
+)
 from schema.execution.requests import GraphQLRequest
-
-MAX_REGISTERED = 1_000
 
 
 class PersistedQueryUnknown(RequestRefused):
@@ -30,8 +33,9 @@ class PersistedQueries:
 
     def __init__(self, *, serves: bool = True) -> None:
         self._serves = serves
-        self._texts: OrderedDict[str, str] = OrderedDict()
-        self._characters = 0
+        self._texts: LRUCache[str, str] = LRUCache(
+            MAX_CACHED_CHARACTERS, getsizeof=lambda text: max(len(text), LEAST_CACHED_DOCUMENT)
+        )
 
     def text_of(self, request: GraphQLRequest) -> str:
         """Return the document that the request means. Raises RequestRefused."""
@@ -50,7 +54,6 @@ class PersistedQueries:
             return request.query
         if (text := self._texts.get(hash_)) is None:
             raise PersistedQueryUnknown([_error("PersistedQueryNotFound", _NOT_FOUND)])
-        self._texts.move_to_end(hash_)
         return text
 
     def register(self, request: GraphQLRequest) -> None:
@@ -63,13 +66,7 @@ class PersistedQueries:
             return
         assert request.extensions is not None  # noqa: S101  # it is persisted
         hash_ = request.extensions["persistedQuery"]["sha256Hash"].lower()
-        if hash_ not in self._texts:
-            self._characters += len(query)
         self._texts[hash_] = query
-        self._texts.move_to_end(hash_)
-        while self._characters > MAX_CACHED_CHARACTERS or len(self._texts) > MAX_REGISTERED:
-            _, dropped = self._texts.popitem(last=False)
-            self._characters -= len(dropped)
 
 
 _NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"

@@ -64,7 +64,6 @@ class Opening(WebSocketsSansIOProtocol):
         self._proof = proof_for(headers)
         parsed = httptools.parse_url(url)
         raw_path = parsed.path or b"/"
-        self.handshake_initiated = True
         self.scope = {
             "type": "websocket",
             "asgi": {"version": self.asgi_version, "spec_version": "2.4"},

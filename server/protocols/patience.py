@@ -277,6 +277,6 @@ def _waiting_bytes(transport: asyncio.Transport, direction: int) -> int:
         return 0
     try:
         told = fcntl.ioctl(connection.fileno(), direction, bytes(4))
-    except OSError:  # not every system tells it of a socket
+    except (OSError, ValueError):  # not every system tells it of a socket; or it is closed, and -1
         return 0
     return int(struct.unpack("i", told)[0])

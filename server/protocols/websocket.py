@@ -196,7 +196,7 @@ class DirectWebSocket(Opening):
             if size > 125:
                 body += 2 if size == 126 else 8
                 size = int.from_bytes(data[start + 2 : body - MASK_BYTES])
-                if body > end:
+                if body > end and data[start + 1] & MASKED:  # without a mask it is refused now
                     stop = body
                     break
             stop = body + size

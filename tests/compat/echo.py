@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import uvicorn
 import websockets
+from socketio import packet
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from compat.socketio.packets import EncodedEvent, encode_packet
 from compat.socketio.server import SocketServer
 from server.protocols.http import ImpatientHTTP
 from server.protocols.websocket import DirectWebSocket
@@ -45,7 +47,7 @@ class Echo(SocketServer):
         if auth == {"wait": True}:
             self.notes.put_nowait("connecting")
             await self.gate.wait()
-        await self.emit("welcome", to=sid)
+        self.tell("welcome", to=sid)
         self.arrived.put_nowait(sid)
         return bool(auth != {"stranger": True})
 
@@ -75,6 +77,20 @@ class Echo(SocketServer):
         self.push(sid, self.encode_event("auth:error", "Invalid token"))
         await self.refuse(sid)
 
+    def encode_event(self, event: str, *args: object) -> EncodedEvent:
+        """Encode an event, whose arguments may hold bytes."""
+        return encode_packet(packet.EVENT, [event, *args])
+
+    def tell(self, event: str, *args: object, to: str | None = None) -> None:
+        """Push an event to one client, or to all."""
+        encoded = self.encode_event(event, *args)
+        for sid in [*self._by_sid] if to is None else [to]:
+            self.push(sid, encoded)
+
+    def transport(self, sid: str) -> str:
+        """Which transport the client has come to use."""
+        return "websocket" if self._by_sid[sid].connection.upgraded else "polling"
+
     def on_handler_error(self, sid: str, event: str, error: Exception) -> object:
         return {"error": type(error).__name__, "event": event}
 
@@ -82,12 +98,7 @@ class Echo(SocketServer):
         """Wait for farewells; then nothing of any client may be left."""
         if self.eio._farewells:
             await asyncio.wait(self.eio._farewells, timeout=WAIT)
-        manager = self.manager
-        left = (
-            *(self.eio.sockets, self.environ, self._clients, self._by_sid, self._running),
-            *(manager.rooms, manager._members, manager._rooms_of, manager.callbacks),
-            *(manager.pending_connect, manager.pending_disconnect),
-        )
+        left = (self.eio.sockets, self._clients, self._by_sid, self._running)
         # Interpreters differ in how many turns of the loop the end of a task takes.
         for _ in range(10):
             if not any(left):

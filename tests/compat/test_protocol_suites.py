@@ -30,11 +30,11 @@ class Suite(Echo):
         self.on("message-with-ack", self.on_echo)
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
-        await self.emit("auth", auth or {}, to=sid)
+        self.tell("auth", auth or {}, to=sid)
         return True
 
     async def on_message(self, sid: str, *args: Any) -> None:
-        await self.emit("message-back", args, to=sid)
+        self.tell("message-back", *args, to=sid)
 
 
 @asynccontextmanager

@@ -26,12 +26,11 @@ def library_client() -> Any:
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])
-async def test_the_librarys_client_connects_calls_and_is_called(transports: list[str]) -> None:
+async def test_the_librarys_client_connects_calls_and_hears(transports: list[str]) -> None:
     async with serving() as echo:
         client = library_client()
         heard: asyncio.Queue[Any] = asyncio.Queue()
         client.on("tick", lambda *args: heard.put_nowait(args))
-        client.on("ask", lambda question: f"{question}!")
         await client.connect(echo.url, transports=transports, auth={"token": "x"})
         sid = await next_of(echo.arrived)
         assert client.get_sid() == sid
@@ -39,8 +38,7 @@ async def test_the_librarys_client_connects_calls_and_is_called(transports: list
         sent = ("ä", {"b": [1, 2.5, None]})
         assert await client.call("echo", sent, timeout=WAIT) == sent
         assert await client.call("echo", b"\0\1", timeout=WAIT) == b"\0\1"
-        assert await echo.call("ask", "why", to=sid, timeout=WAIT) == "why!"
-        await echo.emit("tick", (1, {"two": b"\2"}), to=sid)
+        echo.tell("tick", 1, {"two": b"\2"}, to=sid)
         assert await next_of(heard) == (1, {"two": b"\2"})
         await client.disconnect()
         left, reason = await next_of(echo.left)
@@ -62,7 +60,7 @@ async def test_what_the_connect_handler_emits_comes_after_connect() -> None:
     async with serving() as echo, websocket(echo, connect=False) as client:
         await client.send('40{"wait":true}')
         assert await next_of(echo.notes) == "connecting"
-        await echo.emit("everyone")  # it is in the room of all already
+        echo.tell("everyone")  # it counts as one of all already
         echo.gate.set()
         packets = [await received(client) for _ in range(3)]
         assert packets[0].startswith("40{")
@@ -74,7 +72,7 @@ async def test_what_waits_for_connect_is_bounded_too() -> None:
         await client.send('40{"wait":true}')
         await next_of(echo.notes)
         for _ in range(6):
-            await echo.emit("everyone")
+            echo.tell("everyone")
         with pytest.raises(websockets.ConnectionClosed) as caught:
             await received(client)
         assert caught.value.rcvd is not None
@@ -243,70 +241,20 @@ async def test_an_encoded_event_reaches_both_transports_alike() -> None:
         assert [await client.recv(), await client.recv()] == [text, b"\0"]
 
 
-async def test_emit_to_rooms_makes_no_task_and_never_waits() -> None:
-    async with (
-        serving() as echo,
-        websocket(echo) as first,
-        websocket(echo) as second,
-        websocket(echo) as third,
-    ):
-        sids = [await next_of(echo.arrived) for _ in range(3)]
-        for sid in sids[:2]:
-            await echo.enter_room(sid, "room")
-        assert set(echo.rooms(sids[0])) == {sids[0], "room"}
-        tasks = asyncio.all_tasks()
-        for arguments in ({"room": "room"}, {"skip_sid": sids[0]}):
-            with pytest.raises(StopIteration):
-                echo.emit("tick", **arguments).send(None)
-        assert asyncio.all_tasks() == tasks
-        await echo.leave_room(sids[1], "room")
-        await echo.emit("last", to="room")
-        await echo.emit("end")
-        heard: list[list[str]] = []
-        for client in (first, second, third):
-            heard.append([])
-            while '42["end"]' not in heard[-1]:
-                heard[-1].append(await received(client))
-        tick, last, end = '42["tick"]', '42["last"]', '42["end"]'
-        assert heard == [[tick, last, end], [tick, tick, end], [tick, end]]
-
-
-async def test_rooms_are_left_closed_and_forgotten_and_nobody_enters_anothers_own() -> None:
+async def test_a_push_makes_no_task() -> None:
     async with serving() as echo, websocket(echo) as first, websocket(echo) as second:
-        one, other = [await next_of(echo.arrived) for _ in range(2)]
-        for sid, room in ((one, "a"), (one, "b"), (other, "a")):
-            await echo.enter_room(sid, room)
-        await echo.leave_room(one, "b")
-        await echo.leave_room(other, "b")  # where it is not
-        assert (set(echo.rooms(one)), set(echo.rooms(other))) == ({one, "a"}, {other, "a"})
-        await echo.emit("both", room=["a", "b", one])
+        tasks = asyncio.all_tasks()
+        echo.tell("tick")
+        assert asyncio.all_tasks() == tasks
         for client in (first, second):
-            assert await received(client) == '42["both"]'
-        with pytest.raises(ValueError, match="sid room"):
-            await echo.enter_room(one, other)
-        with pytest.raises(ValueError, match="sid room"):
-            await echo.close_room(one)
-        with pytest.raises(ValueError, match="not connected"):
-            await echo.enter_room("nobody", "a")
-        await echo.emit("own", to=other)
-        assert await received(second) == '42["own"]'
-        await echo.close_room("a")
-        await echo.enter_room(one, "c")
-        await echo.emit("nobody", room="a")
-        await echo.emit("elsewhere", room="c", namespace="/other")
-        await echo.emit("end")
-        for client in (first, second):
-            assert await received(client) == '42["end"]'
-        assert echo.rooms(other) == [other]
-    # and `serving` sees that nothing of them is left
+            assert await received(client) == '42["tick"]'
 
 
-@pytest.mark.parametrize("how", ["refuse", "disconnect"])
-async def test_a_refused_websocket_gets_what_was_queued_then_disconnect(how: str) -> None:
+async def test_a_refused_websocket_gets_what_was_queued_then_disconnect() -> None:
     async with serving() as echo, websocket(echo) as client:
         sid = await next_of(echo.arrived)
         echo.push(sid, echo.encode_event("auth:error", "Invalid token"))
-        await getattr(echo, how)(sid)
+        await echo.refuse(sid)
         assert await received(client) == '42["auth:error","Invalid token"]'
         assert await received(client) == "41"
         with pytest.raises(websockets.ConnectionClosed):
@@ -356,22 +304,9 @@ async def test_the_clients_address_is_the_peers() -> None:
         await echo.settled()
 
 
-async def test_sessions_of_the_library_work_until_disconnect_is_over() -> None:
-    async with serving() as echo:
-        found: asyncio.Queue[Any] = asyncio.Queue()
-
-        async def disconnect(sid: str, reason: str) -> None:
-            found.put_nowait(await echo.get_session(sid))
-
-        echo.on("disconnect", disconnect)
-        async with websocket(echo):
-            await echo.save_session(await next_of(echo.arrived), {"user": 1})
-        assert await next_of(found) == {"user": 1}
-
-
 async def test_it_mounts_in_starlette_and_two_do_not_share_anything() -> None:
     async with serving() as echo, serving() as other, websocket(echo) as client:
-        await other.emit("tick")
+        other.tell("tick")
         await client.send('420["echo"]')
         assert await received(client) == "430[]"
     app = Starlette()

@@ -47,9 +47,9 @@ def test_keys_are_bounded_and_forgotten_once_they_have_leaked(clock: Clock) -> N
     budget = TimeBudget(1.0, 10, max_keys=3)
     for key in "abcd":
         budget.spend(key, 2)
-    assert len(budget) == 3
+    assert len(budget._used) == 3
     assert budget.wait("a") == 0
     assert budget.wait("d") > 0
     clock.now += 100
     budget.spend("e", 1)
-    assert len(budget) == 1
+    assert len(budget._used) == 1

@@ -12,10 +12,12 @@ from db.models import StoredMessage
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, RateLimited, TooManyConnections, Unauthenticated
+from resolvers.guards.limits import LoginAttempt
 from resolvers.messages import list_messages, send_message
 from server.remote import Remote
 from server.retry_after import retry_after
 from tests.resolvers.conftest import join, running_context
+from tests.support.held import held_counts
 
 GOOD = "123456"
 OWNER, ATTACKER, THIRD = "203.0.113.1", "198.51.100.2", "192.0.2.3"
@@ -164,7 +166,7 @@ async def test_without_limits_nothing_is_limited(ctx: Context) -> None:
     assert len(await asyncio.gather(*sends)) == 200
     for _ in range(100):
         await new_email(ctx, ATTACKER)
-    assert len(ctx.limits.counts) == 0
+    assert held_counts(ctx.limits.counts) == 0
 
 
 async def test_bad_tokens_end_the_logins_from_an_address(limited: Context) -> None:
@@ -199,3 +201,14 @@ async def test_connections_are_counted_by_address_and_by_user(tmp_path: Path) ->
         for user_id in (1, 1, 2):
             connections.leave(user_id)
         assert len(connections._open) == 0
+
+
+async def test_a_refusal_names_the_limit_that_was_reached_where_two_have_the_same_numbers(
+    tmp_path: Path,
+) -> None:
+    rates = {"logins_per_address": "10/5minutes", "logins_per_account": "10/5minutes"}
+    async with running_context(tmp_path, limits=True, **rates) as ctx:
+        for number in range(10):
+            await LoginAttempt(ctx.limits, ATTACKER, f"{number}", familiar=False).begin()
+        with pytest.raises(RateLimited, match="from this address"):
+            await LoginAttempt(ctx.limits, ATTACKER, "another", familiar=False).begin()

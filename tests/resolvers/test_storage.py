@@ -172,7 +172,7 @@ async def test_what_has_no_room_is_refused_before_it_is_received(ctx: Context) -
         with pytest.raises(PayloadTooLarge, match=str(QUOTA)):
             await attachments.upload_attachment(alice, form.files["file"])
     assert (kept_files(ctx), await rows(ctx), await stored(alice)) == (set(), (0, 0), 0)
-    assert len(ctx.upload_slots) == 0
+    assert ctx.upload_slots._taken == 0
 
 
 @pytest.mark.parametrize("end", [StoreUnavailable("full"), asyncio.CancelledError()])

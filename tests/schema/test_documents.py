@@ -191,6 +191,15 @@ def test_a_refused_document_is_remembered_apart_from_the_good_ones(known: Docume
         known.prepare(last, None, known=True)
 
 
+def test_of_short_documents_no_more_are_kept_than_of_longer_ones(known: Documents) -> None:
+    most = documents.MAX_CACHED_CHARACTERS // documents.LEAST_CACHED_DOCUMENT
+    for number in range(most + 20):
+        assert ask(known, f"{{ a{number}: __typename }}")
+    assert len(known._known) == most
+    assert known.recall("{ a0: __typename }", None, known=True) is None
+    assert known.recall(f"{{ a{most}: __typename }}", None, known=True) is not None
+
+
 def test_strangers_push_out_no_document_of_users(known: Documents) -> None:
     query = "query Mine { me { id } }"
     assert ask(known, query)

@@ -126,10 +126,10 @@ async def test_without_introspection_a_hash_tells_nothing_of_the_schema(tmp_path
 
 
 def test_registered_documents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(persisted, "MAX_REGISTERED", 3)
+    monkeypatch.setattr(persisted, "LEAST_CACHED_DOCUMENT", 30)
     monkeypatch.setattr(persisted, "MAX_CACHED_CHARACTERS", 100)
     queries = PersistedQueries()
-    texts = [f"{{ a{number} }}" for number in range(5)] + ["x" * 5001, "y" * 90]
+    texts = [f"{{ a{number} }}" for number in range(5)] + ["x" * 5001, "y" * 65]
     for text in texts:
         queries.register(GraphQLRequest(query=text, extensions=extensions_of(text)))
     kept = []
@@ -140,7 +140,7 @@ def test_registered_documents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
             pass
         except RequestRefused:
             raise AssertionError from None
-    assert kept == ["{ a4 }", "y" * 90]
+    assert kept == ["{ a4 }", "y" * 65]
 
 
 @pytest.mark.parametrize("get", [False, True], ids=["POST", "GET"])
