@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,22 +18,25 @@ from compat.client_library import client_library_route
 from compat.errors import JSONAnswer, answer_error
 from compat.files import file_routes
 from compat.rest import rest_routes
-from db import messages, migrate
-from db.database import Database
+from db import facts, messages, migrate
+from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
-from db.models import NoticeKind, StoredMessage
+from db.models import StoredMessage
 from db.permits import Permits
 from events.bus import Bus, LoneBus
 from events.connections import Connections
+from events.control import Control
 from events.counts import Counts
+from events.facts import Fact
 from events.feed import Feed
 from events.presence import Presence
 from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
 from resolvers.blocked_pairs import BlockedPairs
-from resolvers.blocks import doubt_block, follow_blocks, load_blocks
+from resolvers.blocks import follow_blocks, load_blocks
+from resolvers.broadcasts import settle_broadcasters
 from resolvers.connection_slots import Callers, ConnectionSlots
 from resolvers.context import Context
 from resolvers.directory import Directory
@@ -42,7 +45,6 @@ from resolvers.file_urls import FileUrls
 from resolvers.health import watch_database
 from resolvers.limits import Limits
 from resolvers.messages import announce_committed
-from resolvers.notices import follow_notices
 from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
@@ -63,7 +65,7 @@ logger = logging.getLogger("parley.main")
 
 # How often a process looks at the log's head unasked: in case an announcement was lost, another
 # server appends, or the log has lost its tail; and where others append and do not announce.
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 POLL_SECONDS_ALONE = 0.2
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
@@ -86,7 +88,6 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     bus = _create_bus(settings)
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
-    follow_accounts(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
@@ -101,17 +102,15 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             stack.push_async_callback(ctx.limits.counts.close)
             await ctx.connection_slots.start()
             stack.push_async_callback(ctx.connection_slots.close)
-            await ctx.notices.start()
-            stack.push_async_callback(ctx.notices.close)
-            await load_blocks(ctx.db, ctx.blocks)
-            following = asyncio.create_task(follow_blocks(ctx), name="blocks")
-            stack.callback(following.cancel)
             await ctx.connections.start()
             stack.push_async_callback(ctx.connections.close)
+            # What facts say from now on is followed; what they said before is loaded.
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
+            await load_blocks(ctx.db, ctx.blocks)
             ctx.log.start()
             stack.push_async_callback(ctx.log.close)
+            await settle_broadcasters(ctx)
             await ctx.presence.start()
             stack.push_async_callback(ctx.presence.close)
             stack.push_async_callback(chat.close)
@@ -180,14 +179,14 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         async with database.read() as connection:
             return await messages.head_position(connection)
 
-    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage]:
+    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage | Fact]:
         async with database.read() as connection:
-            return [*await messages.read_entries(connection, after, upto, limit)]
+            return await facts.read_log(connection, after, upto, limit)
 
-    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage]]:
+    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage | Fact]]:
         async with database.read_written() as connection:
             head = await messages.head_position(connection)
-            return head, [*await messages.read_entries(connection, after, head, limit)]
+            return head, await facts.read_log(connection, after, head, limit) if limit else []
 
     has_neighbours = False
 
@@ -201,12 +200,29 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             )
         has_neighbours = True
 
+    looking: set[asyncio.Task[None]] = set()
+
+    def look_for_neighbours(first: int, last: int) -> None:
+        if not has_neighbours and not looking:
+            looking.add(asyncio.create_task(look(first, last), name="neighbours"))
+
+    async def look(first: int, last: int) -> None:
+        # The command line stores facts too, and is no server.
+        with suppress(DatabaseUnavailable):
+            async with database.read() as connection:
+                if await messages.read_entries(connection, first - 1, last, 1):
+                    notice_neighbours()
+        looking.clear()
+
     def poll_seconds() -> float:
         if settings.redis_url is None:
             return POLL_SECONDS_ALONE if has_neighbours else POLL_SECONDS
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
-    blocks = BlockedPairs()
+    control = Control()
+    permits = Permits(apart=(blocks := BlockedPairs()).apart, broadcasters=settings.broadcast)
+    follow_blocks(control, database, blocks)
+    follow_accounts(control, permits)
     directory = Directory(settings.directory)
     feed: Feed[StoredMessage] = Feed(
         read_entries=read_entries,
@@ -216,6 +232,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         poll_seconds=poll_seconds,
         apart=blocks.apart,
         heard=directory.hear if settings.directory == "contacts" else None,
+        control=control,
     )
     presence = Presence(
         grace_seconds=settings.presence_grace_seconds,
@@ -229,8 +246,6 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     )
     blocks.listen(presence.part)
     directory.listen(partial(presence.part, apart=False))
-    notices = follow_notices(database, bus)
-    notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
     return Context(
         settings=settings,
         db=database,
@@ -239,14 +254,15 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
-            others=notice_neighbours,
-            permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
+            others=look_for_neighbours,
+            permits=permits,
+            authority=control,
         ),
         feed=feed,
         presence=presence,
         blocks=blocks,
         directory=directory,
-        notices=notices,
+        control=control,
         connections=Connections(warning_seconds=settings.token_warning_seconds),
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,

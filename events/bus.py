@@ -20,7 +20,7 @@ class Topic(StrEnum):
     LOG = "log"
     PRESENCE = "presence"
     COUNTS = "counts"
-    NOTICES = "notices"
+    FACTS = "facts"
     TALLIES = "tallies"
 
 

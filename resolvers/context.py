@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log import MessageLog
-from db.models import StoredMessage, StoredNotice
+from db.models import StoredMessage
 from events.connections import Connections, Held
+from events.control import Control
 from events.feed import Feed
-from events.notices import Notices
 from events.presence import Presence
 from media.inspector import Inspector
 from resolvers.addresses import Peer
@@ -74,7 +74,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     presence: Presence
     blocks: BlockedPairs
     directory: Directory
-    notices: Notices[StoredNotice]
+    control: Control
     connections: Connections
     passwords: Passwords
     tokens: Tokens

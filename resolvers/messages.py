@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from db import messages
 from db.models import MessageKind, StoredMessage
 from events.bus import Bus, Topic
-from events.facts import EntriesAppended
+from events.facts import EntriesAppended, Fact
 from events.feed import Feed
 from events.spread import Sink
 from events.subscription import Front, SubscriberTooSlow, Subscription
@@ -22,6 +23,8 @@ from resolvers.sends import REFUSALS, begin_send, refusal
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
+# A batch that holds other facts too is announced apart, so that plain ones need no tags.
+_mixtures = msgspec.msgpack.Decoder(tuple[list[StoredMessage], list[Fact]])
 
 # Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
 PAGE = 100
@@ -69,20 +72,30 @@ async def send_message(
 
 def announce_committed(
     feed: Feed[StoredMessage], bus: Bus
-) -> Callable[[Sequence[StoredMessage]], None]:
-    """Return what the log calls after each commit: the one place where messages are announced.
+) -> Callable[[Sequence[StoredMessage | Fact]], None]:
+    """Return what the log calls after each commit: the one place where facts are announced.
 
     What other processes announce on the bus goes to the feed as well.
     """
 
-    def announce(batch: Sequence[StoredMessage]) -> None:
+    def announce(batch: Sequence[StoredMessage | Fact]) -> None:
         feed.announce(EntriesAppended(batch))
-        bus.publish(Topic.LOG, _encoder.encode(batch))
+        facts = [entry for entry in batch if isinstance(entry, Fact)]
+        if not facts:
+            bus.publish(Topic.LOG, _encoder.encode(batch))
+        else:
+            sent = [entry for entry in batch if not isinstance(entry, Fact)]
+            bus.publish(Topic.FACTS, _encoder.encode((sent, facts)))
 
     def hear(payload: bytes) -> None:
         feed.announce(EntriesAppended(_decoder.decode(payload)))
 
+    def hear_mixture(payload: bytes) -> None:
+        sent, facts = _mixtures.decode(payload)
+        feed.announce(EntriesAppended(sorted([*sent, *facts], key=attrgetter("id"))))
+
     bus.subscribe(Topic.LOG, hear)
+    bus.subscribe(Topic.FACTS, hear_mixture)
     return announce
 
 

@@ -46,7 +46,7 @@ HOUSE = {
     "compat":      Room({"resolvers", "events", "db.models"}, SQL | GRAPHQL),
     "resolvers":   Room({"db", "events", "media", "settings"}, WEB | GRAPHQL | SOCKETS),
     "events":      Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
-    "db":          Room(set(), WEB | GRAPHQL | SOCKETS),
+    "db":          Room({"events.facts"}, WEB | GRAPHQL | SOCKETS),
 }
 # fmt: on
 
