@@ -14,52 +14,52 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
-from compat.client_library import client_library_route
 from compat.errors import JSONAnswer, answer_error
-from compat.files import file_routes
-from compat.rest import rest_routes
+from compat.rest.client_library import client_library_route
+from compat.rest.files import file_routes
+from compat.rest.routes import rest_routes
 from db import facts, messages, migrate
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
-from db.log import MessageLog
+from db.log.log import MessageLog
+from db.log.permits import Permits
 from db.models import StoredMessage
-from db.permits import Permits
-from events.bus import Bus, LoneBus
+from events.bus.bus import Bus, LoneBus
+from events.bus.redis_bus import RedisBus
 from events.connections import Connections
 from events.control import Control
-from events.counts import Counts
 from events.facts import Fact
 from events.feed import Feed
 from events.presence import Presence
-from events.redis_bus import RedisBus
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
-from resolvers.blocked_pairs import BlockedPairs
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.broadcasts import settle_broadcasters
-from resolvers.connection_slots import Callers, ConnectionSlots
 from resolvers.context import Context
-from resolvers.directory import Directory
 from resolvers.errors import Code, ParleyError
-from resolvers.file_urls import FileUrls
+from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.guards.connection_slots import Callers, ConnectionSlots
+from resolvers.guards.counts import Counts
+from resolvers.guards.directory import Directory
+from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.limits import Limits
+from resolvers.guards.passwords import Passwords
+from resolvers.guards.signing_secret import signing_secret
+from resolvers.guards.standings import Standings
+from resolvers.guards.tokens import Tokens
+from resolvers.guards.upload_slots import UploadSlots
 from resolvers.health import watch_database
-from resolvers.limits import Limits
 from resolvers.messages import announce_committed
-from resolvers.passwords import Passwords
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
-from resolvers.signing_secret import signing_secret
-from resolvers.standings import Standings
-from resolvers.tokens import Tokens
-from resolvers.upload_slots import UploadSlots
 from resolvers.upload_sweep import sweep_regularly
-from schema.endpoint import GraphQLEndpoint
-from schema.playground import playground_assets
-from server.access_log import AccessLog
-from server.cors import CORS
-from server.garbage import collect_in_steps, spare_the_collector
-from server.sockets import Application
+from schema.transports.endpoint import GraphQLEndpoint
+from server.middleware.access_log import AccessLog
+from server.middleware.cors import CORS
+from server.middleware.sockets import Application
+from server.processes.garbage import collect_in_steps, spare_the_collector
 from settings import Settings
+from web.playground import playground_assets
 
 logger = logging.getLogger("parley.main")
 

@@ -16,23 +16,23 @@ from sqlalchemy import make_url
 
 from application import create_app, create_context
 from db import migrate
-from db.database import Database, DatabaseUnavailable, DatabaseUnsuitable
+from db.engines.database import Database, DatabaseUnavailable, DatabaseUnsuitable
+from db.engines.remains import rewrite_once
+from db.engines.sole_server import sole_server
 from db.files import FileStore, StoreUnsuitable
 from db.private import open_directory
-from db.remains import rewrite_once
-from db.sole_server import sole_server
-from events.bus import LoneBus
+from events.bus.bus import LoneBus
 from media.containment import hide_memory
 from resolvers.accounts_command import add_users_command, run_users_command
 from resolvers.changes import writing_log
 from resolvers.errors import ParleyError
 from schema.root import schema
-from server.descriptors import raise_limit
-from server.listeners import bind, is_everywhere
 from server.logs import configure_logs
-from server.memory import give_back_large_blocks
+from server.processes.descriptors import raise_limit
+from server.processes.listeners import bind, is_everywhere
+from server.processes.memory import give_back_large_blocks
+from server.processes.workers import supervise, worker_channel
 from server.run import make_server
-from server.workers import supervise, worker_channel
 from settings import Settings, unknown_names
 
 NO_LIMITS = """    Limits      OFF: for load tests only

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import uvloop
 
 from bench.chat import PAIRS, measure_chat
+from bench.churn import USERS as USERS_OF_CHURN
+from bench.churn import measure_churn
 from bench.clients import ChatClient, GraphQLClient, SocketIOClient
 from bench.crowd import USERS, measure_broadcasts
 from bench.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
@@ -27,6 +29,7 @@ from bench.storm import LOGINS_AT_ONCE, RATE, measure_steady
 CROWDS = (1_250, 5_000)
 # The supervisor answers for the first worker that is ready; give the others time to be.
 WORKERS_SECONDS = 3.0
+CHURN_SECONDS, CHURN_LOOK_SECONDS = 600.0, 15.0
 
 
 def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
@@ -175,4 +178,29 @@ def reconnect(bench: Bench, plan: Plan) -> Iterator[Part]:
         for name, kind in kinds:
             with running(bench.server(Parley, "bench_parley"), USERS_OF_STORM) as served:
                 told(part, name, run(measure_leaving(served, kind)))
+    yield part
+
+
+def churn(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Ten minutes of connections that come and go: the lows of memory must level off."""
+    metrics = (
+        Metric("done", "things done"),
+        Metric("early_mb", "least MB of the second fifth"),
+        Metric("late_mb", "least MB of the last fifth"),
+        Metric("most_mb", "most MB"),
+    )
+    part = Part("Ten minutes of churn", ["Parley"], metrics)
+    with running(bench.server(Parley, "bench_parley"), USERS_OF_CHURN) as served:
+        measured = measure_churn(served, seconds=CHURN_SECONDS, every=CHURN_LOOK_SECONDS)
+        curve = uvloop.run(measured)
+    memory = [megabytes for _, megabytes in curve]
+    fifth = len(memory) // 5
+    sample = {
+        "done": curve[-1][0],
+        "early_mb": min(memory[fifth : 2 * fifth]),
+        "late_mb": min(memory[-fifth:]),
+        "most_mb": max(memory),
+    }
+    told(part, "Parley", sample)
+    part.note = "MB: " + ", ".join(f"{megabytes:.0f}" for megabytes in memory)
     yield part

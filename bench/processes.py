@@ -1,5 +1,6 @@
 """What processes cost: their CPU time and their memory, read from /proc."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -57,10 +58,11 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def resident_bytes(pids: list[int]) -> int:
-    """Resident memory of these processes, summed."""
+    """Resident memory of those of these processes that are there, summed."""
     pages = 0
     for pid in pids:
-        pages += int((_PROC / str(pid) / "statm").read_text().split()[1])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            pages += int((_PROC / str(pid) / "statm").read_text().split()[1])
     return pages * _PAGE
 
 

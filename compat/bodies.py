@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from db.models import MessageKind
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge
-from resolvers.fields import MAX_CONTENT_TYPE, check_text, find_id
-from resolvers.json_input import read_json
+from resolvers.guards.fields import MAX_CONTENT_TYPE, check_text, find_id
+from server.json_input import read_json
 
 Body = Mapping[str, Any]
 

@@ -21,22 +21,22 @@ from compat.bodies import (
     take_text,
 )
 from compat.errors import error_shape
-from compat.held import HeldEvents, Hold
 from compat.message_sink import MessageSink
-from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
 from compat.shapes import ErrorShape, MessageShape, message_shape
-from compat.socketio_server import SocketServer
+from compat.socketio.held import HeldEvents, Hold
+from compat.socketio.packets import EncodedEvent
+from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.subscription import SubscriberTooSlow
-from resolvers.addresses import Peer
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.messages import attach_sink, send_message, watch_messages
-from resolvers.moments import wire_moment
 from resolvers.presence import hold_presence
 from resolvers.sessions import hold_session
+from server.moments import wire_moment
+from server.remote import Remote
 
 DRAIN_SECONDS = 3.0
 
@@ -176,7 +176,7 @@ class ChatEvents:
 
     def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
-        ctx = environ.get("kept") or self._ctx.called_from(environ["asgi.scope"])
+        ctx = environ.get("kept") or self._ctx.called_from(Remote(environ["asgi.scope"]))
         address = ctx.address  # it is read now: the headers are not kept
         environ["kept"] = ctx  # for a client that leaves the namespace and comes back
         # Dropped, a client whose user is still to log in comes back by itself, to wait again.
@@ -203,7 +203,7 @@ class ChatEvents:
         return self._ctx.connection_slots.count(self._address(scope))
 
     def _address(self, scope: Scope) -> str:
-        return Peer(scope, self._ctx.limits.proxies).address
+        return self._ctx.called_from(Remote(scope)).address
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         if (caller := self._callers.pop(sid, None)) is not None:

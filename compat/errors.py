@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from compat.shapes import ErrorShape
-from resolvers.errors import Code, ParleyError, retry_header
+from resolvers.errors import Code, ParleyError
+from server.retry_after import retry_after
 
 logger = logging.getLogger("parley.compat")
 
@@ -46,7 +47,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     body: dict[str, object] = {"message": error.message, "code": error.code.value}
     if error.retry_after_ms is not None:
         body["retryAfterMs"] = error.retry_after_ms
-    return JSONAnswer(body, status, retry_header(error))
+    return JSONAnswer(body, status, retry_after(error.retry_after_ms))
 
 
 def answer_unexpected(error: Exception) -> Response:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from compat.packets import EncodedEvent
+from compat.socketio.packets import EncodedEvent
 from events.facts import PresenceChanged
 from events.presence import Presence
 from events.slices import in_slices

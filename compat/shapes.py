@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
-from resolvers.file_urls import FileUrls, Part
-from resolvers.moments import wire_moment
+from resolvers.guards.file_urls import FileUrls, Part
 from resolvers.server_info import Limit
 from resolvers.sessions import LoggedIn
+from server.moments import wire_moment
 
 
 class UserShape(TypedDict):

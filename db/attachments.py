@@ -17,7 +17,7 @@ from db.models import (
     MessageKind,
     StoredAttachment,
 )
-from db.visible import visible
+from db.visibility import visible
 
 _COLUMNS = (
     col(Attachment.id),

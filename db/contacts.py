@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.models import Message
-from db.visible import shown_broadcast
+from db.visibility import shown_broadcast
 
 # The latest messages of a sender among which a broadcast is looked for: the work has a bound.
 MOST_LOOKED_AT = 10_000

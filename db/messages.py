@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
+from db.engines.statements import Statement
 from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
-from db.statements import Statement
-from db.visible import shown_broadcast, visible
+from db.visibility import shown_broadcast, visible
 
 COLUMNS = (
     col(Message.id),

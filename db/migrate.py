@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from db.database import Database, DatabaseBusy, DatabaseUnsuitable
+from db.engines.database import Database, DatabaseBusy, DatabaseUnsuitable
 from db.resumable import ForeignTable
 
 logger = logging.getLogger("parley.db")

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Dialect, and_, bindparam, delete, insert, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.engines.statements import Statement
 from db.models import Session, StoredSession, User, utc_from
-from db.statements import Statement
 
 _COLUMNS = (
     col(Session.id),

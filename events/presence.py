@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from events.bus import Bus, LoneBus
+from events.bus.bus import Bus, LoneBus
 from events.facts import PresenceChanged
 from events.latest import LatestChanges, Watch
 from events.leases import Leases

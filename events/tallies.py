@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
-from events.bus import Bus, Topic
+from events.bus.bus import Bus, Topic
 
 logger = logging.getLogger("parley.tallies")
 

@@ -18,10 +18,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from media import png
-from media.containers import HEAD_BYTES, image_format, strip, with_orientation
 from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
-from media.stripping import ORIENTATION, Damaged, Stripped
+from media.formats import png
+from media.formats.containers import HEAD_BYTES, image_format, strip, with_orientation
+from media.formats.stripping import ORIENTATION, Damaged, Stripped
 
 # Imported above, or as `copy` by Pillow when it reads a GIF: named here so that it stays.
 LOADED = (AvifImagePlugin, GifImagePlugin, TiffImagePlugin, WebPImagePlugin, copy)

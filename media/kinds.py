@@ -5,7 +5,7 @@ from typing import BinaryIO
 import filetype  # type: ignore[import-untyped]  # it publishes none
 
 from media.facts import Facts, FileKind
-from media.frames import begins_with_frames, id3_end
+from media.formats.frames import begins_with_frames, id3_end
 
 HEAD_BYTES = 8192
 # What browsers show: said only of what a decoder took for it.

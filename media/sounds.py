@@ -14,9 +14,9 @@ import av.video.stream
 from av.container import InputContainer
 from av.stream import Disposition
 
-from media import ends
 from media.facts import WAVEFORM_VALUES, Facts, FileKind, Unreadable
-from media.frames import tags_start
+from media.formats import ends
+from media.formats.frames import tags_start
 
 # The containers that are opened, each named: left to guess, FFmpeg knows playlists too, and opens
 # whatever they name.

@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from media.containers import HEAD_BYTES
 from media.containment import contain
 from media.facts import Facts, Failure, Refusal, Unreadable
+from media.formats.containers import HEAD_BYTES
 from media.kinds import guess_type, sound_demuxer
 
 NICENESS = 10

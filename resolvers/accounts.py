@@ -14,19 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import accounts, users
 from db.accounts import Account
 from db.attachments import unsent_files_of
-from db.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
-from db.changes.blocks import UnknownUser
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
+from db.engines.remains import empty_write_ahead_log
+from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
+from db.log.changes.blocks import UnknownUser
+from db.log.permits import Permits
 from db.messages import head_position
 from db.models import StoredUser
-from db.permits import Permits
-from db.remains import empty_write_ahead_log
 from events.control import Control
 from events.facts import AccountChanged, BroadcastChanged, Fact
 from resolvers.changes import commit, write_again
 from resolvers.context import Context
 from resolvers.errors import Conflict, NotFound
-from resolvers.fields import clean_display_name, clean_email
+from resolvers.guards.fields import clean_display_name, clean_email
 from resolvers.sessions import check_own_password
 from resolvers.upload_sweep import remove_unsent
 

@@ -28,8 +28,8 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers.fields import clean_filename
-from resolvers.file_urls import Part
+from resolvers.guards.fields import clean_filename
+from resolvers.guards.file_urls import Part
 from resolvers.reads import reading_log
 from resolvers.upload_sweep import delete_content, remove_files, thumbnail_name
 from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent

@@ -17,10 +17,8 @@ from db.sessions import Standing
 from resolvers.changes import write_again
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
-from resolvers.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
-from resolvers.reads import know_contacts
-from resolvers.sessions import LoggedIn, end_surplus, open_session
-from resolvers.tokens import (
+from resolvers.guards.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
+from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
     MAX_TOKEN,
     Claims,
@@ -28,6 +26,8 @@ from resolvers.tokens import (
     IssuedToken,
     Sound,
 )
+from resolvers.reads import know_contacts
+from resolvers.sessions import LoggedIn, end_surplus, open_session
 
 T = TypeVar("T")
 

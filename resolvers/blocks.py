@@ -5,16 +5,16 @@ import logging
 from collections.abc import Sequence
 
 from db import blocks
-from db.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
+from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.models import StoredUser
 from events.control import Control
 from events.facts import BlockChanged, Fact
 from resolvers import access
-from resolvers.blocked_pairs import BlockedPairs
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound
+from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.users import get_users
 
 logger = logging.getLogger("parley.blocks")

@@ -2,8 +2,8 @@
 
 import logging
 
-from db.changes.broadcast import SetBroadcasters
 from db.facts import read_broadcasters
+from db.log.changes.broadcast import SetBroadcasters
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import Unavailable

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.changes.change import Change
-from db.database import DatabaseUnavailable, retrying_deadlocks
-from db.drafts import LogFull
+from db.engines.database import DatabaseUnavailable, retrying_deadlocks
+from db.log.changes.change import Change
+from db.log.drafts import LogFull
 from db.messages import head_position
 from events.facts import Fact
 from resolvers.context import Context

@@ -1,37 +1,36 @@
 """What every operation is handed first: the parts of the running server, and who is calling."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
-from db.log import MessageLog
+from db.log.log import MessageLog
 from db.models import StoredMessage
 from events.connections import Connections, Held
 from events.control import Control
 from events.feed import Feed
 from events.presence import Presence
 from media.inspector import Inspector
-from resolvers.addresses import Peer
-from resolvers.blocked_pairs import BlockedPairs
-from resolvers.connection_slots import ConnectionSlots
-from resolvers.directory import Directory
 from resolvers.errors import Unauthenticated, Unavailable
-from resolvers.fields import printable
-from resolvers.file_urls import FileUrls
-from resolvers.limits import Limits
-from resolvers.passwords import Passwords
-from resolvers.standings import Standings
-from resolvers.tokens import Tokens
-from resolvers.upload_slots import UploadSlots
+from resolvers.guards.addresses import Caller, Told
+from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.guards.connection_slots import ConnectionSlots
+from resolvers.guards.directory import Directory
+from resolvers.guards.fields import printable
+from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.limits import Limits
+from resolvers.guards.passwords import Passwords
+from resolvers.guards.standings import Standings
+from resolvers.guards.tokens import Tokens
+from resolvers.guards.upload_slots import UploadSlots
 from settings import Settings
 
 MAX_ADDRESS = 64  # as the columns have room for
@@ -88,7 +87,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
-    peer: Peer | None = None
+    caller: Caller | None = None
 
     @property
     def user(self) -> Viewer:
@@ -100,7 +99,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     @property
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
-        return "" if self.peer is None else self.peer.address
+        return "" if self.caller is None else self.caller.address
 
     @property
     def counted_address(self) -> str:
@@ -114,16 +113,16 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     @property
     def agent(self) -> str:
         """What the caller's program calls itself; empty when it is not known."""
-        return "" if self.peer is None else self.peer.agent
+        return "" if self.caller is None else self.caller.agent
 
     def thinking(self) -> AbstractContextManager[None]:
         """Take what the block holds the loop for from the caller's time. Raises RateLimited."""
         viewer = self.viewer
         return self.limits.thinking(None if viewer is None else viewer.id, self.address)
 
-    def called_from(self, scope: Mapping[str, Any]) -> "Context":
-        """The same server, called by whoever is at the other end of this ASGI scope."""
-        return replace(self, peer=Peer(scope, self.limits.proxies))
+    def called_from(self, told: Told) -> "Context":
+        """The same server, called by whoever this tells of."""
+        return replace(self, caller=Caller(told, self.limits.proxies))
 
     def as_viewer(self, viewer: Viewer) -> "Context":
         """The same server, called by this viewer."""

@@ -107,10 +107,3 @@ class Unavailable(ParleyError):
 
     def __init__(self) -> None:
         super().__init__("The service is unavailable for the moment; try again")
-
-
-def retry_header(error: ParleyError) -> dict[str, str]:
-    """Return what HTTP says of when to try again (RFC 9110 §10.2.3), in whole seconds."""
-    if error.retry_after_ms is None:
-        return {}
-    return {"Retry-After": str(-(-error.retry_after_ms // 1000))}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 

@@ -10,7 +10,7 @@ import msgspec
 
 from db import messages
 from db.models import MessageKind, StoredMessage
-from events.bus import Bus, Topic
+from events.bus.bus import Bus, Topic
 from events.facts import EntriesAppended, Fact
 from events.feed import Feed
 from events.spread import Sink

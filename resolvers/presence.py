@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from db import users
-from db.database import Database, DatabaseUnavailable, retrying_deadlocks
+from db.engines.database import Database, DatabaseUnavailable, retrying_deadlocks
 from db.models import StoredUser
 from events.facts import PresenceChanged
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.fields import find_id
+from resolvers.guards.fields import find_id
 from resolvers.reads import know_contacts
 
 # Whom one subscription may name: more is what the one without names is for.

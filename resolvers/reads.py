@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from db.database import DatabaseUnavailable, TooLargeForDatabase
-from db.drafts import (
+from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
+from db.log.drafts import (
     BroadcastRefused,
     Draft,
     KeyReused,
@@ -27,7 +27,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers.fields import clean_client_message_id, clean_content, kind_of
+from resolvers.guards.fields import clean_client_message_id, clean_content, kind_of
 
 _NO_BROADCASTS = {
     "admins": "Only administrators may write to everybody here: name a receiver",

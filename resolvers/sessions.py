@@ -12,7 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, sessions, users
 from db.accounts import Account, is_after, lock_account
-from db.changes.sessions import (
+from db.engines.database import DatabaseUnavailable
+from db.facts import prune_log
+from db.familiar_addresses import forget_addresses_before
+from db.log.changes.sessions import (
     EndSessions,
     NotUsable,
     OtherPassword,
@@ -21,16 +24,13 @@ from db.changes.sessions import (
     SessionTooOld,
     is_usable,
 )
-from db.database import DatabaseUnavailable
-from db.facts import prune_log
-from db.familiar_addresses import forget_addresses_before
 from db.models import StoredSession, StoredUser
 from events.connections import Connection
 from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
 from resolvers.changes import commit, write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.tokens import IssuedToken
+from resolvers.guards.tokens import IssuedToken
 
 logger = logging.getLogger("parley.sessions")
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from db import attachments
-from db.database import DatabaseUnavailable
+from db.engines.database import DatabaseUnavailable
+from db.engines.remains import empty_write_ahead_log
 from db.files import StoreUnavailable
-from db.remains import empty_write_ahead_log
 from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import Unavailable

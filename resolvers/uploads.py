@@ -22,7 +22,7 @@ from db.attachments import count_unsent
 from db.storage import stored_bytes
 from resolvers.context import Context
 from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
-from resolvers.fields import MAX_CONTENT_TYPE, printable
+from resolvers.guards.fields import MAX_CONTENT_TYPE, printable
 
 # Gathered before it is written, in another thread: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024

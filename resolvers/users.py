@@ -9,7 +9,7 @@ from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.fields import clean_email, clean_search
+from resolvers.guards.fields import clean_email, clean_search
 from resolvers.presence import visible_online_ids
 from resolvers.reads import know_contacts
 

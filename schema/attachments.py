@@ -8,11 +8,11 @@ import strawberry
 from db.models import MessageKind, StoredAttachment
 from resolvers import attachments
 from resolvers.errors import NotFound
-from resolvers.fields import find_id
-from resolvers.file_urls import Part
+from resolvers.guards.fields import find_id
+from resolvers.guards.file_urls import Part
 from schema.context import Info
+from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node
-from schema.plans import SAME_FOR_ALL
 from schema.scalars import Upload, wire_id
 
 

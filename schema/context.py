@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import strawberry
 
 from resolvers.context import Context
-from schema.live import Live
+from schema.execution.live import Live
 from schema.loaders import Loaders
 
 

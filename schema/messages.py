@@ -10,15 +10,15 @@ import strawberry
 from db.models import MessageKind, StoredMessage
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
-from resolvers.fields import find_id
+from resolvers.guards.fields import find_id
 from resolvers.sends import begin_send, finish_send
 from schema.attachments import Attachment
-from schema.beginnings import Beginning
 from schema.context import Info
+from schema.execution.beginnings import Beginning
+from schema.execution.memo import Memo
+from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node
-from schema.memo import Memo
 from schema.pagination import PageInfo, cursor_of, page_info, slice_of
-from schema.plans import SAME_FOR_ALL
 from schema.scalars import wire_id
 from schema.users import User
 

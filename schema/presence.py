@@ -15,9 +15,9 @@ from events.latest import MOST_AT_ONCE
 from events.slices import Pace
 from resolvers import presence
 from schema.context import Info
+from schema.execution.memo import Memo
+from schema.execution.together import Together
 from schema.loaders import Loaders
-from schema.memo import Memo
-from schema.together import Together
 from schema.users import User
 
 # How long a person who was looked up is shown so, at most: all who watch share them.
@@ -113,7 +113,7 @@ class PresenceSubscriptions:
                     part = changes[start : start + MOST_AT_ONCE]  # the same tuple if it is whole
                     events = await shown.together(part)
                     if context.together:
-                        yield events  # type: ignore[misc]  # as schema/operations.py wants it
+                        yield events  # type: ignore[misc]  # as schema/execution/operations.py wants it
                         continue
                     for event in events:
                         await shown.pace.turn()

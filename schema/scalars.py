@@ -8,8 +8,8 @@ from strawberry.schema.config import StrawberryConfig
 
 from db.models import MessageKind
 from resolvers.errors import BadInput
-from resolvers.moments import wire_moment
 from resolvers.uploads import ReceivedFile
+from server.moments import wire_moment
 
 DATE_TIME = strawberry.scalar(
     name="DateTime",

@@ -9,16 +9,16 @@ from typing import Any
 
 import uvicorn
 
-from server.acceptor import Acceptor
-from server.descriptors import Descriptors
 from server.headers import SecurityHeaders
-from server.http import protocol_with
-from server.listeners import bind
-from server.sockets import Application
-from server.unfinished import Unfinished
-from server.visits import Visits
-from server.websocket import DirectWebSocket
-from server.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
+from server.middleware.sockets import Application
+from server.processes.acceptor import Acceptor
+from server.processes.descriptors import Descriptors
+from server.processes.listeners import bind
+from server.processes.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
+from server.protocols.http import protocol_with
+from server.protocols.unfinished import Unfinished
+from server.protocols.visits import Visits
+from server.protocols.websocket import DirectWebSocket
 from settings import Settings
 
 logger = logging.getLogger("parley.server")
@@ -201,7 +201,8 @@ def make_server(
         # Clients that know it (Node's agents) end an idle connection themselves, before we do: a
         # request that meets our end on its way is lost.
         headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
-        # Whom to believe about the client's address, TRUSTED_PROXIES says (resolvers/addresses.py).
+        # Whom to believe about the client's address, TRUSTED_PROXIES says
+        # (resolvers/guards/addresses.py).
         proxy_headers=False,
     )
     if channel is not None:

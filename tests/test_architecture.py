@@ -1,6 +1,7 @@
 """The house of docs: who may import whom, who may announce, how large a file may be."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LARGEST_FILE = 400
+LARGEST_ROOM = 20  # Python files, beside the `__init__.py`
 
 GRAPHQL = {"strawberry", "graphql"}
 WEB = {"starlette", "uvicorn"}
@@ -25,6 +27,7 @@ ROOMS = {
     "db",
     "media",
     "server",
+    "web",
 }
 
 
@@ -35,18 +38,62 @@ class Room(NamedTuple):
     never: set[str]
 
 
+# What both wires have in common, and that knows nothing of ours.
+SHARED = {"server.json_input", "server.moments", "server.remote", "server.retry_after"}
+
 # fmt: off
 HOUSE = {
     "media":       Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
+    "web":         Room(set(), GRAPHQL | SOCKETS | SQL),
     "main":        Room(ROOMS, set()),
     "application": Room(ROOMS - {"main"}, set()),
     "settings":    Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "server":      Room({"settings"}, GRAPHQL | SOCKETS | SQL),
-    "schema":      Room({"resolvers", "events", "db.models"}, SQL | SOCKETS),
-    "compat":      Room({"resolvers", "events", "db.models"}, SQL | GRAPHQL),
+    "schema":      Room({"resolvers", "events", "db.models", "web"} | SHARED, SQL | SOCKETS),
+    "compat":      Room({"resolvers", "events", "db.models"} | SHARED, SQL | GRAPHQL),
     "resolvers":   Room({"db", "events", "media", "settings"}, WEB | GRAPHQL | SOCKETS),
     "events":      Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
     "db":          Room({"events.facts"}, WEB | GRAPHQL | SOCKETS),
+}
+
+# What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
+SUB_ROOMS = {
+    "media": {
+        "":           {"media.formats"},
+        "formats":    {"media.facts"},
+    },
+    "server": {
+        "":           {"server.protocols", "server.processes", "server.middleware"},
+        "processes":  set(),
+        "protocols":  {"server.headers", "server.processes.descriptors"},
+        "middleware": {"server.headers", "server.protocols.visits"},
+    },
+    "schema": {
+        "":           {"schema.execution"},
+        "execution":  {"schema.context", "schema.loaders", "schema.pagination"},
+        "transports": {"schema.execution", "schema.context", "schema.root"},
+    },
+    "compat": {
+        "":           {"compat.socketio"},
+        "rest":       {"compat.bodies", "compat.errors", "compat.shapes"},
+        "socketio":   set(),
+    },
+    "resolvers": {
+        "":           {"resolvers.guards"},
+        "guards":     {"resolvers.errors", "resolvers.context"},
+    },
+    "events": {
+        "":           {"events.bus"},
+        "bus":        set(),
+    },
+    "db": {
+        "":           {"db.engines"},
+        "engines":    {"db.private"},
+        # Changes write by each noun's queries.
+        "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
+                       "db.users", "db.accounts", "db.blocks", "db.sessions"},
+        "migrations": {"db.models", "db.resumable"},
+    },
 }
 # fmt: on
 
@@ -58,6 +105,12 @@ NOT_PYTHON = {"docs", "deploy"}
 
 def _room_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _sub_room_of(path: Path) -> str:
+    """The sub-room of a file or module; "" of one that is in the room itself."""
+    parts = path.relative_to(ROOT).parts
+    return parts[1] if parts[1:] and (ROOT / parts[0] / parts[1]).is_dir() else ""
 
 
 def _sources() -> list[Path]:
@@ -95,6 +148,19 @@ def test_imports_follow_the_table(path: Path) -> None:
 
 
 @each_source
+def test_imports_within_a_room_follow_the_table(path: Path) -> None:
+    room, sub_room = _room_of(path), _sub_room_of(path)
+    allowed = SUB_ROOMS.get(room, {}).get(sub_room, set())
+    for module in _imports(path):
+        parts = module.split(".")
+        if parts[0] != room or _sub_room_of(ROOT.joinpath(*parts)) == sub_room:
+            continue
+        assert any(f"{module}.".startswith(f"{prefix}.") for prefix in allowed), (
+            f"{room}/{sub_room} may not import {module}"
+        )
+
+
+@each_source
 def test_only_operations_announce(path: Path) -> None:
     announcing = [
         node.lineno
@@ -113,13 +179,13 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
         and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
     ]
     # How a supervisor and its workers know each other is not a setting.
-    supervising = ROOT / "server" / "workers.py"
+    supervising = ROOT / "server" / "processes" / "workers.py"
     assert not reading or _room_of(path) == "settings" or path == supervising, reading
 
 
 @each_source
 def test_fields_use_only_the_context_of_their_info(path: Path) -> None:
-    # A planned operation has no more to give them (schema/plans.py).
+    # A planned operation has no more to give them (schema/execution/plans.py).
     used = {
         node.attr
         for node in ast.walk(ast.parse(path.read_text()))
@@ -139,6 +205,24 @@ def test_no_file_is_too_large() -> None:
     ]
     sizes = {path: len(path.read_text().splitlines()) for path in [*_sources(), *outside]}
     assert {str(path): size for path, size in sizes.items() if size > LARGEST_FILE} == {}
+
+
+def test_no_room_is_too_full() -> None:
+    files = Counter(path.parent for path in _sources() if path.name != "__init__.py")
+    # A migration is added for each version and never looked for.
+    del files[ROOT / "db" / "migrations" / "versions"]
+    assert {str(room): number for room, number in files.items() if number > LARGEST_ROOM} == {}
+
+
+def test_the_table_has_every_sub_room() -> None:
+    sub_rooms = {
+        room: {"", *(path.name for path in (ROOT / room).iterdir() if any(path.glob("*.py")))}
+        for room in HOUSE
+        if (ROOT / room).is_dir()
+    }
+    assert {room: names for room, names in sub_rooms.items() if names != {""}} == {
+        room: set(names) for room, names in SUB_ROOMS.items()
+    }
 
 
 def test_the_house_has_these_rooms_and_no_other() -> None:

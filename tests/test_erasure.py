@@ -12,8 +12,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from db.engines.remains import empty_write_ahead_log, rewrite_once
 from db.migrate import upgrade
-from db.remains import empty_write_ahead_log, rewrite_once
 from tests.db.rows import open_database
 from tests.faults.processes import Parley
 from tests.support.server import RunningServer
@@ -144,7 +144,7 @@ async def test_what_an_earlier_parley_left_is_rewritten_once(tmp_path: Path) -> 
 async def test_a_log_that_somebody_reads_is_said_to_be_in_use(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.remains.TRIES", 2)
+    monkeypatch.setattr("db.engines.remains.TRIES", 2)
     database = open_database(f"sqlite:///{tmp_path}/parley.db")
     await upgrade(database)
     async with database.write() as connection:

@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import pytest
 
-from resolvers.standings import Standings
+from resolvers.guards.standings import Standings
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account

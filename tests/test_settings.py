@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
-from resolvers.signing_secret import signing_secret
+from resolvers.guards.signing_secret import signing_secret
 from settings import SAMPLE_SECRETS, Rate, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -198,7 +198,7 @@ def test_an_empty_kept_secret_is_said() -> None:
 
 def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
     program = (
-        "import sys; from resolvers.signing_secret import signing_secret;"
+        "import sys; from resolvers.guards.signing_secret import signing_secret;"
         "from settings import Settings; sys.stdin.readline();"
         "print(signing_secret(Settings(_env_file=None, data_dir=sys.argv[1])))"
     )

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from db.database import Database
-from db.log import MessageLog
+from db.engines.database import Database
+from db.log.log import MessageLog
 from main import main
 from resolvers import accounts
 from settings import Settings

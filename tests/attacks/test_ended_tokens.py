@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from resolvers.tokens import LEEWAY_SECONDS
+from resolvers.guards.tokens import LEEWAY_SECONDS
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.doors import all_open, all_shut, client, opens_file
 from tests.attacks.target import Target, attacked

@@ -13,9 +13,9 @@ import uvicorn
 import websockets
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from compat.socketio_server import SocketServer
-from server.http import ImpatientHTTP
-from server.websocket import DirectWebSocket
+from compat.socketio.server import SocketServer
+from server.protocols.http import ImpatientHTTP
+from server.protocols.websocket import DirectWebSocket
 
 SEPARATOR = "\x1e"
 DIRECT = True  # what `serving` does unless it is told; tests for both set it

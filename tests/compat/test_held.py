@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import socketio
 
-from compat.held import EVENT_BYTES, MAX_ADDRESS_BYTES, HeldEvents, Hold
-from compat.packets import StrictPacket
+from compat.socketio.held import EVENT_BYTES, MAX_ADDRESS_BYTES, HeldEvents, Hold
+from compat.socketio.packets import StrictPacket
 from tests.compat.test_chat import TRANSPORTS, Raw, each_transport, events_of, eventually, raw
 from tests.support.faces import Account, RestFace, new_account
 from tests.support.node import node_process

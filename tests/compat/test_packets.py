@@ -7,7 +7,13 @@ import logging
 import pytest
 import websockets
 
-from compat.packets import BadPacket, EncodedEvent, StrictPacket, decode_payload, encode_payload
+from compat.socketio.packets import (
+    BadPacket,
+    EncodedEvent,
+    StrictPacket,
+    decode_payload,
+    encode_payload,
+)
 from tests.compat.echo import next_of, poller, received, serving, websocket
 
 DEEP = "[" * 5000 + "]" * 5000

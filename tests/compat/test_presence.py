@@ -4,8 +4,8 @@ import asyncio
 
 import uvloop
 
-from compat.packets import EncodedEvent
 from compat.presence import OnlineLists
+from compat.socketio.packets import EncodedEvent
 from events.facts import PresenceChanged
 from events.presence import Presence
 

@@ -8,7 +8,7 @@ import socketio
 import websockets
 from starlette.applications import Starlette
 
-from compat.socketio_server import SocketServer
+from compat.socketio.server import SocketServer
 from tests.compat.echo import (
     WAIT,
     Echo,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from resolvers import uploads
-from server import patience
+from server.protocols import patience
 from tests.compat.test_rest import bearer
 from tests.compat.test_uploads import (
     BODY_LIMIT,

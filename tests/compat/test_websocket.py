@@ -6,7 +6,7 @@ from typing import Any
 
 import websockets
 
-from compat.packets import EncodedEvent
+from compat.socketio.packets import EncodedEvent
 from tests.compat.echo import (
     WAIT,
     Echo,

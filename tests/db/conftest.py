@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from db import migrate
-from db.database import Database
+from db.engines.database import Database
 from tests.db.rows import open_database
 from tests.support.mariadb import MariaDB, mariadb_server
 

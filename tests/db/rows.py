@@ -11,9 +11,9 @@ from sqlalchemy import insert, select
 from sqlmodel import col
 
 from db import users
-from db.database import Database
-from db.drafts import Draft
-from db.log import MessageLog
+from db.engines.database import Database
+from db.log.drafts import Draft
+from db.log.log import MessageLog
 from db.messages import COLUMNS, head_position, read_messages
 from db.models import LogHead, Message, MessageKind, StoredMessage
 from settings import Settings

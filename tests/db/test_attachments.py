@@ -11,8 +11,8 @@ from sqlmodel import col
 
 from db import attachments
 from db.attachments import Content
-from db.database import Database, retrying_deadlocks
-from db.drafts import Draft, KeyReused, OtherKind, UnknownAttachment, UnknownReceiver
+from db.engines.database import Database, retrying_deadlocks
+from db.log.drafts import Draft, KeyReused, OtherKind, UnknownAttachment, UnknownReceiver
 from db.messages import find_visible, page_messages, read_entries
 from db.models import Attachment, File, MessageKind, StoredAttachment, StoredMessage
 from tests.db.rows import NOW, add_users, expect_dense, open_database, running_log

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from db import log as log_module
-from db.database import Database
+from db.engines.database import Database
+from db.log import log as log_module
 from db.models import StoredMessage
 from tests.db.rows import add_users, draft, open_database, running_log
 

@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from db import blocks, messages
-from db.database import Database
-from db.drafts import BroadcastRefused, KeyReused, UnknownReceiver
-from db.log import MessageLog
-from db.permits import Permits
+from db.engines.database import Database
+from db.log.drafts import BroadcastRefused, KeyReused, UnknownReceiver
+from db.log.log import MessageLog
+from db.log.permits import Permits
 from tests.db.rows import NOW, add_messages, add_users, draft, expect_dense
 
 NOBODY = 2**40

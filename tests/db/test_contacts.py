@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from db import contacts
-from db.database import Database
+from db.engines.database import Database
 from tests.db.rows import add_messages, add_users
 from tests.support.statements import statements_sent
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
-from db import database as database_module
 from db import migrate
-from db import mysql as mysql_module
-from db import warm as warm_module
-from db.database import (
+from db.engines import database as database_module
+from db.engines import mysql as mysql_module
+from db.engines import warm as warm_module
+from db.engines.database import (
     Database,
     DatabaseUnavailable,
     DatabaseUnsuitable,

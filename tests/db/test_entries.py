@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from db import migrate
-from db.database import Database, DatabaseUnavailable
-from db.drafts import Draft
-from db.entries import append_whole
+from db.engines.database import Database, DatabaseUnavailable
+from db.log.drafts import Draft
+from db.log.entries import append_whole
 from tests.db.rows import NOW, add_users, draft, everything, expect_dense, open_database
 from tests.support.mariadb import MariaDB
 

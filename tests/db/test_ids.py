@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel, col
 
-from db.database import Database
+from db.engines.database import Database
 from db.models import Attachment, File
 from tests.db.rows import NOW, add_users
 

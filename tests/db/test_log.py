@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from db import migrate
-from db.database import Database, DatabaseUnavailable
-from db.drafts import KeyReused, LogFull, UnknownReceiver
-from db.log import MessageLog
+from db.engines.database import Database, DatabaseUnavailable
+from db.log.drafts import KeyReused, LogFull, UnknownReceiver
+from db.log.log import MessageLog
 from db.models import StoredMessage
 from resolvers.presence import record_last_seen
 from tests.db.rows import (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from db import database as database_module
 from db import migrate
-from db.database import Database, DatabaseUnavailable
+from db.engines import database as database_module
+from db.engines.database import Database, DatabaseUnavailable
 from db.models import StoredMessage
 from tests.db.rows import add_users, draft, expect_dense, open_database, running_log
 from tests.support.inbox import Inbox

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages, migrate
-from db.database import Database
+from db.engines.database import Database
 from db.models import StoredMessage
 from tests.conftest import fresh_database_url
 from tests.db.rows import add_messages, add_users, draft, open_database, running_log

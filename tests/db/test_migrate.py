@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, migrate
 from db.attachments import Content
-from db.database import Database
+from db.engines.database import Database
 from db.messages import head_position
 from db.models import MessageKind
 from db.sessions import find_standings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from db.database import Database, DatabaseUnsuitable
+from db.engines.database import Database, DatabaseUnsuitable
 from db.files import FileStore
 from db.private import DirectoryUnusable, close_to_others, open_database_file, open_directory
 from tests.db.rows import open_database

@@ -17,7 +17,7 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, event, text
 
 from db import migrate
-from db.database import Database, DatabaseUnsuitable
+from db.engines.database import Database, DatabaseUnsuitable
 from db.facts import read_controls, read_cursor, read_log
 from events.facts import AccountChanged, BlockChanged, Fact, SessionEnded, SessionRenewed
 from tests.db.rows import open_database
@@ -279,7 +279,7 @@ async def test_whoever_waits_for_anothers_migration_says_so_and_a_dead_ones_lock
 async def test_sqlite_waits_for_who_writes_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.database.POOL_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("db.engines.database.POOL_WAIT_SECONDS", 0.1)
     first, second = (open_database(f"sqlite:///{tmp_path / 'parley.db'}") for _ in range(2))
     await first.prepare()
     async with first.write():

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import bindparam, select, text
 
 from db import migrate
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
+from db.engines.statements import Statement
 from db.messages import page_messages
-from db.statements import Statement
 from tests.db.rows import add_messages, add_users, open_database
 from tests.support.mariadb import MariaDB
 

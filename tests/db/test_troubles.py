@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db import migrate
-from db.database import Database, DatabaseMoved, DatabaseUnavailable, TooLargeForDatabase
-from db.troubles import Complaints, Remedy, Trouble, judge
+from db.engines.database import Database, DatabaseMoved, DatabaseUnavailable, TooLargeForDatabase
+from db.engines.troubles import Complaints, Remedy, Trouble, judge
 from tests.db.rows import add_users, draft, expect_dense, open_database, running_log
 from tests.support.mariadb import MariaDB
 
@@ -79,7 +79,7 @@ def test_a_trouble_is_said_at_once_and_then_counted(
         complaints.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
     complaints.say(Trouble(Remedy.RETRY, "1213", "Deadlock"))
     assert len(caplog.records) == 2
-    monkeypatch.setattr("db.troubles.SAY_SECONDS", 0.0)
+    monkeypatch.setattr("db.engines.troubles.SAY_SECONDS", 0.0)
     complaints.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
     assert "49 more of these since the last line" in caplog.text
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from db import users
-from db.database import Database
+from db.engines.database import Database
 from db.models import StoredUser
 from tests.db.rows import NOW, add_users
 

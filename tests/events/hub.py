@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from events.bus import Handler, Subscribers, Topic
+from events.bus.bus import Handler, Subscribers, Topic
 
 # After how many seconds each copy of a publication arrives: none when it is lost.
 Fate = Callable[[Topic, bytes], Sequence[float]]

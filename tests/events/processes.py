@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from events.bus import Bus
+from events.bus.bus import Bus
+from events.bus.redis_bus import RedisBus
 from events.facts import PresenceChanged
 from events.presence import Presence
-from events.redis_bus import RedisBus
 from tests.events.hub import Hub
 from tests.support.inbox import Inbox
 

@@ -9,9 +9,9 @@ from itertools import count
 import pytest
 from redis.asyncio import Redis as RedisClient
 
-from events import redis_bus
-from events.bus import Bus, Handler, LoneBus, Topic
-from events.redis_bus import RedisBus
+from events.bus import redis_bus
+from events.bus.bus import Bus, Handler, LoneBus, Topic
+from events.bus.redis_bus import RedisBus
 from tests.faults.waits import until
 from tests.support.inbox import Inbox
 from tests.support.ports import free_port

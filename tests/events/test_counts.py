@@ -9,10 +9,10 @@ from itertools import count
 import pytest
 from limits import RateLimitItem, RateLimitItemPerSecond
 
-from events import counts as module
-from events.bus import LoneBus
-from events.counts import Counts, Full, Hit
-from events.redis_bus import RedisBus
+from events.bus.bus import LoneBus
+from events.bus.redis_bus import RedisBus
+from resolvers.guards import counts as module
+from resolvers.guards.counts import Counts, Full, Hit
 from tests.support.redis import Redis, redis_server
 
 PATIENCE_SECONDS = 10.0

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from events import leases as leases_module
-from events.bus import Topic
+from events.bus.bus import Topic
 from events.leases import Alive, Changed, Ended, WholeSet
 from tests.events.hub import Hub, HubBus
 from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes

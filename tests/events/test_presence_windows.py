@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
-from events.bus import Topic
+from events.bus.bus import Topic
 from events.facts import PresenceChanged
 from events.latest import MOST_HOLES, Watch
 from events.presence import Presence

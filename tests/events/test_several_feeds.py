@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from db import messages, migrate
-from db.database import Database
-from db.log import MessageLog
+from db.engines.database import Database
+from db.log.log import MessageLog
 from db.models import StoredMessage
 from events import feed as feed_module
-from events.bus import Topic
+from events.bus.bus import Topic
 from events.feed import Feed
 from resolvers.messages import announce_committed
 from tests.db.rows import add_users, draft, everything, open_database

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from events import tallies as module
-from events.bus import Bus, LoneBus, Topic
-from events.redis_bus import RedisBus
+from events.bus.bus import Bus, LoneBus, Topic
+from events.bus.redis_bus import RedisBus
 from events.tallies import Key, Tallies, Told
 from tests.events.hub import Hub
 from tests.faults.waits import until

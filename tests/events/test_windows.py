@@ -2,8 +2,8 @@
 
 import pytest
 
-from events import windows as module
-from events.windows import Windows
+from resolvers.guards import windows as module
+from resolvers.guards.windows import Windows
 
 
 class Clock:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from resolvers.tokens import RECENT_SECONDS
+from resolvers.guards.tokens import RECENT_SECONDS
 from tests.faults.outages import Patient
 from tests.faults.processes import Parley, parleys
 from tests.faults.wire import PRESENCE, Cut

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from application import create_app
 from resolvers import auth
 from resolvers.context import Context
-from schema.endpoint import GraphQLEndpoint
+from schema.transports.endpoint import GraphQLEndpoint
 from tests.resolvers.people import Person
 from tests.support.server import make_settings
 

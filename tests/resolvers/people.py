@@ -10,6 +10,7 @@ from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
 from resolvers.sessions import LoggedIn
+from server.remote import Remote
 from tests.support.inbox import Inbox
 from tests.support.server import QUICK
 
@@ -37,7 +38,7 @@ class Person:
     async def log_in(self, password: str = PASSWORD, agent: str = "", address: str = "") -> str:
         """Return a token of a session of its own."""
         headers = [(b"user-agent", agent.encode())]
-        ctx = self.ctx.called_from({"client": (address, 1), "headers": headers})
+        ctx = self.ctx.called_from(Remote({"client": (address, 1), "headers": headers}))
         return (await auth.log_in(ctx, email=self.email, password=password)).issued.token
 
     async def enter(self, token: str) -> Context:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from db import attachments as queries
-from db.database import Deadlocked
+from db.engines.database import Deadlocked
 from db.files import FileStore, StoreUnavailable
 from db.models import Attachment, File, MessageKind, StoredAttachment
 from resolvers import attachments, messages
@@ -28,7 +28,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers.file_urls import Part
+from resolvers.guards.file_urls import Part
 from resolvers.upload_sweep import sweep_uploads, thumbnail_name
 from resolvers.uploads import ReceivedFile
 from tests.resolvers.conftest import join

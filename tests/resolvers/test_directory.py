@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from resolvers import directory, messages, presence, reads
+from resolvers import messages, presence, reads
 from resolvers.context import Context
-from resolvers.directory import Directory
+from resolvers.guards import directory
+from resolvers.guards.directory import Directory
 from tests.resolvers.conftest import join, running_context
 from tests.support.redis import redis_server
 from tests.support.statements import statements_sent

@@ -4,8 +4,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from resolvers import file_urls
-from resolvers.file_urls import FileUrls, Part
+from resolvers.guards import file_urls
+from resolvers.guards.file_urls import FileUrls, Part
 
 SECRET = "a secret of the tests, long enough to sign with"
 LIFETIME = 3600

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.json_input import MAX_DEPTH, check_depth, read_json
+from server.json_input import MAX_DEPTH, check_depth, read_json
 
 READ: dict[str, Any] = {
     r'"hi \ud83d"': "hi \ufffd",

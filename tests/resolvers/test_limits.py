@@ -11,8 +11,10 @@ import pytest
 from db.models import StoredMessage
 from resolvers import auth
 from resolvers.context import Context
-from resolvers.errors import BadInput, Conflict, RateLimited, Unauthenticated, retry_header
+from resolvers.errors import BadInput, Conflict, RateLimited, Unauthenticated
 from resolvers.messages import list_messages, send_message
+from server.remote import Remote
+from server.retry_after import retry_after
 from tests.resolvers.conftest import join, running_context
 
 GOOD = "123456"
@@ -28,7 +30,7 @@ async def limited(database_url: str, tmp_path: Path) -> AsyncIterator[Context]:
 
 def at(ctx: Context, address: str) -> Context:
     """Called from an address."""
-    return ctx.called_from({"client": (address, 1), "headers": []})
+    return ctx.called_from(Remote({"client": (address, 1), "headers": []}))
 
 
 async def new_email(ctx: Context, address: str = "192.0.2.99") -> str:
@@ -96,7 +98,7 @@ async def test_logins_that_succeed_go_on(limited: Context) -> None:
         await auth.log_in(at(limited, OWNER), email=email, password=GOOD)
     assert 200_000 < refused.value.retry_after_ms <= 300_000
     seconds = math.ceil(refused.value.retry_after_ms / 1000)
-    assert retry_header(refused.value) == {"Retry-After": str(seconds)}
+    assert retry_after(refused.value.retry_after_ms) == {"Retry-After": str(seconds)}
 
 
 async def test_registrations_from_an_address_are_limited(limited: Context) -> None:

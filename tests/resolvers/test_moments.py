@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from resolvers.moments import wire_moment
+from server.moments import wire_moment
 
 
 @pytest.mark.parametrize("microsecond", [0, 1, 100, 123_000, 999_999])

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import bcrypt
 import pytest
 
-from resolvers import passwords as passwords_module
 from resolvers.errors import BadInput, RateLimited
-from resolvers.passwords import Passwords, check_password
+from resolvers.guards import passwords as passwords_module
+from resolvers.guards.passwords import Passwords, check_password
 
 # The first three are of Openwall's test vectors; the last is what bcryptjs makes by default.
 OLDER_HASHES = [

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from resolvers import read_slots
 from resolvers.errors import RateLimited
-from resolvers.read_slots import ReadSlots
+from resolvers.guards import read_slots
+from resolvers.guards.read_slots import ReadSlots
 
 
 class Reads:

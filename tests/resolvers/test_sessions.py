@@ -12,8 +12,8 @@ from db import facts
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
-from resolvers.fair_queue import Place
-from resolvers.passwords import Verdict
+from resolvers.guards.fair_queue import Place
+from resolvers.guards.passwords import Verdict
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import PASSWORD, Person, plain

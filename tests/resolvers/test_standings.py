@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from db import accounts, sessions
-from db.database import Database, DatabaseUnavailable
+from db.engines.database import Database, DatabaseUnavailable
 from db.sessions import MAX_STANDINGS, Standing
 from resolvers.context import Context
 from resolvers.errors import Unavailable
-from resolvers.standings import Standings
+from resolvers.guards.standings import Standings
 from tests.db.rows import NOW, add_users
 
 ENDS = NOW + timedelta(days=1)

@@ -7,8 +7,8 @@ from typing import Any
 import jwt
 import pytest
 
-from resolvers import tokens as tokens_module
-from resolvers.tokens import InvalidToken, Sound, Tokens
+from resolvers.guards import tokens as tokens_module
+from resolvers.guards.tokens import InvalidToken, Sound, Tokens
 
 SECRET = "a secret of the tests, long enough to sign with"
 

@@ -9,9 +9,9 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from resolvers.context import Context
-from schema.operations import Operations
+from schema.execution.operations import Operations
 from schema.root import schema
-from schema.websocket import GraphQLSocket
+from schema.transports.websocket import GraphQLSocket
 
 WAIT_SECONDS = 10
 

@@ -8,8 +8,8 @@ from time import thread_time
 import pytest
 
 from resolvers.context import Context
-from schema import documents
-from schema.documents import Documents, RequestRefused
+from schema.execution import documents
+from schema.execution.documents import Documents, RequestRefused
 from schema.root import schema
 from tests.support.server import running_server
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.feed import Feed
-from resolvers import tokens
 from resolvers.errors import Unavailable
+from resolvers.guards import tokens
 from tests.schema.client import bare_socket, bearer, open_socket
 from tests.schema.test_http import JSON, ME, RESPONSE_JSON, check_errors, post
 from tests.support.faces import Account, new_account

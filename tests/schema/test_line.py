@@ -12,7 +12,7 @@ from sqlalchemy import text
 from db.models import StoredMessage
 from resolvers.context import Context
 from resolvers.messages import send_message
-from schema.wire import CloseCode
+from schema.transports.wire import CloseCode
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import Person
 from tests.schema.line import Line, open_line, until

@@ -8,10 +8,10 @@ import pytest
 
 from resolvers.blocks import block_user
 from resolvers.context import Context
-from schema.documents import RequestRefused
-from schema.operations import Operations, Result
+from schema.execution.documents import RequestRefused
+from schema.execution.operations import Operations, Result
+from schema.execution.requests import GraphQLRequest
 from schema.root import schema
-from schema.wire import GraphQLRequest
 from tests.resolvers.conftest import join, running_context
 
 FIELDS = "id displayName createdAt online lastSeenAt"

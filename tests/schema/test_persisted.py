@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from schema import persisted
-from schema.documents import RequestRefused
-from schema.persisted import PersistedQueries, PersistedQueryUnknown
-from schema.wire import GraphQLRequest
+from schema.execution import persisted
+from schema.execution.documents import RequestRefused
+from schema.execution.persisted import PersistedQueries, PersistedQueryUnknown
+from schema.execution.requests import GraphQLRequest
 from tests.schema.client import open_socket
 from tests.support.faces import new_account
 from tests.support.node import run_node

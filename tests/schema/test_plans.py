@@ -17,11 +17,11 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from resolvers.context import Context
 from resolvers.messages import send_message
 from schema import messages
-from schema.documents import Operation, RequestRefused
-from schema.memo import Memo
-from schema.operations import Operations
+from schema.execution.documents import Operation, RequestRefused
+from schema.execution.memo import Memo
+from schema.execution.operations import Operations
+from schema.execution.requests import GraphQLRequest
 from schema.root import schema
-from schema.wire import GraphQLRequest
 from tests.resolvers.conftest import join, running_context
 
 GENERATED = 150

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from schema import playground
-from schema.playground import playground_assets, playground_page
 from server.headers import SecurityHeaders
+from web import playground
+from web.playground import playground_assets, playground_page
 
 ORIGIN = "http://chat.test"
 OWN = {"playground.js", "playground.css"}

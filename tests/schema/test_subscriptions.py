@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from websockets.exceptions import ConnectionClosed
 
 from db import users
-from db.database import DatabaseUnavailable
-from schema.wire import CloseCode
+from db.engines.database import DatabaseUnavailable
+from schema.transports.wire import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket
 from tests.support.faces import Account, new_account
 from tests.support.server import RunningServer, running_server

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from schema.uploads import MAX_FILES, PREFLIGHT_HEADERS
+from schema.transports.uploads import MAX_FILES, PREFLIGHT_HEADERS
 from tests.schema.client import open_socket
 from tests.schema.test_http import JSON, RESPONSE_JSON, check_errors
 from tests.server.raw_http import RawConnection

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.cors import CORS
+from server.middleware.cors import CORS
 
 
 def app(kind: Any, origins: list[str]) -> Starlette:

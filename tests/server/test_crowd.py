@@ -5,10 +5,10 @@ import socket
 
 import uvloop
 
-from server.acceptor import AT_ONCE as ACCEPTED_AT_ONCE
-from server.acceptor import Acceptor
-from server.crowd import AT_ONCE, Crowd
-from server.listeners import bind
+from server.processes.acceptor import AT_ONCE as ACCEPTED_AT_ONCE
+from server.processes.acceptor import Acceptor
+from server.processes.listeners import bind
+from server.protocols.crowd import AT_ONCE, Crowd
 from tests.faults.waits import until
 
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server import garbage
-from server.garbage import collect_in_steps
+from server.processes import garbage
+from server.processes.garbage import collect_in_steps
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from server import handoff
-from server.handoff import Front
+from server.processes import handoff
+from server.processes.handoff import Front
 from tests.faults.waits import until
 from tests.support.inbox import Inbox
 

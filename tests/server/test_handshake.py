@@ -13,8 +13,8 @@ from uvicorn.server import ServerState
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from server.http import ImpatientHTTP
-from server.websocket import DirectWebSocket
+from server.protocols.http import ImpatientHTTP
+from server.protocols.websocket import DirectWebSocket
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 SOUND = (

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from server.heads import MAX_HEAD_BYTES, MAX_HEADER_LINES
+from server.protocols.heads import MAX_HEAD_BYTES, MAX_HEADER_LINES
 from tests.attacks.wires import Answer, Ended, Wire
 from tests.support.server import RunningServer
 

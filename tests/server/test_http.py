@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server import patience
+from server.protocols import patience
 from tests.compat.test_rest_trouble import long_history
 from tests.server.raw_http import HANDSHAKE, RawConnection, new_session
 from tests.support.faces import Account, new_account

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.outbox import outbox_of
+from server.protocols.outbox import outbox_of
 
 
 async def test_writers_of_a_turn_are_flushed_once_and_those_of_the_next_one_turn_later() -> None:

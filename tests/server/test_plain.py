@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.listeners import bind, is_everywhere
+from server.processes.listeners import bind, is_everywhere
 from tests.attacks.wires import Wire
 from tests.faults.processes import MAIN
 from tests.server.raw_http import RawConnection
@@ -132,7 +132,7 @@ def test_without_ipv6_ipv4_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(97, "Address family not supported by protocol")
         return real(family, *args)
 
-    monkeypatch.setattr("server.listeners.socket.socket", without)
+    monkeypatch.setattr("server.processes.listeners.socket.socket", without)
     [listener] = bind("", 0)
     listener.close()
     with pytest.raises(OSError, match="::1"):

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 import main
-from db.database import Database
+from db.engines.database import Database
 from resolvers.upload_sweep import sweep_uploads
 from settings import Settings
 from tests.compat.test_rest import bearer

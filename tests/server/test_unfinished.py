@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from server import message_watch, patience
-from server.unfinished import Unfinished
+from server.protocols import message_watch, patience
+from server.protocols.unfinished import Unfinished
 from tests.attacks.wires import CLOSE, Ended, Wire, client_frame, http_request, websocket
 from tests.support.faces import new_account
 from tests.support.server import running_server

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from server.descriptors import Descriptors, raise_limit
+from server.processes.descriptors import Descriptors, raise_limit
 from tests.attacks.wires import Answer, Wire, handshake, http_request
 from tests.faults.processes import MAIN
 from tests.support.ports import free_port
@@ -120,7 +120,11 @@ async def test_the_connections_of_a_trusted_proxy_are_those_of_its_clients(tmp_p
 
 def test_the_limit_is_raised_to_the_hard_one() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "from server.descriptors import raise_limit; print(raise_limit())"],
+        [
+            sys.executable,
+            "-c",
+            "from server.processes.descriptors import raise_limit; print(raise_limit())",
+        ],
         cwd=MAIN.parent,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048)),
         capture_output=True,

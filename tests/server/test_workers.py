@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from server.workers import Supervisor
+from server.processes.workers import Supervisor
 from tests.faults.load import register
 from tests.faults.processes import MAIN, WORKER_ENDED, Parley, parleys
 from tests.faults.waits import until

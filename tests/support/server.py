@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from application import create_app
 from resolvers.context import Context
-from schema.endpoint import GraphQLEndpoint
+from schema.transports.endpoint import GraphQLEndpoint
 from server.headers import SecurityHeaders
 from server.run import DrainingServer, make_server
 from settings import Settings

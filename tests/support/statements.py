@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from db import statements
+from db.engines import statements
 
 # Every server of the tests looks for the log's head and its last entry, in both tables.
 WATCHED = ("FROM log", "messages.id <= ")

@@ -1,0 +1,171 @@
+"""`GET /files/{id}` and its thumbnail: attachments over plain HTTP, for every client.
+
+Byte ranges and conditions as in RFC 9110 (§13, §14), file names as in RFC 6266.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Scope
+
+from compat.errors import JSONAnswer, answer_unexpected, cut_off
+from resolvers.attachments import OpenFile, open_attachment, read_file
+from resolvers.auth import identify
+from resolvers.context import Context
+from resolvers.errors import Code, NotFound, ParleyError
+from resolvers.guards.fields import check_query, find_id
+from resolvers.guards.file_urls import Part
+
+# Shown in a page; what is of another type is only ever downloaded.
+INLINE = frozenset(
+    {
+        *("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"),
+        *("audio/ogg", "audio/webm", "audio/mp4", "audio/mpeg", "audio/wav"),
+        *("audio/aac", "audio/flac"),
+        *("video/mp4", "video/webm"),
+    }
+)
+# Nothing in a file runs, wherever a browser may show it; images and players show themselves.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
+        " frame-ancestors 'none'; sandbox"
+    ),
+    # Signed addresses are shown by pages of any origin.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+MAX_CONDITION = 2048  # of `If-None-Match`: what is longer names something else
+SIGNED_PARAMETERS = ("expires", "signature")
+ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
+
+
+class Slice(NamedTuple):
+    """The bytes from `start` up to, and without, `end`."""
+
+    start: int
+    end: int
+
+
+def file_routes(ctx: Context) -> list[Route]:
+    """Return the routes, bound to this server."""
+
+    async def serve(request: Request) -> Response:
+        id_ = find_id(request.path_params["id"])
+        thumbnail = request.scope["path"].endswith("/thumbnail")
+        try:
+            return await _serve(ctx, request, Part(id_ or 0, thumbnail))
+        except ParleyError:
+            raise
+        except Exception as error:  # the border: outside of CORS, a browser could not read it
+            return answer_unexpected(error)
+
+    return [
+        Route(path, serve, methods=["GET"]) for path in ("/files/{id}", "/files/{id}/thumbnail")
+    ]
+
+
+async def _serve(ctx: Context, request: Request, part: Part) -> Response:
+    left = None
+    check_query(request.scope["query_string"])
+    parameters = request.query_params
+    if "signature" in parameters:
+        # Twice is never ours; and something before us might look at the other one.
+        if all(len(parameters.getlist(name)) == 1 for name in SIGNED_PARAMETERS):
+            left = ctx.file_urls.seconds_left(part, parameters)
+        if left is None:
+            raise NotFound("File not found")
+    viewer = await identify(ctx, request.headers.get("authorization"))
+    file = await open_attachment(viewer, part, signed=left is not None)
+    headers = {
+        **SECURITY_HEADERS,
+        "ETag": file.etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": _disposition(file),
+        # The content of an address never changes, but who may see it can.
+        "Cache-Control": "private, no-cache" if left is None else f"private, max-age={left}",
+        "Vary": "Authorization",
+    }
+    if _is_known(request.headers.get("if-none-match"), file.etag):
+        return Response(status_code=304, headers=headers)
+    # RFC 9110 §14.2: a range is only defined for GET.
+    wanted = _range(request, file) if request.method == "GET" else None
+    if wanted is None:
+        return await _stream(ctx, request, file, Slice(0, file.size), 200, headers)
+    if wanted.start >= wanted.end:
+        headers["Content-Range"] = f"bytes */{file.size}"
+        body = {"message": "The file has no such range", "code": Code.BAD_USER_INPUT.value}
+        del headers["Content-Disposition"]
+        return JSONAnswer(body, 416, headers)
+    headers["Content-Range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.size}"
+    return await _stream(ctx, request, file, wanted, 206, headers)
+
+
+async def _stream(
+    ctx: Context,
+    request: Request,
+    file: OpenFile,
+    part: Slice,
+    status: int,
+    headers: dict[str, str],
+) -> Response:
+    headers["Content-Length"] = str(part.end - part.start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=file.media_type)
+    chunks = read_file(ctx, file, part.start, part.end)
+    # The first is read before the status goes out: an error can still be one.
+    first = await anext(chunks, b"")
+    body = _write(request.scope, first, chunks)
+    return StreamingResponse(body, status, headers, media_type=file.media_type)
+
+
+async def _write(
+    scope: Scope, chunk: bytes, chunks: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(chunks):
+        while chunk:
+            yield chunk
+            try:
+                chunk = await anext(chunks, b"")
+            except ParleyError as error:
+                cut_off(scope, error)
+                return
+
+
+def _range(request: Request, file: OpenFile) -> Slice | None:
+    """Return the one range that is asked for, empty when the file has none such; None for all."""
+    condition = request.headers.get("if-range")
+    matched = ONE_RANGE.fullmatch(request.headers.get("range", "").strip())
+    if matched is None or condition not in {None, file.etag}:
+        return None  # several ranges, or another unit: a server may answer with all there is
+    first, last = matched.groups()
+    if len(first) > 18 or len(last) > 18 or not (first or last):
+        return None
+    if not first:
+        return Slice(max(0, file.size - int(last)), file.size)
+    if last and int(last) < int(first):
+        return None  # invalid, so it is as if it were not there (§14.2)
+    return Slice(int(first), min(file.size, int(last) + 1) if last else file.size)
+
+
+def _is_known(header: str | None, etag: str) -> bool:
+    """Whether `If-None-Match` names what we have."""
+    if header is None or len(header) > MAX_CONDITION:
+        return False
+    known = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return "*" in known or etag in known
+
+
+def _disposition(file: OpenFile) -> str:
+    filename = file.attachment.filename
+    if file.name != file.attachment.name:  # the thumbnail's
+        filename = f"{filename.rpartition('.')[0] or filename}.webp"
+    shown = "inline" if file.media_type in INLINE else "attachment"
+    plain = filename.encode("ascii", errors="replace").decode()
+    plain = "".join("_" if c in '"\\%?' else c for c in plain)
+    return f"{shown}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,0 +1,1 @@
+"""SQLite, MySQL and MariaDB: pools, connections, statements, and what their errors mean."""

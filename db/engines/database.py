@@ -1,0 +1,260 @@
+"""Connections to SQLite, MySQL or MariaDB: one pool that reads, one that writes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engines.mysql import MySQLFacts, check_version, create_database, mysql_engine
+from db.engines.sqlite import sqlite_engine
+from db.engines.troubles import (
+    DatabaseBusy,
+    DatabaseMoved,
+    DatabaseUnavailable,
+    DatabaseUnsuitable,
+    Deadlocked,
+    Judging,
+    PoolExhausted,
+    TooLargeForDatabase,
+    too_large,
+)
+from db.engines.warm import Warm, watch_the_pooled
+from db.private import DirectoryUnusable, open_database_file
+
+__all__ = [
+    "Database",
+    "DatabaseBusy",
+    "DatabaseMoved",
+    "DatabaseUnavailable",
+    "DatabaseUnsuitable",
+    "Deadlocked",
+    "TooLargeForDatabase",
+    "retrying_deadlocks",
+]
+
+logger = logging.getLogger("parley.db")
+
+T = TypeVar("T")
+
+# How long a caller waits for a free connection before it is told that the database is unavailable.
+POOL_WAIT_SECONDS = 10
+CONNECT_SECONDS = 5
+# How long a database that hangs may keep a caller: far longer than any statement of ours takes.
+ANSWER_SECONDS = 30
+DEADLOCK_TRIES = 5
+# How long what was found out about writing is taken to be true.
+WRITABLE_SECONDS = 1.0
+# Changes nothing and locks nothing, and is refused all the same by who refuses changes.
+NO_CHANGE = text("UPDATE log_head SET position = position WHERE id = 0")
+
+
+class Database:
+    """`read` and `write` lend connections of the two pools; `close` ends both."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self._turns = asyncio.Semaphore(pool_size)  # first come, first served
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._judging = Judging(is_sqlite=self.is_sqlite)
+        self._facts = MySQLFacts()
+        if self.is_sqlite:
+            # SQLite has one writer at a time; more would only wait for its lock.
+            wait = POOL_WAIT_SECONDS
+            self._reads = sqlite_engine(
+                self.url, pool_size=pool_size, wait_seconds=wait, writes=False
+            )
+            self._writes = sqlite_engine(self.url, pool_size=1, wait_seconds=wait, writes=True)
+        else:
+            times = {"wait_seconds": POOL_WAIT_SECONDS, "connect_seconds": CONNECT_SECONDS}
+            self._reads = mysql_engine(
+                self.url, pool_size=pool_size, writes=False, facts=self._facts, **times
+            )
+            # One more, which the log keeps for its batches: all others have their number still.
+            self._writes = mysql_engine(
+                self.url, pool_size=pool_size + 1, writes=True, facts=self._facts, **times
+            )
+        for engine in (self._reads, self._writes):
+            watch_the_pooled(engine, self._judging, pings=not self.is_sqlite)
+        self._readers = Warm(self._reads, self._judging)
+        self._writers = Warm(self._writes, self._judging)
+        self._trying_to_write = asyncio.Lock()
+        self._tried_to_write: tuple[float, DatabaseUnavailable | None] = (float("-inf"), None)
+
+    @property
+    def packet_bytes(self) -> int | None:
+        """The largest statement that may be sent, in bytes; None where that is not known."""
+        return self._facts.packet_bytes
+
+    def say_too_large(self, size: int) -> None:
+        """Have the log say, now and then, that a statement of this size was not even sent."""
+        self._judging.say(too_large(size, self.packet_bytes))
+
+    @asynccontextmanager
+    async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection whose statements see what is committed.
+
+        Where a proxy sends reads to a replica, or a cluster's node is behind, they may not see
+        what was committed last: `read_written` does. Raises DatabaseUnavailable.
+        """
+        with self._judging:
+            async with asyncio.timeout(seconds):
+                await self._take_turn()
+                try:
+                    async with _lent(self._readers) as connection:
+                        yield connection
+                finally:
+                    self._turns.release()
+
+    @asynccontextmanager
+    async def read_written(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that reads where it is written. Raises DatabaseUnavailable."""
+        if self.is_sqlite:
+            async with self.read() as connection:
+                yield connection
+            return
+        async with self.write() as connection:
+            # A server that takes no changes is not the one that has them.
+            await connection.execute(NO_CHANGE)
+            yield connection
+
+    @asynccontextmanager
+    async def write(
+        self, *, seconds: float | None = ANSWER_SECONDS
+    ) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in a transaction, committed at the end. Raises DatabaseUnavailable."""
+        with self._judging:
+            async with asyncio.timeout(seconds), self._writes.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write_whole(self) -> AsyncIterator[AsyncConnection]:
+        """Lend one of MySQL's connections for transactions that are sent whole, with their COMMIT.
+
+        Whoever borrows it leaves no transaction open, or invalidates it. Raises
+        DatabaseUnavailable.
+        """
+        with self._judging:
+            async with asyncio.timeout(ANSWER_SECONDS), _lent(self._writers) as connection:
+                yield connection
+
+    async def _take_turn(self) -> None:
+        # The pool lets whoever asks first after a return have the connection, and that is often
+        # who returned it: others waited for a quarter of a second.
+        if self._turns.locked():
+            try:
+                async with asyncio.timeout(POOL_WAIT_SECONDS):
+                    await self._turns.acquire()
+            except TimeoutError as error:
+                raise PoolExhausted from error
+        else:
+            await self._turns.acquire()  # at once
+
+    async def ping(self) -> None:
+        """Ask the database for nothing. Raises DatabaseUnavailable."""
+        async with self.read(seconds=CONNECT_SECONDS) as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def check_writable(self) -> None:
+        """Return when the database answers and takes changes, as of a second ago at most.
+
+        A server that has become read-only is left by this, too. Raises DatabaseUnavailable.
+        """
+        async with self._trying_to_write:
+            now = asyncio.get_running_loop().time
+            tried_at, failure = self._tried_to_write
+            if failure is not None or now() - tried_at > WRITABLE_SECONDS:
+                failure = None
+                try:
+                    await self.ping()
+                    async with self.write(seconds=CONNECT_SECONDS) as connection:
+                        await connection.execute(NO_CHANGE)
+                except DatabaseUnavailable as error:
+                    failure = error
+                self._tried_to_write = (now(), failure)
+        if failure is not None:
+            raise DatabaseUnavailable(str(failure)) from failure
+
+    async def prepare(self) -> None:
+        """Make the database when it is missing and we may.
+
+        Raises DatabaseUnsuitable, DatabaseUnavailable.
+        """
+        if self.is_sqlite:
+            try:
+                await asyncio.to_thread(open_database_file, Path(self.url.database or ""))
+            except DirectoryUnusable as error:
+                raise DatabaseUnsuitable(str(error)) from error
+            with self._judging:
+                await self._write_ahead()
+            return
+        engine = mysql_engine(
+            self.url.set(database=""),
+            pool_size=1,
+            writes=False,
+            wait_seconds=POOL_WAIT_SECONDS,
+            connect_seconds=CONNECT_SECONDS,
+        )
+        try:
+            with self._judging:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await create_database(engine, self.url.database or "")
+        finally:
+            await engine.dispose()
+        async with self.read() as connection:
+            await connection.run_sync(check_version)
+
+    async def _write_ahead(self) -> None:
+        # So that readers go on while one writes; the file remembers it. SQLite does not wait for
+        # other processes here, as it does elsewhere: they may be starting too.
+        deadline = asyncio.get_running_loop().time() + POOL_WAIT_SECONDS
+        while True:
+            try:
+                async with self._reads.connect() as connection:
+                    await connection.execute(text("PRAGMA journal_mode = WAL"))
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._readers.cool()
+        await self._writers.cool()
+        await self._reads.dispose()
+        await self._writes.dispose()
+
+
+@asynccontextmanager
+async def _lent(warm: Warm) -> AsyncIterator[AsyncConnection]:
+    connection = await warm.take()
+    try:
+        yield connection
+    except BaseException:
+        await warm.drop(connection)
+        raise
+    warm.keep(connection)
+
+
+async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
+    """Await `transaction()`, and again when the database undid it, or has moved.
+
+    Raises what it raises.
+    """
+    for _ in range(DEADLOCK_TRIES - 1):
+        try:
+            return await transaction()
+        except DatabaseMoved:
+            # Once, on a new connection: while the address leads to the old server still, callers
+            # are told at once.
+            return await transaction()
+        except Deadlocked:
+            logger.debug("A deadlock ended a transaction; trying again")
+    return await transaction()

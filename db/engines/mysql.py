@@ -1,0 +1,164 @@
+"""MySQL's and MariaDB's side: engines, TLS, the database that is made, what a server must be."""
+
+import logging
+import ssl
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from db.engines.troubles import DatabaseUnsuitable, mysql_code
+
+logger = logging.getLogger("parley.db")
+
+OLDEST_MYSQL = (8, 0)
+OLDEST_MARIADB = (10, 6)
+# Statements that a reading connection keeps prepared, the last ones used: a page's is read and
+# planned in as long as it is run. MySQL has room for 16,382 of all its clients together.
+PREPARED = 32
+ER_DBACCESS_DENIED = 1044
+ER_WRONG_DATABASE_NAME = 1102
+ER_ACCESS_DENIED_FOR_CREATE = 1227
+# Of a server that is read-only for now: whether the database is there will show.
+ER_READ_ONLY = (1290, 1792, 1836)
+# What one connection may send at once: our largest batch, and its statement around it.
+WANTED_PACKET_BYTES = 4 * 1024 * 1024
+
+
+class MySQLFacts:
+    """What the server that was connected to last says of itself."""
+
+    def __init__(self) -> None:
+        self.packet_bytes: int | None = None
+        self._warned_of: int | None = None
+
+    def learn(self, connection: Any) -> None:
+        """Ask a new connection, and have it see in a cluster what was committed elsewhere."""
+        cursor = connection.cursor()
+        cursor.execute(
+            "SHOW SESSION VARIABLES WHERE Variable_name IN"
+            " ('max_allowed_packet', 'wsrep_sync_wait')"
+        )
+        found = {str(name).lower(): value for name, value in cursor.fetchall()}
+        if "wsrep_sync_wait" in found:
+            # Galera's nodes apply what others committed a little later: a read waits for it.
+            cursor.execute("SET SESSION wsrep_sync_wait = 1")
+        cursor.close()
+        if "max_allowed_packet" in found:
+            self._learn_packet(int(found["max_allowed_packet"]))
+
+    def _learn_packet(self, size: int) -> None:
+        self.packet_bytes = size
+        if size < WANTED_PACKET_BYTES and size != self._warned_of:
+            self._warned_of = size
+            logger.warning(
+                "The database's max_allowed_packet is %d bytes: set it to %d. Until then fewer"
+                " messages are stored at once, and those that do not fit are refused",
+                size,
+                WANTED_PACKET_BYTES,
+            )
+
+
+def mysql_engine(
+    url: URL,
+    *,
+    pool_size: int,
+    writes: bool,
+    wait_seconds: float,
+    connect_seconds: float,
+    facts: MySQLFacts | None = None,
+) -> AsyncEngine:
+    """Return an engine that reads, each statement by itself, or one that writes."""
+    engine = create_async_engine(
+        url.set(query={}),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        # READ COMMITTED: what is read after the log's row lock is what was committed before it.
+        isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        # `begin` has committed or rolled back, and closes what it could not.
+        pool_reset_on_return=None,
+        connect_args={
+            "charset": "utf8mb4",
+            "ssl": tls(url),
+            "connect_timeout": connect_seconds,
+            # Too long or malformed values are errors whatever the server's configuration says.
+            "init_command": "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "stmt_cache_size": 0 if writes else PREPARED,
+        },
+    )
+    if facts is not None:
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def learn(connection: Any, record: Any) -> None:
+            facts.learn(connection)
+
+    return engine
+
+
+def tls(url: URL) -> ssl.SSLContext | None:
+    """Return what the URL's parameters say of TLS, in MySQL's words or PostgreSQL's."""
+    mode = "disabled"
+    for name, value in url.query.items():
+        if name.lower().replace("_", "-") in {"ssl-mode", "sslmode", "ssl"}:
+            mode = str(value).lower().replace("_", "-")
+        elif name != "charset":  # it is utf8mb4, whatever they say
+            raise DatabaseUnsuitable(f"DATABASE_URL has a parameter that is not known: {name}")
+    if mode in {"disabled", "disable", "false", "0"}:
+        return None
+    context = ssl.create_default_context()
+    if mode not in {"verify-identity", "verify-full"}:
+        context.check_hostname = False
+    if mode in {"required", "require", "true", "1"}:
+        context.verify_mode = ssl.CERT_NONE
+    elif mode not in {"verify-ca", "verify-identity", "verify-full"}:
+        raise DatabaseUnsuitable(f"DATABASE_URL's {mode!r} is no way to use TLS that is known")
+    return context
+
+
+async def create_database(engine: AsyncEngine, name: str) -> None:
+    """Make the database when it is missing and we may; `engine` is connected to none.
+
+    Raises DatabaseUnsuitable, sqlalchemy's DBAPIError.
+    """
+    quoted = engine.dialect.identifier_preparer.quote_identifier(name)
+    try:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(
+                f"CREATE DATABASE IF NOT EXISTS {quoted} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+            )
+    except DBAPIError as error:
+        code = mysql_code(error)
+        if code == ER_WRONG_DATABASE_NAME:
+            raise DatabaseUnsuitable(f"{name!r} cannot be the name of a database") from error
+        if code not in {ER_DBACCESS_DENIED, ER_ACCESS_DENIED_FOR_CREATE, *ER_READ_ONLY}:
+            raise
+        # The user may not create databases: fine when somebody else has made this one.
+        logger.info("May not create databases; using %s as it is", name)
+
+
+def check_version(connection: Connection) -> None:
+    """Raise DatabaseUnsuitable for a server, or tables, that would lose messages."""
+    dialect: Any = connection.dialect
+    name, oldest = ("MariaDB", OLDEST_MARIADB) if dialect.is_mariadb else ("MySQL", OLDEST_MYSQL)
+    version = tuple(connection.dialect.server_version_info or ())
+    if version[:2] < oldest:
+        found, needed = (".".join(map(str, parts)) for parts in (version, oldest))
+        raise DatabaseUnsuitable(f"{name} {found} is too old: Parley needs {needed}")
+    wrong = connection.execute(
+        text(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = DATABASE() AND table_name IN"
+            " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments',"
+            " 'sessions', 'log', 'blocks')"
+            " AND table_collation <> 'utf8mb4_bin'"
+        )
+    ).scalars()
+    if names := sorted(wrong):
+        raise DatabaseUnsuitable(
+            f"The tables {', '.join(names)} are not utf8mb4: emoji would be lost. Convert each with"
+            " ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        )

@@ -1,0 +1,122 @@
+"""Drafts of messages, changes that wait for the log, and how each is answered."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from db.log.changes.change import Change
+from db.models import MessageKind, StoredMessage
+
+
+class LogFull(Exception):
+    """Too many drafts wait already; nothing was stored."""
+
+
+class UnknownReceiver(Exception):
+    """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class SenderDisabled(Exception):
+    """The sender's account is disabled; nothing was stored."""
+
+
+class BroadcastRefused(Exception):
+    """The sender may not write to everybody; nothing was stored."""
+
+
+class KeyReused(Exception):
+    """The sender has used this client_message_id for another message; nothing was stored."""
+
+
+class UnknownAttachment(Exception):
+    """There is no such attachment that the sender may send; nothing was stored."""
+
+
+class OtherKind(Exception):
+    """The attachment is of another kind than the message, this one; nothing was stored."""
+
+
+class Draft(Change, frozen=True, gc=False):
+    """A message that has no position yet: the commonest change.
+
+    Without a kind, it has its attachment's, or `own_kind` where nothing is attached.
+    """
+
+    sender_id: int
+    receiver_id: int | None
+    kind: MessageKind | None
+    content: str
+    client_message_id: str | None = None
+    attachment_id: int | None = None
+    own_kind: MessageKind = MessageKind.TEXT
+    # What broadcasts up to here carry is not the sender's to send on.
+    broadcasts_after: int = 0
+
+    def is_of(self, message: StoredMessage) -> bool:
+        """Whether the message could have been stored from this draft."""
+        attached = None if message.attachment is None else message.attachment.id
+        return (self.sender_id, self.receiver_id, self.content, self.attachment_id) == (
+            message.sender_id,
+            message.receiver_id,
+            message.content,
+            attached,
+        ) and self.kind in {None, message.kind}
+
+
+class Waiting(NamedTuple):
+    """A change that waits; `first` is called with what came of it before anybody hears of it."""
+
+    change: Change
+    outcome: asyncio.Future[Any]
+    first: Callable[[Any], None] | None = None
+
+    @property
+    def draft(self) -> Draft:
+        """The change, where it is known to be a draft."""
+        return self.change  # type: ignore[return-value]  # whoever asks has looked
+
+
+def split_repeats(
+    batch: list[Waiting],
+) -> tuple[list[Waiting], list[tuple[Waiting, Waiting]]]:
+    """Part the drafts whose key stands in the batch before them, each with the first of its key."""
+    firsts: list[Waiting] = []
+    repeats: list[tuple[Waiting, Waiting]] = []
+    by_key: dict[tuple[int, str], Waiting] = {}
+    for waiting in batch:
+        if waiting.outcome.done():  # the caller has gone
+            continue
+        if type(waiting.change) is not Draft or waiting.change.client_message_id is None:
+            firsts.append(waiting)
+            continue
+        key = (waiting.change.sender_id, waiting.change.client_message_id)
+        if key in by_key:
+            repeats.append((waiting, by_key[key]))
+        else:
+            by_key[key] = waiting
+            firsts.append(waiting)
+    return firsts, repeats
+
+
+def settle_repeat(waiting: Waiting, first: Waiting) -> None:
+    if waiting.outcome.done():
+        return
+    if (error := first.outcome.exception()) is not None:
+        waiting.outcome.set_exception(error)
+    else:
+        answer(waiting, first.outcome.result())
+
+
+def answer(waiting: Waiting, original: StoredMessage) -> None:
+    if waiting.outcome.done():
+        return
+    if waiting.draft.is_of(original):
+        waiting.outcome.set_result(original)
+    else:
+        waiting.outcome.set_exception(KeyReused())
+
+
+def fail(batch: Iterable[Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

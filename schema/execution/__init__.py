@@ -1,0 +1,1 @@
+"""From a document to its results: parsed, bounded, validated, compiled to a plan, executed."""

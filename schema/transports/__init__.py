@@ -1,0 +1,1 @@
+"""How GraphQL travels: HTTP, graphql-transport-ws, and requests with files."""

@@ -1,0 +1,99 @@
+"""The ASGI application at /graphql: HTTP, WebSocket and the playground."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from resolvers.context import Context
+from schema.execution.operations import Operations
+from schema.root import schema
+from schema.transports.heartbeat import pause_of
+from schema.transports.http import answer_request
+from schema.transports.websocket import GraphQLSocket
+from schema.transports.wire import SUBPROTOCOL, CloseCode
+from server.remote import Remote
+
+# Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
+NOT_ACCEPTABLE = "Subprotocol not acceptable: use graphql-transport-ws"
+
+logger = logging.getLogger("parley.graphql")
+
+
+class GraphQLEndpoint:
+    """Serves GraphQL. `drain` ends the WebSockets so that their clients reconnect."""
+
+    def __init__(self, ctx: Context, *, origins: Sequence[str]) -> None:
+        self._ctx = ctx
+        self._origins = frozenset(origins)
+        self._operations = Operations(schema, ctx)
+        self._sockets: set[GraphQLSocket] = set()
+        self._looking: asyncio.TimerHandle | None = None  # while there are sockets
+        self._draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        ctx = self._ctx.called_from(Remote(scope))
+        if scope["type"] == "websocket":
+            await self._serve_websocket(ctx, WebSocket(scope, receive, send))
+        else:
+            response = await answer_request(ctx, self._operations, Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Take no new WebSockets; let operations in flight finish, then close the open ones."""
+        self._draining = True
+        await asyncio.gather(*(socket.drain() for socket in self._sockets))
+
+    async def _serve_websocket(self, ctx: Context, websocket: WebSocket) -> None:
+        full = not ctx.connection_slots.has_room(ctx.address)
+        if self._draining or full or not self._is_allowed(websocket):
+            await websocket.close()  # before accept: the handshake is refused with 403
+            return
+        leave = ctx.connection_slots.count(ctx.address)
+        try:
+            await self._serve_peer(ctx, websocket)
+        finally:
+            leave()
+
+    async def _serve_peer(self, ctx: Context, websocket: WebSocket) -> None:
+        offered = websocket.scope["subprotocols"]
+        if SUBPROTOCOL not in offered:
+            # A browser reads the close code only if one of the protocols that it offered is taken.
+            await websocket.accept(offered[0] if offered else None)
+            await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, NOT_ACCEPTABLE)
+            return
+        await websocket.accept(SUBPROTOCOL)
+        socket = GraphQLSocket(ctx, self._operations, websocket)
+        self._sockets.add(socket)
+        self._look_later()
+        try:
+            await socket.serve()
+        finally:
+            self._sockets.discard(socket)
+
+    def _look_later(self) -> None:
+        # One timer for all: an idle connection is to cost little.
+        if self._looking is None:
+            loop = asyncio.get_running_loop()
+            self._looking = loop.call_later(pause_of(self._ctx), self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if self._sockets:
+            self._look_later()
+        for socket in [*self._sockets]:
+            try:
+                socket.look()
+            except Exception:  # one connection's trouble, not that of those after it
+                logger.exception("A connection could not be looked after")
+
+    def _is_allowed(self, websocket: WebSocket) -> bool:
+        # A browser sends Origin and cannot be told not to; CORS does not cover WebSockets.
+        origin = websocket.headers.get("origin")
+        if origin is None or "*" in self._origins or origin in self._origins:
+            return True
+        return origin.partition("://")[2] == websocket.headers.get("host")

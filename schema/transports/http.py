@@ -1,0 +1,227 @@
+"""GraphQL over HTTP (the GraphQL-over-HTTP specification, graphql.github.io/graphql-over-http)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from graphql import OperationType
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from resolvers.auth import identify
+from resolvers.context import Context
+from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
+from resolvers.guards.fields import check_query
+from schema.execution.documents import Operation, RequestRefused
+from schema.execution.operations import Operations, Result, refusal
+from schema.execution.persisted import PersistedQueryUnknown
+from schema.execution.requests import GraphQLRequest
+from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
+from server.json_input import read_json_as
+from server.retry_after import retry_after
+from web.playground import playground_page
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+MULTIPART = "multipart/form-data"
+# Beyond, nothing more is read of what a client would like best.
+MAX_ACCEPT = 2048
+
+# What a request with files can be refused with before it is one.
+_STATUS = {
+    Code.UNAUTHENTICATED: 401,
+    Code.PAYLOAD_TOO_LARGE: 413,
+    Code.RATE_LIMITED: 429,
+    Code.INTERNAL: 503,
+}
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class _HTTPError(Exception):
+    """A request that is not even a GraphQL request."""
+
+    def __init__(self, status: int, error: ParleyError, headers: dict[str, str] | None = None):
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+        self.headers = headers or {}
+
+
+async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
+    """Answer one HTTP request."""
+    media_type = _negotiate(request.headers.getlist("accept"))
+    try:
+        check_query(request.scope["query_string"])
+    except BadInput as error:
+        return _respond(refusal(error), 400, media_type or JSON)
+    asks = "query" in request.query_params or "extensions" in request.query_params
+    if _method(request) == "GET" and not asks and _is_browser(request):
+        if ctx.settings.shows_playground:
+            return playground_page()
+        return Response("Not Found", 404)
+    try:
+        if media_type is None:
+            raise _HTTPError(406, BadInput(f"Only {RESPONSE_JSON} and {JSON} are spoken"))
+        if _is_multipart(request):
+            return await _answer_multipart(ctx, operations, request, media_type)
+        parameters = await _read(request, ctx.settings.max_body_bytes)
+    except _HTTPError as error:
+        return _respond(
+            refusal(error.error), error.status, media_type or JSON, headers=error.headers
+        )
+    return await _answer(ctx, operations, request, parameters, media_type)
+
+
+async def _answer_multipart(
+    ctx: Context, operations: Operations, request: Request, media_type: str
+) -> Response:
+    try:
+        check_preflight(request)
+        viewer = await identify(ctx, request.headers.get("authorization"))
+        async with read_multipart(viewer, request) as parameters:
+            return await _answer(ctx, operations, request, parameters, media_type)
+    except ClientDisconnect as error:
+        raise _HTTPError(400, BadInput("The body was cut short")) from error
+    except ParleyError as error:
+        raise _HTTPError(
+            _STATUS.get(error.code, 400), error, retry_after(error.retry_after_ms)
+        ) from error
+
+
+async def _answer(
+    ctx: Context,
+    operations: Operations,
+    request: Request,
+    parameters: GraphQLRequest,
+    media_type: str,
+) -> Response:
+    try:
+        viewer = await identify(ctx, request.headers.get("authorization"))
+        operation = operations.prepare(viewer, parameters)
+        _check_method(operation, _method(request))
+        result = await operations.execute(viewer, operation, parameters.variables)
+    except _HTTPError as error:
+        return _respond(refusal(error.error), error.status, media_type, headers=error.headers)
+    except PersistedQueryUnknown as error:
+        return _respond(refusal(error), 200, media_type)
+    except RateLimited as error:
+        status = 429 if media_type == RESPONSE_JSON else 200
+        return _respond(
+            refusal(error), status, media_type, headers=retry_after(error.retry_after_ms)
+        )
+    except RequestRefused as error:
+        # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
+        return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
+    except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
+        if isinstance(error, ParleyError):
+            return _respond(
+                refusal(error), 503, media_type, headers=retry_after(error.retry_after_ms)
+            )
+        return _respond(refusal(error), 500, media_type)
+    return _respond(result, 200, media_type)
+
+
+def _is_multipart(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return request.method == "POST" and media_type.strip().lower() == MULTIPART
+
+
+def _negotiate(accept: Sequence[str]) -> str | None:
+    """Return the media type to answer in; None when the client takes neither of ours."""
+    weights: dict[str, float] = {}
+    for part in ",".join(accept)[:MAX_ACCEPT].split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[name] = float(quality)
+        except ValueError:
+            weights[name] = 1.0
+    if not "".join(accept).strip():
+        return JSON
+    anything = max(weights.get("*/*", 0), weights.get("application/*", 0))
+    json, response_json = weights.get(JSON, anything), weights.get(RESPONSE_JSON, anything)
+    if max(json, response_json) <= 0:
+        return None
+    # Equal weights: whoever names the newer type knows it; `*/*` alone is an older client.
+    newer = RESPONSE_JSON in weights and response_json >= json
+    return RESPONSE_JSON if newer or response_json > json else JSON
+
+
+def _method(request: Request) -> str:
+    # The server leaves out the body of what HEAD asks for.
+    return "GET" if request.method == "HEAD" else request.method
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
+    try:
+        if _method(request) == "GET":
+            return _read_query(request)
+        if request.method != "POST":
+            raise _HTTPError(405, BadInput("Only GET and POST are served"), {"Allow": "GET, POST"})
+        media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+        if media_type.strip().lower() != JSON:
+            # Also the defence against forged requests: no form can send this type.
+            raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
+        if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
+            raise _HTTPError(415, BadInput("The charset must be utf-8"))
+        return whole(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
+    except msgspec.ValidationError as error:
+        raise _HTTPError(400, not_a_request(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _HTTPError(400, BadInput(f"The body is not valid JSON: {error}")) from error
+
+
+def _read_query(request: Request) -> GraphQLRequest:
+    parameters = request.query_params
+    objects = {
+        name: read_json_as(parameters[name], dict[str, Any])
+        for name in ("variables", "extensions")
+        if parameters.get(name)
+    }
+    sent = GraphQLRequest(
+        query=parameters.get("query"), operation_name=parameters.get("operationName"), **objects
+    )
+    if not sent.has_document:
+        raise _HTTPError(400, BadInput("The query parameter `query` is missing"))
+    return sent
+
+
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                text = f"The body is larger than {max_bytes} bytes"
+                raise _HTTPError(413, PayloadTooLarge(text, setting="MAX_BODY_BYTES"))
+    except ClientDisconnect as error:
+        body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
+        raise _HTTPError(400, BadInput("The body was cut short")) from error
+    return bytes(body)
+
+
+def _check_method(operation: Operation, method: str) -> None:
+    if operation.type is OperationType.SUBSCRIPTION:
+        # Not a 405: no method would do, and that one must name those that would.
+        raise _HTTPError(
+            400, BadInput("Subscriptions are served over WebSocket (graphql-transport-ws)")
+        )
+    if method == "GET" and operation.type is not OperationType.QUERY:
+        raise _HTTPError(405, BadInput("A mutation must be sent by POST"), {"Allow": "POST"})
+
+
+def _respond(
+    result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(
+        _encoder.encode(result),
+        status,
+        headers=headers,
+        media_type=f"{media_type}; charset=utf-8",
+    )

@@ -1,0 +1,144 @@
+"""The messages and close codes of graphql-transport-ws (graphql-ws, PROTOCOL.md)."""
+
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated, Any
+
+import msgspec
+
+from schema.execution.requests import GraphQLRequest
+from server.json_input import check_json, read_json
+from server.moments import wire_moment
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+Payload = dict[str, Any]
+OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a socket.
+
+    After 1012, 1013, 4403, 4408 and 4420 client libraries connect again; all others are final to
+    graphql-ws, so only for what a client must not repeat (docs/protocol.md has the table). Never
+    1011 for what passes.
+    """
+
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401  # also: the session has ended, or the token has expired
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    TIMEOUT = 4408
+    SUBSCRIBER_ALREADY_EXISTS = 4409
+    TOO_MANY_CONNECTIONS = 4420
+    TOO_MANY_INITIALISATIONS = 4429
+
+
+class ConnectionInit(msgspec.Struct, tag_field="type", tag="connection_init"):
+    """→ server: the first message; the payload may carry the token."""
+
+    payload: Payload | None = None
+
+
+class Ping(msgspec.Struct, tag_field="type", tag="ping"):
+    """↔: answered by a pong."""
+
+    payload: Payload | None = None
+
+
+class Pong(msgspec.Struct, tag_field="type", tag="pong"):
+    """↔: the peer is alive."""
+
+    payload: Payload | None = None
+
+
+class Subscribe(msgspec.Struct, tag_field="type", tag="subscribe"):
+    """→ server: execute an operation, of whichever type."""
+
+    id: OperationId
+    payload: GraphQLRequest
+
+
+class Complete(msgspec.Struct, tag_field="type", tag="complete"):
+    """↔: the operation is over."""
+
+    id: OperationId
+
+
+ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
+
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_encoder = msgspec.json.Encoder()
+
+
+class BadMessage(Exception):
+    """Not a message of the protocol; the text says why."""
+
+
+def decode(text: str) -> ClientMessage:
+    """Return the client's message. Raises BadMessage."""
+    try:
+        message = _decode(text)
+        if type(message) is Subscribe and not message.payload.has_document:
+            raise BadMessage("Invalid message: Object missing required field `query`")
+        return message
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"Invalid message: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("Invalid message: not JSON") from error
+
+
+def _decode(text: str) -> ClientMessage:
+    check_json(text)
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError:
+        message: ClientMessage = msgspec.convert(read_json(text), ClientMessage)
+        return message
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Return a server's message as JSON."""
+    return _encoder.encode(message)
+
+
+def token_expiring(expires_at: float) -> dict[str, Any]:
+    """Return the server's `ping` that warns of a token's end."""
+    moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
+    return {"type": "ping", "payload": {"type": "token_expiring", "expiresAt": moment}}
+
+
+# Under which names clients put a token into connection_init. HTTP's name goes first.
+_TOKEN_NAMES = ("authorization", "authToken", "accessToken", "token")
+
+
+def authorization(payload: dict[str, Any]) -> str | None:
+    """Return the `Authorization` value that a connection_init carries; None when it has none.
+
+    A token may stand without its scheme. Case does not matter, and an empty value is none: clients
+    write `token ? "Bearer …" : ""` before anybody has logged in. Headers may be an object of their
+    own, as Apollo's links put them.
+    """
+    headers = payload.get("headers")
+    for carrier in (payload, headers):
+        if not isinstance(carrier, dict):
+            continue
+        values = {name.lower(): value for name, value in carrier.items() if len(name) < 20}
+        for name in _TOKEN_NAMES:
+            value = values.get(name.lower())
+            if value is None or value == "":
+                continue
+            return _with_scheme(value) if isinstance(value, str) else "malformed"
+    return None
+
+
+def _with_scheme(value: str) -> str | None:
+    words = value.split(maxsplit=2)
+    if words and words[0].lower() == "bearer":
+        # What a template makes of a variable that holds no token yet.
+        return None if words[1:] in ([], ["null"], ["undefined"]) else value
+    if not words:
+        return None
+    return f"Bearer {words[0]}" if len(words) == 1 else value

@@ -1,0 +1,1 @@
+"""What each request goes through before it reaches a route."""

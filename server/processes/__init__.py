@@ -1,0 +1,1 @@
+"""The processes of a server: listeners, workers, who gets a connection, what a process may hold."""

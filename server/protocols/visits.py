@@ -1,0 +1,122 @@
+"""Who is connected: each TCP connection is counted for its address, from its first byte on.
+
+An idle kept-alive connection ends when its address needs the room for a new one (RFC 9112 §9.5
+lets a server end such a connection at any time).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from server.processes.descriptors import Descriptors
+from server.protocols.refusals import NO_DESCRIPTORS, TOO_MANY_CONNECTIONS, Refusal
+
+logger = logging.getLogger("parley.server")
+
+LOG_SECONDS = 60.0
+# Connections that are to be refused may still ask for `/health` and `/ready`: so many at once.
+MAX_ON_PROBATION = 32
+
+
+class Callers(Protocol):
+    """What the application knows of addresses, and how many connections each may have."""
+
+    def is_proxy(self, direct: str) -> bool:
+        """Whether a trusted proxy connects from there: its connections are those of others."""
+
+    def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
+        """Return the address by which a caller is counted; empty when it is not known."""
+
+    def has_room(self, address: str) -> bool:
+        """Whether one more connection of the address may be opened."""
+
+    def count(self, address: str) -> Callable[[], None]:
+        """Count a connection, and return what counts it off again."""
+
+
+class Anybody:
+    """The callers of a server that counts nobody."""
+
+    def is_proxy(self, direct: str) -> bool:
+        """There is no proxy."""
+        return False
+
+    def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
+        """Return the address as it is."""
+        return direct
+
+    def has_room(self, address: str) -> bool:
+        """There is."""
+        return True
+
+    def count(self, address: str) -> Callable[[], None]:
+        """Count nothing."""
+        return _nothing
+
+
+def _nothing() -> None:
+    """Count nothing off."""
+
+
+class Visitor(Protocol):
+    """An open HTTP connection."""
+
+    caller: str
+
+    def make_room(self) -> None:
+        """End it: it is idle."""
+
+
+class Visits:
+    """The connections of one process."""
+
+    def __init__(self, callers: Callers, descriptors: Descriptors) -> None:
+        self.callers = callers
+        self.descriptors = descriptors
+        self.on_probation = 0
+        self._idle: dict[str, dict[Visitor, None]] = {}  # the longest idle first
+        self._told_at = -LOG_SECONDS
+
+    def refusal_of(self, descriptor: int, address: str) -> Refusal | None:
+        """Return what a new connection is refused with; None when it may be served."""
+        if self.descriptors.is_short(descriptor):
+            self._end_idle(max(self._idle, key=lambda a: len(self._idle[a]), default=""))
+            return NO_DESCRIPTORS
+        return self.refusal_of_caller(address)
+
+    def refusal_of_caller(self, address: str) -> Refusal | None:
+        """Return what another connection of the address is refused with, if it is."""
+        if not address or self.callers.has_room(address) or self._end_idle(address):
+            return None
+        now = time.monotonic()
+        if now - self._told_at >= LOG_SECONDS:
+            self._told_at = now
+            logger.warning(
+                "%s has MAX_CONNECTIONS_PER_ADDRESS open: more are refused. Where that is a proxy,"
+                " name it in TRUSTED_PROXIES",
+                address,
+            )
+        return TOO_MANY_CONNECTIONS
+
+    def rest(self, visitor: Visitor) -> None:
+        """The connection is idle from now on."""
+        self._idle.setdefault(visitor.caller, {})[visitor] = None
+
+    def wake(self, visitor: Visitor) -> None:
+        """The connection is idle no more, which it may say twice."""
+        idle = self._idle.get(visitor.caller)
+        if idle is not None and visitor in idle:
+            del idle[visitor]
+            if not idle:
+                del self._idle[visitor.caller]
+
+    def _end_idle(self, address: str) -> bool:
+        """End the connection of the address that has been idle for longest, if one is."""
+        idle = self._idle.get(address)
+        if not idle:
+            return False
+        visitor = next(iter(idle))
+        self.wake(visitor)
+        visitor.make_room()
+        return True
