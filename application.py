@@ -36,6 +36,7 @@ from resolvers.accounts import follow_accounts
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.broadcasts import settle_broadcasters
 from resolvers.context import Context
+from resolvers.epochs import follow_losses, load_epoch
 from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.connection_slots import Callers, ConnectionSlots
@@ -88,6 +89,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     bus = _create_bus(settings)
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
+    follow_losses(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
@@ -108,6 +110,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
             await load_blocks(ctx.db, ctx.blocks)
+            await load_epoch(ctx)
             ctx.log.start()
             stack.push_async_callback(ctx.log.close)
             await settle_broadcasters(ctx)

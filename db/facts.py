@@ -125,9 +125,10 @@ async def change_epoch(connection: AsyncConnection, known: str, new: str) -> Non
     await connection.execute(update(LogHead).where(col(LogHead.epoch) == known).values(epoch=new))
 
 
-async def read_broadcasters(connection: AsyncConnection) -> str | None:
-    """Return who may write to everybody; None before any server has said so."""
-    return (await connection.execute(select(col(LogHead.broadcast)))).scalar_one()
+async def read_broadcasters(connection: AsyncConnection) -> str:
+    """Return who may write to everybody, as the server that started last has it."""
+    said = (await connection.execute(select(col(LogHead.broadcast)))).scalar_one()
+    return "everyone" if said is None else str(said)
 
 
 def _fact(

@@ -29,8 +29,11 @@ class Control:
     def __init__(self) -> None:
         self._follower: Follower | None = None
         self._ahead = 0  # control facts up to here were handed over before the follower came
+        self._own: set[int] = set()  # other facts that were handed over before the follower came
         self._listeners: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
         self._losses: list[Callable[[], None]] = []
+        # Which log this is; whoever composes the server keeps it true.
+        self.epoch = ""
 
     @property
     def position(self) -> int:
@@ -52,19 +55,28 @@ class Control:
 
     def hand_over(self, fact: Fact) -> None:
         """Take the next fact from the follower."""
-        if not (fact.is_control and fact.id <= self._ahead):
+        if fact.id in self._own:
+            self._own.discard(fact.id)
+        elif not (fact.is_control and fact.id <= self._ahead):
             self._tell(fact)
 
     def hand_over_early(self, facts: Sequence[Fact], upto: int) -> None:
-        """Take the control facts past `position`, in order: all there are up to `upto`."""
+        """Take the control facts past `position`, in order: all there are up to `upto`.
+
+        Facts of other kinds, which this process has just stored, may be among them: whoever asked
+        for those is to find them applied.
+        """
         for fact in facts:
-            if fact.is_control and fact.id > self.position:
+            if fact.id > self.position:
+                if not fact.is_control:
+                    self._own.add(fact.id)
                 self._tell(fact)
         self._ahead = max(self._ahead, upto)
 
     def go_back(self, position: int) -> None:
         """Take it that the log ends at this position: what came after it was lost."""
         self._ahead = min(self._ahead, position)
+        self._own = {id_ for id_ in self._own if id_ <= position}
         for listener in self._losses:
             listener()
 
