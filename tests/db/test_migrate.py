@@ -185,7 +185,9 @@ async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: s
     await database.close()
 
 
-async def test_users_of_before_the_upgrade_read_every_broadcast(database_url: str) -> None:
+async def test_users_of_before_the_upgrade_read_every_broadcast(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     database = open_database(database_url)
     await migrate.upgrade(database)
     one, two = await add_users(database, 2)
@@ -194,7 +196,9 @@ async def test_users_of_before_the_upgrade_read_every_broadcast(database_url: st
         await connection.execute(text("ALTER TABLE users DROP COLUMN joined_position"))
         await _go_back_before_facts(connection)
         await connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    assert "No server of an older" not in caplog.text
     await migrate.upgrade(database)
+    assert "of version 0006. No server of an older Parley may run on this" in caplog.text
     async with database.read() as connection:
         [standing] = await find_standings(connection, [(two, None)])
     assert standing is not None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -209,13 +210,17 @@ async def test_a_lost_tail_of_facts_is_noticed_and_followed(
     assert "The log has lost its last 3 positions, 4 to 6" in caplog.text
 
 
+def _note(order: list[int], fact: Fact, body: object) -> None:
+    order.append(fact.id)
+
+
 async def test_two_processes_see_the_same_order() -> None:
     log = Log()
     async with _process(log) as one, _process(log, 0.02) as two:
         seen: tuple[list[int], list[int]] = ([], [])
         for process, order in zip((one, two), seen, strict=True):
             for kind in (BlockChanged, SessionEnded):
-                process.control.listen(kind, lambda fact, body, order=order: order.append(fact.id))
+                process.control.listen(kind, partial(_note, order))
         for number in range(30):
             batch = log.append(*(MIXTURE[: number % 6 + 1]))
             (one if number % 2 else two).feed.announce(batch)
