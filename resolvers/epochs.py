@@ -32,13 +32,17 @@ def follow_losses(ctx: Context) -> None:
 
 
 async def _renew(ctx: Context) -> None:
-    """Of the processes that notice a loss one makes the new epoch; the others take it over."""
+    """Of the processes that notice a loss one makes the new epoch; the others take it over.
+
+    Who may write to everybody is read again, since the loss may have taken back a change of it.
+    """
     known = ctx.control.epoch
     while True:
         try:
             async with ctx.db.write() as connection:
                 await facts.change_epoch(connection, known, secrets.token_hex(16))
                 ctx.control.epoch, _ = await facts.read_cursor(connection)
+                ctx.log.broadcasters = await facts.read_broadcasters(connection)
             return
         except DatabaseUnavailable as error:
             logger.warning("The log's epoch could not be renewed; trying again (%r)", error)

@@ -146,6 +146,10 @@ class MessageLog:
         """Who may write to everybody: `everyone`, `admins` or `off`."""
         return self._permits.broadcasters
 
+    @broadcasters.setter
+    def broadcasters(self, allowed: str) -> None:
+        self._permits.broadcasters = allowed
+
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
