@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,22 +18,26 @@ from compat.errors import JSONAnswer, answer_error
 from compat.rest.client_library import client_library_route
 from compat.rest.files import file_routes
 from compat.rest.routes import rest_routes
-from db import messages, migrate
-from db.engines.database import Database
+from db import facts, messages, migrate
+from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log.log import MessageLog
 from db.log.permits import Permits
-from db.models import NoticeKind, StoredMessage
+from db.models import StoredMessage
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
+from events.control import Control
+from events.facts import Fact
 from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
 from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
-from resolvers.blocks import doubt_block, follow_blocks, load_blocks
+from resolvers.blocks import follow_blocks, load_blocks
+from resolvers.broadcasts import settle_broadcasters
 from resolvers.context import Context
+from resolvers.epochs import follow_losses, load_epoch
 from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.connection_slots import Callers, ConnectionSlots
@@ -48,7 +52,6 @@ from resolvers.guards.tokens import Tokens
 from resolvers.guards.upload_slots import UploadSlots
 from resolvers.health import watch_database
 from resolvers.messages import announce_committed
-from resolvers.notices import follow_notices
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upload_sweep import sweep_regularly
@@ -64,7 +67,7 @@ logger = logging.getLogger("parley.main")
 
 # How often a process looks at the log's head unasked: in case an announcement was lost, another
 # server appends, or the log has lost its tail; and where others append and do not announce.
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 POLL_SECONDS_ALONE = 0.2
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
@@ -87,7 +90,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     bus = _create_bus(settings)
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
-    follow_accounts(ctx)
+    follow_losses(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
 
@@ -100,17 +103,16 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             await bus.start()
             stack.push_async_callback(bus.close)
             stack.push_async_callback(ctx.limits.counts.close)
-            await ctx.notices.start()
-            stack.push_async_callback(ctx.notices.close)
-            await load_blocks(ctx.db, ctx.blocks)
-            following = asyncio.create_task(follow_blocks(ctx), name="blocks")
-            stack.callback(following.cancel)
             await ctx.hub.start()
             stack.push_async_callback(ctx.hub.close)
+            # What facts say from now on is followed; what they said before is loaded.
             await ctx.feed.start()
             stack.push_async_callback(ctx.feed.close)
+            await load_blocks(ctx.db, ctx.blocks)
+            await load_epoch(ctx)
             ctx.log.start()
             stack.push_async_callback(ctx.log.close)
+            await settle_broadcasters(ctx)
             await ctx.roster.start()
             stack.push_async_callback(ctx.roster.close)
             stack.push_async_callback(ctx.presence.close)
@@ -180,14 +182,14 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         async with database.read() as connection:
             return await messages.head_position(connection)
 
-    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage]:
+    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage | Fact]:
         async with database.read() as connection:
-            return [*await messages.read_entries(connection, after, upto, limit)]
+            return await facts.read_log(connection, after, upto, limit)
 
-    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage]]:
+    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage | Fact]]:
         async with database.read_written() as connection:
             head = await messages.head_position(connection)
-            return head, [*await messages.read_entries(connection, after, head, limit)]
+            return head, await facts.read_log(connection, after, head, limit) if limit else []
 
     has_neighbours = False
 
@@ -201,12 +203,29 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             )
         has_neighbours = True
 
+    looking: set[asyncio.Task[None]] = set()
+
+    def look_for_neighbours(first: int, last: int) -> None:
+        if not has_neighbours and not looking:
+            looking.add(asyncio.create_task(look(first, last), name="neighbours"))
+
+    async def look(first: int, last: int) -> None:
+        # The command line stores facts too, and is no server.
+        with suppress(DatabaseUnavailable):
+            async with database.read() as connection:
+                if await messages.read_entries(connection, first - 1, last, 1):
+                    notice_neighbours()
+        looking.clear()
+
     def poll_seconds() -> float:
         if settings.redis_url is None:
             return POLL_SECONDS_ALONE if has_neighbours else POLL_SECONDS
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
-    blocks = BlockedPairs()
+    control = Control()
+    permits = Permits(apart=(blocks := BlockedPairs()).apart, broadcasters=settings.broadcast)
+    follow_blocks(control, database, blocks)
+    follow_accounts(control, permits)
     directory = Directory(settings.directory)
     roster = Roster(
         bus,
@@ -235,11 +254,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         poll_seconds=poll_seconds,
         apart=blocks.apart,
         heard=directory.hear if settings.directory == "contacts" else None,
+        control=control,
     )
     blocks.listen(presence.part)
     directory.listen(partial(presence.part, apart=False))
-    notices = follow_notices(database, bus)
-    notices.listen(NoticeKind.BLOCK_CHANGED, doubt_block(blocks))
     return Context(
         settings=settings,
         db=database,
@@ -248,8 +266,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             max_pending=settings.max_pending_sends,
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
-            others=notice_neighbours,
-            permits=Permits(apart=blocks.apart, broadcasters=settings.broadcast),
+            others=look_for_neighbours,
+            permits=permits,
+            authority=control,
         ),
         hub=hub,
         feed=feed,
@@ -257,7 +276,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         presence=presence,
         blocks=blocks,
         directory=directory,
-        notices=notices,
+        control=control,
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,
             workers=settings.password_workers,

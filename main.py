@@ -24,6 +24,7 @@ from db.private import open_directory
 from events.bus.bus import LoneBus
 from media.containment import hide_memory
 from resolvers.accounts_command import add_users_command, run_users_command
+from resolvers.changes import writing_log
 from resolvers.errors import ParleyError
 from schema.root import schema
 from server.logs import configure_logs
@@ -152,8 +153,9 @@ async def _administer(settings: Settings, options: argparse.Namespace) -> None:
     ctx = create_context(settings.model_copy(update=nothing), LoneBus())
     try:
         await migrate.upgrade(ctx.db, stoppable=True)
-        async for line in run_users_command(ctx, options):
-            print(line)
+        async with writing_log(ctx):
+            async for line in run_users_command(ctx, options):
+                print(line)
     except ParleyError as error:
         raise SystemExit(error.message) from error
     finally:

@@ -41,6 +41,11 @@ class Account(msgspec.Struct, frozen=True):
     tokens_from: datetime | None
 
 
+def is_after(issued_at: float | None, since: datetime | None) -> bool:
+    """Whether a token that names no session was issued after these were last ended."""
+    return since is None or (issued_at is not None and issued_at >= since.timestamp())
+
+
 async def find_account(connection: AsyncConnection, email: str) -> Account | None:
     """Return the account with this normalised e-mail."""
     row = (await connection.execute(select(*_COLUMNS).where(col(User.email) == email))).first()

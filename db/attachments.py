@@ -208,6 +208,16 @@ async def forget_unsent(connection: AsyncConnection, before: datetime, limit: in
     return (await _forget(connection, {row.id: row.file_id for row in old}))[0]
 
 
+async def unsent_files_of(connection: AsyncConnection, owner_id: int) -> Collection[int]:
+    """Return the ids of the files that the user uploaded and never sent."""
+    rows = await connection.execute(
+        select(col(Attachment.file_id)).where(
+            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
+        )
+    )
+    return set(rows.scalars())
+
+
 async def forget_unsent_of(connection: AsyncConnection, owner_id: int) -> Collection[int]:
     """Forget what the user never sent; return the ids of the files that are dead by it."""
     found = await connection.execute(

@@ -1,6 +1,6 @@
 """Queries on who has blocked whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,23 +11,43 @@ from sqlmodel import col
 from db.models import Block
 
 
-async def insert_block(
-    connection: AsyncConnection, blocker_id: int, blocked_id: int, at: datetime
+async def insert_blocks(
+    connection: AsyncConnection, pairs: Collection[tuple[int, int]], at: datetime
 ) -> None:
-    """Add a block. Raises sqlalchemy's IntegrityError when it is there."""
-    await connection.execute(
-        insert(Block).values(blocker_id=blocker_id, blocked_id=blocked_id, created_at=at)
-    )
+    """Add blocks, each a blocker and a blocked."""
+    if pairs:
+        await connection.execute(
+            insert(Block),
+            [
+                {"blocker_id": blocker, "blocked_id": blocked, "created_at": at}
+                for blocker, blocked in sorted(pairs)
+            ],
+        )
 
 
-async def delete_block(connection: AsyncConnection, blocker_id: int, blocked_id: int) -> bool:
-    """Remove a block; False when there was none."""
-    deleted = await connection.execute(
-        delete(Block).where(
-            col(Block.blocker_id) == blocker_id, col(Block.blocked_id) == blocked_id
+async def delete_blocks(connection: AsyncConnection, pairs: Collection[tuple[int, int]]) -> None:
+    """Remove blocks."""
+    for blocker_id, blocked_id in sorted(pairs):
+        await connection.execute(
+            delete(Block).where(
+                col(Block.blocker_id) == blocker_id, col(Block.blocked_id) == blocked_id
+            )
+        )
+
+
+async def blocked_by(
+    connection: AsyncConnection, blocker_ids: Collection[int]
+) -> dict[int, set[int]]:
+    """Return whom each of these users has blocked, if anybody."""
+    rows = await connection.execute(
+        select(col(Block.blocker_id), col(Block.blocked_id)).where(
+            col(Block.blocker_id).in_(blocker_ids)
         )
     )
-    return deleted.rowcount > 0
+    found: dict[int, set[int]] = {}
+    for blocker_id, blocked_id in rows:
+        found.setdefault(blocker_id, set()).add(blocked_id)
+    return found
 
 
 async def blocked_ids(connection: AsyncConnection, blocker_id: int) -> Sequence[int]:
@@ -38,16 +58,6 @@ async def blocked_ids(connection: AsyncConnection, blocker_id: int) -> Sequence[
         .order_by(col(Block.created_at).desc(), col(Block.blocked_id))
     )
     return rows.scalars().all()
-
-
-async def has_block(connection: AsyncConnection, blocker_id: int, blocked_id: int) -> bool:
-    """Whether the one has blocked the other."""
-    rows = await connection.execute(
-        select(col(Block.blocked_id)).where(
-            col(Block.blocker_id) == blocker_id, col(Block.blocked_id) == blocked_id
-        )
-    )
-    return rows.first() is not None
 
 
 async def page_blocks(

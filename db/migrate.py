@@ -75,6 +75,12 @@ async def upgrade(database: Database, *, revision: str = "head", stoppable: bool
     async with database.read() as connection:
         if await connection.run_sync(_is_at, revision):
             return
+        if (older := await connection.run_sync(_version)) is not None:
+            logger.warning(
+                "Upgrading the database's tables, which are of version %s. No server of an older"
+                " Parley may run on this database, now or later: stop each that does",
+                older,
+            )
     stop = _Stop()
     with _asked_by_signals(stop) if stoppable else nullcontext():
         try:
@@ -152,9 +158,7 @@ def _say_waiting(said: float) -> float:
 
 def _is_at(connection: Connection, revision: str) -> bool:
     """Whether nothing is missing. Raises DatabaseUnsuitable for a database of a newer Parley."""
-    if not inspect(connection).has_table("alembic_version"):
-        return False
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    found = _version(connection)
     scripts = ScriptDirectory.from_config(_config(connection, lambda: None))
     if found is None:
         return False
@@ -167,6 +171,14 @@ def _is_at(connection: Connection, revision: str) -> bool:
         )
     wanted = scripts.get_current_head() if revision == "head" else revision
     return bool(found == wanted)
+
+
+def _version(connection: Connection) -> str | None:
+    """Return the version of the tables; None where there are none yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
 
 
 @contextmanager

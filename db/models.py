@@ -145,21 +145,6 @@ class FamiliarAddress(SQLModel, table=True):
     seen_at: datetime = _column(UTCDateTime())
 
 
-class Notice(SQLModel, table=True):
-    """A change that every process hears of within a second; kept for an hour."""
-
-    __tablename__ = "notices"
-    __table_args__ = (Index("ix_notices_created", "created_at"), COUNTED_OPTIONS)
-
-    id: int = _column(BigId, primary_key=True)
-    kind: str = _column(String(32))
-    user_id: int = _column(BigId)
-    # What else it is about, as its kind says: a session, another user.
-    other: int | None = _column(BigId, nullable=True)
-    moment: datetime | None = _column(UTCDateTime(), nullable=True)
-    created_at: datetime = _column(UTCDateTime())
-
-
 class Message(SQLModel, table=True):
     """A message; its id is the position of its creation in the log."""
 
@@ -289,31 +274,26 @@ class LogHead(SQLModel, table=True):
 
     id: int = _column(Integer, primary_key=True, autoincrement=False)
     position: int = _column(BigId)
+    # The last position of a fact that decides who may send.
+    control_position: int = _column(BigId, server_default=text("0"))
+    # Random: another one after the log has lost positions that clients may know.
+    epoch: str = _column(String(32), server_default="")
+    # Who may write to everybody, as the server that started last has it.
+    broadcast: str | None = _column(String(8), nullable=True)
 
 
-class NoticeKind(StrEnum):
-    """What a notice is of: the closed list."""
+class LogRow(SQLModel, table=True):
+    """A fact other than a message, at its position in the log (events/facts.py)."""
 
-    # `other` is the session.
-    SESSION_ENDED = "session.ended"
-    # `other` is the session, `moment` its new end.
-    SESSION_RENEWED = "session.renewed"
-    # Of the user: their tokens that name no session.
-    OLDER_TOKENS_ENDED = "older_tokens.ended"
-    # The user has blocked `other`, or has ended that.
-    BLOCK_CHANGED = "block.changed"
-    # The user is an administrator now, or no more; or was disabled, enabled, deleted.
-    USER_CHANGED = "user.changed"
+    __tablename__ = "log"
+    __table_args__ = TABLE_OPTIONS
 
-
-class StoredNotice(msgspec.Struct, frozen=True, gc=False):
-    """A notice, as every process is handed it."""
-
-    id: int
-    kind: str  # a NoticeKind, or one that a later version knows
-    user_id: int
-    other: int | None = None
-    moment: datetime | None = None
+    position: int = _column(BigId, primary_key=True, autoincrement=False)
+    kind: str = _column(String(32))
+    actor_id: int | None = _column(BigId, nullable=True)
+    audience: str = _column(Text)
+    body: str = _column(Text)
+    created_at: datetime = _column(UTCDateTime())
 
 
 class StoredSession(msgspec.Struct, frozen=True, gc=False):

@@ -89,6 +89,16 @@ async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set
     return set(rows.scalars())
 
 
+async def find_senders(connection: AsyncConnection, ids: Collection[int]) -> dict[int, bool]:
+    """Return the existing ones of these ids, and whether each may send: is not disabled."""
+    rows = await connection.execute(
+        select(col(User.id), col(User.disabled_at)).where(
+            col(User.id).in_(ids), col(User.deleted_at).is_(None)
+        )
+    )
+    return {id_: disabled_at is None for id_, disabled_at in rows}
+
+
 async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
     """Return those of these ids that are administrators."""
     rows = await connection.execute(

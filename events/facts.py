@@ -1,4 +1,12 @@
-"""The closed set of facts: frozen, typed, in the past tense."""
+"""The closed set of facts: frozen, typed, in the past tense.
+
+A fact that is stored has a position in the one log. A message is the commonest: its record
+(`db.models.StoredMessage`, an Entry here) is the fact that it was sent. Every other stored fact is
+a `Fact` with one of the bodies below; a passing fact (PresenceChanged) has no position.
+
+To add a stored fact: write its body here, add it to `Body`, and add it to CONTROLS if it decides
+who may send.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,12 +15,20 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 
-class Entry(Protocol):
-    """An entry of the log, as far as the feed looks into it."""
+class Placed(Protocol):
+    """What has a position in the log: a message or a Fact."""
 
     @property
     def id(self) -> int:
-        """The entry's position in the log."""
+        """The position in the log."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was stored."""
+
+
+class Entry(Placed, Protocol):
+    """A message, as far as the feed looks into it."""
 
     @property
     def sender_id(self) -> int:
@@ -26,9 +42,86 @@ class Entry(Protocol):
     def content(self) -> str:
         """What it says: the part whose size varies."""
 
+
+class Processes(msgspec.Struct, frozen=True, tag="processes"):
+    """Nobody outside: the fact is for the server's processes."""
+
+
+class People(msgspec.Struct, frozen=True, tag="people"):
+    """These users, and the server's processes."""
+
+    ids: tuple[int, ...]
+
+
+Audience = Processes | People
+
+
+class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):
+    """The actor has blocked a user, or has ended the block."""
+
+    user_id: int
+    blocked: bool
+
+
+class SessionEnded(msgspec.Struct, frozen=True, tag="session.ended"):
+    """Sessions of the actor have ended."""
+
+    session_ids: tuple[int, ...]
+    # Whether the tokens that name no session ended too.
+    older_tokens: bool = False
+    # The session that took their place, where the password was changed.
+    opened: int | None = None
+
+
+class SessionRenewed(msgspec.Struct, frozen=True, tag="session.renewed"):
+    """A session of the actor lasts longer now."""
+
+    session_id: int
+    expires_at: datetime
+
+
+class AccountChanged(msgspec.Struct, frozen=True, tag="account.changed"):
+    """The actor's account was disabled, enabled or deleted, or gained or lost its rights."""
+
+    disabled: bool
+    deleted: bool
+    is_admin: bool
+    # The sessions that ended by it, with the tokens that name none.
+    ended_sessions: tuple[int, ...] | None = None
+
+
+class BroadcastChanged(msgspec.Struct, frozen=True, tag="broadcast.changed"):
+    """The operator has changed who may write to everybody (BROADCAST)."""
+
+    allowed: str
+
+
+class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
+    """The stored body could not be read; the position is passed over."""
+
+    kind: str
+
+
+Body = BlockChanged | SessionEnded | SessionRenewed | AccountChanged | BroadcastChanged | Unreadable
+B = TypeVar("B", bound=Body)
+
+# The facts that decide who may send: no message after one of these is stored by what was before.
+CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged)
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """Something other than a message that was committed, at its position in the log."""
+
+    id: int  # the position
+    created_at: datetime
+    actor_id: int | None  # None: the operator
+    audience: Audience
+    body: Body
+
     @property
-    def created_at(self) -> datetime:
-        """When it was stored."""
+    def is_control(self) -> bool:
+        """Whether it decides who may send."""
+        return isinstance(self.body, CONTROLS)
 
 
 E = TypeVar("E", bound=Entry)
@@ -37,7 +130,7 @@ E = TypeVar("E", bound=Entry)
 class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
     """A batch was committed: every position of the log from the first entry's to the last's."""
 
-    entries: Sequence[E]
+    entries: Sequence[E | Fact]
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):
@@ -51,15 +144,3 @@ class PresenceChanged(msgspec.Struct, frozen=True):
     online: bool
     last_seen_at: datetime | None = None
     seen_by: int | None = None
-
-
-class NoticeGiven(Protocol):
-    """Something was committed that every process must hear of, as far as followers look at it."""
-
-    @property
-    def id(self) -> int:
-        """Its number; numbers grow, but those of two transactions may appear out of order."""
-
-    @property
-    def kind(self) -> str:
-        """What it is of: whoever listens, listens to one kind."""

@@ -1,5 +1,8 @@
 """The live feed: follows the log and hands each entry, in order and once, to whom it is for.
 
+A message goes to its people's sinks; every other fact goes to those who listen to its kind
+(events/control.py). One feed a process is all that follows the log.
+
 Reads may lag: a replica, or a node of a cluster, has what was committed elsewhere a little later.
 The feed knows which position it is to reach, and reads where it is written before it waits.
 
@@ -14,7 +17,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Generic, TypeVar
 
-from events.facts import EntriesAppended, Entry
+from events.control import Control
+from events.facts import EntriesAppended, Entry, Fact
 from events.hub import Hub, of_user
 
 logger = logging.getLogger("parley.feed")
@@ -22,10 +26,10 @@ logger = logging.getLogger("parley.feed")
 E = TypeVar("E", bound=Entry)
 
 # Reads the log's entries with after < position <= upto, in order, at most `limit` of them.
-ReadEntries = Callable[[int, int, int], Awaitable[Sequence[E]]]
+ReadEntries = Callable[[int, int, int], Awaitable[Sequence[E | Fact]]]
 ReadHead = Callable[[], Awaitable[int]]
 # Reads, where it is written, the head and at most `limit` entries past a position, in order.
-ReadWritten = Callable[[int, int], Awaitable[tuple[int, Sequence[E]]]]
+ReadWritten = Callable[[int, int], Awaitable[tuple[int, Sequence[E | Fact]]]]
 
 PAGE = 500
 RETRY_SECONDS = 1.0
@@ -74,22 +78,26 @@ class Feed(Generic[E]):
         poll_seconds: Callable[[], float | None] = lambda: None,
         apart: Mapping[int, Collection[int]] | None = None,
         heard: Callable[[E], None] | None = None,
+        control: Control | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
         self._read_head = read_head
         self._read_written = read_written or self._read_plainly
+        self._read_written_is_told = read_written is not None
         self._others = others
         self._poll_seconds = poll_seconds
         self._apart = {} if apart is None else apart
         self._heard = heard
-        self._early: dict[int, Sequence[E]] = {}
+        self._control = control or Control()
+        self._control.follow(self)
+        self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
         self.position = 0
         # The furthest position that a plain read is known to see.
         self.reads_reach = 0
-        self._last: list[E | None] = [None] * REMEMBERED  # each at its position, modulo that
+        self._last: list[E | Fact | None] = [None] * REMEMBERED  # each at its position, modulo that
         self._doubted = False  # whether the log may have lost its tail
         self._promised, self._promised_at = 0, 0.0  # the last position that was announced
         self._unannounced = 0  # the last position that was read unasked
@@ -122,7 +130,7 @@ class Feed(Generic[E]):
         if self._doubted:
             self.catch_up()
         elif first <= self.position + 1:
-            entries: Sequence[E] | None = fact.entries
+            entries: Sequence[E | Fact] | None = fact.entries
             while entries is not None:
                 for entry in entries:
                     if entry.id > self.position:
@@ -163,6 +171,8 @@ class Feed(Generic[E]):
             entry = self._last[position % REMEMBERED]
             if entry is None or entry.id != position:
                 return None
+            if isinstance(entry, Fact):
+                continue
             if entry.receiver_id is not None:
                 shown = entry.receiver_id == user_id
             else:
@@ -226,8 +236,10 @@ class Feed(Generic[E]):
             for entry in await self._read_entries(before - again, head, PAGE + again):
                 self._take(entry, unasked=unasked)
             if self.position == before and not self._doubted:
-                # Whoever was read does not have it yet.
-                for entry in (await self._read_written(before, PAGE))[1]:
+                # Whoever was read does not have it yet; or the position holds nothing.
+                written, entries = await self._read_written(before, PAGE)
+                self._pass_over(before, entries[0].id - 1 if entries else written)
+                for entry in entries:
                     self._take(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 if before < self._promised:
@@ -235,6 +247,16 @@ class Feed(Generic[E]):
                 raise RuntimeError(f"the log has no entry at {before + 1}, below its head")
         for first in [first for first in self._early if first <= self.position]:
             del self._early[first]
+
+    def _pass_over(self, before: int, last: int) -> None:
+        """Go on past positions that hold nothing where it is written.
+
+        Their rows were removed after LOG_KEPT_DAYS. Positions are stored in their order: what is
+        not there while a later one is, or the head, will never be.
+        """
+        if self.position == before < last and not self._doubted and self._read_written_is_told:
+            logger.warning("The log holds nothing from %d to %d: passed over", before + 1, last)
+            self.position = last
 
     def _promise(self) -> int:
         """Return the position that was announced and must be there."""
@@ -244,16 +266,16 @@ class Feed(Generic[E]):
             self._early.clear()
         return self._promised
 
-    def _take(self, entry: E, *, unasked: bool = False) -> None:
+    def _take(self, entry: E | Fact, *, unasked: bool = False) -> None:
         # Announcements may have handed it out while the page was being read.
         if entry.id == self.position + 1 and not self._doubted:
             self._hand_out(entry)
-            if unasked:
+            if unasked and not isinstance(entry, Fact):  # those may be of the command line
                 self._unannounced = entry.id
         elif not self._may_be(entry):
             self._doubt()
 
-    def _may_be(self, entry: E) -> bool:
+    def _may_be(self, entry: E | Fact) -> bool:
         """Whether this can be what was handed out at its position."""
         last = self._last[entry.id % REMEMBERED]
         return last is None or last.id != entry.id or last.created_at == entry.created_at
@@ -262,7 +284,7 @@ class Feed(Generic[E]):
         self._doubted = True
         self.catch_up()
 
-    async def _read_plainly(self, after: int, limit: int) -> tuple[int, Sequence[E]]:
+    async def _read_plainly(self, after: int, limit: int) -> tuple[int, Sequence[E | Fact]]:
         head = await self._read_head()
         return head, await self._read_entries(after, head, limit) if limit else []
 
@@ -296,11 +318,15 @@ class Feed(Generic[E]):
         self._early.clear()
         self._last = [entry if entry and entry.id <= kept else None for entry in self._last]
         self._hub.interrupt()
+        self._control.go_back(kept)
         self.catch_up()
 
-    def _hand_out(self, entry: E) -> None:
+    def _hand_out(self, entry: E | Fact) -> None:
         self.position = entry.id
         self._last[entry.id % REMEMBERED] = entry
+        if isinstance(entry, Fact):
+            self._control.hand_over(entry)
+            return
         size = len(entry.content) + ENTRY_BYTES
         if entry.receiver_id is None:
             apart = self._apart.get(entry.sender_id)

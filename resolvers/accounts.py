@@ -13,17 +13,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, users
 from db.accounts import Account
-from db.attachments import forget_unsent_of
+from db.attachments import unsent_files_of
 from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log
+from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
+from db.log.changes.blocks import UnknownUser
+from db.log.permits import Permits
 from db.messages import head_position
-from db.models import NoticeKind, StoredNotice, StoredUser
-from db.notices import insert_notice
+from db.models import StoredUser
+from events.control import Control
+from events.facts import AccountChanged, BroadcastChanged, Fact
+from resolvers.changes import commit, write_again
 from resolvers.context import Context
 from resolvers.errors import Conflict, NotFound
 from resolvers.guards.fields import clean_display_name, clean_email
-from resolvers.notices import commit
-from resolvers.sessions import check_own_password, end_all_sessions
+from resolvers.sessions import check_own_password
 from resolvers.upload_sweep import remove_unsent
 
 logger = logging.getLogger("parley.accounts")
@@ -31,9 +35,19 @@ logger = logging.getLogger("parley.accounts")
 PAGE = 500
 
 
-def follow_accounts(ctx: Context) -> None:
-    """Have this process act on what any does to an account: once, at the start."""
-    ctx.notices.listen(NoticeKind.USER_CHANGED, lambda notice: ctx.log.forget_user(notice.user_id))
+def follow_accounts(control: Control, permits: Permits) -> None:
+    """Have the log follow what is done to accounts, and who may write to everybody: once."""
+
+    def changed(fact: Fact, change: AccountChanged) -> None:
+        if fact.actor_id is not None:
+            permits.forget_user(fact.actor_id)
+
+    def allow(fact: Fact, change: BroadcastChanged) -> None:
+        permits.broadcasters = change.allowed
+
+    control.listen(AccountChanged, changed)
+    control.listen(BroadcastChanged, allow)
+    control.on_loss(permits.known_users.clear)
 
 
 async def stream_accounts(ctx: Context) -> AsyncGenerator[Sequence[Account], None]:
@@ -59,7 +73,7 @@ async def add_user(ctx: Context, *, email: str, password: str, display_name: str
     ctx.passwords.check_new(password)
     password_hash = await ctx.passwords.hash(password)
 
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> StoredUser:
+    async def insert(connection: AsyncConnection) -> StoredUser:
         return await users.insert_user(
             connection,
             email=email,
@@ -70,93 +84,67 @@ async def add_user(ctx: Context, *, email: str, password: str, display_name: str
         )
 
     try:
-        return await commit(ctx, work)
+        return await write_again(ctx, insert)
     except IntegrityError as error:
         raise Conflict("Email already used") from error
 
 
 async def disable_user(ctx: Context, email: str) -> Account:
     """Put a user out everywhere, and keep them out. For the command line. Raises NotFound."""
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> Account:
-        account = await _find(connection, email)
-        await end_all_sessions(connection, account.id, given)
-        await accounts.set_disabled(connection, account.id, datetime.now(UTC))
-        given.append(await insert_notice(connection, NoticeKind.USER_CHANGED, account.id))
-        return account
-
-    return await commit(ctx, work)
+    account = await _find(ctx, email)
+    await _change(ctx, SetDisabled(account.id, True), email)
+    return account
 
 
 async def enable_user(ctx: Context, email: str) -> Account:
     """Let a user log in again. For the command line. Raises NotFound."""
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> Account:
-        account = await _find(connection, email)
-        await accounts.set_disabled(connection, account.id, None)
-        given.append(await insert_notice(connection, NoticeKind.USER_CHANGED, account.id))
-        return account
-
-    return await commit(ctx, work)
+    account = await _find(ctx, email)
+    await _change(ctx, SetDisabled(account.id, False), email)
+    return account
 
 
 async def set_admin(ctx: Context, email: str, *, is_admin: bool) -> Account:
     """Make a user an administrator, or one no more. For the command line. Raises NotFound."""
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> Account:
-        account = await _find(connection, email)
-        await accounts.set_admin(connection, account.id, is_admin=is_admin)
-        given.append(await insert_notice(connection, NoticeKind.USER_CHANGED, account.id))
-        return account
-
-    return await commit(ctx, work)
+    account = await _find(ctx, email)
+    await _change(ctx, SetAdmin(account.id, is_admin), email)
+    return account
 
 
 async def delete_user(ctx: Context, email: str) -> Account:
-    """Delete a user; see `_delete`. For the command line. Raises NotFound."""
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> Account:
-        account = await _find(connection, email)
-        dead[:] = await _delete(connection, account.id, given)
-        return account
-
-    dead: list[int] = []
-    account = await commit(ctx, work)
-    await _erase(ctx, dead)
+    """Delete a user; what they sent stays. For the command line. Raises NotFound."""
+    account = await _find(ctx, email)
+    await _delete(ctx, account.id, email)
     return account
 
 
 async def delete_own_account(ctx: Context, password: str) -> None:
     """Delete the viewer's account. Raises Unauthenticated, BadInput, RateLimited."""
     viewer = ctx.user
-    await check_own_password(ctx, password)
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> None:
-        dead[:] = await _delete(connection, viewer.id, given)
-
-    dead: list[int] = []
-    await commit(ctx, work)
-    await _erase(ctx, dead)
+    account = await check_own_password(ctx, password)
+    await _delete(ctx, viewer.id, account.email)
 
 
-async def _find(connection: AsyncConnection, email: str) -> Account:
-    account = await accounts.find_account(connection, email.strip().lower())
+async def _find(ctx: Context, email: str) -> Account:
+    async with ctx.read() as connection:
+        account = await accounts.find_account(connection, email.strip().lower())
     if account is None or account.deleted_at is not None:
         raise NotFound(f"There is no account with the e-mail {email}")
     return account
 
 
-async def _delete(
-    connection: AsyncConnection, user_id: int, given: list[StoredNotice]
-) -> Collection[int]:
-    """Put the user out everywhere and forget who they were; what they sent stays.
+async def _change(ctx: Context, change: SetDisabled | SetAdmin | DeleteAccount, email: str) -> None:
+    try:
+        await commit(ctx, change)
+    except UnknownUser as error:  # it was deleted in the meantime
+        raise NotFound(f"There is no account with the e-mail {email}") from error
 
-    Return the ids of the files that nothing refers to any more, for `_erase`.
-    """
-    await end_all_sessions(connection, user_id, given)
-    await accounts.erase_account(connection, user_id, datetime.now(UTC))
-    given.append(await insert_notice(connection, NoticeKind.USER_CHANGED, user_id))
-    return await forget_unsent_of(connection, user_id)
+
+async def _delete(ctx: Context, user_id: int, email: str) -> None:
+    async with ctx.read() as connection:
+        unsent = await unsent_files_of(connection, user_id)
+    await _change(ctx, DeleteAccount(user_id), email)
+    # Of these, the files that nothing refers to any more leave the store.
+    await _erase(ctx, unsent)
 
 
 async def _erase(ctx: Context, dead: Collection[int]) -> None:

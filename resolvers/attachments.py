@@ -18,6 +18,7 @@ from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers import access
+from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -30,12 +31,7 @@ from resolvers.errors import (
 from resolvers.guards.fields import clean_filename
 from resolvers.guards.file_urls import Part
 from resolvers.reads import reading_log
-from resolvers.upload_sweep import (
-    delete_content,
-    remove_files,
-    thumbnail_name,
-    write_again,
-)
+from resolvers.upload_sweep import delete_content, remove_files, thumbnail_name
 from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
 
 logger = logging.getLogger("parley.attachments")

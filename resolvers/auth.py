@@ -1,6 +1,6 @@
 """Who somebody is: register, log in, and the meaning of a token."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TypeVar
@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import users
-from db.accounts import lock_account
+from db.accounts import is_after, lock_account
 from db.familiar_addresses import note_address
 from db.messages import head_position
-from db.models import StoredNotice, StoredUser
+from db.models import StoredUser
 from db.sessions import Standing
+from resolvers.changes import write_again
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.guards.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
@@ -24,11 +25,9 @@ from resolvers.guards.tokens import (
     InvalidToken,
     IssuedToken,
     Sound,
-    is_after,
 )
-from resolvers.notices import commit
 from resolvers.reads import know_contacts
-from resolvers.sessions import LoggedIn, open_session
+from resolvers.sessions import LoggedIn, end_surplus, open_session
 
 T = TypeVar("T")
 
@@ -40,10 +39,9 @@ async def register_user(ctx: Context, *, email: str, password: str, display_name
     operator makes accounts (REGISTRATION).
     """
 
-    async def enter(
-        connection: AsyncConnection, user: StoredUser, given: list[StoredNotice]
-    ) -> LoggedIn:
-        return LoggedIn(user, await open_session(ctx, connection, user.id, given))
+    async def enter(connection: AsyncConnection, user: StoredUser) -> LoggedIn:
+        issued, _ = await open_session(ctx, connection, user.id)  # the first one
+        return LoggedIn(user, issued)
 
     return await _register(ctx, email, password, display_name, enter)
 
@@ -53,9 +51,7 @@ async def create_account(
 ) -> StoredUser:
     """Make an account, whose owner is still to log in. Raises as `register_user`."""
 
-    async def stay_out(
-        connection: AsyncConnection, user: StoredUser, given: list[StoredNotice]
-    ) -> StoredUser:
+    async def stay_out(connection: AsyncConnection, user: StoredUser) -> StoredUser:
         return user
 
     return await _register(ctx, email, password, display_name, stay_out)
@@ -66,7 +62,7 @@ async def _register(
     email: str,
     password: str,
     display_name: str,
-    then: Callable[[AsyncConnection, StoredUser, list[StoredNotice]], Awaitable[T]],
+    then: Callable[[AsyncConnection, StoredUser], Awaitable[T]],
 ) -> T:
     await ctx.limits.check_registration(ctx.address)  # before the work; counted once it is right
     email = clean_email(email)
@@ -82,7 +78,7 @@ async def _register(
                 raise Conflict("Email already used")
         password_hash = await ctx.passwords.hash(password, place)
 
-    async def register(connection: AsyncConnection, given: list[StoredNotice]) -> T:
+    async def register(connection: AsyncConnection) -> T:
         now = datetime.now(UTC)
         user = await users.insert_user(
             connection,
@@ -93,10 +89,10 @@ async def _register(
             joined_position=await head_position(connection),
         )
         await note_address(connection, user.id, ctx.counted_address, now)
-        return await then(connection, user, given)
+        return await then(connection, user)
 
     try:
-        return await commit(ctx, register)
+        return await write_again(ctx, register)
     except IntegrityError as error:
         raise Conflict("Email already used") from error
 
@@ -125,7 +121,7 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
         await attempt.fail()
         raise BadInput("Invalid email or password")
 
-    async def enter(connection: AsyncConnection, given: list[StoredNotice]) -> IssuedToken:
+    async def enter(connection: AsyncConnection) -> tuple[IssuedToken, Sequence[int]]:
         account = await lock_account(connection, user.id)
         if account is None or account.deleted_at or account.password_hash != password_hash:
             raise BadInput("Invalid email or password")  # it was changed in the meantime
@@ -135,9 +131,11 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
         if verdict.renewed is not None:
             # An account of the older server, or of an older setting: like the others from now on.
             await users.set_password_hash(connection, user.id, verdict.renewed)
-        return await open_session(ctx, connection, user.id, given)
+        return await open_session(ctx, connection, user.id)
 
-    return LoggedIn(user, await commit(ctx, enter))
+    issued, surplus = await write_again(ctx, enter)
+    await end_surplus(ctx, user.id, surplus)
+    return LoggedIn(user, issued)
 
 
 def _stored_form(email: str) -> str:

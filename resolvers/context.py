@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
 from db.log.log import MessageLog
-from db.models import StoredMessage, StoredNotice
+from db.models import StoredMessage
 from events.connection import Connection
+from events.control import Control
 from events.feed import Feed
 from events.hub import Hub
-from events.notices import Notices
 from events.presence import Presence
 from events.roster import Roster
 from media.inspector import Inspector
@@ -77,7 +77,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     presence: Presence
     blocks: BlockedPairs
     directory: Directory
-    notices: Notices[StoredNotice]
+    control: Control
     passwords: Passwords
     tokens: Tokens
     standings: Standings

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages
 from db.models import StoredMessage
 from events.bus.bus import Bus, Topic
-from events.facts import EntriesAppended
+from events.facts import EntriesAppended, Fact
 from events.feed import Feed
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
@@ -21,6 +23,8 @@ from resolvers.sends import send_message as send_message  # of this noun, in a f
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
+# A batch that holds other facts too is announced apart, so that plain ones need no tags.
+_mixtures = msgspec.msgpack.Decoder(tuple[list[StoredMessage], list[Fact]])
 
 # Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
 PAGE = 100
@@ -36,20 +40,30 @@ class Page(NamedTuple):
 
 def announce_committed(
     feed: Feed[StoredMessage], bus: Bus
-) -> Callable[[Sequence[StoredMessage]], None]:
-    """Return what the log calls after each commit: the one place where messages are announced.
+) -> Callable[[Sequence[StoredMessage | Fact]], None]:
+    """Return what the log calls after each commit: the one place where facts are announced.
 
     What other processes announce on the bus goes to the feed as well.
     """
 
-    def announce(batch: Sequence[StoredMessage]) -> None:
+    def announce(batch: Sequence[StoredMessage | Fact]) -> None:
         feed.announce(EntriesAppended(batch))
-        bus.publish(Topic.LOG, _encoder.encode(batch))
+        facts = [entry for entry in batch if isinstance(entry, Fact)]
+        if not facts:
+            bus.publish(Topic.LOG, _encoder.encode(batch))
+        else:
+            sent = [entry for entry in batch if not isinstance(entry, Fact)]
+            bus.publish(Topic.FACTS, _encoder.encode((sent, facts)))
 
     def hear(payload: bytes) -> None:
         feed.announce(EntriesAppended(_decoder.decode(payload)))
 
+    def hear_mixture(payload: bytes) -> None:
+        sent, facts = _mixtures.decode(payload)
+        feed.announce(EntriesAppended(sorted([*sent, *facts], key=attrgetter("id"))))
+
     bus.subscribe(Topic.LOG, hear)
+    bus.subscribe(Topic.FACTS, hear_mixture)
     return announce
 
 
@@ -89,16 +103,14 @@ async def list_messages(
         )
     ctx.limits.take_read(viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-        found = await messages.page_messages(
+        found = await _read_page(
+            ctx,
             connection,
-            viewer.id,
             peer_id=with_id,
             after=after,
             before=before,
             newest=newest,
             limit=limit + 1,
-            broadcasts_after=viewer.broadcasts_after,
-            has_blocks=viewer.id in ctx.blocks.apart,
         )
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
@@ -135,15 +147,13 @@ async def stream_messages(
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-            page = await messages.page_messages(
+            page = await _read_page(
+                ctx,
                 connection,
-                viewer.id,
                 peer_id=with_id,
                 after=after,
                 before=before,
                 limit=size,
-                broadcasts_after=viewer.broadcasts_after,
-                has_blocks=viewer.id in ctx.blocks.apart,
             )
         if page:
             yield page[::-1]
@@ -160,21 +170,54 @@ async def _end_of_next(
     found = after
     while limit > 0:
         async with ctx.limits.reading(ctx.user.id), reading_log(ctx) as connection:
-            page = await messages.page_messages(
+            page = await _read_page(
+                ctx,
                 connection,
-                ctx.user.id,
                 peer_id=with_id,
                 after=found,
                 before=before,
                 newest=False,
                 limit=min(PAGE, limit),
-                broadcasts_after=ctx.user.broadcasts_after,
-                has_blocks=ctx.user.id in ctx.blocks.apart,
             )
         if len(page) < min(PAGE, limit):
             return before
         found, limit = page[-1].id, limit - len(page)
     return found + 1
+
+
+async def _read_page(
+    ctx: Context,
+    connection: AsyncConnection,
+    *,
+    peer_id: int | None = None,
+    after: int | None = None,
+    before: int | None = None,
+    newest: bool = True,
+    limit: int,
+) -> Sequence[StoredMessage]:
+    """Return a page of what the viewer may see; `messages.page_messages` says which.
+
+    Where the viewer is blocked by nobody, as far as this process has followed the log, a page needs
+    no look at the senders of broadcasts; unless it reaches further than the process has.
+    """
+    viewer = ctx.user
+    followed = ctx.control.position
+    has_blocks = viewer.id in ctx.blocks.apart
+    while True:
+        page = await messages.page_messages(
+            connection,
+            viewer.id,
+            peer_id=peer_id,
+            after=after,
+            before=before,
+            newest=newest,
+            limit=limit,
+            broadcasts_after=viewer.broadcasts_after,
+            has_blocks=has_blocks,
+        )
+        if has_blocks or not any(m.receiver_id is None and m.id > followed for m in page):
+            return page
+        has_blocks = True
 
 
 async def watch_messages(
@@ -236,15 +279,13 @@ async def _replay(
         return
     while after < upto:
         async with reading_log(ctx, upto) as connection:
-            page = await messages.page_messages(
+            page = await _read_page(
+                ctx,
                 connection,
-                viewer.id,
                 after=after,
                 before=upto + 1,
                 newest=False,
                 limit=PAGE,
-                broadcasts_after=viewer.broadcasts_after,
-                has_blocks=viewer.id in ctx.blocks.apart,
             )
         for message in page:
             yield message

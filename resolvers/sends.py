@@ -10,6 +10,7 @@ from db.log.drafts import (
     KeyReused,
     LogFull,
     OtherKind,
+    SenderDisabled,
     UnknownAttachment,
     UnknownReceiver,
 )
@@ -24,6 +25,7 @@ from resolvers.errors import (
     ParleyError,
     PayloadTooLarge,
     RateLimited,
+    Unauthenticated,
     Unavailable,
 )
 from resolvers.guards.fields import clean_client_message_id, clean_content, kind_of
@@ -37,6 +39,7 @@ _NO_BROADCASTS = {
 REFUSALS = (
     LogFull,
     BroadcastRefused,
+    SenderDisabled,
     UnknownReceiver,
     UnknownAttachment,
     OtherKind,
@@ -108,7 +111,9 @@ def refusal(ctx: Context, error: Exception) -> ParleyError:
                 "Too many messages are waiting to be stored; try again", retry_after_ms=1000
             )
         case BroadcastRefused():
-            return Forbidden(_NO_BROADCASTS[ctx.settings.broadcast])
+            return Forbidden(_NO_BROADCASTS[ctx.log.broadcasters])
+        case SenderDisabled():
+            return Unauthenticated("Invalid token")
         case UnknownReceiver():
             return NotFound("Receiver not found")
         case UnknownAttachment():

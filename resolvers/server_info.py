@@ -91,8 +91,18 @@ def enforces_rates(ctx: Context) -> bool:
 
 
 def broadcasters(ctx: Context) -> str:
-    """Who may write to everybody: BROADCAST."""
-    return ctx.settings.broadcast
+    """Who may write to everybody: BROADCAST, of the server that started last."""
+    return ctx.log.broadcasters
+
+
+def epoch(ctx: Context) -> str:
+    """Which log this is: another one after it has lost positions that clients may know."""
+    return ctx.control.epoch
+
+
+def cursor(ctx: Context) -> int:
+    """The position up to which this process has handed out the log."""
+    return ctx.feed.position
 
 
 def directory(ctx: Context) -> str:

@@ -10,15 +10,25 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, sessions, users
-from db.accounts import Account, lock_account
+from db.accounts import Account, is_after, lock_account
 from db.engines.database import DatabaseUnavailable
+from db.facts import prune_log
 from db.familiar_addresses import forget_addresses_before
-from db.models import NoticeKind, StoredNotice, StoredSession, StoredUser
-from db.notices import insert_notice, prune_notices
+from db.log.changes.sessions import (
+    EndSessions,
+    NotUsable,
+    OtherPassword,
+    RenewSession,
+    ReplacePassword,
+    SessionTooOld,
+    is_usable,
+)
+from db.models import StoredSession, StoredUser
+from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
+from resolvers.changes import commit, write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.guards.tokens import IssuedToken, is_after
-from resolvers.notices import commit
+from resolvers.guards.tokens import IssuedToken
 
 logger = logging.getLogger("parley.sessions")
 
@@ -26,8 +36,6 @@ logger = logging.getLogger("parley.sessions")
 SWEEP_SECONDS = 60
 SWEEP_BATCH = 500
 WRONG_PASSWORD = "The current password is wrong"  # noqa: S105  # nosec B105  # a refusal's text
-# Every process has heard of a notice within seconds.
-NOTICE_LIFETIME = timedelta(hours=1)
 # Clocks differ: an expired session's row stays a little longer than its tokens are accepted.
 GRACE = timedelta(minutes=1)
 
@@ -40,11 +48,12 @@ class LoggedIn(NamedTuple):
 
 
 async def open_session(
-    ctx: Context, connection: AsyncConnection, user_id: int, given: list[StoredNotice]
-) -> IssuedToken:
+    ctx: Context, connection: AsyncConnection, user_id: int
+) -> tuple[IssuedToken, Sequence[int]]:
     """Open a session of a user whose account the transaction has locked, or made.
 
-    Their oldest ones beyond `MAX_SESSIONS_PER_USER` end.
+    Return its token, and the user's oldest sessions beyond MAX_SESSIONS_PER_USER, for
+    `end_surplus` after the commit.
     """
     expires_at = ctx.tokens.next_end()
     session_id = await sessions.insert_session(
@@ -56,8 +65,14 @@ async def open_session(
         address=ctx.counted_address,
     )
     ids = await sessions.session_ids(connection, user_id)
-    await _end(connection, user_id, ids[ctx.settings.max_sessions_per_user :], given)
-    return ctx.tokens.issue(user_id, session_id, expires_at=expires_at)
+    issued = ctx.tokens.issue(user_id, session_id, expires_at=expires_at)
+    return issued, ids[ctx.settings.max_sessions_per_user :]
+
+
+async def end_surplus(ctx: Context, user_id: int, surplus: Sequence[int]) -> None:
+    """End the sessions for which another one has taken the place. Raises Unavailable."""
+    if surplus:
+        await commit(ctx, EndSessions(user_id, tuple(surplus)))
 
 
 async def log_out(ctx: Context) -> None:
@@ -66,25 +81,15 @@ async def log_out(ctx: Context) -> None:
     A token of the older server has none: all of theirs end. Raises Unauthenticated.
     """
     viewer = ctx.user
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> None:
-        await lock_account(connection, viewer.id)
-        if viewer.session is None:
-            await _end_older_tokens(connection, viewer.id, given)
-        else:
-            await _end(connection, viewer.id, [viewer.session], given)
-
-    await commit(ctx, work)
+    if viewer.session is None:
+        await commit(ctx, EndSessions(viewer.id, (), older_tokens=True))
+    else:
+        await commit(ctx, EndSessions(viewer.id, (viewer.session,)))
 
 
 async def log_out_everywhere(ctx: Context) -> None:
     """End every session of the viewer's, and every older token. Raises Unauthenticated."""
-    viewer = ctx.user
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> None:
-        await end_all_sessions(connection, viewer.id, given)
-
-    await commit(ctx, work)
+    await commit(ctx, EndSessions(ctx.user.id, older_tokens=True))
 
 
 async def list_sessions(ctx: Context) -> Sequence[StoredSession]:
@@ -97,13 +102,8 @@ async def list_sessions(ctx: Context) -> Sequence[StoredSession]:
 async def revoke_session(ctx: Context, session_id: int | None) -> None:
     """End a session of the viewer's. Raises Unauthenticated, NotFound."""
     viewer = ctx.user
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> None:
-        await lock_account(connection, viewer.id)
-        if session_id is None or not await _end(connection, viewer.id, [session_id], given):
-            raise NotFound("Session not found")
-
-    await commit(ctx, work)
+    if session_id is None or await commit(ctx, EndSessions(viewer.id, (session_id,))) is None:
+        raise NotFound("Session not found")
 
 
 async def renew_token(ctx: Context) -> LoggedIn:
@@ -112,13 +112,31 @@ async def renew_token(ctx: Context) -> LoggedIn:
     Who came with an older token gets a session. Raises Unauthenticated, also for a session that is
     too old (`MAX_SESSION_AGE_SECONDS`), and RateLimited.
     """
-    await ctx.limits.take_renewal(ctx.user.id)
-
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
-        await _lock_own_account(ctx, connection)
-        return await _renew(ctx, connection, given)
-
-    return await commit(ctx, work, then=partial(_rebind, ctx))
+    viewer = ctx.user
+    await ctx.limits.take_renewal(viewer.id)
+    async with ctx.read() as connection:
+        found = await users.find_users(connection, [viewer.id])
+    if viewer.id not in found:
+        raise Unauthenticated("Invalid token")
+    if viewer.session is None:
+        gained, surplus = await write_again(ctx, partial(_gain_session, ctx))
+        _rebind(ctx, gained)
+        await end_surplus(ctx, viewer.id, surplus)
+        return LoggedIn(found[viewer.id], gained)
+    ends = ctx.tokens.next_end()
+    issued = ctx.tokens.issue(viewer.id, viewer.session, expires_at=ends)
+    most = ctx.settings.max_session_age_seconds
+    try:
+        await commit(
+            ctx,
+            RenewSession(viewer.id, viewer.session, ends, most),
+            first=lambda fact: _rebind(ctx, issued),
+        )
+    except NotUsable as error:
+        raise Unauthenticated("Invalid token") from error
+    except SessionTooOld as error:
+        raise Unauthenticated("This session is too old to be renewed; log in again") from error
+    return LoggedIn(found[viewer.id], issued)
 
 
 async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
@@ -133,20 +151,33 @@ async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
     with ctx.passwords.hold(ctx.address, familiar=True) as place:
         password_hash = await ctx.passwords.hash(new, place)
 
-    async def work(connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
-        account = await _lock_own_account(ctx, connection)
-        if account.password_hash != known.password_hash:
-            raise BadInput(WRONG_PASSWORD)  # it was changed in the meantime
-        ids = await sessions.session_ids(connection, viewer.id)
-        if viewer.session is not None and viewer.session not in ids:
-            raise Unauthenticated("Invalid token")
-        await users.set_password_hash(connection, viewer.id, password_hash)
-        await _end(connection, viewer.id, ids, given)
-        await _end_older_tokens(connection, viewer.id, given)
-        user = (await users.find_users(connection, [viewer.id]))[viewer.id]
-        return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
+    async with ctx.read() as connection:
+        found = await users.find_users(connection, [viewer.id])
+    ends = ctx.tokens.next_end()
+    issued: list[IssuedToken] = []
 
-    return await commit(ctx, work, then=partial(_rebind, ctx))
+    def go_on(fact: Fact | None) -> None:
+        if fact is not None and isinstance(fact.body, SessionEnded) and fact.body.opened:
+            issued.append(ctx.tokens.issue(viewer.id, fact.body.opened, expires_at=ends))
+            _rebind(ctx, issued[-1])
+
+    change = ReplacePassword(
+        user_id=viewer.id,
+        session_id=viewer.session,
+        issued_at=viewer.issued_at,
+        old_hash=known.password_hash,
+        new_hash=password_hash,
+        expires_at=ends,
+        agent=ctx.agent,
+        address=ctx.counted_address,
+    )
+    try:
+        await commit(ctx, change, first=go_on)
+    except NotUsable as error:
+        raise Unauthenticated("Invalid token") from error
+    except OtherPassword as error:  # it was changed in the meantime
+        raise BadInput(WRONG_PASSWORD) from error
+    return LoggedIn(found[viewer.id], issued[-1])
 
 
 async def check_own_password(ctx: Context, password: str) -> Account:
@@ -173,31 +204,34 @@ async def check_own_password(ctx: Context, password: str) -> Account:
     return account
 
 
-async def end_all_sessions(
-    connection: AsyncConnection, user_id: int, given: list[StoredNotice]
-) -> None:
-    """Put the user out everywhere."""
-    await lock_account(connection, user_id)
-    ids = await sessions.session_ids(connection, user_id)
-    await _end(connection, user_id, ids, given)
-    await _end_older_tokens(connection, user_id, given)
-
-
 def follow_sessions(ctx: Context) -> None:
     """Have this process act on what ends in any: once, at the start."""
 
-    def ended(notice: StoredNotice) -> None:
-        ctx.tokens.forget(notice.user_id)
-        ctx.hub.end(notice.user_id, notice.other)
+    def end(user_id: int, session_ids: tuple[int, ...], older_tokens: bool) -> None:
+        ctx.tokens.forget(user_id)
+        for session_id in session_ids:
+            ctx.hub.end(user_id, session_id)
+        if older_tokens:
+            ctx.hub.end(user_id, None)
 
-    def renewed(notice: StoredNotice) -> None:
-        ctx.tokens.forget(notice.user_id)
-        if notice.other is not None and notice.moment is not None:
-            ctx.hub.renew(notice.user_id, notice.other, notice.moment.timestamp())
+    def ended(fact: Fact, body: SessionEnded) -> None:
+        if fact.actor_id is not None:
+            end(fact.actor_id, body.session_ids, body.older_tokens)
 
-    ctx.notices.listen(NoticeKind.SESSION_ENDED, ended)
-    ctx.notices.listen(NoticeKind.OLDER_TOKENS_ENDED, ended)  # `other` is None: of no session
-    ctx.notices.listen(NoticeKind.SESSION_RENEWED, renewed)
+    def changed(fact: Fact, body: AccountChanged) -> None:
+        if fact.actor_id is not None and body.ended_sessions is not None:
+            end(fact.actor_id, body.ended_sessions, True)
+
+    def renewed(fact: Fact, body: SessionRenewed) -> None:
+        if fact.actor_id is not None:
+            ctx.tokens.forget(fact.actor_id)
+            ends = body.expires_at.timestamp()
+            ctx.hub.renew(fact.actor_id, body.session_id, ends)
+
+    ctx.control.listen(SessionEnded, ended)
+    ctx.control.listen(AccountChanged, changed)
+    ctx.control.listen(SessionRenewed, renewed)
+    ctx.control.on_loss(ctx.tokens.forget_all)
 
 
 async def tend_sessions(ctx: Context) -> None:
@@ -227,58 +261,27 @@ async def sweep_sessions(ctx: Context) -> None:
     while removed == SWEEP_BATCH:
         async with ctx.db.write() as connection:
             removed = await forget_addresses_before(connection, ctx.familiar_since(), SWEEP_BATCH)
-    async with ctx.db.write() as connection:
-        await prune_notices(connection, now - NOTICE_LIFETIME)
+    removed = SWEEP_BATCH
+    kept_from = now - timedelta(days=ctx.settings.log_kept_days)
+    while removed == SWEEP_BATCH:
+        async with ctx.db.write() as connection:
+            removed = await prune_log(connection, kept_from, SWEEP_BATCH)
 
 
-async def _lock_own_account(ctx: Context, connection: AsyncConnection) -> Account:
+async def _gain_session(
+    ctx: Context, connection: AsyncConnection
+) -> tuple[IssuedToken, Sequence[int]]:
+    """Open a session for who came with an older token."""
     account = await lock_account(connection, ctx.user.id)
-    if account is None or account.disabled_at or account.deleted_at:
+    if account is None or not is_usable(account):
         raise Unauthenticated("Invalid token")
-    if ctx.user.session is None and not is_after(ctx.user.issued_at, account.tokens_from):
+    if not is_after(ctx.user.issued_at, account.tokens_from):
         raise Unauthenticated("Invalid token")  # all of these were ended in the meantime
-    return account
+    return await open_session(ctx, connection, ctx.user.id)
 
 
-async def _renew(ctx: Context, connection: AsyncConnection, given: list[StoredNotice]) -> LoggedIn:
-    viewer = ctx.user
-    user = (await users.find_users(connection, [viewer.id]))[viewer.id]
-    if viewer.session is None:
-        return LoggedIn(user, await open_session(ctx, connection, viewer.id, given))
-    opened = await sessions.find_opening(connection, viewer.id, viewer.session)
-    most = timedelta(seconds=ctx.settings.max_session_age_seconds)
-    if opened is not None and datetime.now(UTC) - opened >= most:
-        raise Unauthenticated("This session is too old to be renewed; log in again")
-    ends = ctx.tokens.next_end()
-    if not await sessions.extend_session(connection, viewer.id, viewer.session, expires_at=ends):
-        raise Unauthenticated("Invalid token")
-    given.append(
-        await insert_notice(connection, NoticeKind.SESSION_RENEWED, viewer.id, viewer.session, ends)
-    )
-    return LoggedIn(user, ctx.tokens.issue(viewer.id, viewer.session, expires_at=ends))
-
-
-def _rebind(ctx: Context, renewed: LoggedIn) -> None:
+def _rebind(ctx: Context, issued: IssuedToken) -> None:
     """Let the connection that asked go on in the session that it has gained."""
     if (connection := ctx.user.connection) is not None:
-        ends = renewed.issued.expires_at.timestamp()
-        connection.renew(ends, session_id=renewed.issued.session_id)
-
-
-async def _end(
-    connection: AsyncConnection, user_id: int, ids: Sequence[int], given: list[StoredNotice]
-) -> int:
-    if not ids:
-        return 0
-    removed = await sessions.remove_sessions(connection, user_id, ids)
-    if removed:
-        kind = NoticeKind.SESSION_ENDED
-        given += [await insert_notice(connection, kind, user_id, id_) for id_ in ids]
-    return removed
-
-
-async def _end_older_tokens(
-    connection: AsyncConnection, user_id: int, given: list[StoredNotice]
-) -> None:
-    await accounts.refuse_older_tokens(connection, user_id, datetime.now(UTC))
-    given.append(await insert_notice(connection, NoticeKind.OLDER_TOKENS_ENDED, user_id))
+        ends = issued.expires_at.timestamp()
+        connection.renew(ends, session_id=issued.session_id)

@@ -2,23 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeVar
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments
-from db.engines.database import DatabaseUnavailable, retrying_deadlocks
+from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log
 from db.files import StoreUnavailable
+from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 
 logger = logging.getLogger("parley.attachments")
-
-T = TypeVar("T")
 
 # How often each process looks for uploads that nobody sent, and how many it forgets at a time.
 SWEEP_SECONDS = 600
@@ -82,20 +78,6 @@ async def _remove_dead_files(
     if dead:
         await write_again(ctx, partial(attachments.forget_files, ids=[*dead]))
     return len(dead)
-
-
-async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Await the change in a transaction, again when a deadlock ended it. Raises Unavailable."""
-
-    async def transaction() -> T:
-        # The context's own would hide that it was a deadlock.
-        async with ctx.db.write() as connection:
-            return await change(connection)
-
-    try:
-        return await retrying_deadlocks(transaction)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
 
 
 async def sweep_regularly(ctx: Context) -> None:

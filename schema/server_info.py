@@ -8,8 +8,10 @@ import strawberry
 from resolvers.server_info import (
     Limit,
     broadcasters,
+    cursor,
     directory,
     enforces_rates,
+    epoch,
     get_limits,
     may_register,
 )
@@ -220,6 +222,13 @@ class ServerInfo:
     directory: Directory = strawberry.field(
         description="Whom a user finds and sees online, beside themselves."
     )
+    epoch: str = strawberry.field(
+        description="Which log the server has. After a loss of stored messages it is another one:"
+        " then query anew what you keep."
+    )
+    cursor: strawberry.ID = strawberry.field(
+        description="Where the log is now: the `after` of messageAdded for all that comes next."
+    )
 
 
 @strawberry.type
@@ -233,6 +242,8 @@ class ServerQueries:
             broadcasters=Broadcasters(broadcasters(ctx)),
             registration_open=may_register(ctx),
             directory=Directory(directory(ctx)),
+            epoch=epoch(ctx),
+            cursor=strawberry.ID(str(cursor(ctx))),
         )
 
 

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     broadcast_history: Literal["registration", "everything"] = "registration"
     registration: Literal["open", "off"] = "open"
     directory: Literal["everyone", "contacts", "off"] = "everyone"
+    log_kept_days: int = Field(default=30, ge=1, le=36_500)
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)
     max_queued_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)

@@ -53,7 +53,7 @@ HOUSE = {
     "compat":      Room({"resolvers", "events", "db.models"} | SHARED, SQL | GRAPHQL),
     "resolvers":   Room({"db", "events", "media", "settings"}, WEB | GRAPHQL | SOCKETS),
     "events":      Room(set(), SQL | WEB | GRAPHQL | SOCKETS),
-    "db":          Room(set(), WEB | GRAPHQL | SOCKETS),
+    "db":          Room({"events.facts"}, WEB | GRAPHQL | SOCKETS),
 }
 
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
@@ -89,7 +89,9 @@ SUB_ROOMS = {
     "db": {
         "":           {"db.engines"},
         "engines":    {"db.private"},
-        "log":        {"db.engines", "db.models", "db.attachments", "db.messages", "db.users"},
+        # Changes write by each noun's queries.
+        "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
+                       "db.users", "db.accounts", "db.blocks", "db.sessions"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

@@ -15,10 +15,9 @@ import pytest
 from msgspec.structs import replace
 
 from db.engines.database import Database
-from events.bus.bus import LoneBus
+from db.log.log import MessageLog
 from main import main
 from resolvers import accounts
-from resolvers.notices import follow_notices
 from settings import Settings
 from tests.conftest import fresh_database_url
 from tests.schema.client import open_socket
@@ -138,10 +137,15 @@ def change(server: RunningServer, disabled: Account, deleted: Account) -> None:
     async def work() -> None:
         ctx = server.ctx
         async with aclosing_database(server) as database:
-            ctx = replace(ctx, db=database, notices=follow_notices(database, LoneBus()))
+            log = MessageLog(
+                database, max_pending=9, committed=lambda _: None, uncertain=lambda: None
+            )
+            ctx = replace(ctx, db=database, log=log)
+            log.start()
             await accounts.set_admin(ctx, disabled.email, is_admin=True)
             await accounts.disable_user(ctx, disabled.email)
             await accounts.delete_user(ctx, deleted.email)
+            await log.close()
 
     asyncio.run(work())
 

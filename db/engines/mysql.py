@@ -153,7 +153,7 @@ def check_version(connection: Connection) -> None:
             "SELECT table_name FROM information_schema.tables"
             " WHERE table_schema = DATABASE() AND table_name IN"
             " ('users', 'messages', 'log_head', 'files', 'attachments', 'message_attachments',"
-            " 'sessions', 'notices', 'blocks')"
+            " 'sessions', 'log', 'blocks')"
             " AND table_collation <> 'utf8mb4_bin'"
         )
     ).scalars()

@@ -1,11 +1,10 @@
-"""Drafts of messages while they wait for the log, and how each is answered."""
+"""Drafts of messages, changes that wait for the log, and how each is answered."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-import msgspec
-
+from db.log.changes.change import Change
 from db.models import MessageKind, StoredMessage
 
 
@@ -15,6 +14,10 @@ class LogFull(Exception):
 
 class UnknownReceiver(Exception):
     """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class SenderDisabled(Exception):
+    """The sender's account is disabled; nothing was stored."""
 
 
 class BroadcastRefused(Exception):
@@ -33,8 +36,8 @@ class OtherKind(Exception):
     """The attachment is of another kind than the message, this one; nothing was stored."""
 
 
-class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A message that has no position yet.
+class Draft(Change, frozen=True, gc=False):
+    """A message that has no position yet: the commonest change.
 
     Without a kind, it has its attachment's, or `own_kind` where nothing is attached.
     """
@@ -61,8 +64,16 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 class Waiting(NamedTuple):
-    draft: Draft
-    outcome: asyncio.Future[StoredMessage]
+    """A change that waits; `first` is called with what came of it before anybody hears of it."""
+
+    change: Change
+    outcome: asyncio.Future[Any]
+    first: Callable[[Any], None] | None = None
+
+    @property
+    def draft(self) -> Draft:
+        """The change, where it is known to be a draft."""
+        return self.change  # type: ignore[return-value]  # whoever asks has looked
 
 
 def split_repeats(
@@ -75,10 +86,10 @@ def split_repeats(
     for waiting in batch:
         if waiting.outcome.done():  # the caller has gone
             continue
-        if waiting.draft.client_message_id is None:
+        if type(waiting.change) is not Draft or waiting.change.client_message_id is None:
             firsts.append(waiting)
             continue
-        key = (waiting.draft.sender_id, waiting.draft.client_message_id)
+        key = (waiting.change.sender_id, waiting.change.client_message_id)
         if key in by_key:
             repeats.append((waiting, by_key[key]))
         else:

@@ -16,13 +16,25 @@ from db.engines.statements import as_told
 from db.log.drafts import Draft
 from db.models import MessageKind, StoredAttachment, StoredMessage
 
-_ADVANCE_SQLITE = "UPDATE log_head SET position = position + ? RETURNING position"
-# The position comes back with the statement: MySQL has no RETURNING here.
-_ADVANCE_MYSQL = "UPDATE log_head SET position = LAST_INSERT_ID(position + {count:d})"
+_ADVANCE_SQLITE = "UPDATE log_head SET position = position + ? RETURNING position, control_position"
+# The position comes back with the statement: MySQL has no RETURNING here. Where a control fact has
+# been stored that this process has not applied, the sum is beyond a BIGINT, which is an error in
+# every SQL mode: so the check costs no round trip.
+_ADVANCE_MYSQL = (
+    "UPDATE log_head SET position = LAST_INSERT_ID(IF(control_position <= {applied:d},"
+    " position + {count:d}, position + 1 + 9223372036854775807))"
+)
+ER_DATA_OUT_OF_RANGE = 1690
+# As `applied` where no control fact matters.
+EVERYTHING = 2**62
 _INSERT = (
     "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, created_at,"
     " kind, content, client_message_id) VALUES "
 )
+
+
+class Overtaken(Exception):
+    """A control fact was stored that this process has not applied; nothing else was stored."""
 
 
 def append_entries(
@@ -30,19 +42,39 @@ def append_entries(
     drafts: Sequence[Draft],
     attached: Mapping[int, StoredAttachment],
     now: datetime,
+    applied: int = EVERYTHING,
 ) -> list[StoredMessage]:
     """Store the drafts, in order; return them as they were stored.
 
-    Raises sqlalchemy's DBAPIError, and ValueError for text that is no Unicode.
+    Raises Overtaken unless the last control fact stands at `applied` or before, sqlalchemy's
+    DBAPIError, and ValueError for text that is no Unicode.
     """
     kinds = [_kind_of(draft, attached) for draft in drafts]
     append = _append_sqlite if connection.dialect.name == "sqlite" else _append_mysql
-    head = append(connection, drafts, kinds, now)
-    return _stored(drafts, kinds, head, now, attached)
+    head = append(connection, drafts, kinds, now, applied)
+    count = len(drafts)
+    return _stored(drafts, kinds, range(head - count + 1, head + 1), now, attached)
+
+
+def insert_at(
+    connection: Connection,
+    drafts: Sequence[Draft],
+    positions: Sequence[int],
+    attached: Mapping[int, StoredAttachment],
+    now: datetime,
+) -> list[StoredMessage]:
+    """Store the drafts at these positions, which the caller takes; return and raise as above."""
+    kinds = [_kind_of(draft, attached) for draft in drafts]
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    connection.exec_driver_sql(*_rows([*map(str, positions)], drafts, kinds, now, mark))
+    return _stored(drafts, kinds, positions, now, attached)
 
 
 async def append_whole(
-    connection: AsyncConnection, drafts: Sequence[Draft], now: datetime
+    connection: AsyncConnection,
+    drafts: Sequence[Draft],
+    now: datetime,
+    applied: int = EVERYTHING,
 ) -> list[StoredMessage]:
     """Store drafts without attachments in a transaction of their own: one round trip on MySQL.
 
@@ -50,7 +82,7 @@ async def append_whole(
     invalid.
     """
     kinds = [_kind_of(draft, {}) for draft in drafts]
-    statements, texts = _statements_mysql(drafts, kinds, now)
+    statements, texts = _statements_mysql(drafts, kinds, now, applied)
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     assert connection.sync_connection is not None  # noqa: S101  # it was lent
     driver: Any = connection.sync_connection.connection.driver_connection
@@ -77,23 +109,33 @@ async def append_whole(
         if not isinstance(error, Exception):
             raise
         raise as_told(connection.dialect, _INSERT, error) from error
-    return _stored(drafts, kinds, head, now, {})
+    return _stored(drafts, kinds, range(head - len(drafts) + 1, head + 1), now, {})
 
 
 def _append_sqlite(
-    connection: Connection, drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime
+    connection: Connection,
+    drafts: Sequence[Draft],
+    kinds: Sequence[MessageKind],
+    now: datetime,
+    applied: int,
 ) -> int:
     count = len(drafts)
-    head = int(connection.exec_driver_sql(_ADVANCE_SQLITE, (count,)).scalar_one())
+    head, control_position = connection.exec_driver_sql(_ADVANCE_SQLITE, (count,)).one()
+    if control_position > applied:
+        raise Overtaken  # and the transaction is rolled back
     ids = [str(position) for position in range(head - count + 1, head + 1)]
     connection.exec_driver_sql(*_rows(ids, drafts, kinds, now, "?"))
-    return head
+    return int(head)
 
 
 def _append_mysql(
-    connection: Connection, drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime
+    connection: Connection,
+    drafts: Sequence[Draft],
+    kinds: Sequence[MessageKind],
+    now: datetime,
+    applied: int,
 ) -> int:
-    statements, texts = _statements_mysql(drafts, kinds, now)
+    statements, texts = _statements_mysql(drafts, kinds, now, applied)
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     cursor: Any = connection.connection.cursor()
     try:
@@ -104,10 +146,12 @@ def _append_mysql(
         raise _refusal(error, connection) from error
     finally:
         cursor.close()
-    return head
+    return int(head)
 
 
-def _refusal(error: Exception, connection: Connection | AsyncConnection) -> DBAPIError:
+def _refusal(error: Exception, connection: Connection | AsyncConnection) -> Exception:
+    if error.args[:1] == (ER_DATA_OUT_OF_RANGE,):
+        return Overtaken()
     dialect = connection.dialect
     told = DBAPIError.instance(_INSERT, None, error, dialect.loaded_dbapi.Error, dialect=dialect)
     assert isinstance(told, DBAPIError)  # noqa: S101  # an error of the driver's stays one
@@ -115,14 +159,14 @@ def _refusal(error: Exception, connection: Connection | AsyncConnection) -> DBAP
 
 
 def _statements_mysql(
-    drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime
+    drafts: Sequence[Draft], kinds: Sequence[MessageKind], now: datetime, applied: int
 ) -> tuple[str, tuple[str, ...]]:
     # Both in one round trip: a second one waits until this process, busy with its clients, has
     # read the answer to the first, and meanwhile no other process can take a position.
     count = len(drafts)
     ids = [f"LAST_INSERT_ID() - {before:d}" for before in range(count - 1, -1, -1)]
     insert, texts = _rows(ids, drafts, kinds, now, "%s")
-    return f"{_ADVANCE_MYSQL.format(count=count)}; {insert}", texts
+    return f"{_ADVANCE_MYSQL.format(count=count, applied=applied)}; {insert}", texts
 
 
 def _rows(
@@ -161,11 +205,11 @@ def _kind_of(draft: Draft, attached: Mapping[int, StoredAttachment]) -> MessageK
 def _stored(
     drafts: Sequence[Draft],
     kinds: Sequence[MessageKind],
-    head: int,
+    positions: Sequence[int],
     now: datetime,
     attached: Mapping[int, StoredAttachment],
 ) -> list[StoredMessage]:
-    """Return the drafts as they were stored, the last of them at the log's head."""
+    """Return the drafts as they were stored at these positions."""
     return [
         StoredMessage(
             position,
@@ -177,7 +221,5 @@ def _stored(
             now,
             None if draft.attachment_id is None else attached[draft.attachment_id],
         )
-        for position, draft, kind in zip(
-            range(head - len(drafts) + 1, head + 1), drafts, kinds, strict=True
-        )
+        for position, draft, kind in zip(positions, drafts, kinds, strict=True)
     ]

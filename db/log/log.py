@@ -1,12 +1,16 @@
-"""The message log: group commit, one order, each message once.
+"""The log: group commit of changes, one order, each message once.
 
-A writer gathers the drafts that wait in its process and stores them in one transaction:
+A writer gathers the changes that wait in its process and stores them in one transaction:
 
     advance log_head by the batch's size  -- its row lock makes commit order the order of positions
     insert the batch as one statement
-    commit; begin with the next batch; announce this one, acknowledge each draft
+    commit; begin with the next batch; announce this one, acknowledge each change
 
-A lone draft is written at once, and while it is being written the next batch gathers; only where
+That is how a batch of messages is stored. It fails where a fact that decides who may send has been
+stored and is not known here; then, as for a batch that holds other changes too, the head is locked
+first, and the facts before the batch are read and applied (db/batches.py).
+
+A lone change is written at once, and while it is being written the next batch gathers; only where
 other processes append too does a busy writer wait a moment for more. A rollback gives the
 positions back, so they stay dense.
 """
@@ -16,24 +20,23 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any, overload
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db import attachments
 from db.engines.database import (
     Database,
     DatabaseUnavailable,
     TooLargeForDatabase,
     retrying_deadlocks,
 )
+from db.log.batches import Authority, Stored, Unchecked, write_messages, write_mixture
+from db.log.changes.change import Change, Refused
 from db.log.drafts import (
     Draft,
     LogFull,
-    OtherKind,
-    UnknownAttachment,
     UnknownReceiver,
     Waiting,
     answer,
@@ -41,10 +44,11 @@ from db.log.drafts import (
     settle_repeat,
     split_repeats,
 )
-from db.log.entries import append_entries, append_whole
+from db.log.entries import Overtaken, append_whole
 from db.log.permits import Permits
 from db.messages import COLUMNS, read_messages
-from db.models import Message, StoredAttachment, StoredMessage
+from db.models import Message, StoredMessage
+from events.facts import Fact
 
 logger = logging.getLogger("parley.log")
 
@@ -55,6 +59,8 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 # What a batch's statements have beside what people wrote: at most so much, and so much a row.
 STATEMENT_BYTES = 1024
 ROW_BYTES = 160
+# What a change that is no message may take.
+CHANGE_BYTES = 4096
 ESCAPED = "\0\n\r\x1a\"'\\"
 # How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
 REFUSALS = (DBAPIError, ValueError, TooLargeForDatabase)
@@ -71,10 +77,11 @@ CLOSE_SECONDS = 1
 
 
 class MessageLog:
-    """Appends drafts. `committed` is called with each batch, in order, soon after its commit.
+    """Appends changes. `committed` is called with each batch, in order, soon after its commit.
 
-    `uncertain` is called when a message may be stored that `committed` was not told of; `others`,
-    perhaps again and again, when another process has appended.
+    `uncertain` is called when an entry may be stored that `committed` was not told of; `others`,
+    perhaps again and again, with the first and the last position that another process has taken.
+    `authority` knows what facts say of who may send; without one that is not looked at.
     """
 
     def __init__(
@@ -82,10 +89,11 @@ class MessageLog:
         database: Database,
         *,
         max_pending: int,
-        committed: Callable[[Sequence[StoredMessage]], None],
+        committed: Callable[[Sequence[StoredMessage | Fact]], None],
         uncertain: Callable[[], None],
-        others: Callable[[], None] = lambda: None,
+        others: Callable[[int, int], None] = lambda first, last: None,
         permits: Permits | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self._database = database
         self._max_pending = max_pending
@@ -93,46 +101,58 @@ class MessageLog:
         self._uncertain = uncertain
         self._others = others
         self._permits = permits or Permits()
+        self._authority = authority or Unchecked()
         self._pending: deque[Waiting] = deque()
-        self._settling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._last_position: int | None = None
         self._last_size = 0  # of the last batch
         self._others_at = -OTHERS_SECONDS  # when a position before ours was another process's
-        self._untold: list[tuple[list[Waiting], list[StoredMessage]]] = []
+        self._untold: list[Stored] = []
 
-    def append(self, draft: Draft) -> asyncio.Future[StoredMessage]:
-        """Queue a draft; the future gives the stored message, the first one's for a repeated key.
+    @overload
+    def append(  # type: ignore[overload-overlap]  # a draft's fact is its message
+        self, change: Draft
+    ) -> asyncio.Future[StoredMessage]: ...
 
-        Drafts take positions in the order of these calls. Raises LogFull, and DatabaseUnavailable
-        once the log is closed; the future raises UnknownReceiver, BroadcastRefused,
+    @overload
+    def append(
+        self, change: Change, first: Callable[[Fact | None], None] | None = None
+    ) -> asyncio.Future[Fact | None]: ...
+
+    def append(
+        self, change: Change, first: Callable[[Any], None] | None = None
+    ) -> asyncio.Future[Any]:
+        """Queue a change; the future gives its fact, None where it was so already.
+
+        The fact of a draft is the stored message, the first one's for a repeated key. Changes take
+        positions in the order of these calls. `first` is called with the fact once it is stored,
+        before anybody hears of it. Raises LogFull, and DatabaseUnavailable once the log is closed;
+        the future raises the change's Refused, UnknownReceiver, SenderDisabled, BroadcastRefused,
         UnknownAttachment, OtherKind, KeyReused or DatabaseUnavailable.
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")
         if len(self._pending) >= self._max_pending:
             raise LogFull
-        outcome: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
-        self._pending.append(Waiting(draft, outcome))
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending.append(Waiting(change, outcome, first))
         self._wake.set()
         return outcome
 
-    def forget_user(self, user_id: int) -> None:
-        """Ask the database again whether this user exists."""
-        self._permits.known_users.pop(user_id, None)
+    @property
+    def broadcasters(self) -> str:
+        """Who may write to everybody: `everyone`, `admins` or `off`."""
+        return self._permits.broadcasters
+
+    @broadcasters.setter
+    def broadcasters(self, allowed: str) -> None:
+        self._permits.broadcasters = allowed
 
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
-
-    async def settled(self) -> None:
-        """Wait until the batch that is being stored, if any, is told of: later ones know what is
-        known now.
-        """
-        async with self._settling:  # the lock is fair
-            self._tell()
 
     async def close(self) -> None:
         """Refuse new drafts, store what waits and what is being written, then end the writer."""
@@ -155,8 +175,7 @@ class MessageLog:
                     await asyncio.sleep(GATHER_SECONDS)
                 batch = self._take_batch()
                 try:
-                    async with self._settling:
-                        await self._settle(batch)
+                    await self._settle(batch)
                 except Exception as error:  # whatever it is, it is the senders' to hear
                     fail(batch, error)
                     self._last_position = None  # what is found there next may be ours
@@ -178,8 +197,18 @@ class MessageLog:
         room = self._room()
         batch: list[Waiting] = []
         size = 0
+        decided = False
         while self._pending and len(batch) < most:
-            draft = self._pending[0].draft
+            draft = self._pending[0].change
+            if type(draft) is not Draft:
+                size += CHANGE_BYTES
+                if batch and size > room:
+                    break
+                decided = decided or draft.decides
+                batch.append(self._pending.popleft())
+                continue
+            if decided:
+                break  # what was decided is to be known before anybody is admitted
             # At most 4 bytes a character, also of those that the statement escapes by another.
             size += 4 * (len(draft.content) + len(draft.client_message_id or "")) + ROW_BYTES
             if size > room:
@@ -250,8 +279,8 @@ class MessageLog:
                     return
             except REFUSALS as error:
                 fail([waiting], error)
-        if not waiting.outcome.done():
-            waiting.outcome.set_exception(UnknownReceiver())
+        gone = UnknownReceiver() if type(waiting.change) is Draft else DatabaseUnavailable()
+        fail([waiting], gone)
 
     async def _store(self, batch: Iterable[Waiting]) -> None:
         # The batch shares locks on its users' rows, which others change: deadlocks can happen.
@@ -264,50 +293,71 @@ class MessageLog:
         if not batch:
             return
         now = datetime.now(UTC)
-        drafts = [waiting.draft for waiting in batch]
-        whole = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
-        if whole and self._permits.allow(drafts):
-            async with self._database.write_whole() as connection:
-                messages = await append_whole(connection, drafts, now)
+        if all(type(waiting.change) is Draft for waiting in batch):
+            try:
+                stored = await self._store_messages(batch, now)
+            except Overtaken:
+                stored = await self._store_mixture(batch, now)
         else:
-            async with self._database.write() as connection:
-                batch = await self._permits.admit(connection, batch)
-                batch, attached = await _attach(connection, batch, now)
-                if not batch:
-                    return
-                drafts = [waiting.draft for waiting in batch]
-                messages = await connection.run_sync(append_entries, drafts, attached, now)
-                if links := [(m.id, m.attachment.id) for m in messages if m.attachment is not None]:
-                    await attachments.link(connection, links)
-        if self._last_position is not None and messages[0].id > self._last_position + 1:
-            self._others_at = asyncio.get_running_loop().time()
-            self._others()
-        self._last_position, self._last_size = messages[-1].id, len(messages)
+            stored = await self._store_mixture(batch, now)
+        if not stored.batch:
+            return
+        if stored.entries:
+            first, last = stored.entries[0].id, stored.entries[-1].id
+            if self._last_position is not None and first > self._last_position + 1:
+                self._others_at = asyncio.get_running_loop().time()
+                self._others(self._last_position + 1, first - 1)
+            self._last_position, self._last_size = last, len(stored.entries)
         if not self._untold:
             # Not yet: the database is to have the next batch first, and work while they hear.
             asyncio.get_running_loop().call_soon(self._tell)
-        self._untold.append((batch, messages))
+        self._untold.append(stored)
+
+    async def _store_messages(self, batch: list[Waiting], now: datetime) -> Stored:
+        drafts = [waiting.draft for waiting in batch]
+        applied = self._authority.position
+        whole = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
+        if whole and self._permits.allow(drafts):
+            async with self._database.write_whole() as connection:
+                messages = await append_whole(connection, drafts, now, applied)
+            return Stored(batch, messages, messages)
+        async with self._database.write() as connection:
+            return await write_messages(connection, batch, self._permits, now, applied)
+
+    async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
+        async with self._database.write() as connection:
+            stored = await write_mixture(connection, batch, self._permits, self._authority, now)
+        # At once: the next batch is admitted by it.
+        facts = [entry for entry in stored.entries if isinstance(entry, Fact)]
+        if facts:
+            self._authority.hand_over_early(facts, stored.entries[-1].id)
+        for waiting, fact in zip(stored.batch, stored.answers, strict=True):
+            if waiting.first is not None and not isinstance(fact, Refused):
+                waiting.first(fact)
+        return stored
 
     def _tell(self) -> None:
         """Announce what was stored, in order, and answer its senders."""
         untold, self._untold = self._untold, []
-        for batch, messages in untold:
+        for batch, answers, entries in untold:
             try:
-                self._committed(messages)
+                if entries:
+                    self._committed(entries)
             except Exception:
                 # They are stored: their senders must hear so, whatever a listener does.
-                logger.exception("A listener failed on the positions from %d", messages[0].id)
-            for waiting, message in zip(batch, messages, strict=True):
-                if not waiting.outcome.done():  # the caller may have gone
-                    waiting.outcome.set_result(message)
+                logger.exception("A listener failed on the positions from %d", entries[0].id)
+            for waiting, answer_ in zip(batch, answers, strict=True):
+                if waiting.outcome.done():  # the caller may have gone
+                    continue
+                if isinstance(answer_, Refused):
+                    waiting.outcome.set_exception(answer_)
+                else:
+                    waiting.outcome.set_result(answer_)
 
     async def _settle_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""
-        keys = [
-            (waiting.draft.sender_id, waiting.draft.client_message_id)
-            for waiting in batch
-            if waiting.draft.client_message_id is not None
-        ]
+        drafts = [w for w in batch if type(w.change) is Draft and w.draft.client_message_id]
+        keys = [(w.draft.sender_id, w.draft.client_message_id) for w in drafts]
         if not keys:
             return batch
         key = tuple_(col(Message.sender_id), col(Message.client_message_id))
@@ -319,56 +369,12 @@ class MessageLog:
             self._uncertain()
         rest = []
         for waiting in batch:
-            original = originals.get((waiting.draft.sender_id, waiting.draft.client_message_id))
+            original = None
+            if type(waiting.change) is Draft:
+                key_of = (waiting.change.sender_id, waiting.change.client_message_id)
+                original = originals.get(key_of)
             if original is None:
                 rest.append(waiting)
             else:
                 answer(waiting, original)
         return rest
-
-
-async def _attach(
-    connection: AsyncConnection, batch: list[Waiting], now: datetime
-) -> tuple[list[Waiting], dict[int, StoredAttachment]]:
-    """Keep what the drafts attach from the sweep; refuse those that may not attach it."""
-    named = {w.draft.attachment_id for w in batch if w.draft.attachment_id is not None}
-    if not named:
-        return batch, {}
-    found = await attachments.find_attachments(connection, named)
-    kept = []
-    shared: dict[tuple[int, int], bool] = {}
-    for waiting in batch:
-        refusal = await _refusal_to_attach(connection, waiting.draft, found, shared)
-        if refusal is None:
-            kept.append(waiting)
-        elif not waiting.outcome.done():
-            waiting.outcome.set_exception(refusal)
-    sent = {w.draft.attachment_id for w in kept if w.draft.attachment_id is not None}
-    if sent:
-        await attachments.mark_sent(connection, sent, now)
-    return kept, found
-
-
-async def _refusal_to_attach(
-    connection: AsyncConnection,
-    draft: Draft,
-    found: dict[int, StoredAttachment],
-    shared: dict[tuple[int, int], bool],
-) -> Exception | None:
-    if draft.attachment_id is None:
-        return None
-    attachment = found.get(draft.attachment_id)
-    if attachment is None:
-        return UnknownAttachment()
-    if attachment.owner_id != draft.sender_id:
-        # What was sent to somebody is theirs to send on.
-        key = (attachment.id, draft.sender_id)
-        if key not in shared:
-            shared[key] = await attachments.is_shared_with(
-                connection, *key, broadcasts_after=draft.broadcasts_after
-            )
-        if not shared[key]:
-            return UnknownAttachment()
-    if draft.kind not in {None, attachment.kind}:
-        return OtherKind(attachment.kind.value)
-    return None

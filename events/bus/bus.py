@@ -20,7 +20,7 @@ class Topic(StrEnum):
     LOG = "log"
     ROSTER = "roster"
     COUNTS = "counts"
-    NOTICES = "notices"
+    FACTS = "facts"
 
 
 class Bus(Protocol):

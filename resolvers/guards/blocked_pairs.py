@@ -1,15 +1,14 @@
 """Who has blocked whom, as this process knows it: looked at for each message, asks nobody."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 # Called with two people, and whether they are apart from now on.
 Listener = Callable[[int, int, bool], None]
 
 
 class BlockedPairs:
-    """A copy of the table `blocks`, which `resolvers.blocks` keeps true.
+    """A copy of the table `blocks`, as it is at the position of the log that was applied last.
 
     Two people are apart while either has blocked the other.
     """
@@ -18,9 +17,7 @@ class BlockedPairs:
         self._blocked: dict[int, set[int]] = {}  # by who has blocked them
         self._apart: dict[int, set[int]] = {}  # both ways
         self._listeners: list[Listener] = []
-        self._locks: dict[int, tuple[asyncio.Lock, list[None]]] = {}
-        self._doubtful: dict[tuple[int, int], None] = {}
-        self._doubted = asyncio.Event()
+        self._put_meanwhile: dict[tuple[int, int], None] | None = None
 
     @property
     def apart(self) -> Mapping[int, Collection[int]]:
@@ -45,6 +42,8 @@ class BlockedPairs:
 
     def put(self, blocker_id: int, blocked_id: int, there: bool) -> None:
         """Take over whether the one has blocked the other."""
+        if self._put_meanwhile is not None:
+            self._put_meanwhile[blocker_id, blocked_id] = None
         were_apart = self.are_apart(blocker_id, blocked_id)
         _put(self._blocked, blocker_id, blocked_id, there)
         apart = there or self.has_blocked(blocked_id, blocker_id)
@@ -55,32 +54,23 @@ class BlockedPairs:
         for listener in self._listeners:
             listener(blocker_id, blocked_id, apart)
 
-    @asynccontextmanager
-    async def changing(self, blocker_id: int) -> AsyncIterator[None]:
-        """Let one at a time change this user's blocks, and take over what came of it."""
-        lock, users = self._locks.setdefault(blocker_id, (asyncio.Lock(), []))
-        users.append(None)
+    @contextmanager
+    def loading(self) -> Iterator[set[tuple[int, int]]]:
+        """Take over, at the end of the block, all pairs that it has filled the set with.
+
+        What was put meanwhile is later than what the block has read.
+        """
+        later: dict[tuple[int, int], None] = {}
+        self._put_meanwhile = later
+        found: set[tuple[int, int]] = set()
         try:
-            async with lock:
-                yield
+            yield found
         finally:
-            users.pop()
-            if not users:
-                del self._locks[blocker_id]
-
-    def doubt(self, blocker_id: int, blocked_id: int) -> None:
-        """Note that another process may have changed this."""
-        self._doubtful[blocker_id, blocked_id] = None
-        self._doubted.set()
-
-    async def next_doubtful(self) -> tuple[int, int]:
-        """Return what was noted first, as soon as there is anything; it is noted no more."""
-        while not self._doubtful:
-            self._doubted.clear()
-            await self._doubted.wait()
-        pair = next(iter(self._doubtful))
-        del self._doubtful[pair]
-        return pair
+            self._put_meanwhile = None
+        known = {(blocker, id_) for blocker, ids in self._blocked.items() for id_ in ids}
+        for pair in known ^ found:
+            if pair not in later:
+                self.put(*pair, pair in found)
 
 
 def _put(sets: dict[int, set[int]], key: int, member: int, there: bool) -> None:

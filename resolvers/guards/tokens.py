@@ -113,6 +113,10 @@ class Tokens:
         for token in theirs:
             del self._recent[token]
 
+    def forget_all(self) -> None:
+        """Recall no token: what the log said of their sessions was lost."""
+        self._recent.clear()
+
     def next_end(self) -> datetime:
         """Return when a token ends that is issued now."""
         return datetime.now(UTC).replace(microsecond=0) + self._lifetime
@@ -163,11 +167,6 @@ def _id(claim: Any) -> int:
     if type(claim) is int and 0 < claim <= LARGEST_ID:
         return claim
     raise InvalidToken
-
-
-def is_after(issued_at: float | None, since: datetime | None) -> bool:
-    """Whether a token that names no session was issued after these were last ended."""
-    return since is None or (issued_at is not None and issued_at >= since.timestamp())
 
 
 def _seconds(claim: Any) -> float | None:

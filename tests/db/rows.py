@@ -70,7 +70,7 @@ async def running_log(
     database: Database,
     *,
     max_pending: int = 10_000,
-    committed: Callable[[Sequence[StoredMessage]], None] = lambda batch: None,
+    committed: Callable[[Sequence[Any]], None] = lambda batch: None,
     uncertain: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[MessageLog]:
     """Write a log while the block lasts."""

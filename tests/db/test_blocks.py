@@ -20,7 +20,7 @@ NOBODY = 2**40
 async def _block(database: Database, *pairs: tuple[int, int]) -> None:
     for pair in pairs:
         async with database.write() as connection:
-            await blocks.insert_block(connection, *pair, NOW)
+            await blocks.insert_blocks(connection, [pair], NOW)
 
 
 async def test_a_pair_is_stored_once_and_each_way_is_its_own(database: Database) -> None:
@@ -32,10 +32,9 @@ async def test_a_pair_is_stored_once_and_each_way_is_its_own(database: Database)
         await _block(database, (one, NOBODY))
     async with database.write() as connection:
         assert sorted(await blocks.blocked_ids(connection, one)) == [two, three]
-        assert await blocks.delete_block(connection, one, two)
-        assert not await blocks.delete_block(connection, one, two)
-        assert not await blocks.has_block(connection, one, two)
-        assert await blocks.has_block(connection, two, one)
+        await blocks.delete_blocks(connection, [(one, two), (three, one)])
+        found = await blocks.blocked_by(connection, [one, two, three])
+        assert found == {one: {three}, two: {one}}
 
 
 async def test_all_are_read_in_pages(database: Database) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -92,7 +93,7 @@ async def test_the_key_of_a_refused_draft_is_free(database: Database) -> None:
 async def test_a_user_seen_once_and_gone_since_is_unknown(database: Database) -> None:
     one, two = await add_users(database, 2)
     async with running_log(database) as log:
-        log._permits.known_users[NOBODY] = None
+        log._permits.known_users[NOBODY] = True
         outcomes = await asyncio.gather(
             log.append(draft(one, two, "a")),
             log.append(draft(one, NOBODY, "b")),
@@ -149,7 +150,7 @@ async def test_three_processes_under_colliding_keys_neither_lose_nor_repeat(
 ) -> None:
     people = await add_users(database, 6)
     databases = [open_database(database_url) for _ in range(3)]
-    announced: list[StoredMessage] = []
+    announced: list[Any] = []
     logs = [
         MessageLog(each, max_pending=1000, committed=announced.extend, uncertain=lambda: None)
         for each in databases

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from alembic.util.exc import CommandError
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, migrate
 from db.attachments import Content
@@ -80,6 +81,18 @@ async def test_processes_that_start_at_once_migrate_one_after_the_other(database
     await database.close()
 
 
+async def _go_back_before_facts(connection: AsyncConnection) -> None:
+    await connection.execute(text("DROP TABLE log"))
+    for column in ("control_position", "epoch", "broadcast"):
+        await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
+    await connection.execute(
+        text(
+            "CREATE TABLE notices (id INTEGER PRIMARY KEY, kind VARCHAR(32), user_id BIGINT,"
+            " other BIGINT, moment DATETIME, created_at DATETIME)"
+        )
+    )
+
+
 async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_by_one(
     database_url: str,
 ) -> None:
@@ -90,7 +103,7 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
     before = await everything(database)
     # Back to 0001: what came later is gone, and everything else as it was.
     async with database.write() as connection:
-        for table in ("blocks", "notices", "familiar_addresses", "sessions", "message_attachments"):
+        for table in ("blocks", "log", "familiar_addresses", "sessions", "message_attachments"):
             await connection.execute(text(f"DROP TABLE {table}"))
         for table in ("attachments", "files"):
             await connection.execute(text(f"DROP TABLE {table}"))
@@ -103,6 +116,8 @@ async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_
             "joined_position",
         ):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
+        for column in ("control_position", "epoch", "broadcast"):
+            await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate.upgrade(database)
     await migrate.check(database)
@@ -119,7 +134,7 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
     await migrate.upgrade(database)
     await add_users(database, 2)
     async with database.write() as connection:
-        for table in ("blocks", "notices", "familiar_addresses", "sessions"):
+        for table in ("blocks", "log", "familiar_addresses", "sessions"):
             await connection.execute(text(f"DROP TABLE {table}"))
         for column in (
             "is_admin",
@@ -130,6 +145,8 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
             "joined_position",
         ):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
+        for column in ("control_position", "epoch", "broadcast"):
+            await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     await migrate.upgrade(database)
     await migrate.check(database)
@@ -159,6 +176,7 @@ async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: s
             )
         for column in ("stored_bytes", "joined_position"):
             await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
+        await _go_back_before_facts(connection)
         await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
     await migrate.upgrade(database)
     await migrate.check(database)
@@ -167,15 +185,20 @@ async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: s
     await database.close()
 
 
-async def test_users_of_before_the_upgrade_read_every_broadcast(database_url: str) -> None:
+async def test_users_of_before_the_upgrade_read_every_broadcast(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     database = open_database(database_url)
     await migrate.upgrade(database)
     one, two = await add_users(database, 2)
     await add_messages(database, [(one, None)])
     async with database.write() as connection:
         await connection.execute(text("ALTER TABLE users DROP COLUMN joined_position"))
+        await _go_back_before_facts(connection)
         await connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    assert "No server of an older" not in caplog.text
     await migrate.upgrade(database)
+    assert "of version 0006. No server of an older Parley may run on this" in caplog.text
     async with database.read() as connection:
         [standing] = await find_standings(connection, [(two, None)])
     assert standing is not None

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sqlalchemy import Connection, event, text
 
 from db import migrate
 from db.engines.database import Database, DatabaseUnsuitable
+from db.facts import read_controls, read_cursor, read_log
+from events.facts import AccountChanged, BlockChanged, Fact, SessionEnded, SessionRenewed
 from tests.db.rows import open_database
 from tests.faults.waits import until
 from tests.support.mariadb import MariaDB
@@ -34,7 +37,30 @@ DATA = {
 # What leaves something behind; between two of these nothing does.
 CHANGES = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMIT"}
 WAITS = "Another process changes the database's tables"
-KEPT = "SELECT m.id, m.content, u.email, l.position FROM messages m, users u, log_head l"
+# What the notices said, of who has blocked whom and of sessions.
+NOTICES = (
+    "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
+    " VALUES (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')",
+    "INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES (1, 2, '2026-01-02 03:04:05')",
+    "INSERT INTO notices (kind, user_id, other, moment, created_at) VALUES"
+    " ('block.changed', 1, 2, NULL, '2026-01-02 03:04:05'),"
+    " ('session.ended', 2, 7, NULL, '2026-01-02 03:04:06'),"
+    " ('session.renewed', 2, 8, '2026-03-04 05:06:07', '2026-01-02 03:04:07'),"
+    " ('user.changed', 2, NULL, NULL, '2026-01-02 03:04:08'),"
+    " ('older_tokens.ended', 1, NULL, NULL, '2026-01-02 03:04:09')",
+)
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+FACTS = [
+    (2, 1, BlockChanged(2, True)),
+    (3, 2, SessionEnded((7,))),
+    (4, 2, SessionRenewed(8, MOMENT)),
+    (5, 2, AccountChanged(False, False, False)),
+    (6, 1, SessionEnded((), older_tokens=True)),
+]
+KEPT = (
+    "SELECT m.id, m.content, u.email, l.position FROM messages m, users u, log_head l"
+    " WHERE u.id = m.sender_id"
+)
 
 
 class Killed(BaseException):
@@ -79,7 +105,7 @@ async def _make(database: Database, revision: str | None) -> None:
         return
     await migrate.upgrade(database, revision=revision)
     async with database.write() as connection:
-        for statement in DATA["0001"]:
+        for statement in DATA["0001"] + (NOTICES if revision >= "0004" else ()):
             await connection.execute(text(statement))
 
 
@@ -108,10 +134,21 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
             await migrate.check(database)
             async with database.read() as connection:
                 heads = (await connection.execute(text("SELECT id, position FROM log_head"))).all()
-                assert heads == [(1, 0 if revision is None else 1)]
+                noticed = revision is not None and revision >= "0004"
+                position = 6 if noticed else 0 if revision is None else 1
+                assert heads == [(1, position)]
                 if revision is not None:
                     kept = (await connection.execute(text(KEPT))).all()
-                    assert kept == [(1, "kept", "a@example.com", 1)]
+                    assert kept == [(1, "kept", "a@example.com", position)]
+                facts = await read_controls(connection, 0, position)
+                assert len(facts) == 2 * noticed
+                entries = await read_log(connection, 1, position, 9)
+                assert FACTS * noticed == [
+                    (fact.id, fact.actor_id, fact.body)
+                    for fact in entries
+                    if isinstance(fact, Fact)
+                ]
+                assert len((await read_cursor(connection))[0]) == 32
         else:
             pytest.fail("it never ended")
     assert positions >= 60

@@ -18,7 +18,7 @@ PROBE_SECONDS = 2.0
 # What a log may say at WARNING or above, with or without a traceback, while a part is broken.
 REDIS_AWAY = r"Redis is away|Redis takes no publications|Redis did not take"
 DATABASE_AWAY = (
-    r"Could not read the (?:log|notices) past|Could not record when"
+    r"Could not read the log past|Could not record when"
     r"|Exception (during reset or similar|terminating connection|closing connection)"
 )
 WORKER_ENDED = r"Worker \S+ ended; starting it again"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.models import NoticeKind
+from events.facts import Fact, SessionRenewed
 from events.hub import AlreadyEnded, of_user
 from events.subscription import SubscriberTooSlow
 from resolvers import auth, messages, sessions
@@ -141,11 +141,11 @@ async def test_a_renewal_in_another_process_moves_connections_here(
             await connection.execute(
                 text("UPDATE sessions SET expires_at = :at"), {"at": plain(soon)}
             )
-        heard: Inbox[Any] = Inbox()
-        here.notices.listen(NoticeKind.SESSION_RENEWED, heard.put)
+        heard: Inbox[Fact] = Inbox()
+        here.control.listen(SessionRenewed, lambda fact, body: heard.put(fact))
         me = await person.connect(token, Line(), here)
         assert me.user.connection is not None
         assert me.user.connection.expires_at == pytest.approx(soon.timestamp())
         renewed = await sessions.renew_token(await person.enter(token))
-        await heard.expect(lambda notice: notice.user_id == person.id)
+        await heard.expect(lambda fact: fact.actor_id == person.id)
         assert me.user.connection.expires_at == renewed.issued.expires_at.timestamp()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from db import notices
+from db import facts
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
@@ -257,14 +257,17 @@ async def test_the_sweep_notes_what_was_seen_and_removes_what_has_expired(
     assert seen.created_at.year == 2020
 
 
-async def test_the_sweep_prunes_notices(ctx: Context, person: Person) -> None:
+async def test_the_sweep_prunes_the_log_but_never_its_last_fact(
+    ctx: Context, person: Person
+) -> None:
     await sessions.log_out(await person.enter(person.joined.issued.token))
     async with ctx.write() as connection:
-        await connection.execute(text("UPDATE notices SET created_at = '2020-01-01 00:00:00'"))
+        await connection.execute(text("UPDATE log SET created_at = '2020-01-01 00:00:00'"))
     await sessions.log_out(await person.enter(await person.log_in()))
     await sessions.sweep_sessions(ctx)
     async with ctx.read() as connection:
-        assert len(await notices.read_notices(connection, 0, limit=10)) == 1
+        kept = await facts.read_log(connection, 0, ctx.feed.position, 10)
+    assert [fact.id for fact in kept] == [ctx.feed.position]
 
 
 async def test_whoever_is_logged_out_is_nobody(ctx: Context, person: Person) -> None:

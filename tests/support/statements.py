@@ -11,8 +11,8 @@ from sqlalchemy.engine import Engine
 
 from db.engines import statements
 
-# Every server of the tests looks for notices, and for the log's head and its last entry.
-WATCHED = ("FROM notices", "FROM log_head", "messages.id <= ")
+# Every server of the tests looks for the log's head and its last entry, in both tables.
+WATCHED = ("FROM log", "messages.id <= ")
 
 
 @contextmanager

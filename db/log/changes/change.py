@@ -1,0 +1,43 @@
+"""A change: what an operation gives the log, and what comes of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, NamedTuple, Self
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.facts import Audience, Body, Processes
+
+
+class Refused(Exception):
+    """The change cannot be made; nothing was stored. Each reason is a class of its own."""
+
+
+class Made(NamedTuple):
+    """The fact that a change makes, before it has its position."""
+
+    actor_id: int | None
+    body: Body
+    audience: Audience = Processes()
+
+
+# What comes of one change: a fact, nothing since it was so already, or a refusal.
+Outcome = Made | Refused | None
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """Plain data, so that it can be sent to whoever writes the log."""
+
+    # Whether it decides who may send: then no message follows it in its batch.
+    decides: ClassVar[bool] = False
+
+    @classmethod
+    async def write(
+        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
+    ) -> Sequence[Outcome]:
+        """Check and write these changes, in order; return what came of each.
+
+        The transaction has locked the log's head: no other change is being made.
+        """
+        raise NotImplementedError

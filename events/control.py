@@ -1,0 +1,88 @@
+"""What this process knows by facts: each fact is handed to its listeners once, in the log's order.
+
+The feed hands facts over as it comes to them. The log's writer may be ahead of the feed: it hands
+over the control facts that stand before its batch, so that it admits nobody by what was true
+before.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from events.facts import B, Fact
+
+logger = logging.getLogger("parley.control")
+
+
+class Follower(Protocol):
+    """Follows the log."""
+
+    @property
+    def position(self) -> int:
+        """Up to here every fact was handed over."""
+
+
+class Control:
+    """Hands facts to those who listen to their kind. Listeners must not block."""
+
+    def __init__(self) -> None:
+        self._follower: Follower | None = None
+        self._ahead = 0  # control facts up to here were handed over before the follower came
+        self._own: set[int] = set()  # other facts that were handed over before the follower came
+        self._listeners: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
+        self._losses: list[Callable[[], None]] = []
+        # Which log this is; whoever composes the server keeps it true.
+        self.epoch = ""
+
+    @property
+    def position(self) -> int:
+        """Up to here every control fact was handed over."""
+        followed = 0 if self._follower is None else self._follower.position
+        return max(followed, self._ahead)
+
+    def follow(self, follower: Follower) -> None:
+        """Name who hands over facts in the end."""
+        self._follower = follower
+
+    def listen(self, kind: type[B], listener: Callable[[Fact, B], None]) -> None:
+        """Call the listener with each fact that has a body of this kind, and with the body."""
+        self._listeners[kind].append(listener)
+
+    def on_loss(self, listener: Callable[[], None]) -> None:
+        """Call the listener when the log has lost facts that were handed over."""
+        self._losses.append(listener)
+
+    def hand_over(self, fact: Fact) -> None:
+        """Take the next fact from the follower."""
+        if fact.id in self._own:
+            self._own.discard(fact.id)
+        elif not (fact.is_control and fact.id <= self._ahead):
+            self._tell(fact)
+
+    def hand_over_early(self, facts: Sequence[Fact], upto: int) -> None:
+        """Take the control facts past `position`, in order: all there are up to `upto`.
+
+        Facts of other kinds, which this process has just stored, may be among them: whoever asked
+        for those is to find them applied.
+        """
+        for fact in facts:
+            if fact.id > self.position:
+                if not fact.is_control:
+                    self._own.add(fact.id)
+                self._tell(fact)
+        self._ahead = max(self._ahead, upto)
+
+    def go_back(self, position: int) -> None:
+        """Take it that the log ends at this position: what came after it was lost."""
+        self._ahead = min(self._ahead, position)
+        self._own = {id_ for id_ in self._own if id_ <= position}
+        for listener in self._losses:
+            listener()
+
+    def _tell(self, fact: Fact) -> None:
+        for listener in self._listeners[type(fact.body)]:
+            try:
+                listener(fact, fact.body)
+            except Exception:
+                logger.exception("A listener failed on the fact at %d", fact.id)

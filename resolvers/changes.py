@@ -1,0 +1,65 @@
+"""Changes: how an operation has the log store something, and what it raises where that fails."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engines.database import DatabaseUnavailable, retrying_deadlocks
+from db.log.changes.change import Change
+from db.log.drafts import LogFull
+from db.messages import head_position
+from events.facts import Fact
+from resolvers.context import Context
+from resolvers.errors import RateLimited, Unavailable
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def writing_log(ctx: Context) -> AsyncIterator[None]:
+    """Have the log take changes while the block lasts: for a command, which follows nothing.
+
+    Raises DatabaseUnavailable.
+    """
+    async with ctx.db.read() as connection:
+        ctx.control.hand_over_early((), await head_position(connection))
+    ctx.log.start()
+    try:
+        yield
+    finally:
+        await ctx.log.close()
+
+
+async def commit(
+    ctx: Context, change: Change, *, first: Callable[[Fact | None], None] | None = None
+) -> Fact | None:
+    """Have the log store a change; return its fact, None where it was so already.
+
+    When this returns, this process has applied the fact. `first` is called with it before anybody
+    hears of it. Raises RateLimited, Unavailable, and the change's own reasons for a refusal.
+    """
+    try:
+        return await ctx.log.append(change, first)
+    except LogFull as error:
+        raise RateLimited("Too many changes are waiting; try again", retry_after_ms=1000) from error
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
+
+
+async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Await what is no fact in a transaction, again when a deadlock ended it.
+
+    Raises Unavailable.
+    """
+
+    async def transaction() -> T:
+        # The context's own would hide that it was a deadlock.
+        async with ctx.db.write() as connection:
+            return await change(connection)
+
+    try:
+        return await retrying_deadlocks(transaction)
+    except DatabaseUnavailable as error:
+        raise Unavailable from error
