@@ -81,6 +81,7 @@ SUB_ROOMS = {
     "resolvers": {
         "":           {"resolvers.guards"},
         "guards":     {"resolvers.errors", "resolvers.context"},
+        "upkeep":     {"resolvers.changes", "resolvers.context", "resolvers.errors"},
     },
     "events": {
         "":           {"events.bus"},

@@ -40,9 +40,9 @@ from resolvers.auth import create_account, log_in
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError
 from resolvers.guards.fields import check_query
-from resolvers.health import check_ready
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
+from resolvers.upkeep.health import check_ready
 from resolvers.uploads import field_instead, receive_form
 from server.remote import Remote
 from server.retry_after import retry_after
