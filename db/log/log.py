@@ -327,13 +327,16 @@ class MessageLog:
     async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
         async with self._database.write() as connection:
             stored = await write_mixture(connection, batch, self._permits, self._authority, now)
+        for waiting, fact in zip(stored.batch, stored.answers, strict=True):
+            if waiting.first is not None and not isinstance(fact, Refused):
+                try:
+                    waiting.first(fact)
+                except Exception:
+                    logger.exception("A caller failed on what it had stored")
         # At once: the next batch is admitted by it.
         facts = [entry for entry in stored.entries if isinstance(entry, Fact)]
         if facts:
             self._authority.hand_over_early(facts, stored.entries[-1].id)
-        for waiting, fact in zip(stored.batch, stored.answers, strict=True):
-            if waiting.first is not None and not isinstance(fact, Refused):
-                waiting.first(fact)
         return stored
 
     def _tell(self) -> None:

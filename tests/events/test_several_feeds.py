@@ -5,16 +5,20 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from time import monotonic
 
 import pytest
 
 from db import messages, migrate
 from db.engines.database import Database
+from db.log.changes.blocks import ChangeBlock
 from db.log.log import MessageLog
 from db.models import StoredMessage
 from events import feed as feed_module
 from events.bus.bus import Topic
+from events.control import Control
+from events.facts import BlockChanged, Fact
 from events.feed import Feed
 from events.hub import Hub as ConnectionHub
 from resolvers.messages import announce_committed
@@ -68,11 +72,13 @@ class Process:
                 return [*await messages.read_entries(connection, after, upto, limit)]
 
         self.connections = ConnectionHub(warning_seconds=0)
+        self.control = Control()
         self.feed: Feed[StoredMessage] = Feed(
             hub=self.connections,
             read_entries=read_entries,
             read_head=read_head,
             poll_seconds=lambda: poll_seconds,
+            control=self.control,
         )
         self.log = MessageLog(
             database,
@@ -135,6 +141,31 @@ async def test_each_message_comes_once_in_order_everywhere_and_nothing_is_read(
             assert process.reader.ids == [*range(1, 41)]
             # Announcements alone carried it.
             assert (process.head_reads, process.entry_reads) == (0, [])
+
+
+async def test_mixtures_are_announced_whole_and_nothing_is_read(database_url: str) -> None:
+    async with _processes(database_url, poll_seconds=None) as processes:
+        one, two = processes.everyone
+        told: tuple[list[Fact], list[Fact]] = ([], [])
+        for process, facts in zip((one, two), told, strict=True):
+            process.control.listen(BlockChanged, partial(_note, facts))
+        people = await add_users(processes.database, 3)
+        changes = [
+            ChangeBlock(people[0], people[1], True, 9),
+            draft(processes.writer, None, "é"),
+            ChangeBlock(people[0], people[2], True, 9),
+            draft(processes.writer, None, "y"),
+        ]
+        await asyncio.gather(*(one.log.append(change) for change in changes))
+        for process in (one, two):
+            assert await process.reader.reaches(4) == [2, 4]
+        assert [fact.id for fact in told[1]] == [1, 3]
+        assert told[0] == told[1]
+        assert (two.head_reads, two.entry_reads) == (0, [])
+
+
+def _note(facts: list[Fact], fact: Fact, body: object) -> None:
+    facts.append(fact)
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.3, 1.0])
@@ -251,7 +282,8 @@ async def test_garbage_that_is_announced_hands_out_nothing(database_url: str) ->
     async with _processes(database_url, poll_seconds=0.1) as processes:
         one, two = processes.everyone
         for garbage in (b"", b"[]", b"{}", b"null", b"\xff", b"\x90", b"\xc1" * 100, b'[{"id":1}]'):
-            two.bus.hear(Topic.LOG, garbage)
+            for topic in (Topic.LOG, Topic.FACTS):
+                two.bus.hear(topic, garbage)
         assert two.reader.items == []
         position = await processes.say(one)
         assert await two.reader.reaches(position) == [position]
