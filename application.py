@@ -34,9 +34,7 @@ from events.presence import Presence
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
 from resolvers.blocks import follow_blocks, load_blocks
-from resolvers.broadcasts import settle_broadcasters
 from resolvers.context import Context
-from resolvers.epochs import follow_losses, load_epoch
 from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.connection_slots import Callers, ConnectionSlots
@@ -50,6 +48,7 @@ from resolvers.guards.standings import Standings
 from resolvers.guards.tokens import Tokens
 from resolvers.guards.upload_slots import UploadSlots
 from resolvers.health import watch_database
+from resolvers.log_state import follow_losses, load_epoch, settle_broadcasters
 from resolvers.messages import announce_committed
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
