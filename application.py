@@ -51,9 +51,8 @@ from resolvers.guards.upload_slots import UploadSlots
 from resolvers.messages import announce_committed
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
-from resolvers.upkeep.broadcasts import settle_broadcasters
-from resolvers.upkeep.epochs import follow_losses, load_epoch
 from resolvers.upkeep.health import watch_database
+from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
 from resolvers.upload_sweep import sweep_regularly
 from schema.transports.endpoint import GraphQLEndpoint
 from server.middleware.access_log import AccessLog

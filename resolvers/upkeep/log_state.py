@@ -1,4 +1,4 @@
-"""The log's epoch: which log this is, in every process the same."""
+"""What processes agree on beside the log's entries: its epoch, and BROADCAST."""
 
 import asyncio
 import logging
@@ -6,7 +6,10 @@ import secrets
 
 from db import facts
 from db.engines.database import DatabaseUnavailable
+from db.log.changes.broadcast import SetBroadcasters
+from resolvers.changes import commit
 from resolvers.context import Context
+from resolvers.errors import Unavailable
 
 logger = logging.getLogger("parley.log")
 
@@ -47,3 +50,19 @@ async def _renew(ctx: Context) -> None:
         except DatabaseUnavailable as error:
             logger.warning("The log's epoch could not be renewed; trying again (%r)", error)
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def settle_broadcasters(ctx: Context) -> None:
+    """Have all processes go by this one's setting: the one that starts last decides.
+
+    A fact says so: nothing that another process stores after it goes by the older value.
+    """
+    wanted = ctx.settings.broadcast
+    try:
+        async with ctx.read() as connection:
+            if await facts.read_broadcasters(connection) == wanted:
+                return
+        if await commit(ctx, SetBroadcasters(wanted)) is not None:
+            logger.info("BROADCAST is %s from now on, in every process", wanted)
+    except Unavailable as error:  # it takes no changes for now
+        logger.warning("Only this process goes by BROADCAST=%s: %r", wanted, error.__cause__)
