@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log, rewrite_once
 from db.migrate import upgrade
 from tests.db.rows import open_database
@@ -190,3 +191,20 @@ async def test_unsent_uploads_of_a_deleted_account_are_gone_at_once_on_each_engi
             unsent["sha256"],
             other["sha256"],
         }
+
+
+async def test_a_log_that_cannot_be_emptied_says_why_and_leaves_no_connection_in_haste(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/parley.db")
+    await upgrade(database)
+
+    def broken(statement: str) -> object:
+        return text("SELECT * FROM nowhere" if "checkpoint" in statement else statement)
+
+    monkeypatch.setattr("db.engines.remains.text", broken)
+    with pytest.raises(DatabaseUnavailable, match="nowhere"):
+        await empty_write_ahead_log(database)
+    async with database.read() as connection:
+        assert (await connection.execute(text("PRAGMA busy_timeout"))).scalar() == 10_000
+    await database.close()

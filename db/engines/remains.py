@@ -37,8 +37,10 @@ async def empty_write_ahead_log(database: Database) -> bool:
             try:
                 checkpoint = await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
                 [is_busy, *_] = checkpoint.one()
-            finally:
                 await connection.execute(text(f"PRAGMA busy_timeout = {USUAL_WAIT_MS:d}"))
+            except BaseException:
+                await connection.invalidate()  # whoever had it next would wait too short a time
+                raise
         if not is_busy:
             return True
         await asyncio.sleep(TRY_SECONDS)  # somebody reads what is in it
