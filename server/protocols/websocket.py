@@ -160,6 +160,9 @@ class DirectWebSocket(Opening):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self._given_up = True
+        self.stop_keepalive()
+        self.conn.parser.close()  # it keeps the last frame that it read, a megabyte perhaps
+        self.conn.reader.buffer = bytearray()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         if self.read_paused and not self.transport.is_closing():
             self.read_paused = False
