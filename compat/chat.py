@@ -29,6 +29,7 @@ from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.connection import Connection
 from events.subscription import SubscriberTooSlow
+from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.hub import enter
@@ -230,7 +231,11 @@ class ChatEvents:
             await self._refuse(sid, "Invalid token")
             return
         try:
-            after = take_position(body, "after")
+            try:
+                after = take_position(body, "after")
+            except BadInput:
+                await authenticate_login(transport.ctx, token)  # a bad token is told of first
+                raise
             ctx = await enter(transport.ctx, transport.connection, token)
         except (Unauthenticated, BadInput) as error:
             await self._refuse(sid, error.message)

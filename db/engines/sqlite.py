@@ -39,13 +39,17 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
     @event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, record: Any) -> None:
         _stop_once(connection.driver_connection)
-        cursor = connection.cursor()
-        # Each commit is on the disk before it is acknowledged.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        # What is removed is overwritten with zeros: who deleted an account is in no free page.
-        cursor.execute("PRAGMA secure_delete = ON")
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            # Each commit is on the disk before it is acknowledged.
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            # What is removed is overwritten with zeros: who deleted an account is in no free page.
+            cursor.execute("PRAGMA secure_delete = ON")
+            cursor.close()
+        except BaseException:
+            connection.close()  # the pool does not: the file may be no database
+            raise
 
     if writes:
 
