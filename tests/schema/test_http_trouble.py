@@ -235,6 +235,8 @@ def ruin(directory: Path) -> None:
         file.write_bytes(b"garbage" * 10_000)
 
 
+# A connection that is given up, SQLAlchemy ends by its thread and leaves to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_error_that_nobody_foresaw_is_masked(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
