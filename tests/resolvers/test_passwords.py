@@ -91,9 +91,12 @@ async def test_a_refusal_takes_as_long_whatever_it_is_for(whole: str) -> None:
     hashed = await passwords.hash("another")
     took: dict[str | None, float] = {}
     for kept in (hashed, None, "", hashed.replace("$2b$", "$2x$"), "plain"):
-        started = time.perf_counter()
-        assert not (await passwords.verify(whole, kept)).matches
-        took[kept] = time.perf_counter() - started
+        tries = []
+        for _ in range(4):  # the least of them: others may have had the processor
+            started = time.perf_counter()
+            assert not (await passwords.verify(whole, kept)).matches
+            tries.append(time.perf_counter() - started)
+        took[kept] = min(tries)
     passwords.close()
     assert min(took.values()) > 0.3 * max(took.values()), took
 
