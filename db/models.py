@@ -243,7 +243,7 @@ class MessageAttachment(SQLModel, table=True):
 
 
 class Block(SQLModel, table=True):
-    """Somebody does not want to have to do with somebody: until the row goes, neither has."""
+    """One user has blocked another. While the row exists, neither reaches the other."""
 
     __tablename__ = "blocks"
     __table_args__ = (

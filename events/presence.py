@@ -21,10 +21,10 @@ MOST_AT_ONCE = 500
 RECORD_SECONDS = 5
 # but those who waited behind others that hung get a chance.
 LEAST_RECORD_SECONDS = 0.1
-# Nor the server from ending.
+# A server that stops waits so long for the database to take when its users were last seen.
 CLOSE_SECONDS = 1
-# Two processes that lose a user at once each hear of the other's loss after their own, later by
-# what the bus takes: then neither was told of the last one's by who knew it to be the last.
+# Two processes can lose the same user at the same moment. Each hears of the other's loss after its
+# own, and would leave the recording of it to the other. Within so long each records it itself.
 CROSSING_SECONDS = 5
 # A lone change is told at once. Those that come within so long after it are told together,
 WINDOW_SECONDS = 0.1

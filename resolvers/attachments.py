@@ -36,7 +36,7 @@ from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many
 
 logger = logging.getLogger("parley.attachments")
 
-# How the name of a file ends that a browser may show: as what it is.
+# The file types that a browser may show, and the endings that a name of each type may have.
 SUFFIXES = {
     "image/jpeg": (".jpg", ".jpeg", ".jfif"),
     "image/png": (".png",),

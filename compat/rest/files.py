@@ -75,7 +75,7 @@ async def _serve(ctx: Context, request: Request, part: Part) -> Response:
     check_query(request.scope["query_string"])
     parameters = request.query_params
     if "signature" in parameters:
-        # Twice is never ours; and something before us might look at the other one.
+        # We sign each parameter once. Of two, a proxy before us might read the other one.
         if all(len(parameters.getlist(name)) == 1 for name in SIGNED_PARAMETERS):
             left = ctx.file_urls.seconds_left(part, parameters)
         if left is None:

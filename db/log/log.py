@@ -190,8 +190,8 @@ class MessageLog:
         return shared and self._last_size >= BUSY_MESSAGES and not self._closing
 
     def _take_batch(self) -> list[Waiting]:
-        # Half of what waits and what was just stored: that those who heard answer all at once, and
-        # then all wait, leaves the database idle first and the process then.
+        # A batch takes half of what waits and what was just stored. If it took all, every sender
+        # would wait for the same batch: the database would be idle, and then the process.
         half = (len(self._pending) + self._last_size + 1) // 2
         most = min(max(half, MIN_BATCH_MESSAGES), MAX_BATCH_MESSAGES)
         room = self._room()

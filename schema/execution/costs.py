@@ -192,5 +192,5 @@ class _Walk:
         return self._served(found) if isinstance(found, int | float) else None
 
     def _served(self, size: float) -> float:
-        # More, or less than nothing, is refused by whoever makes the page.
+        # The page itself refuses a size that is negative or too large.
         return float(min(max(0, size), self._costs.max_page_size))

@@ -13,7 +13,7 @@ Encode = Callable[[Any], msgspec.Raw]
 
 
 class Live(ABC):
-    """Stands for the reader of a queue once that has read all there was.
+    """Takes the place of a subscription's reader once the reader has emptied the queue.
 
     The reader, a task and a row of generators, ends then (`park`). What comes is shown at once,
     if that can be; what cannot waits in the queue, a new reader is asked for (`wake`), and reads

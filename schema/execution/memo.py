@@ -13,8 +13,8 @@ RECENT = 512
 class Memo(Generic[K, V]):
     """Remembers what was made of each of the latest objects, which are told apart by identity.
 
-    Of `recent` of them at most. The older half is forgotten at once, which costs each less than to
-    be put in a row and taken from its end.
+    It remembers at most `recent` of them. When it is full it forgets the older half: that costs
+    less for each object than a queue of all objects would.
     """
 
     def __init__(self, make: Callable[..., V], *, recent: int = RECENT) -> None:

@@ -58,6 +58,6 @@ class Stream(Live):
     def cancel(self) -> None:
         """End it, in whichever state it is."""
         self.leave()
-        # Once: a second would interrupt what the first has it put in order.
+        # Cancel it once: a second cancellation would interrupt the clean-up of the first.
         if self.task is not None and not self.task.cancelling():
             self.task.cancel()

@@ -72,7 +72,7 @@ class GraphQLSocket:
             for future in self._pending():
                 future.cancel()  # stored all the same
             for task in self._running:
-                # Once: a second would interrupt what the first has it put in order.
+                # Cancel it once: a second cancellation would interrupt the clean-up of the first.
                 if not task.cancelling():
                     task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
@@ -106,7 +106,7 @@ class GraphQLSocket:
         return {future for future in futures if not isinstance(future, asyncio.Task)}
 
     async def _finish_in_flight(self) -> None:
-        """Wait for all but the subscriptions, and whoever waits for that."""
+        """Wait for every running operation but the subscriptions and the caller."""
         while True:
             apart = {asyncio.current_task(), *(stream.task for stream in self._streams())}
             in_flight = self._pending() | (self._running - apart)

@@ -63,7 +63,7 @@ _crowds: WeakKeyDictionary[asyncio.AbstractEventLoop, Crowds] = WeakKeyDictionar
 
 
 def crowds_of(loop: asyncio.AbstractEventLoop) -> Crowds:
-    """Return the loop's."""
+    """Return the crowds of this event loop; each loop has its own."""
     crowds = _crowds.get(loop)
     if crowds is None:
         crowds = _crowds[loop] = Crowds()

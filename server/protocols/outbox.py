@@ -40,7 +40,7 @@ _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDiction
 
 
 def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
-    """Return the loop's."""
+    """Return the outbox of this event loop; each loop has its own."""
     outbox = _outboxes.get(loop)
     if outbox is None:
         outbox = _outboxes[loop] = Outbox()
