@@ -1,14 +1,16 @@
 """Queries on accounts: who may come in, with what password, as what."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.familiar_addresses import forget_addresses, is_familiar
+from db.familiar_addresses import is_familiar
 from db.models import User
 from db.users import search_form
 
@@ -61,15 +63,16 @@ async def find_own_login(
     return None if row is None else (Account(*row[:-1]), bool(row[-1]))
 
 
-async def lock_account(connection: AsyncConnection, user_id: int) -> Account | None:
-    """Return the account, and keep it as it is until the transaction ends.
+async def lock_accounts(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Account]:
+    """Return the accounts that there are, and keep them as they are until the transaction ends.
 
-    Whatever opens or ends sessions locks it first: a login that began with the old password
-    cannot open one after the change that ended the others.
+    Whatever opens or ends sessions locks their account first: a login that began with the old
+    password cannot open a session after the change that ended the others.
     """
-    query = select(*_COLUMNS).where(col(User.id) == user_id).with_for_update()
-    row = (await connection.execute(query)).first()
-    return None if row is None else Account(*row)
+    rows = await connection.execute(
+        select(*_COLUMNS).where(col(User.id).in_(ids)).with_for_update()
+    )
+    return {row[0]: Account(*row) for row in rows}
 
 
 async def page_accounts(
@@ -85,34 +88,28 @@ async def page_accounts(
     return [Account(*row) for row in rows]
 
 
-async def refuse_older_tokens(connection: AsyncConnection, user_id: int, before: datetime) -> None:
-    """Have the user's tokens that name no session be good only if issued later."""
-    await connection.execute(update(User).where(col(User.id) == user_id).values(tokens_from=before))
+async def update_accounts(
+    connection: AsyncConnection, columns: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """Give columns of each of these accounts other values."""
+    alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for user_id, values in columns.items():
+        alike[tuple(values)].append({**values, "of": user_id})
+    for rows in alike.values():
+        await connection.execute(update(User).where(col(User.id) == bindparam("of")), rows)
 
 
-async def set_disabled(connection: AsyncConnection, user_id: int, at: datetime | None) -> None:
-    """Keep the user out from a moment on, or let them in again."""
-    await connection.execute(update(User).where(col(User.id) == user_id).values(disabled_at=at))
+def erased(user_id: int, at: datetime) -> dict[str, Any]:
+    """Return the columns of a deleted account: nothing tells who it was, and the e-mail is free.
 
-
-async def set_admin(connection: AsyncConnection, user_id: int, *, is_admin: bool) -> None:
-    """Make the user an administrator, or one no more."""
-    await connection.execute(update(User).where(col(User.id) == user_id).values(is_admin=is_admin))
-
-
-async def erase_account(connection: AsyncConnection, user_id: int, at: datetime) -> None:
-    """Forget who the user was, and free the e-mail; the row stays for what they wrote."""
-    await forget_addresses(connection, user_id)
-    await connection.execute(
-        update(User)
-        .where(col(User.id) == user_id)
-        .values(
-            email=f"deleted:{user_id}",  # no address, so it is nobody's to register
-            display_name=DELETED_NAME,
-            search_name=search_form(DELETED_NAME),
-            password_hash="",  # nosec B106  # no password has it
-            last_seen_at=None,
-            is_admin=False,
-            deleted_at=at,
-        )
-    )
+    The row stays for what the user wrote.
+    """
+    return {
+        "email": f"deleted:{user_id}",  # no address, so nobody can register it
+        "display_name": DELETED_NAME,
+        "search_name": search_form(DELETED_NAME),
+        "password_hash": "",  # no password has this hash
+        "last_seen_at": None,
+        "is_admin": False,
+        "deleted_at": at,
+    }

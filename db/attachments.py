@@ -1,6 +1,6 @@
 """Queries on attachments and their files: kept once, swept when nobody sent them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ _COLUMNS = (
 _JOINED = select(*_COLUMNS).join(
     File, (col(File.id) == col(Attachment.file_id)) & col(File.sha256).is_not(None)
 )
+_UNSENT = col(Attachment.sent_at).is_(None)
 # Before any other moment: a file noted so long ago is removed by the next sweep, whatever its age.
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,9 +105,7 @@ async def is_shared_with(
 async def mark_sent(connection: AsyncConnection, ids: Collection[int], at: datetime) -> None:
     """Keep these attachments from the sweep."""
     await connection.execute(
-        update(Attachment)
-        .where(col(Attachment.id).in_(ids), col(Attachment.sent_at).is_(None))
-        .values(sent_at=at)
+        update(Attachment).where(col(Attachment.id).in_(ids), _UNSENT).values(sent_at=at)
     )
 
 
@@ -119,9 +118,7 @@ async def link(connection: AsyncConnection, links: Collection[tuple[int, int]]) 
 async def count_unsent(connection: AsyncConnection, owner_id: int) -> int:
     """Return how many uploads of this user were never sent."""
     found = await connection.execute(
-        select(func.count()).where(
-            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
-        )
+        select(func.count()).where(col(Attachment.owner_id) == owner_id, _UNSENT)
     )
     return int(found.scalar_one())
 
@@ -199,52 +196,43 @@ async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime
 
 async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Forget up to `limit` attachments uploaded before then and never sent; return how many."""
-    old = await connection.execute(
-        select(col(Attachment.id), col(Attachment.file_id))
-        .where(col(Attachment.sent_at).is_(None), col(Attachment.created_at) < before)
-        .order_by(col(Attachment.created_at))
-        .limit(limit)
-    )
-    return (await _forget(connection, {row.id: row.file_id for row in old}))[0]
+    forgotten, _ = await _forget(connection, col(Attachment.created_at) < before, limit)
+    return forgotten
 
 
 async def unsent_files_of(connection: AsyncConnection, owner_id: int) -> Collection[int]:
     """Return the ids of the files that the user uploaded and never sent."""
     rows = await connection.execute(
-        select(col(Attachment.file_id)).where(
-            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
-        )
+        select(col(Attachment.file_id)).where(col(Attachment.owner_id) == owner_id, _UNSENT)
     )
     return set(rows.scalars())
 
 
-async def forget_unsent_of(connection: AsyncConnection, owner_id: int) -> Collection[int]:
-    """Forget what the user never sent; return the ids of the files that are dead by it."""
-    found = await connection.execute(
-        select(col(Attachment.id), col(Attachment.file_id)).where(
-            col(Attachment.owner_id) == owner_id, col(Attachment.sent_at).is_(None)
-        )
-    )
-    return (await _forget(connection, {row.id: row.file_id for row in found}))[1]
+async def forget_unsent_of(connection: AsyncConnection, owner_ids: Collection[int]) -> None:
+    """Forget what these users uploaded and never sent."""
+    await _forget(connection, col(Attachment.owner_id).in_(owner_ids))
 
 
 async def withdraw(connection: AsyncConnection, attachment_id: int) -> Collection[int]:
     """Forget an attachment that was never sent; return the ids of the files that are dead by it."""
-    found = await connection.execute(
-        select(col(Attachment.id), col(Attachment.file_id)).where(
-            col(Attachment.id) == attachment_id
-        )
-    )
-    return (await _forget(connection, {row.id: row.file_id for row in found}))[1]
+    _, dead = await _forget(connection, col(Attachment.id) == attachment_id)
+    return dead
 
 
 async def _forget(
-    connection: AsyncConnection, uploads: Mapping[int, int]
+    connection: AsyncConnection, wanted: ColumnElement[bool], limit: int | None = None
 ) -> tuple[int, Collection[int]]:
-    """Forget those of these attachments (id: file) that were not sent: how many, and dead files.
+    """Forget the wanted attachments that were never sent: how many, and the files dead by it.
 
     Files that nothing refers to any more lose their `sha256`: no upload takes them up again.
     """
+    found = await connection.execute(
+        select(col(Attachment.id), col(Attachment.file_id))
+        .where(wanted, _UNSENT)
+        .order_by(col(Attachment.created_at))
+        .limit(limit)
+    )
+    uploads = {row.id: row.file_id for row in found}
     if not uploads:
         return 0, ()
     files = sorted(set(uploads.values()))
@@ -257,7 +245,7 @@ async def _forget(
             col(File.size) + func.coalesce(col(File.thumbnail_size), 0),
         )
         .join(File, col(File.id) == col(Attachment.file_id))
-        .where(col(Attachment.id).in_(uploads), col(Attachment.sent_at).is_(None))
+        .where(col(Attachment.id).in_(uploads), _UNSENT)
         .with_for_update()
     )
     unsent = [tuple(row) for row in rows]

@@ -108,7 +108,7 @@ class User(SQLModel, table=True):
     joined_position: int = _column(BigId, server_default=text("0"))
 
 
-class Session(SQLModel, table=True):
+class SessionRow(SQLModel, table=True):
     """A login that goes on; its tokens name it. It ends when its row is removed."""
 
     __tablename__ = "sessions"

@@ -1,25 +1,25 @@
 """Queries on sessions, and on what a token is worth now."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Dialect, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Dialect, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.engines.statements import Statement
-from db.models import Session, StoredSession, User, utc_from
+from db.models import SessionRow, StoredSession, User, utc_from
 
 _COLUMNS = (
-    col(Session.id),
-    col(Session.user_id),
-    col(Session.created_at),
-    col(Session.last_seen_at),
-    col(Session.expires_at),
-    col(Session.agent),
-    col(Session.address),
+    col(SessionRow.id),
+    col(SessionRow.user_id),
+    col(SessionRow.created_at),
+    col(SessionRow.last_seen_at),
+    col(SessionRow.expires_at),
+    col(SessionRow.agent),
+    col(SessionRow.address),
 )
 _USABLE = and_(col(User.disabled_at).is_(None), col(User.deleted_at).is_(None))
 
@@ -67,16 +67,16 @@ def _standings_query(size: int, dialect: Dialect) -> Any:
         [bindparam(f"{name}_{number}", type_=BigInteger) for number in range(size)]
         for name in ("user", "session")
     )
-    is_theirs = and_(col(Session.user_id) == col(User.id), col(Session.id).in_(sessions))
+    is_theirs = and_(col(SessionRow.user_id) == col(User.id), col(SessionRow.id).in_(sessions))
     return (
         select(
             col(User.id),
             col(User.tokens_from),
             col(User.joined_position),
-            col(Session.id),
-            col(Session.expires_at),
+            col(SessionRow.id),
+            col(SessionRow.expires_at),
         )
-        .outerjoin(Session, is_theirs)
+        .outerjoin(SessionRow, is_theirs)
         .where(col(User.id).in_(users), _USABLE)
     )
 
@@ -87,29 +87,35 @@ MAX_STANDINGS = _SIZES[-1]
 _STANDINGS = {size: Statement(partial(_standings_query, size)) for size in _SIZES}
 
 
-async def insert_session(
-    connection: AsyncConnection,
-    *,
-    user_id: int,
-    now: datetime,
-    expires_at: datetime,
-    agent: str,
-    address: str,
-) -> int:
-    """Add a session and return its id."""
-    result = await connection.execute(
-        insert(Session).values(
-            user_id=user_id,
-            created_at=now,
-            last_seen_at=now,
-            expires_at=expires_at,
-            agent=agent,
-            address=address,
-        )
+class NewSession(NamedTuple):
+    """A session that is about to be opened."""
+
+    expires_at: datetime
+    agent: str
+    address: str
+
+
+async def insert_sessions(
+    connection: AsyncConnection, new: Mapping[int, NewSession], now: datetime
+) -> dict[int, int]:
+    """Open a session for each of these users; return the ids, by their users.
+
+    The transaction has locked the users' accounts, or made them.
+    """
+    if not new:
+        return {}
+    rows = [
+        {"user_id": id_, "created_at": now, "last_seen_at": now, **session._asdict()}
+        for id_, session in new.items()
+    ]
+    await connection.execute(insert(SessionRow), rows)
+    # MySQL returns no ids of an INSERT of several rows. Ids grow.
+    newest = await connection.execute(
+        select(col(SessionRow.user_id), func.max(col(SessionRow.id)))
+        .where(col(SessionRow.user_id).in_(new))
+        .group_by(col(SessionRow.user_id))
     )
-    key = result.inserted_primary_key
-    assert key is not None  # noqa: S101  # an INSERT of one row always has one
-    return int(key[0])
+    return {row[0]: row[1] for row in newest}
 
 
 async def find_sessions(
@@ -118,69 +124,62 @@ async def find_sessions(
     """Return the user's sessions that have not expired, the latest first."""
     rows = await connection.execute(
         select(*_COLUMNS)
-        .where(col(Session.user_id) == user_id, col(Session.expires_at) > now)
-        .order_by(col(Session.id).desc())
+        .where(col(SessionRow.user_id) == user_id, col(SessionRow.expires_at) > now)
+        .order_by(col(SessionRow.id).desc())
     )
     return [StoredSession(*row) for row in rows]
 
 
-async def find_opening(
-    connection: AsyncConnection, user_id: int, session_id: int
-) -> datetime | None:
-    """Return when the user's session was opened; None when it has ended."""
+async def find_openings(
+    connection: AsyncConnection, user_ids: Collection[int]
+) -> dict[int, dict[int, datetime]]:
+    """Return, for each of these users, when each session of theirs was opened.
+
+    The latest first, and expired ones too.
+    """
     rows = await connection.execute(
-        select(col(Session.created_at)).where(
-            col(Session.id) == session_id, col(Session.user_id) == user_id
+        select(col(SessionRow.user_id), col(SessionRow.id), col(SessionRow.created_at))
+        .where(col(SessionRow.user_id).in_(user_ids))
+        .order_by(col(SessionRow.id).desc())
+    )
+    found: dict[int, dict[int, datetime]] = {}
+    for user_id, session_id, created_at in rows:
+        found.setdefault(user_id, {})[session_id] = created_at
+    return found
+
+
+async def extend_sessions(connection: AsyncConnection, ends: Mapping[int, datetime]) -> None:
+    """Move the ends of these sessions."""
+    if ends:
+        rows = [{"of": id_, "expires_at": end} for id_, end in ends.items()]
+        await connection.execute(
+            update(SessionRow).where(col(SessionRow.id) == bindparam("of")), rows
         )
-    )
-    return rows.scalar_one_or_none()
 
 
-async def session_ids(connection: AsyncConnection, user_id: int) -> list[int]:
-    """Return the ids of the user's sessions, the latest first, expired ones too."""
-    rows = await connection.execute(
-        select(col(Session.id))
-        .where(col(Session.user_id) == user_id)
-        .order_by(col(Session.id).desc())
-    )
-    return [*rows.scalars()]
-
-
-async def extend_session(
-    connection: AsyncConnection, user_id: int, session_id: int, *, expires_at: datetime
-) -> bool:
-    """Move the end of the user's session; False when it has ended."""
-    result = await connection.execute(
-        update(Session)
-        .where(col(Session.id) == session_id, col(Session.user_id) == user_id)
-        .values(expires_at=expires_at)
-    )
-    return result.rowcount > 0
-
-
-async def remove_sessions(connection: AsyncConnection, user_id: int, ids: Collection[int]) -> int:
-    """Remove these sessions of the user, and return how many there were."""
-    result = await connection.execute(
-        delete(Session).where(col(Session.id).in_(ids), col(Session.user_id) == user_id)
-    )
-    return result.rowcount
+async def remove_sessions(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Remove these sessions."""
+    if ids:
+        await connection.execute(delete(SessionRow).where(col(SessionRow.id).in_(ids)))
 
 
 async def touch_sessions(connection: AsyncConnection, ids: Collection[int], at: datetime) -> None:
     """Remember that these sessions were in use."""
     await connection.execute(
-        update(Session).where(col(Session.id).in_(ids)).values(last_seen_at=at)
+        update(SessionRow).where(col(SessionRow.id).in_(ids)).values(last_seen_at=at)
     )
 
 
 async def remove_expired(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Remove up to `limit` sessions that expired before a moment, and return how many."""
     rows = await connection.execute(
-        select(col(Session.id)).where(col(Session.expires_at) < before).limit(limit)
+        select(col(SessionRow.id)).where(col(SessionRow.expires_at) < before).limit(limit)
     )
     ids = [*rows.scalars()]
     if ids:
         await connection.execute(
-            delete(Session).where(col(Session.id).in_(ids), col(Session.expires_at) < before)
+            delete(SessionRow).where(
+                col(SessionRow.id).in_(ids), col(SessionRow.expires_at) < before
+            )
         )
     return len(ids)

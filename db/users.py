@@ -132,13 +132,6 @@ async def page_users(
     return [StoredUser(*row) for row in await connection.execute(query)]
 
 
-async def set_password_hash(connection: AsyncConnection, user_id: int, password_hash: str) -> None:
-    """Replace the hash of the user's password."""
-    await connection.execute(
-        update(User).where(col(User.id) == user_id).values(password_hash=password_hash)
-    )
-
-
 async def set_last_seen(
     connection: AsyncConnection, user_ids: Collection[int], at: datetime
 ) -> None:

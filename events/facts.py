@@ -69,8 +69,6 @@ class SessionEnded(msgspec.Struct, frozen=True, tag="session.ended"):
     session_ids: tuple[int, ...]
     # Whether the tokens that name no session ended too.
     older_tokens: bool = False
-    # The session that took their place, where the password was changed.
-    opened: int | None = None
 
 
 class SessionRenewed(msgspec.Struct, frozen=True, tag="session.renewed"):

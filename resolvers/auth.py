@@ -1,6 +1,6 @@
 """Who somebody is: register, log in, and the meaning of a token."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TypeVar
@@ -9,12 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import users
-from db.accounts import is_after, lock_account
-from db.familiar_addresses import note_address
+from db.accounts import is_after
+from db.familiar_addresses import note_addresses
+from db.log.changes.sessions import LogIn, NotUsable, OtherPassword
 from db.messages import head_position
 from db.models import StoredUser
-from db.sessions import Standing
-from resolvers.changes import write_again
+from db.sessions import Standing, insert_sessions
+from resolvers.changes import commit, write_again
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.guards.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
@@ -23,11 +24,10 @@ from resolvers.guards.tokens import (
     MAX_TOKEN,
     Claims,
     InvalidToken,
-    IssuedToken,
     Sound,
 )
 from resolvers.reads import know_contacts
-from resolvers.sessions import LoggedIn, end_surplus, open_session
+from resolvers.sessions import LoggedIn, issue_token, new_session
 
 T = TypeVar("T")
 
@@ -40,8 +40,9 @@ async def register_user(ctx: Context, *, email: str, password: str, display_name
     """
 
     async def enter(connection: AsyncConnection, user: StoredUser) -> LoggedIn:
-        issued, _ = await open_session(ctx, connection, user.id)  # the first one
-        return LoggedIn(user, issued)
+        session = new_session(ctx)
+        opened = await insert_sessions(connection, {user.id: session}, user.created_at)
+        return LoggedIn(user, issue_token(ctx, user.id, opened[user.id], session))
 
     return await _register(ctx, email, password, display_name, enter)
 
@@ -88,7 +89,7 @@ async def _register(
             created_at=now,
             joined_position=await head_position(connection),
         )
-        await note_address(connection, user.id, ctx.counted_address, now)
+        await note_addresses(connection, {user.id: ctx.counted_address}, now)
         return await then(connection, user)
 
     try:
@@ -121,21 +122,17 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
         await attempt.fail()
         raise BadInput("Invalid email or password")
 
-    async def enter(connection: AsyncConnection) -> tuple[IssuedToken, Sequence[int]]:
-        account = await lock_account(connection, user.id)
-        if account is None or account.deleted_at or account.password_hash != password_hash:
-            raise BadInput("Invalid email or password")  # it was changed in the meantime
-        if account.disabled_at:
-            raise Forbidden("This account is disabled")
-        await note_address(connection, user.id, ctx.counted_address, datetime.now(UTC))
-        if verdict.renewed is not None:
-            # An account of the older server, or of an older setting: like the others from now on.
-            await users.set_password_hash(connection, user.id, verdict.renewed)
-        return await open_session(ctx, connection, user.id)
-
-    issued, surplus = await write_again(ctx, enter)
-    await end_surplus(ctx, user.id, surplus)
-    return LoggedIn(user, issued)
+    session = new_session(ctx)
+    most = ctx.settings.max_sessions_per_user
+    # A hash of the older server, or of an older setting, becomes like the others.
+    login = LogIn(user.id, session, password_hash or "", most, new_hash=verdict.renewed)
+    try:
+        session_id = await commit(ctx, login)
+    except OtherPassword as error:  # it was changed in the meantime
+        raise BadInput("Invalid email or password") from error
+    except NotUsable as error:
+        raise Forbidden("This account is disabled") from error
+    return LoggedIn(user, issue_token(ctx, user.id, session_id, session))
 
 
 def _stored_form(email: str) -> str:

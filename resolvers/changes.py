@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engines.database import DatabaseUnavailable, retrying_deadlocks
 from db.log.changes.change import Change
+from db.log.changes.sessions import OpensSession
 from db.log.drafts import LogFull
 from db.messages import head_position
 from events.facts import Fact
@@ -32,13 +33,26 @@ async def writing_log(ctx: Context) -> AsyncIterator[None]:
         await ctx.log.close()
 
 
+@overload
+async def commit(  # type: ignore[overload-overlap]  # an id is given in the fact's place
+    ctx: Context, change: OpensSession, *, first: Callable[[int], None] | None = None
+) -> int: ...
+
+
+@overload
 async def commit(
     ctx: Context, change: Change, *, first: Callable[[Fact | None], None] | None = None
-) -> Fact | None:
+) -> Fact | None: ...
+
+
+async def commit(
+    ctx: Context, change: Change, *, first: Callable[[Any], None] | None = None
+) -> Any:
     """Have the log store a change; return its fact, None where it was so already.
 
-    When this returns, this process has applied the fact. `first` is called with it before anybody
-    hears of it. Raises RateLimited, Unavailable, and the change's own reasons for a refusal.
+    A change that opens a session gives the session's id instead. When this returns, this process
+    has applied the fact. `first` is called with the same before anybody hears of it. Raises
+    RateLimited, Unavailable, and the change's own reasons for a refusal.
     """
     try:
         return await ctx.log.append(change, first)

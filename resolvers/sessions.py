@@ -4,28 +4,26 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from db import accounts, sessions, users
-from db.accounts import Account, is_after, lock_account
+from db.accounts import Account
 from db.engines.database import DatabaseUnavailable
 from db.facts import prune_log
 from db.familiar_addresses import forget_addresses_before
 from db.log.changes.sessions import (
     EndSessions,
+    GainSession,
     NotUsable,
     OtherPassword,
     RenewSession,
     ReplacePassword,
     SessionTooOld,
-    is_usable,
 )
 from db.models import StoredSession, StoredUser
+from db.sessions import NewSession
 from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
-from resolvers.changes import commit, write_again
+from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.guards.tokens import IssuedToken
@@ -47,32 +45,14 @@ class LoggedIn(NamedTuple):
     issued: IssuedToken
 
 
-async def open_session(
-    ctx: Context, connection: AsyncConnection, user_id: int
-) -> tuple[IssuedToken, Sequence[int]]:
-    """Open a session of a user whose account the transaction has locked, or made.
-
-    Return its token, and the user's oldest sessions beyond MAX_SESSIONS_PER_USER, for
-    `end_surplus` after the commit.
-    """
-    expires_at = ctx.tokens.next_end()
-    session_id = await sessions.insert_session(
-        connection,
-        user_id=user_id,
-        now=datetime.now(UTC),
-        expires_at=expires_at,
-        agent=ctx.agent,
-        address=ctx.counted_address,
-    )
-    ids = await sessions.session_ids(connection, user_id)
-    issued = ctx.tokens.issue(user_id, session_id, expires_at=expires_at)
-    return issued, ids[ctx.settings.max_sessions_per_user :]
+def new_session(ctx: Context) -> NewSession:
+    """Return a session of the caller's, as it is to be opened."""
+    return NewSession(ctx.tokens.next_end(), ctx.agent, ctx.counted_address)
 
 
-async def end_surplus(ctx: Context, user_id: int, surplus: Sequence[int]) -> None:
-    """End the sessions for which another one has taken the place. Raises Unavailable."""
-    if surplus:
-        await commit(ctx, EndSessions(user_id, tuple(surplus)))
+def issue_token(ctx: Context, user_id: int, session_id: int, session: NewSession) -> IssuedToken:
+    """Return the first token of a session that was opened."""
+    return ctx.tokens.issue(user_id, session_id, expires_at=session.expires_at)
 
 
 async def log_out(ctx: Context) -> None:
@@ -119,9 +99,8 @@ async def renew_token(ctx: Context) -> LoggedIn:
     if viewer.id not in found:
         raise Unauthenticated("Invalid token")
     if viewer.session is None:
-        gained, surplus = await write_again(ctx, partial(_gain_session, ctx))
+        gained = await _gain_session(ctx)
         _rebind(ctx, gained)
-        await end_surplus(ctx, viewer.id, surplus)
         return LoggedIn(found[viewer.id], gained)
     ends = ctx.tokens.next_end()
     issued = ctx.tokens.issue(viewer.id, viewer.session, expires_at=ends)
@@ -153,23 +132,20 @@ async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
 
     async with ctx.read() as connection:
         found = await users.find_users(connection, [viewer.id])
-    ends = ctx.tokens.next_end()
+    session = new_session(ctx)
     issued: list[IssuedToken] = []
 
-    def go_on(fact: Fact | None) -> None:
-        if fact is not None and isinstance(fact.body, SessionEnded) and fact.body.opened:
-            issued.append(ctx.tokens.issue(viewer.id, fact.body.opened, expires_at=ends))
-            _rebind(ctx, issued[-1])
+    def go_on(session_id: int) -> None:
+        issued.append(issue_token(ctx, viewer.id, session_id, session))
+        _rebind(ctx, issued[-1])
 
     change = ReplacePassword(
         user_id=viewer.id,
+        session=session,
         session_id=viewer.session,
         issued_at=viewer.issued_at,
         old_hash=known.password_hash,
         new_hash=password_hash,
-        expires_at=ends,
-        agent=ctx.agent,
-        address=ctx.counted_address,
     )
     try:
         await commit(ctx, change, first=go_on)
@@ -268,16 +244,15 @@ async def sweep_sessions(ctx: Context) -> None:
             removed = await prune_log(connection, kept_from, SWEEP_BATCH)
 
 
-async def _gain_session(
-    ctx: Context, connection: AsyncConnection
-) -> tuple[IssuedToken, Sequence[int]]:
-    """Open a session for who came with an older token."""
-    account = await lock_account(connection, ctx.user.id)
-    if account is None or not is_usable(account):
-        raise Unauthenticated("Invalid token")
-    if not is_after(ctx.user.issued_at, account.tokens_from):
-        raise Unauthenticated("Invalid token")  # all of these were ended in the meantime
-    return await open_session(ctx, connection, ctx.user.id)
+async def _gain_session(ctx: Context) -> IssuedToken:
+    """Open a session for a viewer who came with an older token."""
+    viewer, session = ctx.user, new_session(ctx)
+    most = ctx.settings.max_sessions_per_user
+    try:
+        session_id = await commit(ctx, GainSession(viewer.id, session, viewer.issued_at, most))
+    except NotUsable as error:  # all of these tokens were ended in the meantime
+        raise Unauthenticated("Invalid token") from error
+    return issue_token(ctx, viewer.id, session_id, session)
 
 
 def _rebind(ctx: Context, issued: IssuedToken) -> None:

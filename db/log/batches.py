@@ -93,15 +93,17 @@ async def write_mixture(
     position = head
     placed: dict[int, int] = {}
     made: dict[int, Fact] = {}
+    answers: dict[int, Any] = {**outcomes}
     for waiting in batch:
         key = id(waiting)
         outcome = outcomes.get(key)
         if key in admitted:
             position = placed[key] = position + 1
         elif isinstance(outcome, Made):
-            position += 1
-            made[key] = Fact(position, now, outcome.actor_id, outcome.audience, outcome.body)
-    answers: dict[int, Any] = {**outcomes, **made}
+            if outcome.body is not None:
+                position += 1
+                made[key] = Fact(position, now, outcome.actor_id, outcome.audience, outcome.body)
+            answers[key] = made.get(key) if outcome.answer is None else outcome.answer
     if drafts:
         positions = [placed[id(waiting)] for waiting in drafts]
         messages = await connection.run_sync(
@@ -116,7 +118,11 @@ async def write_mixture(
         await facts.move_head(connection, position, last)
     answered = [waiting for waiting in batch if id(waiting) in answers]
     gained = [answers[id(waiting)] for waiting in answered]
-    entries = [each for each in gained if isinstance(each, StoredMessage | Fact)]
+    entries = [
+        made.get(id(waiting), answers[id(waiting)])
+        for waiting in answered
+        if id(waiting) in made or id(waiting) in admitted
+    ]
     return Stored(answered, gained, entries)
 
 

@@ -34,6 +34,7 @@ from db.engines.database import (
 )
 from db.log.batches import Authority, Stored, Unchecked, write_messages, write_mixture
 from db.log.changes.change import Change, Refused
+from db.log.changes.sessions import OpensSession
 from db.log.drafts import (
     Draft,
     LogFull,
@@ -117,6 +118,11 @@ class MessageLog:
     ) -> asyncio.Future[StoredMessage]: ...
 
     @overload
+    def append(  # type: ignore[overload-overlap]  # an id is given in the fact's place
+        self, change: OpensSession, first: Callable[[int], None] | None = None
+    ) -> asyncio.Future[int]: ...
+
+    @overload
     def append(
         self, change: Change, first: Callable[[Fact | None], None] | None = None
     ) -> asyncio.Future[Fact | None]: ...
@@ -126,11 +132,12 @@ class MessageLog:
     ) -> asyncio.Future[Any]:
         """Queue a change; the future gives its fact, None where it was so already.
 
-        The fact of a draft is the stored message, the first one's for a repeated key. Changes take
-        positions in the order of these calls. `first` is called with the fact once it is stored,
-        before anybody hears of it. Raises LogFull, and DatabaseUnavailable once the log is closed;
-        the future raises the change's Refused, UnknownReceiver, SenderDisabled, BroadcastRefused,
-        UnknownAttachment, OtherKind, KeyReused or DatabaseUnavailable.
+        The fact of a draft is the stored message, the first one's for a repeated key. What opens a
+        session gives the session's id. Changes take positions in the order of these calls. `first`
+        is called with what the future gives once it is stored, before anybody hears of it. Raises
+        LogFull, and DatabaseUnavailable once the log is closed; the future raises the change's
+        Refused, UnknownReceiver, SenderDisabled, BroadcastRefused, UnknownAttachment, OtherKind,
+        KeyReused or DatabaseUnavailable.
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")

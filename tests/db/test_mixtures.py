@@ -45,6 +45,7 @@ from tests.db.rows import NOW, add_users, draft, open_database
 
 NOBODY = 2**40
 LATER = NOW + timedelta(days=9)
+ANY_SESSION = sessions.NewSession(LATER, "agent", "address")
 
 
 class Process:
@@ -237,9 +238,12 @@ async def test_what_is_so_already_makes_no_fact(database: Database) -> None:
 
 async def _open(database: Database, user_id: int) -> int:
     async with database.write() as connection:
-        return await sessions.insert_session(
-            connection, user_id=user_id, now=NOW, expires_at=LATER, agent="", address=""
-        )
+        return (await sessions.insert_sessions(connection, {user_id: ANY_SESSION}, NOW))[user_id]
+
+
+async def _sessions(database: Database, user_id: int) -> list[int]:
+    async with database.read() as connection:
+        return [*(await sessions.find_openings(connection, [user_id])).get(user_id, {})]
 
 
 async def test_sessions_end_are_renewed_and_replaced(database: Database) -> None:
@@ -253,19 +257,19 @@ async def test_sessions_end_are_renewed_and_replaced(database: Database) -> None
     assert (ended.actor_id, ended.body) == (one, SessionEnded((first,)))
 
     def replace(session: int | None, old: str = "x", issued: float | None = None) -> Any:
-        return ReplacePassword(one, session, issued, old, "y", LATER, "agent", "address")
+        return ReplacePassword(one, ANY_SESSION, session, issued, old, "y")
 
     assert isinstance(await process.attempt(replace(second, "other")), OtherPassword)
     assert isinstance(await process.attempt(replace(first)), NotUsable)
-    done = await process.attempt(replace(second))
-    assert {*done.body.session_ids} == {second, third}
-    assert done.body.older_tokens
-    async with database.read() as connection:
-        assert await sessions.session_ids(connection, one) == [done.body.opened]
+    opened = await process.attempt(replace(second))
+    done = process.told[-1]
+    assert isinstance(done, Fact)
+    assert done.body == SessionEnded((third, second), older_tokens=True)
+    assert await _sessions(database, one) == [opened]
     # An older token of before then is good no more, one of after it is.
     before, after = NOW.timestamp(), datetime.now(UTC).timestamp() + 60
     assert isinstance(await process.attempt(replace(None, "y", before)), NotUsable)
-    assert isinstance(await process.attempt(replace(None, "y", after)), Fact)
+    assert await process.attempt(replace(None, "y", after)) > opened
     await process.attempt(SetDisabled(one, True))
     assert isinstance(await process.attempt(replace(None, "y", after)), NotUsable)
     await process.log.close()

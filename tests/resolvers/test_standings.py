@@ -32,17 +32,19 @@ def reads(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 async def add_session(database: Database, user_id: int) -> int:
     async with database.write() as connection:
-        return await sessions.insert_session(
-            connection, user_id=user_id, now=NOW, expires_at=ENDS, agent="", address=""
-        )
+        new = {user_id: sessions.NewSession(ENDS, "", "")}
+        return (await sessions.insert_sessions(connection, new, NOW))[user_id]
 
 
 async def test_each_is_told_of_their_own(ctx: Context) -> None:
     older, disabled, gone, *others = await add_users(ctx.db, 3 + MAX_STANDINGS)
     async with ctx.db.write() as connection:
-        await accounts.refuse_older_tokens(connection, older, NOW)
-        await accounts.set_disabled(connection, disabled, NOW)
-        await accounts.erase_account(connection, gone, NOW)
+        columns = {
+            older: {"tokens_from": NOW},
+            disabled: {"disabled_at": NOW},
+            gone: accounts.erased(gone, NOW),
+        }
+        await accounts.update_accounts(connection, columns)
     theirs = await add_session(ctx.db, older)
     ended = await add_session(ctx.db, disabled)
     expected: dict[tuple[int, int | None], Standing | None] = {

@@ -1,46 +1,29 @@
 """Accounts are disabled, enabled, deleted, and given or denied an administrator's rights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from db import accounts
-from db.accounts import Account, lock_account
-from db.attachments import forget_unsent_of
+from db.accounts import Account, erased
+from db.log.changes.account_change import AccountChange, Edit
 from db.log.changes.blocks import UnknownUser
-from db.log.changes.change import Change, Made, Outcome
-from db.log.changes.sessions import end_sessions
+from db.log.changes.change import Refused
 from events.facts import AccountChanged
 
 
-class _OfAccount(Change, frozen=True, gc=False):
-    """What is done to one account. Refuses with UnknownUser where it was deleted."""
+class _OfAccount(AccountChange, frozen=True, gc=False):
+    """A change that an administrator, or the owner, makes. Refused with UnknownUser."""
 
     decides: ClassVar[bool] = True
 
-    user_id: int
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | Refused | None:
+        if account is None or account.deleted_at is not None:
+            return UnknownUser()
+        return self._edit(account, tuple(opened), now)
 
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
-        """Refuses with UnknownUser."""
-        outcomes: list[Outcome] = []
-        for change in changes:
-            account = await lock_account(connection, change.user_id)
-            if account is None or account.deleted_at is not None:
-                outcomes.append(UnknownUser())
-            else:
-                outcomes.append(
-                    Made(change.user_id, await change._change(connection, account, now))
-                )
-        return outcomes
-
-    async def _change(
-        self, connection: AsyncConnection, account: Account, now: datetime
-    ) -> AccountChanged:
+    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
         raise NotImplementedError
 
 
@@ -49,12 +32,14 @@ class SetDisabled(_OfAccount, frozen=True, gc=False):
 
     disabled: bool
 
-    async def _change(
-        self, connection: AsyncConnection, account: Account, now: datetime
-    ) -> AccountChanged:
-        ended = await _put_out(connection, account.id, now) if self.disabled else None
-        await accounts.set_disabled(connection, account.id, now if self.disabled else None)
-        return AccountChanged(self.disabled, False, account.is_admin, ended)
+    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+        if not self.disabled:
+            return Edit(AccountChanged(False, False, account.is_admin), {"disabled_at": None})
+        return Edit(
+            AccountChanged(True, False, account.is_admin, session_ids),
+            {"disabled_at": now, "tokens_from": now},
+            ended=session_ids,
+        )
 
 
 class SetAdmin(_OfAccount, frozen=True, gc=False):
@@ -62,26 +47,18 @@ class SetAdmin(_OfAccount, frozen=True, gc=False):
 
     is_admin: bool
 
-    async def _change(
-        self, connection: AsyncConnection, account: Account, now: datetime
-    ) -> AccountChanged:
-        await accounts.set_admin(connection, account.id, is_admin=self.is_admin)
-        return AccountChanged(account.disabled_at is not None, False, self.is_admin)
+    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+        is_disabled = account.disabled_at is not None
+        return Edit(AccountChanged(is_disabled, False, self.is_admin), {"is_admin": self.is_admin})
 
 
 class DeleteAccount(_OfAccount, frozen=True, gc=False):
     """Puts the user out everywhere and forgets who they were; what they sent stays."""
 
-    async def _change(
-        self, connection: AsyncConnection, account: Account, now: datetime
-    ) -> AccountChanged:
-        ended = await _put_out(connection, account.id, now)
-        await accounts.erase_account(connection, account.id, now)
-        await forget_unsent_of(connection, account.id)
-        return AccountChanged(account.disabled_at is not None, True, False, ended)
-
-
-async def _put_out(connection: AsyncConnection, user_id: int, now: datetime) -> tuple[int, ...]:
-    ended = await end_sessions(connection, user_id)
-    await accounts.refuse_older_tokens(connection, user_id, now)
-    return ended
+    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+        return Edit(
+            AccountChanged(account.disabled_at is not None, True, False, session_ids),
+            {**erased(account.id, now), "tokens_from": now},
+            ended=session_ids,
+            forgets=True,
+        )

@@ -18,11 +18,14 @@ class Made(NamedTuple):
     """The fact that a change makes, before it has its position."""
 
     actor_id: int | None
-    body: Body
+    # None where nobody but the caller must hear of the change: then there is no fact.
+    body: Body | None
     audience: Audience = Processes()
+    # What the caller is given instead of the fact.
+    answer: int | None = None
 
 
-# What comes of one change: a fact, nothing since it was so already, or a refusal.
+# What comes of one change: a fact or an answer, nothing since it was so already, or a refusal.
 Outcome = Made | Refused | None
 
 

@@ -1,19 +1,17 @@
-"""Sessions end, last longer, or make room for a new one where the password is changed."""
+"""Sessions are opened, last longer, and end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from db import accounts, sessions, users
-from db.accounts import Account, is_after, lock_account
-from db.log.changes.change import Change, Made, Outcome, Refused
+from db.accounts import Account, is_after
+from db.log.changes.account_change import AccountChange, Edit
+from db.log.changes.change import Refused
+from db.sessions import NewSession
 from events.facts import SessionEnded, SessionRenewed
 
 
 class NotUsable(Refused):
-    """The account, or the session that the change was asked for in, is good no more."""
+    """The account, or the session or token that the change was asked for with, is good no more."""
 
 
 class SessionTooOld(Refused):
@@ -24,119 +22,138 @@ class OtherPassword(Refused):
     """The password is another one by now."""
 
 
-class EndSessions(Change, frozen=True, gc=False):
+class EndSessions(AccountChange, frozen=True, gc=False):
     """Ends sessions of a user; without `session_ids` all of them.
 
     With `older_tokens`, the tokens that name no session end too. Makes no fact where nothing ends.
     """
 
-    user_id: int
     session_ids: tuple[int, ...] | None = None
     older_tokens: bool = False
 
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | None:
         """Refuses nothing."""
-        return [await change._end(connection, now) for change in changes]
-
-    async def _end(self, connection: AsyncConnection, now: datetime) -> Outcome:
-        await lock_account(connection, self.user_id)
-        ended = await end_sessions(connection, self.user_id, self.session_ids)
-        if self.older_tokens:
-            await accounts.refuse_older_tokens(connection, self.user_id, now)
-        elif not ended:
+        asked = opened if self.session_ids is None else self.session_ids
+        ended = tuple(id_ for id_ in opened if id_ in asked)
+        if not ended and not self.older_tokens:
             return None
-        return Made(self.user_id, SessionEnded(ended, older_tokens=self.older_tokens))
+        columns = {"tokens_from": now} if self.older_tokens else {}
+        return Edit(SessionEnded(ended, older_tokens=self.older_tokens), columns, ended)
 
 
-class RenewSession(Change, frozen=True, gc=False):
+class RenewSession(AccountChange, frozen=True, gc=False):
     """Has a session of a user last until `expires_at`, unless it is older than `most_seconds`."""
 
-    user_id: int
     session_id: int
     expires_at: datetime
     most_seconds: int
 
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | Refused:
         """Refuses with NotUsable and SessionTooOld."""
-        return [await change._renew(connection, now) for change in changes]
-
-    async def _renew(self, connection: AsyncConnection, now: datetime) -> Outcome:
-        if not is_usable(await lock_account(connection, self.user_id)):
+        if not _is_usable(account) or self.session_id not in opened:
             return NotUsable()
-        opened = await sessions.find_opening(connection, self.user_id, self.session_id)
-        if opened is None:
-            return NotUsable()
-        if now - opened >= timedelta(seconds=self.most_seconds):
+        if now - opened[self.session_id] >= timedelta(seconds=self.most_seconds):
             return SessionTooOld()
-        await sessions.extend_session(
-            connection, self.user_id, self.session_id, expires_at=self.expires_at
-        )
-        return Made(self.user_id, SessionRenewed(self.session_id, self.expires_at))
+        ends = self.expires_at
+        return Edit(SessionRenewed(self.session_id, ends), renewed={self.session_id: ends})
 
 
-class ReplacePassword(Change, frozen=True, gc=False):
+class OpensSession(AccountChange, frozen=True, gc=False):
+    """A change that opens a session. The log answers it with the session's id."""
+
+    session: NewSession
+
+
+class LogIn(OpensSession, frozen=True, gc=False):
+    """Opens a session by a password, whose hash the caller has verified.
+
+    The oldest sessions beyond `most` end. `new_hash` takes the place of an outdated hash.
+    """
+
+    password_hash: str
+    most: int
+    new_hash: str | None = None
+
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | Refused:
+        """Refuses with OtherPassword, also for a deleted account, and NotUsable."""
+        if account is None or account.password_hash != self.password_hash:
+            return OtherPassword()
+        if not _is_usable(account):
+            return NotUsable()
+        columns = {} if self.new_hash is None else {"password_hash": self.new_hash}
+        return _open(self.session, opened, self.most, columns, is_login=True)
+
+
+class GainSession(OpensSession, frozen=True, gc=False):
+    """Opens a session by a token that names none and was issued at `issued_at`.
+
+    The oldest sessions beyond `most` end.
+    """
+
+    issued_at: float | None
+    most: int
+
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | Refused:
+        """Refuses with NotUsable."""
+        if account is None or not _is_usable(account):
+            return NotUsable()
+        if not is_after(self.issued_at, account.tokens_from):
+            return NotUsable()
+        return _open(self.session, opened, self.most)
+
+
+class ReplacePassword(OpensSession, frozen=True, gc=False):
     """Replaces a password, ends all sessions and older tokens, and opens one new session.
 
     It is asked for in `session_id`, or by an older token that was issued at `issued_at`.
     """
 
-    user_id: int
     session_id: int | None
     issued_at: float | None
     old_hash: str
     new_hash: str
-    expires_at: datetime
-    agent: str
-    address: str
 
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
+    def decide(
+        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
+    ) -> Edit | Refused:
         """Refuses with NotUsable and OtherPassword."""
-        return [await change._replace(connection, now) for change in changes]
-
-    async def _replace(self, connection: AsyncConnection, now: datetime) -> Outcome:
-        account = await lock_account(connection, self.user_id)
-        if account is None or not is_usable(account):
+        if account is None or not _is_usable(account):
             return NotUsable()
         if self.session_id is None and not is_after(self.issued_at, account.tokens_from):
             return NotUsable()
         if account.password_hash != self.old_hash:
             return OtherPassword()
-        ids = await sessions.session_ids(connection, self.user_id)
-        if self.session_id is not None and self.session_id not in ids:
+        if self.session_id is not None and self.session_id not in opened:
             return NotUsable()
-        await users.set_password_hash(connection, self.user_id, self.new_hash)
-        ended = await end_sessions(connection, self.user_id, tuple(ids))
-        await accounts.refuse_older_tokens(connection, self.user_id, now)
-        opened = await sessions.insert_session(
-            connection,
-            user_id=self.user_id,
-            now=now,
-            expires_at=self.expires_at,
-            agent=self.agent,
-            address=self.address,
+        ended = tuple(opened)
+        return Edit(
+            SessionEnded(ended, older_tokens=True),
+            {"password_hash": self.new_hash, "tokens_from": now},
+            ended,
+            opened=self.session,
         )
-        return Made(self.user_id, SessionEnded(ended, older_tokens=True, opened=opened))
 
 
-def is_usable(account: Account | None) -> bool:
-    """Whether the account's owner may come in."""
+def _open(
+    session: NewSession,
+    opened: Mapping[int, datetime],
+    most: int,
+    columns: Mapping[str, str] = {},
+    *,
+    is_login: bool = False,
+) -> Edit:
+    surplus = tuple(opened)[most - 1 :]
+    body = SessionEnded(surplus) if surplus else None
+    return Edit(body, columns, surplus, opened=session, is_login=is_login)
+
+
+def _is_usable(account: Account | None) -> bool:
     return account is not None and account.disabled_at is None and account.deleted_at is None
-
-
-async def end_sessions(
-    connection: AsyncConnection, user_id: int, ids: tuple[int, ...] | None = None
-) -> tuple[int, ...]:
-    """Remove these sessions of a user, or all; return them, or nothing where none was there."""
-    if ids is None:
-        ids = tuple(await sessions.session_ids(connection, user_id))
-    removed = await sessions.remove_sessions(connection, user_id, ids) if ids else 0
-    return ids if removed else ()
