@@ -20,7 +20,7 @@ from sqlmodel import col
 from db.attachments import attachments_of
 from db.engines.statements import Statement
 from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
-from db.visibility import shown_broadcast, visible
+from db.visibility import visible, ways_to_see
 
 COLUMNS = (
     col(Message.id),
@@ -123,19 +123,6 @@ def _page_statement(shape: _PageShape) -> Statement:
 def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
     joined = bindparam("joined", type_=BigInteger)
-    broadcast = shown_broadcast(viewer, joined, has_blocks=shape.has_blocks)
-    branches: list[ColumnElement[bool]] = (
-        [
-            (col(Message.lower_user_id) == bindparam("lower", type_=BigInteger))
-            & (col(Message.higher_user_id) == bindparam("higher", type_=BigInteger))
-        ]
-        if shape.of_a_pair
-        else [
-            col(Message.sender_id) == viewer,
-            col(Message.receiver_id) == viewer,
-            broadcast,
-        ]
-    )
     range_: list[ColumnElement[bool]] = []
     if shape.after:
         range_.append(col(Message.id) > bindparam("after", type_=BigInteger))
@@ -143,16 +130,20 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
         range_.append(col(Message.id) < bindparam("before", type_=BigInteger))
     order: Any = col(Message.id).desc() if shape.newest else col(Message.id)
     limit = bindparam("limit", type_=Integer)
-    if len(branches) == 1:
-        return select(*COLUMNS).where(branches[0], *range_).order_by(order).limit(limit)
+    if shape.of_a_pair:
+        pair = (
+            col(Message.lower_user_id) == bindparam("lower", type_=BigInteger),
+            col(Message.higher_user_id) == bindparam("higher", type_=BigInteger),
+        )
+        return select(*COLUMNS).where(*pair, *range_).order_by(order).limit(limit)
     # One index range for each way to see a message, each cut at the limit, then merged: an OR
-    # over the three would make the database scan the whole log. UNION drops what is in two
-    # (one's own broadcast).
+    # over the three would make the database scan the whole log. UNION drops a message that is
+    # found in two ways, such as the viewer's own broadcast.
     parts: list[Any] = [
-        select(col(Message.id)).where(branch, *range_).order_by(order).limit(limit)
-        for branch in branches
+        select(col(Message.id)).where(way, *range_).order_by(order).limit(limit)
+        for way in ways_to_see(viewer, joined, has_blocks=shape.has_blocks)
     ]
-    if dialect.name == "sqlite":  # it takes no LIMIT in a UNION; MySQL makes tables of these
+    if dialect.name == "sqlite":  # takes no LIMIT in a UNION; MySQL makes tables of subqueries
         parts = [select(part.subquery()) for part in parts]
     ids = union(*parts)
     first = ids.selected_columns.id.desc() if shape.newest else ids.selected_columns.id

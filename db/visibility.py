@@ -22,10 +22,17 @@ def shown_broadcast(
     )
 
 
-def visible(viewer_id: Any, broadcasts_after: Any) -> ColumnElement[bool]:
-    """Whether the viewer may see a message: for messages that are found by their ids."""
-    return or_(
+def ways_to_see(
+    viewer_id: Any, broadcasts_after: Any, *, has_blocks: bool = True
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the ways in which the viewer may see a message: each is one index range."""
+    return (
         col(Message.sender_id) == viewer_id,
         col(Message.receiver_id) == viewer_id,
-        shown_broadcast(viewer_id, broadcasts_after),
+        shown_broadcast(viewer_id, broadcasts_after, has_blocks=has_blocks),
     )
+
+
+def visible(viewer_id: Any, broadcasts_after: Any) -> ColumnElement[bool]:
+    """Whether the viewer may see a message: for messages that are found by their ids."""
+    return or_(*ways_to_see(viewer_id, broadcasts_after))
