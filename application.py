@@ -21,8 +21,8 @@ from compat.rest.routes import rest_routes
 from db import facts, messages, migrate
 from db.engines.database import Database, DatabaseUnavailable
 from db.files import FileStore
+from db.log.admission import Admission
 from db.log.log import MessageLog
-from db.log.permits import Permits
 from db.models import StoredMessage
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
@@ -222,9 +222,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
 
     control = Control()
-    permits = Permits(apart=(blocks := BlockedPairs()).apart, broadcasters=settings.broadcast)
+    admission = Admission(apart=(blocks := BlockedPairs()).apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
-    follow_accounts(control, permits)
+    follow_accounts(control, admission)
     directory = Directory(settings.directory)
     roster = Roster(
         bus,
@@ -266,7 +266,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             committed=announce_committed(feed, bus),
             uncertain=feed.catch_up,
             others=look_for_neighbours,
-            permits=permits,
+            admission=admission,
             authority=control,
         ),
         hub=hub,

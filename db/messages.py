@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     bindparam,
     select,
+    tuple_,
     union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -173,6 +174,17 @@ async def find_all_visible(
         col(Message.id).in_(message_ids), visible(viewer_id, broadcasts_after)
     )
     return await read_messages(connection, query)
+
+
+async def find_by_keys(
+    connection: AsyncConnection, keys: Collection[tuple[int, str | None]]
+) -> dict[tuple[int, str | None], StoredMessage]:
+    """Return the messages that are stored under these keys: sender and client_message_id."""
+    if not (given := [key for key in keys if key[1] is not None]):
+        return {}
+    key = tuple_(col(Message.sender_id), col(Message.client_message_id))
+    found = await read_messages(connection, select(*COLUMNS).where(key.in_(given)))
+    return {(message.sender_id, message.client_message_id): message for message in found}
 
 
 async def read_entries(

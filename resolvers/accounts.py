@@ -16,9 +16,9 @@ from db.accounts import Account
 from db.attachments import unsent_files_of
 from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log
+from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import UnknownUser
-from db.log.permits import Permits
 from db.messages import head_position
 from db.models import StoredUser
 from events.control import Control
@@ -35,19 +35,19 @@ logger = logging.getLogger("parley.accounts")
 PAGE = 500
 
 
-def follow_accounts(control: Control, permits: Permits) -> None:
+def follow_accounts(control: Control, admission: Admission) -> None:
     """Have the log follow what is done to accounts, and who may write to everybody: once."""
 
     def changed(fact: Fact, change: AccountChanged) -> None:
         if fact.actor_id is not None:
-            permits.forget_user(fact.actor_id)
+            admission.forget_user(fact.actor_id)
 
     def allow(fact: Fact, change: BroadcastChanged) -> None:
-        permits.broadcasters = change.allowed
+        admission.broadcasters = change.allowed
 
     control.listen(AccountChanged, changed)
     control.listen(BroadcastChanged, allow)
-    control.on_loss(permits.known_users.clear)
+    control.on_loss(admission.known_users.clear)
 
 
 async def stream_accounts(ctx: Context) -> AsyncGenerator[Sequence[Account], None]:

@@ -15,11 +15,11 @@ import pytest
 from msgspec.structs import replace
 
 from db.engines.database import Database
-from db.log.log import MessageLog
 from main import main
 from resolvers import accounts
 from settings import Settings
 from tests.conftest import fresh_database_url
+from tests.db.rows import make_log
 from tests.schema.client import open_socket
 from tests.support.faces import PASSWORD, Account, GraphQLFace, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
@@ -137,9 +137,7 @@ def change(server: RunningServer, disabled: Account, deleted: Account) -> None:
     async def work() -> None:
         ctx = server.ctx
         async with aclosing_database(server) as database:
-            log = MessageLog(
-                database, max_pending=9, committed=lambda _: None, uncertain=lambda: None
-            )
+            log = make_log(database)
             ctx = replace(ctx, db=database, log=log)
             log.start()
             await accounts.set_admin(ctx, disabled.email, is_admin=True)

@@ -10,9 +10,10 @@ from typing import TypeVar
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.engines.mysql import MySQLFacts, check_version, create_database, mysql_engine
+from db.engines.recent import RecentConnections, watch_pool
 from db.engines.sqlite import sqlite_engine
 from db.engines.troubles import (
     DatabaseBusy,
@@ -25,7 +26,6 @@ from db.engines.troubles import (
     TooLargeForDatabase,
     too_large,
 )
-from db.engines.warm import Warm, watch_the_pooled
 from db.private import DirectoryUnusable, open_database_file
 
 __all__ = [
@@ -49,9 +49,9 @@ CONNECT_SECONDS = 5
 # How long a database that hangs may keep a caller: far longer than any statement of ours takes.
 ANSWER_SECONDS = 30
 DEADLOCK_TRIES = 5
-# How long what was found out about writing is taken to be true.
+# How long the answer to "does the database take changes?" is taken to be true.
 WRITABLE_SECONDS = 1.0
-# Changes nothing and locks nothing, and is refused all the same by who refuses changes.
+# Changes nothing and locks nothing. A server that refuses changes refuses this statement too.
 NO_CHANGE = text("UPDATE log_head SET position = position WHERE id = 0")
 
 
@@ -64,28 +64,25 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._judging = Judging(is_sqlite=self.is_sqlite)
         self._facts = MySQLFacts()
-        if self.is_sqlite:
-            # SQLite has one writer at a time; more would only wait for its lock.
-            wait = POOL_WAIT_SECONDS
-            self._reads = sqlite_engine(
-                self.url, pool_size=pool_size, wait_seconds=wait, writes=False
-            )
-            self._writes = sqlite_engine(self.url, pool_size=1, wait_seconds=wait, writes=True)
-        else:
-            times = {"wait_seconds": POOL_WAIT_SECONDS, "connect_seconds": CONNECT_SECONDS}
-            self._reads = mysql_engine(
-                self.url, pool_size=pool_size, writes=False, facts=self._facts, **times
-            )
-            # One more, which the log keeps for its batches: all others have their number still.
-            self._writes = mysql_engine(
-                self.url, pool_size=pool_size + 1, writes=True, facts=self._facts, **times
-            )
+        # SQLite has one writer at a time; more would only wait for its lock. On MySQL the log keeps
+        # one connection for its batches, beside those for all others.
+        self._reads = self._engine(pool_size, writes=False)
+        self._writes = self._engine(1 if self.is_sqlite else pool_size + 1, writes=True)
         for engine in (self._reads, self._writes):
-            watch_the_pooled(engine, self._judging, pings=not self.is_sqlite)
-        self._readers = Warm(self._reads, self._judging)
-        self._writers = Warm(self._writes, self._judging)
+            watch_pool(engine, self._judging, pings=not self.is_sqlite)
+        self._readers = RecentConnections(self._reads, self._judging)
+        self._writers = RecentConnections(self._writes, self._judging)
         self._trying_to_write = asyncio.Lock()
         self._tried_to_write: tuple[float, DatabaseUnavailable | None] = (float("-inf"), None)
+
+    def _engine(self, pool_size: int, *, writes: bool) -> AsyncEngine:
+        options = {"pool_size": pool_size, "wait_seconds": POOL_WAIT_SECONDS}
+        if self.is_sqlite:
+            return sqlite_engine(self.url, writes=writes, **options)
+        facts, seconds = self._facts, CONNECT_SECONDS
+        return mysql_engine(
+            self.url, writes=writes, facts=facts, connect_seconds=seconds, **options
+        )
 
     @property
     def packet_bytes(self) -> int | None:
@@ -105,7 +102,7 @@ class Database:
         """
         with self._judging:
             async with asyncio.timeout(seconds):
-                await self._take_turn()
+                await self._wait_for_turn()
                 try:
                     async with _lent(self._readers) as connection:
                         yield connection
@@ -144,17 +141,17 @@ class Database:
             async with asyncio.timeout(ANSWER_SECONDS), _lent(self._writers) as connection:
                 yield connection
 
-    async def _take_turn(self) -> None:
-        # The pool lets whoever asks first after a return have the connection, and that is often
-        # who returned it: others waited for a quarter of a second.
-        if self._turns.locked():
-            try:
-                async with asyncio.timeout(POOL_WAIT_SECONDS):
-                    await self._turns.acquire()
-            except TimeoutError as error:
-                raise PoolExhausted from error
-        else:
+    async def _wait_for_turn(self) -> None:
+        # The pool gives a returned connection to the caller that asks next, which is often the one
+        # that returned it: others waited for a quarter of a second.
+        if not self._turns.locked():
             await self._turns.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout(POOL_WAIT_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise PoolExhausted from error
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises DatabaseUnavailable."""
@@ -211,8 +208,8 @@ class Database:
             await connection.run_sync(check_version)
 
     async def _write_ahead(self) -> None:
-        # So that readers go on while one writes; the file remembers it. SQLite does not wait for
-        # other processes here, as it does elsewhere: they may be starting too.
+        # With write-ahead logging, which the file remembers, readers go on while one writes. SQLite
+        # does not wait here for other processes, which may be starting too, as it does elsewhere.
         deadline = asyncio.get_running_loop().time() + POOL_WAIT_SECONDS
         while True:
             try:
@@ -226,21 +223,21 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._readers.cool()
-        await self._writers.cool()
+        await self._readers.clear()
+        await self._writers.clear()
         await self._reads.dispose()
         await self._writes.dispose()
 
 
 @asynccontextmanager
-async def _lent(warm: Warm) -> AsyncIterator[AsyncConnection]:
-    connection = await warm.take()
+async def _lent(connections: RecentConnections) -> AsyncIterator[AsyncConnection]:
+    connection = await connections.borrow()
     try:
         yield connection
     except BaseException:
-        await warm.drop(connection)
+        await connections.discard(connection)
         raise
-    warm.keep(connection)
+    connections.keep(connection)
 
 
 async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
@@ -252,8 +249,8 @@ async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
         try:
             return await transaction()
         except DatabaseMoved:
-            # Once, on a new connection: while the address leads to the old server still, callers
-            # are told at once.
+            # Once, on a new connection: while the address still leads to the old server, callers
+            # hear of it at once.
             return await transaction()
         except Deadlocked:
             logger.debug("A deadlock ended a transaction; trying again")

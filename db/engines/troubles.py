@@ -1,6 +1,6 @@
 """What a database's error means for us, and the line in the log that tells of it.
 
-The one place that knows the errors' numbers. What is not in these tables is an error of ours.
+The one place that knows the errors' numbers. An error that is not in these tables is our own fault.
 """
 
 import logging
@@ -46,24 +46,15 @@ class DatabaseUnsuitable(Exception):
 
 
 class Remedy(Enum):
-    """What is done about a trouble; the value is what the log says of it."""
+    """What is done about a trouble: what the log says of it, and what callers get."""
 
-    RETRY = "the transaction is tried again"
-    RECONNECT = "connecting anew, to wherever the address leads now"
-    REFUSE = "callers are told to try again"
-    BUSY = "another process writes to this file; callers are told to try again"
-    SHRINK = "what does not fit is refused by itself"
-    DAMAGED = "restore the file from a copy"
+    RETRY = "the transaction is tried again", Deadlocked
+    RECONNECT = "connecting anew, to wherever the address leads now", DatabaseMoved
+    REFUSE = "callers are told to try again", DatabaseUnavailable
+    BUSY = "another process writes to this file; callers are told to try again", DatabaseBusy
+    SHRINK = "a message that does not fit is refused by itself", TooLargeForDatabase
+    DAMAGED = "restore the file from a copy", DatabaseUnavailable
 
-
-_RAISED = {
-    Remedy.RETRY: Deadlocked,
-    Remedy.RECONNECT: DatabaseMoved,
-    Remedy.REFUSE: DatabaseUnavailable,
-    Remedy.BUSY: DatabaseBusy,
-    Remedy.SHRINK: TooLargeForDatabase,
-    Remedy.DAMAGED: DatabaseUnavailable,
-}
 
 # Where the numbers come from: https://mariadb.com/kb/en/mariadb-error-code-reference/ and
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
@@ -211,36 +202,12 @@ def _words(error: DBAPIError, *, is_known: bool = True) -> str:
     return first if is_known else re.sub(r"'[^']*'?", "'…'", first)
 
 
-class Complaints:
-    """Says each kind of trouble at once, and then every ten seconds how often it was."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, tuple[float, int]] = {}
-
-    def say(self, trouble: Trouble) -> None:
-        """Log it, or count it."""
-        now = monotonic()
-        said_at, unsaid = self._said.get(trouble.code, (now - 2 * SAY_SECONDS, 0))
-        if now - said_at < SAY_SECONDS:
-            self._said[trouble.code] = (said_at, unsaid + 1)
-            return
-        if len(self._said) >= MOST_KINDS:
-            self._said.clear()
-        self._said[trouble.code] = (now, 0)
-        level = logging.ERROR if trouble.remedy is Remedy.DAMAGED else logging.WARNING
-        more = f" ({unsaid} more of these since the last line)" if unsaid else ""
-        logger.log(
-            level, "The database: %s [%s]; %s%s", trouble.words, trouble.code,
-            trouble.remedy.value, more,
-        )  # fmt: skip
-
-
 class Judging:
     """Turns a driver's errors into ours, says them, and has the pools dropped where that helps."""
 
     def __init__(self, *, is_sqlite: bool) -> None:
         self._is_sqlite = is_sqlite
-        self._complaints = Complaints()
+        self._said: dict[str, tuple[float, int]] = {}
         self.dropped_at = float("-inf")
 
     def __enter__(self) -> None:
@@ -253,17 +220,25 @@ class Judging:
         trouble = judge(error, is_sqlite=self._is_sqlite)
         if trouble is None:
             return
-        self._complaints.say(trouble)
-        if trouble.remedy is Remedy.RECONNECT:
-            self._drop()
-        raise _RAISED[trouble.remedy](trouble.words) from error
+        self.say(trouble)
+        # Where many callers meet the same trouble, it is enough to drop the pools for the first.
+        now = monotonic()
+        if trouble.remedy is Remedy.RECONNECT and now - self.dropped_at > DROP_SECONDS:
+            self.dropped_at = now
+        _, raised = trouble.remedy.value
+        raise raised(trouble.words) from error
 
     def say(self, trouble: Trouble) -> None:
-        """Log a trouble that no error told of."""
-        self._complaints.say(trouble)
-
-    def _drop(self) -> None:
-        # Where many callers meet the same trouble, the first one's connections do for all.
+        """Log a kind of trouble at once, and then every ten seconds how often it was."""
         now = monotonic()
-        if now - self.dropped_at > DROP_SECONDS:
-            self.dropped_at = now
+        said_at, unsaid = self._said.get(trouble.code, (now - 2 * SAY_SECONDS, 0))
+        if now - said_at < SAY_SECONDS:
+            self._said[trouble.code] = (said_at, unsaid + 1)
+            return
+        if len(self._said) >= MOST_KINDS:
+            self._said.clear()
+        self._said[trouble.code] = (now, 0)
+        level = logging.ERROR if trouble.remedy is Remedy.DAMAGED else logging.WARNING
+        more = f" ({unsaid} more of these since the last line)" if unsaid else ""
+        done, _ = trouble.remedy.value
+        logger.log(level, "The database: %s [%s]; %s%s", trouble.words, trouble.code, done, more)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, facts
+from db.log.admission import Admission
 from db.log.changes.change import Made, Outcome
-from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting
-from db.log.entries import EVERYTHING, append_entries, insert_at
-from db.log.permits import Permits
+from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting, refuse
+from db.log.inserts import append_messages, insert_messages
 from db.models import StoredAttachment, StoredMessage
 from events.facts import Fact
 
@@ -27,27 +28,18 @@ class Authority(Protocol):
         """Take the control facts past `position`, in order: all there are up to `upto`."""
 
 
-class Unchecked:
-    """The authority of a log that is written without any."""
-
-    position = EVERYTHING
-
-    def hand_over_early(self, facts: Sequence[Fact], upto: int) -> None:
-        """Take nothing."""
-
-
 class Stored(NamedTuple):
     """What a batch came to, once it is committed."""
 
     batch: Sequence[Waiting]  # those that have an answer now
-    answers: Sequence[Any]  # for each: its message or fact, None, or the reason of its refusal
+    answers: Sequence[Any]  # for each: its message, its fact, another answer, or its refusal
     entries: Sequence[StoredMessage | Fact]  # what was stored, at dense positions
 
 
 async def write_messages(
     connection: AsyncConnection,
     batch: list[Waiting],
-    permits: Permits,
+    admission: Admission,
     now: datetime,
     applied: int,
 ) -> Stored:
@@ -55,12 +47,11 @@ async def write_messages(
 
     Raises Overtaken when control facts past `applied` have been stored.
     """
-    batch = await permits.admit(connection, batch)
-    batch, attached = await _attach(connection, batch, now)
+    batch, attached = await _admit(connection, batch, admission, now)
     if not batch:
         return Stored((), (), ())
     drafts = [waiting.draft for waiting in batch]
-    messages = await connection.run_sync(append_entries, drafts, attached, now, applied)
+    messages = await connection.run_sync(append_messages, drafts, attached, now, applied)
     await _link(connection, messages)
     return Stored(batch, messages, messages)
 
@@ -68,7 +59,7 @@ async def write_messages(
 async def write_mixture(
     connection: AsyncConnection,
     batch: list[Waiting],
-    permits: Permits,
+    admission: Admission,
     authority: Authority,
     now: datetime,
 ) -> Stored:
@@ -80,50 +71,57 @@ async def write_mixture(
     if control > authority.position:
         known = authority.position
         authority.hand_over_early(await facts.read_controls(connection, known, head), head)
-    drafts = [waiting for waiting in batch if type(waiting.change) is Draft]
-    if drafts:
-        drafts, attached = await _attach(connection, await permits.admit(connection, drafts), now)
+    drafts, attached = await _admit(
+        connection, [w for w in batch if type(w.change) is Draft], admission, now
+    )
     admitted = {id(waiting) for waiting in drafts}
-    outcomes: dict[int, Outcome] = {}
-    others = [waiting for waiting in batch if type(waiting.change) is not Draft]
-    for kind, group in groupby(others, key=lambda waiting: type(waiting.change)):
-        run = [*group]
-        written = await kind.write(connection, [waiting.change for waiting in run], now)
-        outcomes |= {id(w): outcome for w, outcome in zip(run, written, strict=True)}
+    outcomes = await _write_changes(connection, batch, now)
     position = head
-    placed: dict[int, int] = {}
+    positions: list[int] = []  # of the drafts
     made: dict[int, Fact] = {}
-    answers: dict[int, Any] = {**outcomes}
     for waiting in batch:
-        key = id(waiting)
-        outcome = outcomes.get(key)
-        if key in admitted:
-            position = placed[key] = position + 1
-        elif isinstance(outcome, Made):
-            if outcome.body is not None:
-                position += 1
-                made[key] = Fact(position, now, outcome.actor_id, outcome.audience, outcome.body)
-            answers[key] = made.get(key) if outcome.answer is None else outcome.answer
+        outcome = outcomes.get(id(waiting))
+        if id(waiting) in admitted:
+            position += 1
+            positions.append(position)
+        elif isinstance(outcome, Made) and outcome.body is not None:
+            position += 1
+            made[id(waiting)] = Fact(
+                position, now, outcome.actor_id, outcome.audience, outcome.body
+            )
+    messages: list[StoredMessage] = []
     if drafts:
-        positions = [placed[id(waiting)] for waiting in drafts]
         messages = await connection.run_sync(
-            insert_at, [waiting.draft for waiting in drafts], positions, attached, now
+            insert_messages, [waiting.draft for waiting in drafts], positions, attached, now
         )
         await _link(connection, messages)
-        answers |= {id(w): message for w, message in zip(drafts, messages, strict=True)}
     if made:
         await facts.insert_facts(connection, [*made.values()])
     if position > head:
         last = max((fact.id for fact in made.values() if fact.is_control), default=control)
         await facts.move_head(connection, position, last)
+    answers: dict[int, Any] = {
+        key: outcome if not isinstance(outcome, Made) else outcome.answer or made.get(key)
+        for key, outcome in outcomes.items()
+    }
+    answers |= {id(w): message for w, message in zip(drafts, messages, strict=True)}
     answered = [waiting for waiting in batch if id(waiting) in answers]
-    gained = [answers[id(waiting)] for waiting in answered]
-    entries = [
-        made.get(id(waiting), answers[id(waiting)])
-        for waiting in answered
-        if id(waiting) in made or id(waiting) in admitted
-    ]
-    return Stored(answered, gained, entries)
+    entries: list[StoredMessage | Fact] = [*messages, *made.values()]
+    entries.sort(key=attrgetter("id"))
+    return Stored(answered, [answers[id(waiting)] for waiting in answered], entries)
+
+
+async def _write_changes(
+    connection: AsyncConnection, batch: Sequence[Waiting], now: datetime
+) -> dict[int, Outcome]:
+    """Write the changes that are no drafts, those of a kind together; return what came of each."""
+    outcomes: dict[int, Outcome] = {}
+    changes = [waiting for waiting in batch if type(waiting.change) is not Draft]
+    for kind, group in groupby(changes, key=lambda waiting: type(waiting.change)):
+        run = [*group]
+        written = await kind.write(connection, [waiting.change for waiting in run], now)
+        outcomes |= {id(w): outcome for w, outcome in zip(run, written, strict=True)}
+    return outcomes
 
 
 async def _link(connection: AsyncConnection, messages: Sequence[StoredMessage]) -> None:
@@ -131,26 +129,27 @@ async def _link(connection: AsyncConnection, messages: Sequence[StoredMessage]) 
         await attachments.link(connection, links)
 
 
-async def _attach(
-    connection: AsyncConnection, batch: list[Waiting], now: datetime
+async def _admit(
+    connection: AsyncConnection, batch: list[Waiting], admission: Admission, now: datetime
 ) -> tuple[list[Waiting], dict[int, StoredAttachment]]:
-    """Keep what the drafts attach from the sweep; refuse those that may not attach it."""
+    """Return the drafts that may be stored, and what they attach, which is kept from the sweep."""
+    batch = await admission.admit(connection, batch) if batch else batch
     named = {w.draft.attachment_id for w in batch if w.draft.attachment_id is not None}
     if not named:
         return batch, {}
     found = await attachments.find_attachments(connection, named)
-    kept = []
+    admitted = []
     shared: dict[tuple[int, int], bool] = {}
     for waiting in batch:
         refusal = await _refusal_to_attach(connection, waiting.draft, found, shared)
         if refusal is None:
-            kept.append(waiting)
-        elif not waiting.outcome.done():
-            waiting.outcome.set_exception(refusal)
-    sent = {w.draft.attachment_id for w in kept if w.draft.attachment_id is not None}
+            admitted.append(waiting)
+        else:
+            refuse([waiting], refusal)
+    sent = {w.draft.attachment_id for w in admitted if w.draft.attachment_id is not None}
     if sent:
         await attachments.mark_sent(connection, sent, now)
-    return kept, found
+    return admitted, found
 
 
 async def _refusal_to_attach(
@@ -165,7 +164,7 @@ async def _refusal_to_attach(
     if attachment is None:
         return UnknownAttachment()
     if attachment.owner_id != draft.sender_id:
-        # What was sent to somebody is theirs to send on.
+        # A user may send on what was sent to them.
         key = (attachment.id, draft.sender_id)
         if key not in shared:
             shared[key] = await attachments.is_shared_with(

@@ -9,7 +9,7 @@ from db.models import MessageKind, StoredMessage
 
 
 class LogFull(Exception):
-    """Too many drafts wait already; nothing was stored."""
+    """Too many changes wait already; nothing was stored."""
 
 
 class UnknownReceiver(Exception):
@@ -49,8 +49,13 @@ class Draft(Change, frozen=True, gc=False):
     client_message_id: str | None = None
     attachment_id: int | None = None
     own_kind: MessageKind = MessageKind.TEXT
-    # What broadcasts up to here carry is not the sender's to send on.
+    # The sender cannot send on what broadcasts up to this position carry.
     broadcasts_after: int = 0
+
+    @property
+    def key(self) -> tuple[int, str | None]:
+        """The sender and the client_message_id, which name one message."""
+        return self.sender_id, self.client_message_id
 
     def is_of(self, message: StoredMessage) -> bool:
         """Whether the message could have been stored from this draft."""
@@ -64,7 +69,7 @@ class Draft(Change, frozen=True, gc=False):
 
 
 class Waiting(NamedTuple):
-    """A change that waits; `first` is called with what came of it before anybody hears of it."""
+    """A change that waits; `first` is called with its answer before anybody hears of the change."""
 
     change: Change
     outcome: asyncio.Future[Any]
@@ -73,7 +78,7 @@ class Waiting(NamedTuple):
     @property
     def draft(self) -> Draft:
         """The change, where it is known to be a draft."""
-        return self.change  # type: ignore[return-value]  # whoever asks has looked
+        return self.change  # type: ignore[return-value]  # the caller has looked
 
 
 def split_repeats(
@@ -82,41 +87,37 @@ def split_repeats(
     """Part the drafts whose key stands in the batch before them, each with the first of its key."""
     firsts: list[Waiting] = []
     repeats: list[tuple[Waiting, Waiting]] = []
-    by_key: dict[tuple[int, str], Waiting] = {}
+    by_key: dict[tuple[int, str | None], Waiting] = {}
     for waiting in batch:
         if waiting.outcome.done():  # the caller has gone
             continue
-        if type(waiting.change) is not Draft or waiting.change.client_message_id is None:
-            firsts.append(waiting)
-            continue
-        key = (waiting.change.sender_id, waiting.change.client_message_id)
-        if key in by_key:
-            repeats.append((waiting, by_key[key]))
-        else:
-            by_key[key] = waiting
-            firsts.append(waiting)
+        if type(waiting.change) is Draft and waiting.change.client_message_id is not None:
+            first = by_key.setdefault(waiting.change.key, waiting)
+            if first is not waiting:
+                repeats.append((waiting, first))
+                continue
+        firsts.append(waiting)
     return firsts, repeats
 
 
-def settle_repeat(waiting: Waiting, first: Waiting) -> None:
-    if waiting.outcome.done():
-        return
+def answer_repeat(waiting: Waiting, first: Waiting) -> None:
+    """Answer as the first draft of the same key was answered."""
     if (error := first.outcome.exception()) is not None:
-        waiting.outcome.set_exception(error)
+        refuse([waiting], error)
     else:
-        answer(waiting, first.outcome.result())
+        answer_by(waiting, first.outcome.result())
 
 
-def answer(waiting: Waiting, original: StoredMessage) -> None:
-    if waiting.outcome.done():
-        return
-    if waiting.draft.is_of(original):
+def answer_by(waiting: Waiting, original: StoredMessage) -> None:
+    """Answer with the message that is stored under the draft's key, if it is the same message."""
+    if not waiting.draft.is_of(original):
+        refuse([waiting], KeyReused())
+    elif not waiting.outcome.done():
         waiting.outcome.set_result(original)
-    else:
-        waiting.outcome.set_exception(KeyReused())
 
 
-def fail(batch: Iterable[Waiting], error: BaseException) -> None:
+def refuse(batch: Iterable[Waiting], error: BaseException) -> None:
+    """Have callers who still wait hear this error."""
     for waiting in batch:
         if not waiting.outcome.done():
             waiting.outcome.set_exception(error)

@@ -6,9 +6,9 @@ A writer gathers the changes that wait in its process and stores them in one tra
     insert the batch as one statement
     commit; begin with the next batch; announce this one, acknowledge each change
 
-That is how a batch of messages is stored. It fails where a fact that decides who may send has been
-stored and is not known here; then, as for a batch that holds other changes too, the head is locked
-first, and the facts before the batch are read and applied (db/batches.py).
+That is how a batch of messages is stored. It fails where a fact that decides who may send was
+stored and this process does not know it yet. Such a batch, and one that holds other changes too,
+locks the head first, then reads and applies the facts before it (db/log/batches.py).
 
 A lone change is written at once, and while it is being written the next batch gathers; only where
 other processes append too does a busy writer wait a moment for more. A rollback gives the
@@ -22,9 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, overload
 
-from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlmodel import col
 
 from db.engines.database import (
     Database,
@@ -32,7 +30,8 @@ from db.engines.database import (
     TooLargeForDatabase,
     retrying_deadlocks,
 )
-from db.log.batches import Authority, Stored, Unchecked, write_messages, write_mixture
+from db.log.admission import Admission
+from db.log.batches import Authority, Stored, write_messages, write_mixture
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import OpensSession
 from db.log.drafts import (
@@ -40,15 +39,14 @@ from db.log.drafts import (
     LogFull,
     UnknownReceiver,
     Waiting,
-    answer,
-    fail,
-    settle_repeat,
+    answer_by,
+    answer_repeat,
+    refuse,
     split_repeats,
 )
-from db.log.entries import Overtaken, append_whole
-from db.log.permits import Permits
-from db.messages import COLUMNS, read_messages
-from db.models import Message, StoredMessage
+from db.log.inserts import Overtaken, append_in_one_trip
+from db.messages import find_by_keys
+from db.models import StoredMessage
 from events.facts import Fact
 
 logger = logging.getLogger("parley.log")
@@ -57,32 +55,34 @@ logger = logging.getLogger("parley.log")
 # MySQL's max_allowed_packet (16 MiB on MariaDB).
 MAX_BATCH_MESSAGES = 256
 MAX_BATCH_BYTES = 2 * 1024 * 1024
-# What a batch's statements have beside what people wrote: at most so much, and so much a row.
+# What the text of a batch's statements takes at most, beside what people wrote: as a whole, for
+# each message, and for each other change.
 STATEMENT_BYTES = 1024
 ROW_BYTES = 160
-# What a change that is no message may take.
 CHANGE_BYTES = 4096
+# MySQL's driver writes a backslash before each of these.
 ESCAPED = "\0\n\r\x1a\"'\\"
 # How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
 REFUSALS = (DBAPIError, ValueError, TooLargeForDatabase)
-# So many go together whatever else is going on.
+# A batch of this size is never divided, however little was stored before.
 MIN_BATCH_MESSAGES = 16
-# Where other processes append too, a busy writer lets its batches grow for so long: between them
-# they have no more messages than one would, and each transaction costs, and locks, the same.
+# Where other processes append too, a busy writer waits so long for its batch to grow. Together they
+# have no more messages than one process would have, and each transaction costs and locks the same.
 GATHER_SECONDS = 0.005
 BUSY_MESSAGES = 4
-# How long after a position that was not ours we expect more of them.
+# How long after another process's position more of its positions are expected.
 OTHERS_SECONDS = 0.5
 # A database that hangs must not keep the server from ending.
 CLOSE_SECONDS = 1
 
 
 class MessageLog:
-    """Appends changes. `committed` is called with each batch, in order, soon after its commit.
+    """Appends changes.
 
-    `uncertain` is called when an entry may be stored that `committed` was not told of; `others`,
-    perhaps again and again, with the first and the last position that another process has taken.
-    `authority` knows what facts say of who may send; without one that is not looked at.
+    `committed` is called with each batch, in order, soon after its commit. `uncertain` is called
+    when an entry may be stored of which `committed` does not hear. `others` is called, perhaps
+    again and again, with the first and the last position that another process has taken.
+    `admission` judges drafts; `authority` knows up to which fact that judgement is right.
     """
 
     def __init__(
@@ -92,17 +92,17 @@ class MessageLog:
         max_pending: int,
         committed: Callable[[Sequence[StoredMessage | Fact]], None],
         uncertain: Callable[[], None],
+        admission: Admission,
+        authority: Authority,
         others: Callable[[int, int], None] = lambda first, last: None,
-        permits: Permits | None = None,
-        authority: Authority | None = None,
     ) -> None:
         self._database = database
         self._max_pending = max_pending
         self._committed = committed
         self._uncertain = uncertain
         self._others = others
-        self._permits = permits or Permits()
-        self._authority = authority or Unchecked()
+        self._admission = admission
+        self._authority = authority
         self._pending: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -151,11 +151,11 @@ class MessageLog:
     @property
     def broadcasters(self) -> str:
         """Who may write to everybody: `everyone`, `admins` or `off`."""
-        return self._permits.broadcasters
+        return self._admission.broadcasters
 
     @broadcasters.setter
     def broadcasters(self, allowed: str) -> None:
-        self._permits.broadcasters = allowed
+        self._admission.broadcasters = allowed
 
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
@@ -171,7 +171,7 @@ class MessageLog:
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
         self._tell()
-        fail(self._pending, DatabaseUnavailable("the server is stopping"))
+        refuse(self._pending, DatabaseUnavailable("the server is stopping"))
 
     async def _write_batches(self) -> None:
         while self._pending or not self._closing:
@@ -180,15 +180,15 @@ class MessageLog:
             while self._pending:
                 if self._is_shared_and_busy():
                     await asyncio.sleep(GATHER_SECONDS)
-                batch = self._take_batch()
+                batch = self._next_batch()
                 try:
                     await self._settle(batch)
-                except Exception as error:  # whatever it is, it is the senders' to hear
-                    fail(batch, error)
-                    self._last_position = None  # what is found there next may be ours
+                except Exception as error:  # of any kind: the senders must hear of it
+                    refuse(batch, error)
+                    self._last_position = None  # the positions found next may be of this batch
                     self._uncertain()
                 except asyncio.CancelledError:
-                    fail(batch, DatabaseUnavailable("the server is stopping"))
+                    refuse(batch, DatabaseUnavailable("the server is stopping"))
                     raise
 
     def _is_shared_and_busy(self) -> bool:
@@ -196,7 +196,7 @@ class MessageLog:
         shared = now - self._others_at < OTHERS_SECONDS
         return shared and self._last_size >= BUSY_MESSAGES and not self._closing
 
-    def _take_batch(self) -> list[Waiting]:
+    def _next_batch(self) -> list[Waiting]:
         # A batch takes half of what waits and what was just stored. If it took all, every sender
         # would wait for the same batch: the database would be idle, and then the process.
         half = (len(self._pending) + self._last_size + 1) // 2
@@ -215,17 +215,15 @@ class MessageLog:
                 batch.append(self._pending.popleft())
                 continue
             if decided:
-                break  # what was decided is to be known before anybody is admitted
+                break  # the decision must be known before another draft is admitted
             # At most 4 bytes a character, also of those that the statement escapes by another.
             size += 4 * (len(draft.content) + len(draft.client_message_id or "")) + ROW_BYTES
             if size > room:
                 if batch:
                     break
                 if not self._fits_alone(draft, room):
-                    refused = self._pending.popleft()
+                    refuse([self._pending.popleft()], TooLargeForDatabase())
                     size = 0
-                    if not refused.outcome.done():
-                        refused.outcome.set_exception(TooLargeForDatabase())
                     continue
             batch.append(self._pending.popleft())
         return batch
@@ -256,8 +254,8 @@ class MessageLog:
             await self._store(firsts)
         except REFUSALS:
             # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
-            rest = await self._settle_known_keys(firsts)
-            self._permits.known_users.clear()
+            rest = await self._answer_known_keys(firsts)
+            self._admission.known_users.clear()
             try:
                 await self._store(rest)
             except REFUSALS:
@@ -270,7 +268,7 @@ class MessageLog:
             if first.outcome.cancelled():
                 abandoned.append(waiting)
             else:
-                settle_repeat(waiting, first)
+                answer_repeat(waiting, first)
         if abandoned:
             # The first caller went away, often to come back as this one: ask what became of it.
             await self._settle(abandoned)
@@ -282,20 +280,20 @@ class MessageLog:
                 await self._store([waiting])
                 return
             except IntegrityError:
-                if not await self._settle_known_keys([waiting]):
+                if not await self._answer_known_keys([waiting]):
                     return
             except REFUSALS as error:
-                fail([waiting], error)
+                refuse([waiting], error)
         gone = UnknownReceiver() if type(waiting.change) is Draft else DatabaseUnavailable()
-        fail([waiting], gone)
+        refuse([waiting], gone)
 
     async def _store(self, batch: Iterable[Waiting]) -> None:
         # The batch shares locks on its users' rows, which others change: deadlocks can happen.
         await retrying_deadlocks(lambda: self._insert(batch))
 
     async def _insert(self, batch: Iterable[Waiting]) -> None:
-        # A caller that went away is stored for all that: left out, its message would come after
-        # those that the same client, back again, sends after repeating it.
+        # The message of a caller that went away is stored all the same. Its client may come back,
+        # repeat the message and send others: the repeated message would come after them.
         batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
         if not batch:
             return
@@ -316,31 +314,31 @@ class MessageLog:
                 self._others(self._last_position + 1, first - 1)
             self._last_position, self._last_size = last, len(stored.entries)
         if not self._untold:
-            # Not yet: the database is to have the next batch first, and work while they hear.
+            # Later: first the database gets the next batch, which it stores meanwhile.
             asyncio.get_running_loop().call_soon(self._tell)
         self._untold.append(stored)
 
     async def _store_messages(self, batch: list[Waiting], now: datetime) -> Stored:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
-        whole = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
-        if whole and self._permits.allow(drafts):
+        plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
+        if plain and self._admission.is_sure(drafts):
             async with self._database.write_whole() as connection:
-                messages = await append_whole(connection, drafts, now, applied)
+                messages = await append_in_one_trip(connection, drafts, now, applied)
             return Stored(batch, messages, messages)
         async with self._database.write() as connection:
-            return await write_messages(connection, batch, self._permits, now, applied)
+            return await write_messages(connection, batch, self._admission, now, applied)
 
     async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
         async with self._database.write() as connection:
-            stored = await write_mixture(connection, batch, self._permits, self._authority, now)
+            stored = await write_mixture(connection, batch, self._admission, self._authority, now)
         for waiting, fact in zip(stored.batch, stored.answers, strict=True):
             if waiting.first is not None and not isinstance(fact, Refused):
                 try:
                     waiting.first(fact)
                 except Exception:
                     logger.exception("A caller failed on what it had stored")
-        # At once: the next batch is admitted by it.
+        # At once: the next batch is admitted by these facts.
         facts = [entry for entry in stored.entries if isinstance(entry, Fact)]
         if facts:
             self._authority.hand_over_early(facts, stored.entries[-1].id)
@@ -354,7 +352,7 @@ class MessageLog:
                 if entries:
                     self._committed(entries)
             except Exception:
-                # They are stored: their senders must hear so, whatever a listener does.
+                # The senders must hear that their messages are stored, whatever a listener does.
                 logger.exception("A listener failed on the positions from %d", entries[0].id)
             for waiting, answer_ in zip(batch, answers, strict=True):
                 if waiting.outcome.done():  # the caller may have gone
@@ -364,27 +362,21 @@ class MessageLog:
                 else:
                     waiting.outcome.set_result(answer_)
 
-    async def _settle_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
+    async def _answer_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""
-        drafts = [w for w in batch if type(w.change) is Draft and w.draft.client_message_id]
-        keys = [(w.draft.sender_id, w.draft.client_message_id) for w in drafts]
+        keys = [w.draft.key for w in batch if type(w.change) is Draft and w.draft.client_message_id]
         if not keys:
             return batch
-        key = tuple_(col(Message.sender_id), col(Message.client_message_id))
         async with self._database.read() as connection:
-            found = await read_messages(connection, select(*COLUMNS).where(key.in_(keys)))
-        originals = {(message.sender_id, message.client_message_id): message for message in found}
+            originals = await find_by_keys(connection, keys)
         if originals:
-            # Perhaps of a commit that took effect after its failure was looked into.
+            # A commit may have taken effect after it seemed to fail: nobody heard of its messages.
             self._uncertain()
         rest = []
         for waiting in batch:
-            original = None
-            if type(waiting.change) is Draft:
-                key_of = (waiting.change.sender_id, waiting.change.client_message_id)
-                original = originals.get(key_of)
+            original = originals.get(waiting.draft.key) if type(waiting.change) is Draft else None
             if original is None:
                 rest.append(waiting)
             else:
-                answer(waiting, original)
+                answer_by(waiting, original)
         return rest

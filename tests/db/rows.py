@@ -12,10 +12,12 @@ from sqlmodel import col
 
 from db import users
 from db.engines.database import Database
+from db.log.admission import Admission
 from db.log.drafts import Draft
 from db.log.log import MessageLog
 from db.messages import COLUMNS, head_position, read_messages
 from db.models import LogHead, Message, MessageKind, StoredMessage
+from events.control import Control
 from settings import Settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -65,16 +67,29 @@ async def add_messages(database: Database, messages: Sequence[tuple[int, int | N
         await connection.execute(LogHead.__table__.update().values(position=len(rows)))  # type: ignore[attr-defined]  # SQLModel hides it
 
 
-@asynccontextmanager
-async def running_log(
+def make_log(
     database: Database,
     *,
     max_pending: int = 10_000,
     committed: Callable[[Sequence[Any]], None] = lambda batch: None,
     uncertain: Callable[[], None] = lambda: None,
-) -> AsyncIterator[MessageLog]:
-    """Write a log while the block lasts."""
-    log = MessageLog(database, max_pending=max_pending, committed=committed, uncertain=uncertain)
+    admission: Admission | None = None,
+) -> MessageLog:
+    """Return a log of a process that follows no other."""
+    return MessageLog(
+        database,
+        max_pending=max_pending,
+        committed=committed,
+        uncertain=uncertain,
+        admission=admission or Admission(),
+        authority=Control(),
+    )
+
+
+@asynccontextmanager
+async def running_log(database: Database, **options: Any) -> AsyncIterator[MessageLog]:
+    """Write a log, of the options of `make_log`, while the block lasts."""
+    log = make_log(database, **options)
     log.start()
     try:
         yield log

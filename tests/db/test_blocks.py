@@ -9,10 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from db import blocks, messages
 from db.engines.database import Database
+from db.log.admission import Admission
 from db.log.drafts import BroadcastRefused, KeyReused, UnknownReceiver
-from db.log.log import MessageLog
-from db.log.permits import Permits
-from tests.db.rows import NOW, add_messages, add_users, draft, expect_dense
+from tests.db.rows import NOW, add_messages, add_users, draft, expect_dense, make_log
 
 NOBODY = 2**40
 
@@ -84,10 +83,8 @@ async def test_pages_leave_out_what_those_apart_wrote_to_everybody(
 async def test_a_batch_is_stored_but_for_what_is_not_permitted(database: Database) -> None:
     one, two, three = await add_users(database, 3)
     apart: dict[int, set[int]] = {}
-    permits = Permits(apart=apart)
-    log = MessageLog(
-        database, max_pending=100, committed=lambda _: None, uncertain=lambda: None, permits=permits
-    )
+    admission = Admission(apart=apart)
+    log = make_log(database, admission=admission)
     log.start()
     first = await log.append(draft(one, two, "first", "key"))
     apart |= {one: {two}, two: {one}}
@@ -122,13 +119,8 @@ async def test_broadcasts_are_stored_by_the_setting(database: Database, broadcas
         await connection.execute(
             text("UPDATE users SET is_admin = :yes WHERE id = :id"), {"yes": True, "id": admin}
         )
-    log = MessageLog(
-        database,
-        max_pending=100,
-        committed=lambda _: None,
-        uncertain=lambda: None,
-        permits=Permits(broadcasters=broadcasters),  # type: ignore[arg-type]  # one of them
-    )
+    judge = Admission(broadcasters=broadcasters)  # type: ignore[arg-type]  # one of them
+    log = make_log(database, admission=judge)
     log.start()
     outcomes = await asyncio.gather(
         log.append(draft(admin)),

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from db import migrate
 from db.engines import database as database_module
 from db.engines import mysql as mysql_module
-from db.engines import warm as warm_module
+from db.engines import recent as recent_module
 from db.engines.database import (
     Database,
     DatabaseUnavailable,
@@ -284,7 +284,7 @@ async def test_the_pool_replaces_killed_connections(breakable_mariadb: MariaDB) 
     assert killed
     breakable_mariadb.execute("".join(f"KILL {id_};" for (id_,) in killed))
     # One that was used a moment ago is not asked whether it lives.
-    await asyncio.sleep(2 * warm_module.RESTED_SECONDS)
+    await asyncio.sleep(2 * recent_module.RESTED_SECONDS)
     await asyncio.gather(*(database.ping() for _ in range(9)))
     await add_users(database, 1)
     await database.close()
@@ -293,7 +293,7 @@ async def test_the_pool_replaces_killed_connections(breakable_mariadb: MariaDB) 
 async def test_a_connection_that_was_used_just_now_is_lent_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_module, "RESTED_SECONDS", 30)
+    monkeypatch.setattr(recent_module, "RESTED_SECONDS", 30)
     database = open_database(database_url, pool_size=2)
     await migrate.upgrade(database)
     taken: list[Any] = []
@@ -311,10 +311,10 @@ async def test_a_connection_that_was_used_just_now_is_lent_again(
     taken.clear()
     await database.ping()
     assert len(taken) == 1
-    # Never more than the pool has, warm ones included.
+    # Never more than the pool has, the recent ones included.
     await asyncio.gather(*(database.ping() for _ in range(20)))
     assert len(taken) <= 2
-    monkeypatch.setattr(warm_module, "RESTED_SECONDS", 0)
+    monkeypatch.setattr(recent_module, "RESTED_SECONDS", 0)
     taken.clear()
     await asyncio.gather(*(database.ping() for _ in range(20)))
     assert len(taken) == 20

@@ -20,6 +20,7 @@ from tests.db.rows import (
     draft,
     everything,
     expect_dense,
+    make_log,
     open_database,
     running_log,
 )
@@ -93,7 +94,7 @@ async def test_the_key_of_a_refused_draft_is_free(database: Database) -> None:
 async def test_a_user_seen_once_and_gone_since_is_unknown(database: Database) -> None:
     one, two = await add_users(database, 2)
     async with running_log(database) as log:
-        log._permits.known_users[NOBODY] = True
+        log._admission.known_users[NOBODY] = True
         outcomes = await asyncio.gather(
             log.append(draft(one, two, "a")),
             log.append(draft(one, NOBODY, "b")),
@@ -151,10 +152,7 @@ async def test_three_processes_under_colliding_keys_neither_lose_nor_repeat(
     people = await add_users(database, 6)
     databases = [open_database(database_url) for _ in range(3)]
     announced: list[Any] = []
-    logs = [
-        MessageLog(each, max_pending=1000, committed=announced.extend, uncertain=lambda: None)
-        for each in databases
-    ]
+    logs = [make_log(each, max_pending=1000, committed=announced.extend) for each in databases]
     for log in logs:
         log.start()
     chance = random.Random(7)  # the same load each time
@@ -277,9 +275,7 @@ async def test_a_listener_that_fails_does_not_fail_the_senders(
 async def test_closing_stores_what_waits_and_what_is_being_written(database: Database) -> None:
     [user] = await add_users(database, 1)
     for steps in (0, 1, 5, 20):
-        log = MessageLog(
-            database, max_pending=1000, committed=lambda b: None, uncertain=lambda: None
-        )
+        log = make_log(database)
         log.start()
         waiting = [log.append(draft(user)) for _ in range(300)]
         for _ in range(steps):
@@ -294,7 +290,7 @@ async def test_closing_stores_what_waits_and_what_is_being_written(database: Dat
 
 
 async def test_a_log_that_never_started_refuses_what_waits(database: Database) -> None:
-    log = MessageLog(database, max_pending=9, committed=lambda b: None, uncertain=lambda: None)
+    log = make_log(database)
     waiting = log.append(draft(1))
     await log.close()
     with pytest.raises(DatabaseUnavailable):

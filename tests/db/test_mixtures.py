@@ -13,6 +13,7 @@ from sqlmodel import col
 from db import facts, sessions
 from db.engines.database import Database, DatabaseUnavailable
 from db.log import log as log_module
+from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.log.changes.broadcast import SetBroadcasters
@@ -27,7 +28,6 @@ from db.log.changes.sessions import (
 )
 from db.log.drafts import BroadcastRefused, SenderDisabled, UnknownReceiver
 from db.log.log import MessageLog
-from db.log.permits import Permits
 from db.messages import head_position
 from db.models import Block, StoredMessage
 from events.control import Control
@@ -55,15 +55,15 @@ class Process:
         self.told: list[StoredMessage | Fact] = []
         self.blocks = BlockedPairs()
         self.control = Control()
-        self.permits = Permits(apart=self.blocks.apart)
-        follow_accounts(self.control, self.permits)
+        self.admission = Admission(apart=self.blocks.apart)
+        follow_accounts(self.control, self.admission)
         self.control.listen(BlockChanged, self._block)
         self.log = MessageLog(
             database,
             max_pending=10_000,
             committed=self.told.extend,
             uncertain=lambda: None,
-            permits=self.permits,
+            admission=self.admission,
             authority=self.control,
         )
         self.log.start()
@@ -323,14 +323,14 @@ async def test_no_message_follows_a_decision_in_its_batch(
     process = Process(database)
     await process.attempt(draft(one, two))
     sizes: list[int] = []
-    take = MessageLog._take_batch
+    take = MessageLog._next_batch
 
     def see(log: MessageLog) -> Any:
         batch = take(log)
         sizes.append(len(batch))
         return batch
 
-    monkeypatch.setattr(log_module.MessageLog, "_take_batch", see)
+    monkeypatch.setattr(log_module.MessageLog, "_next_batch", see)
     changes = [draft(one, two), ChangeBlock(one, two, True, 9), ChangeBlock(two, one, True, 9)]
     await asyncio.gather(*map(process.attempt, [*changes, draft(one, two), draft(one)]))
     assert sizes == [3, 2]

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db import migrate
 from db.engines.database import Database, DatabaseMoved, DatabaseUnavailable, TooLargeForDatabase
-from db.engines.troubles import Complaints, Remedy, Trouble, judge
+from db.engines.troubles import Judging, Remedy, Trouble, judge
 from tests.db.rows import add_users, draft, expect_dense, open_database, running_log
 from tests.support.mariadb import MariaDB
 
@@ -74,13 +74,13 @@ def test_what_an_unknown_error_quotes_is_not_said() -> None:
 def test_a_trouble_is_said_at_once_and_then_counted(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    complaints = Complaints()
+    judging = Judging(is_sqlite=False)
     for _ in range(50):
-        complaints.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
-    complaints.say(Trouble(Remedy.RETRY, "1213", "Deadlock"))
+        judging.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
+    judging.say(Trouble(Remedy.RETRY, "1213", "Deadlock"))
     assert len(caplog.records) == 2
     monkeypatch.setattr("db.engines.troubles.SAY_SECONDS", 0.0)
-    complaints.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
+    judging.say(Trouble(Remedy.REFUSE, "1040", "Too many connections"))
     assert "49 more of these since the last line" in caplog.text
 
 

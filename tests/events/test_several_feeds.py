@@ -12,6 +12,7 @@ import pytest
 
 from db import messages, migrate
 from db.engines.database import Database
+from db.log.admission import Admission
 from db.log.changes.blocks import ChangeBlock
 from db.log.log import MessageLog
 from db.models import StoredMessage
@@ -85,6 +86,8 @@ class Process:
             max_pending=10_000,
             committed=announce_committed(self.feed, bus),
             uncertain=self.feed.catch_up,
+            admission=Admission(),
+            authority=Control(),
         )
 
     async def start(self, stack: AsyncExitStack, reader_id: int) -> None:

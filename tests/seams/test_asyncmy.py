@@ -24,7 +24,7 @@ async def _make_head(connection: Any) -> None:
 async def test_several_statements_are_one_round_trip_whose_results_come_in_turn(
     mariadb: MariaDB,
 ) -> None:
-    # db/log/entries.py: the first one's id is there before the second one's result is asked for.
+    # db/log/inserts.py: the first one's id is there before the second one's result is asked for.
     engine = _engine(mariadb, writes=True)
     async with engine.connect() as connection:
         driver = connection.sync_connection.connection.driver_connection

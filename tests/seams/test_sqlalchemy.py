@@ -74,7 +74,7 @@ async def test_the_pool_tells_of_making_taking_and_giving_back(tmp_path: Path) -
 
     async with engine.connect() as connection:
         assert connection.sync_connection is not None
-        # db/engines/warm.py reads and writes what the record holds, through the connection.
+        # db/engines/recent.py reads and writes what the record holds, through the connection.
         assert connection.sync_connection.info["made_at"] == 3
         assert connection.sync_connection.connection.driver_connection is not None
     assert told == ["connect", "checkout 1", "connect", "checkout 3", "checkin"]

@@ -1,15 +1,20 @@
-"""Which drafts of a batch may be stored: of known people, who may reach whom they are for."""
+"""Which drafts of a batch are stored: their people exist, and the sender may reach the receiver."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import col
 
-from db.log.drafts import BroadcastRefused, Draft, SenderDisabled, UnknownReceiver, Waiting
-from db.messages import COLUMNS, read_messages
-from db.models import Message, StoredMessage
+from db.log.drafts import (
+    BroadcastRefused,
+    Draft,
+    SenderDisabled,
+    UnknownReceiver,
+    Waiting,
+    answer_by,
+    refuse,
+)
+from db.messages import find_by_keys
 from db.users import admin_ids, find_senders
 
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
@@ -18,11 +23,11 @@ KNOWN_USERS = 100_000
 Broadcasters = Literal["everyone", "admins", "off"]
 
 
-class Permits:
-    """Looks at each batch within its transaction; control facts change what it knows.
+class Admission:
+    """Judges each batch within its transaction; control facts change what it knows.
 
     `apart` says, live, who must not reach whom. Such a receiver is refused like one who does not
-    exist, by the same statements, so that neither the answer nor its time tells which it was.
+    exist, by the same statements: neither the answer nor its time tells the two cases apart.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class Permits:
         """Ask the database again whether this user exists, and may send."""
         self.known_users.pop(user_id, None)
 
-    def allow(self, drafts: Sequence[Draft]) -> bool:
+    def is_sure(self, drafts: Sequence[Draft]) -> bool:
         """Whether all of them may be stored, as far as that is known without asking."""
         known = self.known_users
         for draft in drafts:
@@ -61,22 +66,27 @@ class Permits:
         admitted = []
         refused: list[tuple[Waiting, Exception]] = []
         for waiting, draft in zip(batch, drafts, strict=True):
-            if draft.sender_id not in known:
-                refused.append((waiting, UnknownReceiver()))
-            elif not known[draft.sender_id]:
-                refused.append((waiting, SenderDisabled()))
-            elif draft.receiver_id is None:
-                if draft.sender_id in muted:
-                    refused.append((waiting, BroadcastRefused()))
-                else:
-                    admitted.append(waiting)
-            elif draft.receiver_id not in known or (self._apart and self._is_barred(draft)):
-                refused.append((waiting, UnknownReceiver()))
-            else:
+            refusal = self._refusal(draft, known, muted)
+            if refusal is None:
                 admitted.append(waiting)
+            else:
+                refused.append((waiting, refusal))
         if refused:
             await _refuse(connection, refused)
         return admitted
+
+    def _refusal(
+        self, draft: Draft, known: Mapping[int, bool], muted: Collection[int]
+    ) -> Exception | None:
+        if draft.sender_id not in known:
+            return UnknownReceiver()
+        if not known[draft.sender_id]:
+            return SenderDisabled()
+        if draft.receiver_id is None:
+            return BroadcastRefused() if draft.sender_id in muted else None
+        if draft.receiver_id not in known or (self._apart and self._is_barred(draft)):
+            return UnknownReceiver()
+        return None
 
     def _is_barred(self, draft: Draft) -> bool:
         return draft.receiver_id in self._apart.get(draft.sender_id, ())
@@ -87,7 +97,7 @@ class Permits:
         named |= {draft.receiver_id for draft in drafts if draft.receiver_id is not None}
         known = {id_: self.known_users[id_] for id_ in named if id_ in self.known_users}
         unseen = named - known.keys()
-        if self._apart:  # whom a block keeps away is asked for as if never heard of
+        if self._apart:  # a receiver whom a block keeps away is asked for as if never heard of
             unseen |= {d.receiver_id for d in drafts if d.receiver_id and self._is_barred(d)}
         if not unseen:
             return known
@@ -98,7 +108,7 @@ class Permits:
         return {**{id_: may for id_, may in known.items() if id_ not in unseen}, **found}
 
     async def _muted(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> set[int]:
-        """Return who wants to write to everybody, and may not."""
+        """Return the senders who want to write to everybody, and may not."""
         if self.broadcasters == "everyone":
             return set()
         senders = {draft.sender_id for draft in drafts if draft.receiver_id is None}
@@ -110,22 +120,11 @@ class Permits:
 async def _refuse(
     connection: AsyncConnection, refused: Sequence[tuple[Waiting, Exception]]
 ) -> None:
-    """Refuse each, unless its sender has stored the same under its key when it was allowed."""
-    keys = [
-        (waiting.draft.sender_id, waiting.draft.client_message_id)
-        for waiting, _ in refused
-        if waiting.draft.client_message_id is not None
-    ]
-    stored: dict[tuple[int, str | None], StoredMessage] = {}
-    if keys:
-        key = tuple_(col(Message.sender_id), col(Message.client_message_id))
-        found = await read_messages(connection, select(*COLUMNS).where(key.in_(keys)))
-        stored = {(message.sender_id, message.client_message_id): message for message in found}
+    """Refuse each, unless it repeats what its sender stored under its key when it was allowed."""
+    stored = await find_by_keys(connection, [waiting.draft.key for waiting, _ in refused])
     for waiting, refusal in refused:
-        if waiting.outcome.done():
-            continue
-        first = stored.get((waiting.draft.sender_id, waiting.draft.client_message_id))
+        first = stored.get(waiting.draft.key)
         if first is not None and waiting.draft.is_of(first):
-            waiting.outcome.set_result(first)
+            answer_by(waiting, first)
         else:
-            waiting.outcome.set_exception(refusal)
+            refuse([waiting], refusal)

@@ -1,13 +1,13 @@
 """Connections that were used just now: lent again without going through the pool.
 
-To take one from the pool costs as much as a page of history, and is for what may have gone wrong
-since it was used.
+To take a connection from the pool costs as much as a page of history. The pool's work is for what
+may have gone wrong since the connection was used.
 """
 
 from time import monotonic
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,17 +17,17 @@ class Drops(Protocol):
 
     @property
     def dropped_at(self) -> float:
-        """Those made before this moment (time.monotonic) are of no more use."""
+        """Connections made before this moment (time.monotonic) are of no more use."""
 
 
 # A connection that was used so lately is taken to be alive.
 RESTED_SECONDS = 0.05
 
 
-class Warm:
-    """Lends connections of an engine's pool, the last one used first.
+class RecentConnections:
+    """Lends connections of an engine's pool, the one used last first.
 
-    Those kept and those lent together are never more than were lent at once.
+    Those kept here and those lent together are never more than were lent at once.
     """
 
     def __init__(self, engine: AsyncEngine, drops: Drops) -> None:
@@ -35,45 +35,43 @@ class Warm:
         self._drops = drops
         self._kept: list[tuple[AsyncConnection, float]] = []
 
-    async def take(self) -> AsyncConnection:
+    async def borrow(self) -> AsyncConnection:
         """Return the connection used last if that was just now, else one from the pool."""
         if self._kept:
             connection, used_at = self._kept.pop()
             lately = monotonic() - used_at < RESTED_SECONDS and used_at > self._drops.dropped_at
             if lately and not connection.invalidated:
                 return connection
-            await _give_back(connection, used_at)
+            await _return_to_pool(connection, used_at)
         connection = self._engine.connect()
         await connection.start()
         return connection
 
     def keep(self, connection: AsyncConnection) -> None:
-        """Take back one that nothing went wrong with."""
+        """Take back a connection that nothing went wrong with."""
         self._kept.append((connection, monotonic()))
 
-    async def drop(self, connection: AsyncConnection) -> None:
-        """Take back one that something went wrong with; what ended it may have ended all."""
-        await _give_back(connection, monotonic())
-        await self.cool()
+    async def discard(self, connection: AsyncConnection) -> None:
+        """Take back a connection that something went wrong with; the others may be ended too."""
+        await _return_to_pool(connection, monotonic())
+        await self.clear()
 
-    async def cool(self) -> None:
-        """Give those that are kept back to the pool."""
+    async def clear(self) -> None:
+        """Return the connections that are kept here to the pool."""
         while self._kept:
-            await _give_back(*self._kept.pop())
+            await _return_to_pool(*self._kept.pop())
 
 
-async def _give_back(connection: AsyncConnection, used_at: float) -> None:
-    info = {} if connection.invalidated else _sync(connection).info
+async def _return_to_pool(connection: AsyncConnection, used_at: float) -> None:
+    info: dict[str, Any] = {}
+    if not connection.invalidated:
+        assert connection.sync_connection is not None  # noqa: S101  # it was started
+        info = connection.sync_connection.info
     await connection.__aexit__(None, None, None)  # as at the end of a `with`: to its end
-    info["used_at"] = used_at  # not now, as the pool has it: whether it still lives is to be asked
+    info["used_at"] = used_at  # the pool has noted now, and would not ask whether it still lives
 
 
-def _sync(connection: AsyncConnection) -> Connection:
-    assert connection.sync_connection is not None  # noqa: S101  # it was started
-    return connection.sync_connection
-
-
-def watch_the_pooled(engine: AsyncEngine, drops: Drops, *, pings: bool) -> None:
+def watch_pool(engine: AsyncEngine, drops: Drops, *, pings: bool) -> None:
     """Have no caller use a connection that was given up, or has ended while it was not used.
 
     A server that restarted dropped its connections. SQLAlchemy's own ping asks every time.
