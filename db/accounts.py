@@ -11,22 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.familiar_addresses import is_familiar
-from db.models import User
+from db.models import User, columns
 from db.users import search_form
 
 # What others see in the place of the name of a user who was deleted.
 DELETED_NAME = "Deleted user"
-
-_COLUMNS = (
-    col(User.id),
-    col(User.email),
-    col(User.display_name),
-    col(User.password_hash),
-    col(User.is_admin),
-    col(User.disabled_at),
-    col(User.deleted_at),
-    col(User.tokens_from),
-)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -41,6 +30,9 @@ class Account(msgspec.Struct, frozen=True):
     deleted_at: datetime | None
     # Tokens without a session that were issued before this are good no more.
     tokens_from: datetime | None
+
+
+_COLUMNS = columns(Account, User)
 
 
 def is_after(issued_at: float | None, since: datetime | None) -> bool:

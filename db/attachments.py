@@ -1,40 +1,30 @@
 """Queries on attachments and their files: kept once, swept when nobody sent them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import storage
+from db.engines.statements import insert_row
 from db.models import (
     Attachment,
+    Content,
     File,
     Message,
     MessageAttachment,
     MessageKind,
     StoredAttachment,
+    columns,
 )
 from db.visibility import visible
 
-_COLUMNS = (
-    col(Attachment.id),
-    col(Attachment.owner_id),
-    col(Attachment.kind),
-    col(Attachment.filename),
-    col(Attachment.created_at),
-    col(File.name),
-    col(File.sha256),
-    col(File.size),
-    col(File.media_type),
-    col(File.width),
-    col(File.height),
-    col(File.duration_ms),
-    col(File.waveform),
-    col(File.thumbnail_size),
-)
+_COLUMNS = columns(StoredAttachment, Attachment, File)
+_KIND = len(_COLUMNS) - 1
 # An attachment whose file is not in the store yet is only a reservation: nobody sees it.
 _JOINED = select(*_COLUMNS).join(
     File, (col(File.id) == col(Attachment.file_id)) & col(File.sha256).is_not(None)
@@ -44,34 +34,17 @@ _UNSENT = col(Attachment.sent_at).is_(None)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Content(NamedTuple):
-    """What is known of a file that is about to be kept."""
-
-    name: str
-    sha256: str
-    size: int
-    media_type: str
-    width: int | None
-    height: int | None
-    duration_ms: int | None
-    waveform: bytes | None
-    thumbnail_size: int | None
-
-    @property
-    def stored_bytes(self) -> int:
-        """What it takes in the store, with the small picture of it."""
-        return self.size + (self.thumbnail_size or 0)
-
-
-def _stored(rows: Iterable[Any]) -> dict[int, StoredAttachment]:
-    return {row[0]: StoredAttachment(row[0], row[1], MessageKind(row[2]), *row[3:]) for row in rows}
+def _stored(row: Any) -> StoredAttachment:
+    values = (*row[:_KIND], MessageKind(row.kind))
+    return StoredAttachment(*values)
 
 
 async def find_attachments(
     connection: AsyncConnection, ids: Collection[int]
 ) -> dict[int, StoredAttachment]:
     """Return the attachments that exist among these ids."""
-    return _stored(await connection.execute(_JOINED.where(col(Attachment.id).in_(ids))))
+    rows = await connection.execute(_JOINED.where(col(Attachment.id).in_(ids)))
+    return {row.id: _stored(row) for row in rows}
 
 
 async def attachments_of(
@@ -83,7 +56,7 @@ async def attachments_of(
         .join(MessageAttachment, col(MessageAttachment.attachment_id) == col(Attachment.id))
         .where(col(MessageAttachment.message_id).in_(message_ids))
     )
-    return {row[-1]: _stored([row[:-1]])[row[0]] for row in rows}
+    return {row.message_id: _stored(row) for row in rows}
 
 
 async def is_shared_with(
@@ -141,9 +114,8 @@ def _same(content: Content) -> tuple[ColumnElement[bool], ...]:
 
 async def insert_file(connection: AsyncConnection, content: Content, at: datetime) -> int:
     """Note, before its bytes are put into the store, that they may be there."""
-    values = {**content._asdict(), "sha256": None, "created_at": at}
-    inserted = await connection.execute(insert(File).values(values))
-    return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
+    values = {**msgspec.structs.asdict(content), "sha256": None, "created_at": at}
+    return await insert_row(connection, File, values)
 
 
 async def publish_file(connection: AsyncConnection, file_id: int, sha256: str) -> bool:
@@ -167,17 +139,8 @@ async def insert_attachment(
     at: datetime,
 ) -> int:
     """Make an attachment of a file, and return its id; it is seen once the file is there."""
-    inserted = await connection.execute(
-        insert(Attachment).values(
-            owner_id=owner_id,
-            file_id=file_id,
-            kind=kind.value,
-            filename=filename,
-            sent_at=None,
-            created_at=at,
-        )
-    )
-    return int(inserted.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
+    values = {"owner_id": owner_id, "file_id": file_id, "kind": kind.value, "filename": filename}
+    return await insert_row(connection, Attachment, {**values, "created_at": at})
 
 
 async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int) -> None:

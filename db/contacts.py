@@ -16,21 +16,11 @@ async def contact_ids(connection: AsyncConnection, user_id: int, *, limit: int) 
 
     Two index ranges, as long as the user has messages.
     """
-    wrote_to = (
-        select(col(Message.receiver_id))
-        .where(col(Message.sender_id) == user_id, col(Message.receiver_id).is_not(None))
-        .distinct()
-        .limit(limit)
-    )
-    heard_from = (
-        select(col(Message.sender_id))
-        .where(col(Message.receiver_id) == user_id)
-        .distinct()
-        .limit(limit)
-    )
+    sender, receiver = col(Message.sender_id), col(Message.receiver_id)
     found: set[int] = set()
-    for query in (wrote_to, heard_from):
-        found |= {id_ for id_ in (await connection.execute(query)).scalars() if id_ is not None}
+    for own, other in ((sender, receiver), (receiver, sender)):
+        query = select(other).where(own == user_id, other.is_not(None)).distinct().limit(limit)
+        found |= {*(await connection.execute(query)).scalars()}
     return found - {user_id}
 
 

@@ -8,24 +8,16 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import messages
 from db.models import LogHead, LogRow, StoredMessage
-from events.facts import CONTROLS, Audience, Body, Fact, Unreadable
+from events.facts import CONTROLS, Audience, Body, Fact, Processes, Unreadable
 
 logger = logging.getLogger("parley.log")
 
-_COLUMNS = (
-    col(LogRow.position),
-    col(LogRow.created_at),
-    col(LogRow.actor_id),
-    col(LogRow.audience),
-    col(LogRow.kind),
-    col(LogRow.body),
-)
 _CONTROL_KINDS = [kind.__struct_config__.tag for kind in CONTROLS]
 _encoder = msgspec.json.Encoder()
 _bodies: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
@@ -66,42 +58,34 @@ def row_of(fact: Fact) -> dict[str, Any]:
     }
 
 
+def _between(after: int, upto: int) -> Select[Any]:
+    position = col(LogRow.position)
+    rows = select(LogRow.__table__)  # type: ignore[attr-defined]  # SQLModel hides it
+    return rows.where(position > after, position <= upto).order_by(position)
+
+
 async def read_controls(connection: AsyncConnection, after: int, upto: int) -> Sequence[Fact]:
     """Return the control facts with after < position <= upto, in order."""
-    rows = await connection.execute(
-        select(*_COLUMNS)
-        .where(
-            col(LogRow.position) > after,
-            col(LogRow.position) <= upto,
-            col(LogRow.kind).in_(_CONTROL_KINDS),
-        )
-        .order_by(col(LogRow.position))
-    )
-    return [_fact(*row) for row in rows]
+    query = _between(after, upto).where(col(LogRow.kind).in_(_CONTROL_KINDS))
+    return [_fact(row) for row in await connection.execute(query)]
 
 
 async def read_log(
     connection: AsyncConnection, after: int, upto: int, limit: int
 ) -> list[StoredMessage | Fact]:
     """Return up to `limit` entries of the log, of both tables, with after < position <= upto."""
-    rows = await connection.execute(
-        select(*_COLUMNS)
-        .where(col(LogRow.position) > after, col(LogRow.position) <= upto)
-        .order_by(col(LogRow.position))
-        .limit(limit)
-    )
-    facts = [_fact(*row) for row in rows]
-    sent = await messages.read_entries(connection, after, upto, limit)
-    entries: list[StoredMessage | Fact] = [*sent]
-    if facts:
-        entries = [*merge(entries, facts, key=attrgetter("id"))][:limit]
-    return entries
+    rows = await connection.execute(_between(after, upto).limit(limit))
+    facts = [_fact(row) for row in rows]
+    entries: list[StoredMessage | Fact] = [
+        *await messages.read_entries(connection, after, upto, limit)
+    ]
+    return [*merge(entries, facts, key=attrgetter("id"))][:limit] if facts else entries
 
 
 async def prune_log(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Remove up to `limit` rows of before a moment, never the last; return how many."""
     last = (await connection.execute(select(func.max(col(LogRow.position))))).scalar() or 0
-    # By their positions, in whose order they were stored: no index on the time is needed.
+    # In the order of their positions, which is that of their times: no index on the time is needed.
     rows = await connection.execute(
         select(col(LogRow.position), col(LogRow.created_at))
         .where(col(LogRow.position) < last)
@@ -131,18 +115,10 @@ async def read_broadcasters(connection: AsyncConnection) -> str:
     return "everyone" if said is None else str(said)
 
 
-def _fact(
-    position: int,
-    created_at: datetime,
-    actor_id: int | None,
-    audience: str,
-    kind: str,
-    body: str,
-) -> Fact:
+def _fact(row: Any) -> Fact:
     try:
-        read = _bodies.decode(body)
-        for_whom = _audiences.decode(audience)
+        body, audience = _bodies.decode(row.body), _audiences.decode(row.audience)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        logger.error("The fact at %d (%s) cannot be read: %s", position, kind, error)
-        read, for_whom = Unreadable(kind), _audiences.decode('{"type":"processes"}')
-    return Fact(position, created_at, actor_id, for_whom, read)
+        logger.error("The fact at %d (%s) cannot be read: %s", row.position, row.kind, error)
+        body, audience = Unreadable(row.kind), Processes()
+    return Fact(row.position, row.created_at, row.actor_id, audience, body)

@@ -1,6 +1,6 @@
 """Queries on messages: each reads as many rows as it returns, however long the history is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -20,41 +20,26 @@ from sqlmodel import col
 
 from db.attachments import attachments_of
 from db.engines.statements import Statement
-from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
+from db.models import LogHead, Message, MessageKind, StoredMessage, columns, utc_from
 from db.visibility import visible, ways_to_see
 
-COLUMNS = (
-    col(Message.id),
-    col(Message.sender_id),
-    col(Message.receiver_id),
-    col(Message.kind),
-    col(Message.content),
-    col(Message.client_message_id),
-    col(Message.created_at),
-)
-
+COLUMNS = columns(StoredMessage, Message)
 
 ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
-
 
 _KINDS = {kind.value: kind for kind in MessageKind}
 
 
 async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredMessage]:
     """Return what a query for COLUMNS finds, with the attachments of those that have one."""
-    rows = await connection.execute(query)
-    return await _with_attachments(
-        connection,
-        [
-            StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, created)
-            for id_, sender, receiver, kind, content, key, created in rows
-        ],
-    )
+    return await _stored(connection, await connection.execute(query))
 
 
-async def _with_attachments(
-    connection: AsyncConnection, found: list[StoredMessage]
-) -> list[StoredMessage]:
+async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[StoredMessage]:
+    found = [
+        StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created))
+        for id_, sender, receiver, kind, content, key, created in rows
+    ]
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
         return found
@@ -95,15 +80,7 @@ async def page_messages(
     rows = await _page_statement(shape).fetch(
         connection, {**values, "after": after, "before": before}
     )
-    if newest:
-        rows = rows[::-1]
-    return await _with_attachments(
-        connection,
-        [
-            StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created))
-            for id_, sender, receiver, kind, content, key, created in rows
-        ],
-    )
+    return await _stored(connection, reversed(rows) if newest else rows)
 
 
 class _PageShape(NamedTuple):

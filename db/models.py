@@ -82,6 +82,16 @@ def _column(type_: Any, *constraints: Any, nullable: bool = False, **options: An
     return Field(sa_column=Column(type_, *constraints, nullable=nullable, **options))
 
 
+def _reference(key: str, target: str = "users.id", **options: Any) -> Any:
+    """A column that names a row of another table; `key` is the name of the foreign key."""
+    return _column(BigId, ForeignKey(target, name=key), **options)
+
+
+def _key_reference(key: str, target: str = "users.id") -> Any:
+    """The same, as a part of the primary key."""
+    return _reference(key, target, primary_key=True, autoincrement=False)
+
+
 class User(SQLModel, table=True):
     """Someone who can log in."""
 
@@ -120,7 +130,7 @@ class SessionRow(SQLModel, table=True):
     )
 
     id: int = _column(BigId, primary_key=True)
-    user_id: int = _column(BigId, ForeignKey("users.id", name="fk_sessions_user"))
+    user_id: int = _reference("fk_sessions_user")
     created_at: datetime = _column(UTCDateTime())
     last_seen_at: datetime = _column(UTCDateTime())
     expires_at: datetime = _column(UTCDateTime())
@@ -134,12 +144,7 @@ class FamiliarAddress(SQLModel, table=True):
     __tablename__ = "familiar_addresses"
     __table_args__ = (Index("ix_familiar_addresses_seen", "seen_at"), TABLE_OPTIONS)
 
-    user_id: int = _column(
-        BigId,
-        ForeignKey("users.id", name="fk_familiar_addresses_user"),
-        primary_key=True,
-        autoincrement=False,
-    )
+    user_id: int = _key_reference("fk_familiar_addresses_user")
     # As it is counted: that of IPv4, the /64 of IPv6.
     address: str = _column(String(64), primary_key=True)
     seen_at: datetime = _column(UTCDateTime())
@@ -160,10 +165,8 @@ class Message(SQLModel, table=True):
     )
 
     id: int = _column(BigId, primary_key=True, autoincrement=False)
-    sender_id: int = _column(BigId, ForeignKey("users.id", name="fk_messages_sender"))
-    receiver_id: int | None = _column(
-        BigId, ForeignKey("users.id", name="fk_messages_receiver"), nullable=True
-    )
+    sender_id: int = _reference("fk_messages_sender")
+    receiver_id: int | None = _reference("fk_messages_receiver", nullable=True)
     # The two people of a direct message, the lower id first; both NULL for a broadcast.
     lower_user_id: int | None = _column(BigId, nullable=True)
     higher_user_id: int | None = _column(BigId, nullable=True)
@@ -213,8 +216,8 @@ class Attachment(SQLModel, table=True):
     )
 
     id: int = _column(BigId, primary_key=True)
-    owner_id: int = _column(BigId, ForeignKey("users.id", name="fk_attachments_owner"))
-    file_id: int = _column(BigId, ForeignKey("files.id", name="fk_attachments_file"))
+    owner_id: int = _reference("fk_attachments_owner")
+    file_id: int = _reference("fk_attachments_file", "files.id")
     kind: str = _column(String(8))
     filename: str = _column(String(255))
     # When it was first sent; until then it is its owner's alone, and swept after a day.
@@ -231,38 +234,18 @@ class MessageAttachment(SQLModel, table=True):
         TABLE_OPTIONS,
     )
 
-    message_id: int = _column(
-        BigId,
-        ForeignKey("messages.id", name="fk_message_attachments_message"),
-        primary_key=True,
-        autoincrement=False,
-    )
-    attachment_id: int = _column(
-        BigId, ForeignKey("attachments.id", name="fk_message_attachments_attachment")
-    )
+    message_id: int = _key_reference("fk_message_attachments_message", "messages.id")
+    attachment_id: int = _reference("fk_message_attachments_attachment", "attachments.id")
 
 
 class Block(SQLModel, table=True):
     """One user has blocked another. While the row exists, neither reaches the other."""
 
     __tablename__ = "blocks"
-    __table_args__ = (
-        Index("ix_blocks_blocked", "blocked_id", "blocker_id"),
-        TABLE_OPTIONS,
-    )
+    __table_args__ = (Index("ix_blocks_blocked", "blocked_id", "blocker_id"), TABLE_OPTIONS)
 
-    blocker_id: int = _column(
-        BigId,
-        ForeignKey("users.id", name="fk_blocks_blocker"),
-        primary_key=True,
-        autoincrement=False,
-    )
-    blocked_id: int = _column(
-        BigId,
-        ForeignKey("users.id", name="fk_blocks_blocked"),
-        primary_key=True,
-        autoincrement=False,
-    )
+    blocker_id: int = _key_reference("fk_blocks_blocker")
+    blocked_id: int = _key_reference("fk_blocks_blocked")
     created_at: datetime = _column(UTCDateTime())
 
 
@@ -296,6 +279,15 @@ class LogRow(SQLModel, table=True):
     created_at: datetime = _column(UTCDateTime())
 
 
+def columns(record: type[msgspec.Struct], *tables: type[SQLModel]) -> tuple[Any, ...]:
+    """Return the columns that hold a record's fields, each of the first table that has it."""
+    found: dict[str, Any] = {}
+    for table in reversed(tables):
+        held = table.model_fields.keys() & record.__struct_fields__
+        found |= {name: getattr(table, name) for name in held}
+    return tuple(found[name] for name in record.__struct_fields__ if name in found)
+
+
 class StoredSession(msgspec.Struct, frozen=True, gc=False):
     """A session that goes on."""
 
@@ -308,15 +300,10 @@ class StoredSession(msgspec.Struct, frozen=True, gc=False):
     address: str
 
 
-class StoredAttachment(msgspec.Struct, frozen=True, gc=False):
-    """An attachment with what is known of its content."""
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a file's content."""
 
-    id: int
-    owner_id: int
-    kind: MessageKind
-    filename: str
-    created_at: datetime
-    name: str  # of its content in the store
+    name: str  # in the store
     sha256: str
     size: int
     media_type: str
@@ -325,6 +312,21 @@ class StoredAttachment(msgspec.Struct, frozen=True, gc=False):
     duration_ms: int | None
     waveform: bytes | None  # a byte a value, each 0 to 100
     thumbnail_size: int | None
+
+    @property
+    def stored_bytes(self) -> int:
+        """What it takes in the store, with the small picture of it."""
+        return self.size + (self.thumbnail_size or 0)
+
+
+class StoredAttachment(Content, frozen=True, gc=False):
+    """An attachment with what is known of its content."""
+
+    id: int
+    owner_id: int
+    filename: str
+    created_at: datetime
+    kind: MessageKind
 
 
 class StoredMessage(msgspec.Struct, frozen=True, gc=False):

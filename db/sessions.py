@@ -10,17 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.engines.statements import Statement
-from db.models import SessionRow, StoredSession, User, utc_from
+from db.models import SessionRow, StoredSession, User, columns, utc_from
 
-_COLUMNS = (
-    col(SessionRow.id),
-    col(SessionRow.user_id),
-    col(SessionRow.created_at),
-    col(SessionRow.last_seen_at),
-    col(SessionRow.expires_at),
-    col(SessionRow.agent),
-    col(SessionRow.address),
-)
+_COLUMNS = columns(StoredSession, SessionRow)
 _USABLE = and_(col(User.disabled_at).is_(None), col(User.deleted_at).is_(None))
 
 

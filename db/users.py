@@ -4,20 +4,15 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.engines.statements import insert_row
 from db.familiar_addresses import is_familiar
-from db.models import StoredUser, User
+from db.models import StoredUser, User, columns
 
-_COLUMNS = (
-    col(User.id),
-    col(User.email),
-    col(User.display_name),
-    col(User.created_at),
-    col(User.last_seen_at),
-)
+_COLUMNS = columns(StoredUser, User)
 
 
 def search_form(name: str) -> str:
@@ -38,34 +33,23 @@ async def insert_user(
 
     Broadcasts up to `joined_position` are of before they came.
     """
-    result = await connection.execute(
-        insert(User).values(
-            email=email,
-            display_name=display_name,
-            search_name=search_form(display_name),
-            password_hash=password_hash,
-            created_at=created_at,
-            joined_position=joined_position,
-        )
-    )
-    key = result.inserted_primary_key
-    assert key is not None  # noqa: S101  # an INSERT of one row always has one
-    return StoredUser(int(key[0]), email, display_name, created_at, None)
+    values = {"email": email, "display_name": display_name, "password_hash": password_hash}
+    values["search_name"] = search_form(display_name)
+    more = {"created_at": created_at, "joined_position": joined_position}
+    user_id = await insert_row(connection, User, {**values, **more})
+    return StoredUser(user_id, email, display_name, created_at, None)
 
 
-async def find_by_email(connection: AsyncConnection, email: str) -> tuple[StoredUser, str] | None:
-    """Return the user with this normalised e-mail, and the hash of the password."""
-    rows = await connection.execute(
-        select(*_COLUMNS, col(User.password_hash)).where(col(User.email) == email)
-    )
-    row = rows.first()
-    return None if row is None else (StoredUser(*row[:-1]), row[-1])
+async def find_by_email(connection: AsyncConnection, email: str) -> StoredUser | None:
+    """Return the user with this normalised e-mail."""
+    row = (await connection.execute(select(*_COLUMNS).where(col(User.email) == email))).first()
+    return None if row is None else StoredUser(*row)
 
 
 async def find_login(
     connection: AsyncConnection, email: str, *, address: str, since: datetime
 ) -> tuple[StoredUser, str, bool] | None:
-    """Return the same, and whether its owner came in from an address after a moment."""
+    """Return the same user, the hash of the password, and whether the address is familiar."""
     rows = await connection.execute(
         select(*_COLUMNS, col(User.password_hash), is_familiar(address, since)).where(
             col(User.email) == email
@@ -83,10 +67,7 @@ async def find_users(connection: AsyncConnection, ids: Collection[int]) -> dict[
 
 async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
     """Return those of these ids that are users, and were not deleted."""
-    rows = await connection.execute(
-        select(col(User.id)).where(col(User.id).in_(ids), col(User.deleted_at).is_(None))
-    )
-    return set(rows.scalars())
+    return {*await find_senders(connection, ids)}
 
 
 async def find_senders(connection: AsyncConnection, ids: Collection[int]) -> dict[int, bool]:

@@ -25,7 +25,7 @@ def shown_broadcast(
 def ways_to_see(
     viewer_id: Any, broadcasts_after: Any, *, has_blocks: bool = True
 ) -> tuple[ColumnElement[bool], ...]:
-    """Return the ways in which the viewer may see a message: each is one index range."""
+    """Return the reasons for which the viewer may see a message: each is a range of an index."""
     return (
         col(Message.sender_id) == viewer_id,
         col(Message.receiver_id) == viewer_id,

@@ -12,9 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, storage, users
-from db.attachments import Content
 from db.files import FileMissing, StoreUnavailable
-from db.models import MessageKind, StoredAttachment
+from db.models import Content, MessageKind, StoredAttachment
 from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers import access

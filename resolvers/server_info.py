@@ -92,7 +92,7 @@ def enforces_rates(ctx: Context) -> bool:
 
 def broadcasters(ctx: Context) -> str:
     """Who may write to everybody: BROADCAST, of the server that started last."""
-    return ctx.log.broadcasters
+    return ctx.log.admission.broadcasters
 
 
 def epoch(ctx: Context) -> str:

@@ -109,8 +109,7 @@ async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
     if ctx.directory.shows == "off":
         return None
     async with ctx.read() as connection:
-        found = await users.find_by_email(connection, email)
-    return None if found is None else found[0]
+        return await users.find_by_email(connection, email)
 
 
 async def list_online_users(ctx: Context, *, first: int | None = None) -> list[StoredUser]:

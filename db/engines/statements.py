@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
 
 
 class _Compiled(NamedTuple):
@@ -47,6 +48,16 @@ class Statement:
             if not isinstance(error, Exception):
                 raise
             raise as_told(connection.dialect, text, error) from error
+
+
+async def insert_row(
+    connection: AsyncConnection, table: type[SQLModel], values: Mapping[str, object]
+) -> int:
+    """Insert a row, and return the id that the database has given it. Raises IntegrityError."""
+    inserted = await connection.execute(insert(table).values(values))
+    key = inserted.inserted_primary_key
+    assert key is not None  # noqa: S101  # an INSERT of one row always has one
+    return int(key[0])
 
 
 async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, facts
 from db.log.admission import Admission
-from db.log.changes.change import Made, Outcome
+from db.log.changes.change import Made, Outcome, Refused
 from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting, refuse
 from db.log.inserts import append_messages, insert_messages
 from db.models import StoredAttachment, StoredMessage
@@ -32,8 +32,9 @@ class Stored(NamedTuple):
     """What a batch came to, once it is committed."""
 
     batch: Sequence[Waiting]  # those that have an answer now
-    answers: Sequence[Any]  # for each: its message, its fact, another answer, or its refusal
+    answers: Sequence[Any]  # for each: its message, its fact, or another answer
     entries: Sequence[StoredMessage | Fact]  # what was stored, at dense positions
+    refused: Sequence[tuple[Waiting, Refused]] = ()
 
 
 async def write_messages(
@@ -100,15 +101,21 @@ async def write_mixture(
     if position > head:
         last = max((fact.id for fact in made.values() if fact.is_control), default=control)
         await facts.move_head(connection, position, last)
-    answers: dict[int, Any] = {
-        key: outcome if not isinstance(outcome, Made) else outcome.answer or made.get(key)
-        for key, outcome in outcomes.items()
-    }
-    answers |= {id(w): message for w, message in zip(drafts, messages, strict=True)}
-    answered = [waiting for waiting in batch if id(waiting) in answers]
+    stored = iter(messages)
+    answered: list[tuple[Waiting, Any]] = []
+    refused: list[tuple[Waiting, Refused]] = []
+    for waiting in batch:
+        outcome = outcomes.get(id(waiting))
+        if id(waiting) in admitted:
+            answered.append((waiting, next(stored)))
+        elif isinstance(outcome, Refused):
+            refused.append((waiting, outcome))
+        elif id(waiting) in outcomes:
+            answer = outcome.answer if outcome is not None else None
+            answered.append((waiting, answer or made.get(id(waiting))))
     entries: list[StoredMessage | Fact] = [*messages, *made.values()]
     entries.sort(key=attrgetter("id"))
-    return Stored(answered, [answers[id(waiting)] for waiting in answered], entries)
+    return Stored([w for w, _ in answered], [answer for _, answer in answered], entries, refused)
 
 
 async def _write_changes(

@@ -20,7 +20,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -32,8 +32,7 @@ from db.engines.database import (
 )
 from db.log.admission import Admission
 from db.log.batches import Authority, Stored, write_messages, write_mixture
-from db.log.changes.change import Change, Refused
-from db.log.changes.sessions import OpensSession
+from db.log.changes.change import Change
 from db.log.drafts import (
     Draft,
     LogFull,
@@ -101,7 +100,7 @@ class MessageLog:
         self._committed = committed
         self._uncertain = uncertain
         self._others = others
-        self._admission = admission
+        self.admission = admission
         self._authority = authority
         self._pending: deque[Waiting] = deque()
         self._wake = asyncio.Event()
@@ -111,21 +110,6 @@ class MessageLog:
         self._last_size = 0  # of the last batch
         self._others_at = -OTHERS_SECONDS  # when a position before ours was another process's
         self._untold: list[Stored] = []
-
-    @overload
-    def append(  # type: ignore[overload-overlap]  # a draft's fact is its message
-        self, change: Draft
-    ) -> asyncio.Future[StoredMessage]: ...
-
-    @overload
-    def append(  # type: ignore[overload-overlap]  # an id is given in the fact's place
-        self, change: OpensSession, first: Callable[[int], None] | None = None
-    ) -> asyncio.Future[int]: ...
-
-    @overload
-    def append(
-        self, change: Change, first: Callable[[Fact | None], None] | None = None
-    ) -> asyncio.Future[Fact | None]: ...
 
     def append(
         self, change: Change, first: Callable[[Any], None] | None = None
@@ -147,15 +131,6 @@ class MessageLog:
         self._pending.append(Waiting(change, outcome, first))
         self._wake.set()
         return outcome
-
-    @property
-    def broadcasters(self) -> str:
-        """Who may write to everybody: `everyone`, `admins` or `off`."""
-        return self._admission.broadcasters
-
-    @broadcasters.setter
-    def broadcasters(self, allowed: str) -> None:
-        self._admission.broadcasters = allowed
 
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
@@ -206,26 +181,23 @@ class MessageLog:
         size = 0
         decided = False
         while self._pending and len(batch) < most:
-            draft = self._pending[0].change
-            if type(draft) is not Draft:
+            change = self._pending[0].change
+            if type(change) is not Draft:
                 size += CHANGE_BYTES
-                if batch and size > room:
-                    break
-                decided = decided or draft.decides
-                batch.append(self._pending.popleft())
-                continue
-            if decided:
+                decided = decided or change.decides
+            elif decided:
                 break  # the decision must be known before another draft is admitted
-            # At most 4 bytes a character, also of those that the statement escapes by another.
-            size += 4 * (len(draft.content) + len(draft.client_message_id or "")) + ROW_BYTES
-            if size > room:
-                if batch:
-                    break
-                if not self._fits_alone(draft, room):
-                    refuse([self._pending.popleft()], TooLargeForDatabase())
-                    size = 0
-                    continue
-            batch.append(self._pending.popleft())
+            else:
+                # At most 4 bytes a character: one that is escaped has one byte, and gets another.
+                size += 4 * (len(change.content) + len(change.client_message_id or "")) + ROW_BYTES
+            if size > room and batch:
+                break
+            waiting = self._pending.popleft()
+            if size > room and type(change) is Draft and not self._fits_alone(change, room):
+                refuse([waiting], TooLargeForDatabase())
+                size = 0
+            else:
+                batch.append(waiting)
         return batch
 
     def _room(self) -> int:
@@ -255,7 +227,7 @@ class MessageLog:
         except REFUSALS:
             # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
             rest = await self._answer_known_keys(firsts)
-            self._admission.known_users.clear()
+            self.admission.known_users.clear()
             try:
                 await self._store(rest)
             except REFUSALS:
@@ -298,12 +270,10 @@ class MessageLog:
         if not batch:
             return
         now = datetime.now(UTC)
-        if all(type(waiting.change) is Draft for waiting in batch):
-            try:
-                stored = await self._store_messages(batch, now)
-            except Overtaken:
-                stored = await self._store_mixture(batch, now)
-        else:
+        only_drafts = all(type(waiting.change) is Draft for waiting in batch)
+        try:
+            stored = await (self._store_drafts if only_drafts else self._store_mixture)(batch, now)
+        except Overtaken:
             stored = await self._store_mixture(batch, now)
         if not stored.batch:
             return
@@ -318,24 +288,26 @@ class MessageLog:
             asyncio.get_running_loop().call_soon(self._tell)
         self._untold.append(stored)
 
-    async def _store_messages(self, batch: list[Waiting], now: datetime) -> Stored:
+    async def _store_drafts(self, batch: list[Waiting], now: datetime) -> Stored:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
         plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
-        if plain and self._admission.is_sure(drafts):
+        if plain and self.admission.is_sure(drafts):
             async with self._database.write_whole() as connection:
                 messages = await append_in_one_trip(connection, drafts, now, applied)
             return Stored(batch, messages, messages)
         async with self._database.write() as connection:
-            return await write_messages(connection, batch, self._admission, now, applied)
+            return await write_messages(connection, batch, self.admission, now, applied)
 
     async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
         async with self._database.write() as connection:
-            stored = await write_mixture(connection, batch, self._admission, self._authority, now)
-        for waiting, fact in zip(stored.batch, stored.answers, strict=True):
-            if waiting.first is not None and not isinstance(fact, Refused):
+            stored = await write_mixture(connection, batch, self.admission, self._authority, now)
+        for waiting, refusal in stored.refused:
+            refuse([waiting], refusal)
+        for waiting, answer in zip(stored.batch, stored.answers, strict=True):
+            if waiting.first is not None:
                 try:
-                    waiting.first(fact)
+                    waiting.first(answer)
                 except Exception:
                     logger.exception("A caller failed on what it had stored")
         # At once: the next batch is admitted by these facts.
@@ -347,20 +319,16 @@ class MessageLog:
     def _tell(self) -> None:
         """Announce what was stored, in order, and answer its senders."""
         untold, self._untold = self._untold, []
-        for batch, answers, entries in untold:
+        for batch, answers, entries, _ in untold:
             try:
                 if entries:
                     self._committed(entries)
             except Exception:
                 # The senders must hear that their messages are stored, whatever a listener does.
                 logger.exception("A listener failed on the positions from %d", entries[0].id)
-            for waiting, answer_ in zip(batch, answers, strict=True):
-                if waiting.outcome.done():  # the caller may have gone
-                    continue
-                if isinstance(answer_, Refused):
-                    waiting.outcome.set_exception(answer_)
-                else:
-                    waiting.outcome.set_result(answer_)
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.outcome.done():  # the caller may have gone
+                    waiting.outcome.set_result(answer)
 
     async def _answer_known_keys(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer the drafts whose keys are stored already; return the others."""

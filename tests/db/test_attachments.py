@@ -4,17 +4,17 @@ import asyncio
 from datetime import datetime, timedelta
 from itertools import count
 
+import msgspec
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from db import attachments
-from db.attachments import Content
 from db.engines.database import Database, retrying_deadlocks
 from db.log.drafts import Draft, KeyReused, OtherKind, UnknownAttachment, UnknownReceiver
 from db.messages import find_visible, page_messages, read_entries
-from db.models import Attachment, File, MessageKind, StoredAttachment, StoredMessage
+from db.models import Attachment, Content, File, MessageKind, StoredAttachment, StoredMessage
 from tests.db.rows import NOW, add_users, expect_dense, open_database, running_log
 
 LATER = NOW + timedelta(days=1, seconds=1)
@@ -102,7 +102,7 @@ async def test_an_attachment_comes_back_as_it_was_kept(database: Database) -> No
         assert await attachments.find_attachments(connection, [kept.id, kept.id + 9]) == {
             kept.id: kept
         }
-    for name, value in content._asdict().items():
+    for name, value in msgspec.structs.asdict(content).items():
         assert getattr(kept, name) == value
     assert (kept.owner_id, kept.kind, kept.filename) == (owner, MessageKind.IMAGE, "a.png")
     assert kept.created_at == NOW

@@ -10,10 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, migrate
-from db.attachments import Content
 from db.engines.database import Database
 from db.messages import head_position
-from db.models import MessageKind
+from db.models import Content, MessageKind
 from db.sessions import find_standings
 from db.storage import stored_bytes
 from tests.db.rows import (

@@ -74,8 +74,10 @@ class Process:
 
     async def attempt(self, change: Any) -> Any:
         """Return the change's fact, or the error."""
-        [outcome] = await asyncio.gather(self.log.append(change), return_exceptions=True)
-        return outcome
+        try:
+            return await self.log.append(change)
+        except Exception as error:
+            return error
 
 
 async def _entries(database: Database) -> Sequence[StoredMessage | Fact]:

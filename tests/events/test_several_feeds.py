@@ -111,7 +111,8 @@ class Processes:
 
     async def say(self, process: Process, text: str = "x") -> int:
         """Store a message through this process."""
-        return (await process.log.append(draft(self.writer, None, text))).id
+        stored: StoredMessage = await process.log.append(draft(self.writer, None, text))
+        return stored.id
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Who may see what: history, replay, look-ups by id and attachments answer alike."""
+"""All readers of messages answer alike: history, replay, look-ups by id, attachments."""
 
 import random
 
@@ -7,9 +7,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from db import attachments, blocks, messages
-from db.attachments import Content
 from db.engines.database import Database
-from db.models import Message, MessageKind
+from db.models import Content, Message, MessageKind
 from tests.db.rows import NOW, add_messages, add_users
 
 
