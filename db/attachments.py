@@ -126,12 +126,6 @@ async def count_unsent(connection: AsyncConnection, owner_id: int) -> int:
     return int(found.scalar_one())
 
 
-async def find_name(connection: AsyncConnection, content: Content) -> str | None:
-    """Return under which name the store has this content already."""
-    rows = await connection.execute(select(col(File.name)).where(*_same(content)))
-    return rows.scalar()
-
-
 async def lock_file(connection: AsyncConnection, content: Content) -> int | None:
     """Return the id of the file with this content; the sweep waits until the commit."""
     rows = await connection.execute(select(col(File.id)).where(*_same(content)).with_for_update())
