@@ -184,11 +184,12 @@ async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int
     )
 
 
-async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> None:
-    """Say when the attachment was uploaded."""
-    await connection.execute(
+async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> bool:
+    """Say when the attachment was uploaded; False when it is not there any more."""
+    changed = await connection.execute(
         update(Attachment).where(col(Attachment.id) == attachment_id).values(created_at=at)
     )
+    return changed.rowcount == 1
 
 
 async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:

@@ -241,11 +241,11 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
     """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
 
     async def publish(connection: AsyncConnection) -> bool:
-        if not await attachments.publish_file(connection, file_id, content.sha256):
+        # From now on it may wait to be sent, however long its content took. A published file whose
+        # attachment the sweep has forgotten would last for ever: nothing would look for it.
+        if not await attachments.set_time(connection, attachment_id, datetime.now(UTC)):
             return False
-        # From now on it may wait to be sent, however long its content took.
-        await attachments.set_time(connection, attachment_id, datetime.now(UTC))
-        return True
+        return await attachments.publish_file(connection, file_id, content.sha256)
 
     try:
         if await write_again(ctx, publish):

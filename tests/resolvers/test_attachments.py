@@ -377,24 +377,6 @@ async def test_content_that_the_store_has_lost_is_put_again(ctx: Context) -> Non
     assert await read(alice, lost.id, thumbnail=True)
 
 
-async def test_content_that_is_swept_while_it_is_looked_for_leaves_nothing(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice = await join(ctx)
-    image = files.image_file("PNG")
-    await upload(alice, image)
-    has = ctx.files.has
-
-    async def look(*arguments: Any) -> bool:
-        await sweep_uploads(ctx, now=in_days(2))
-        return await has(*arguments)
-
-    monkeypatch.setattr(type(ctx.files), "has", staticmethod(look))
-    with pytest.raises(Unavailable):
-        await upload(alice, image)
-    assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
-
-
 async def test_a_deadlock_is_tried_again(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = await join(ctx)
     original = queries.insert_attachment
