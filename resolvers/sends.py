@@ -111,7 +111,7 @@ def refusal(ctx: Context, error: Exception) -> ParleyError:
                 "Too many messages are waiting to be stored; try again", retry_after_ms=1000
             )
         case BroadcastRefused():
-            return Forbidden(_NO_BROADCASTS[ctx.log.admission.broadcasters])
+            return Forbidden(_NO_BROADCASTS[ctx.log.broadcasters])
         case SenderDisabled():
             return Unauthenticated("Invalid token")
         case UnknownReceiver():

@@ -92,7 +92,7 @@ def enforces_rates(ctx: Context) -> bool:
 
 def broadcasters(ctx: Context) -> str:
     """Who may write to everybody: BROADCAST, of the server that started last."""
-    return ctx.log.admission.broadcasters
+    return ctx.log.broadcasters
 
 
 def epoch(ctx: Context) -> str:

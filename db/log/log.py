@@ -100,7 +100,7 @@ class MessageLog:
         self._committed = committed
         self._uncertain = uncertain
         self._others = others
-        self.admission = admission
+        self._admission = admission
         self._authority = authority
         self._pending: deque[Waiting] = deque()
         self._wake = asyncio.Event()
@@ -131,6 +131,15 @@ class MessageLog:
         self._pending.append(Waiting(change, outcome, first))
         self._wake.set()
         return outcome
+
+    @property
+    def broadcasters(self) -> str:
+        """Who may write to everybody: `everyone`, `admins` or `off`."""
+        return self._admission.broadcasters
+
+    @broadcasters.setter
+    def broadcasters(self, allowed: str) -> None:
+        self._admission.broadcasters = allowed
 
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
@@ -227,7 +236,7 @@ class MessageLog:
         except REFUSALS:
             # Rare: a key that was used before, or a user that is gone. Find which, store the rest.
             rest = await self._answer_known_keys(firsts)
-            self.admission.known_users.clear()
+            self._admission.known_users.clear()
             try:
                 await self._store(rest)
             except REFUSALS:
@@ -292,16 +301,16 @@ class MessageLog:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
         plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
-        if plain and self.admission.is_sure(drafts):
+        if plain and self._admission.is_sure(drafts):
             async with self._database.write_whole() as connection:
                 messages = await append_in_one_trip(connection, drafts, now, applied)
             return Stored(batch, messages, messages)
         async with self._database.write() as connection:
-            return await write_messages(connection, batch, self.admission, now, applied)
+            return await write_messages(connection, batch, self._admission, now, applied)
 
     async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
         async with self._database.write() as connection:
-            stored = await write_mixture(connection, batch, self.admission, self._authority, now)
+            stored = await write_mixture(connection, batch, self._admission, self._authority, now)
         for waiting, refusal in stored.refused:
             refuse([waiting], refusal)
         for waiting, answer in zip(stored.batch, stored.answers, strict=True):

@@ -45,7 +45,7 @@ async def _renew(ctx: Context) -> None:
             async with ctx.db.write() as connection:
                 await facts.change_epoch(connection, known, secrets.token_hex(16))
                 ctx.control.epoch, _ = await facts.read_cursor(connection)
-                ctx.log.admission.broadcasters = await facts.read_broadcasters(connection)
+                ctx.log.broadcasters = await facts.read_broadcasters(connection)
             return
         except DatabaseUnavailable as error:
             logger.warning("The log's epoch could not be renewed; trying again (%r)", error)

@@ -94,7 +94,7 @@ async def test_the_key_of_a_refused_draft_is_free(database: Database) -> None:
 async def test_a_user_seen_once_and_gone_since_is_unknown(database: Database) -> None:
     one, two = await add_users(database, 2)
     async with running_log(database) as log:
-        log.admission.known_users[NOBODY] = True
+        log._admission.known_users[NOBODY] = True
         outcomes = await asyncio.gather(
             log.append(draft(one, two, "a")),
             log.append(draft(one, NOBODY, "b")),

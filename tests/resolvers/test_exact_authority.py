@@ -121,7 +121,7 @@ async def test_who_may_write_to_everybody_is_one_thing_in_all_processes(
             async with running_context(
                 tmp_path / "2", database_url=database_url, broadcast=setting
             ) as there:
-                assert there.log.admission.broadcasters == setting
+                assert there.log.broadcasters == setting
                 if setting == "everyone":
                     await _send(alice, bob.user.id)
                     await _send(alice, None)
