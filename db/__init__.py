@@ -1,4 +1,4 @@
 """What survives a restart: models, connections, the message log, migrations.
 
-Imports nothing of ours.
+Imports nothing of ours but the facts (events/facts.py).
 """

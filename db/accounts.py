@@ -1,4 +1,4 @@
-"""Queries on accounts: who may come in, with what password, as what."""
+"""Queries on accounts: who may log in, with which password, and as an administrator or not."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from db.familiar_addresses import is_familiar
 from db.models import User, columns
 from db.users import search_form
 
-# What others see in the place of the name of a user who was deleted.
+# What others see instead of the name of a deleted user.
 DELETED_NAME = "Deleted user"
 
 

@@ -30,7 +30,7 @@ _JOINED = select(*_COLUMNS).join(
     File, (col(File.id) == col(Attachment.file_id)) & col(File.sha256).is_not(None)
 )
 _UNSENT = col(Attachment.sent_at).is_(None)
-# Before any other moment: a file noted so long ago is removed by the next sweep, whatever its age.
+# Before any other moment: the next sweep removes a file with this time, whatever its age.
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -107,7 +107,7 @@ def _same(content: Content) -> tuple[ColumnElement[bool], ...]:
 
 
 async def insert_file(connection: AsyncConnection, content: Content, at: datetime) -> int:
-    """Note, before its bytes are put into the store, that they may be there."""
+    """Note a file, before its bytes are put into the store; return its id."""
     values = {**msgspec.structs.asdict(content), "sha256": None, "created_at": at}
     return await insert_row(connection, File, values)
 
@@ -138,7 +138,7 @@ async def insert_attachment(
 
 
 async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int) -> None:
-    """Have the attachment be of another file, which has the same content."""
+    """Make the attachment refer to another file with the same content."""
     await connection.execute(
         update(Attachment).where(col(Attachment.id) == attachment_id).values(file_id=file_id)
     )
@@ -172,7 +172,7 @@ async def forget_unsent_of(connection: AsyncConnection, owner_ids: Collection[in
 
 
 async def withdraw(connection: AsyncConnection, attachment_id: int) -> Collection[int]:
-    """Forget an attachment that was never sent; return the ids of the files that are dead by it."""
+    """Forget an attachment that was never sent; return the ids of files that nothing needs now."""
     _, dead = await _forget(connection, col(Attachment.id) == attachment_id)
     return dead
 
@@ -180,9 +180,10 @@ async def withdraw(connection: AsyncConnection, attachment_id: int) -> Collectio
 async def _forget(
     connection: AsyncConnection, wanted: ColumnElement[bool], limit: int | None = None
 ) -> tuple[int, Collection[int]]:
-    """Forget the wanted attachments that were never sent: how many, and the files dead by it.
+    """Forget the wanted attachments that were never sent.
 
-    Files that nothing refers to any more lose their `sha256`: no upload takes them up again.
+    Return how many, and the ids of files that nothing refers to now. Those files lose their
+    `sha256`: no upload uses them again.
     """
     found = await connection.execute(
         select(col(Attachment.id), col(Attachment.file_id))
@@ -227,9 +228,9 @@ async def claim_dead_files(
     limit: int,
     ids: Collection[int] | None = None,
 ) -> dict[int, str]:
-    """Return the names of files that are not there, or no more, noted before then; by id.
+    """Return the names, by id, of files noted before then that no attachment needs.
 
-    Only those of `ids`, if there are any. None of them can be published after the commit.
+    With `ids`, only of those. After the commit none of them can be published.
     """
     query = select(col(File.id), col(File.name)).where(
         col(File.sha256).is_(None),

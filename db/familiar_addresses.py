@@ -9,14 +9,14 @@ from sqlmodel import col
 
 from db.models import FamiliarAddress, User
 
-# Beyond, an account's oldest is forgotten: what one account's logins can fill is bounded.
+# Beyond this, an account's oldest address is forgotten: no account can fill the table.
 MAX_FAMILIAR_ADDRESSES = 50
 _USER, _ADDRESS = col(FamiliarAddress.user_id), col(FamiliarAddress.address)
 _PAIR = tuple_(_USER, _ADDRESS)
 
 
 def is_familiar(address: str, since: datetime) -> ColumnElement[bool]:
-    """Whether the user of the query came in from the address after a moment: one look by key."""
+    """Whether the query's user came in from the address after a moment: one look-up by key."""
     return exists().where(
         and_(
             col(FamiliarAddress.user_id) == col(User.id),

@@ -18,7 +18,7 @@ from db.private import DIRECTORY_MODE, FILE_MODE, close_to_others
 
 logger = logging.getLogger("parley.files")
 
-# What is held of a file at once, while it is written and while it is read.
+# How much of a file is in memory at once, while it is written and while it is read.
 CHUNK_BYTES = 1024 * 1024
 CHUNKS_AT_ONCE = 2
 READ_BYTES = 64 * 1024
@@ -44,7 +44,7 @@ class FileStore:
     """Keeps files by name. A file that was put is there whole, or not at all.
 
     `url` is a directory (`file:///srv/files`) or a bucket (`s3://bucket/prefix?region=…`), whose
-    parameters are obstore's settings; what it does not say is read where the cloud's own tools do.
+    parameters are obstore's settings. Missing ones are read where the cloud's own tools read them.
     Raises StoreUnsuitable for a URL that cannot be one.
     """
 
@@ -81,7 +81,7 @@ class FileStore:
             raise StoreUnsuitable(_first_line(error)) from error
 
     async def put(self, name: str, content: BinaryIO | bytes) -> None:
-        """Keep the content, from where its file stands. Raises StoreUnavailable."""
+        """Keep the content, read from its current position. Raises StoreUnavailable."""
         with _naming_unavailability():
             if self._directory is not None:
                 await asyncio.to_thread(_make_parent, self._directory / name)
@@ -96,14 +96,14 @@ class FileStore:
                 await asyncio.to_thread(_sync, self._directory / name)
 
     def close_to_others(self) -> int:
-        """Close what was put before to other users of the machine; return how many were open.
+        """Close the files that are there to other users of the machine; return how many were open.
 
-        Blocks, for as long as it takes to look at each.
+        Blocks while it looks at each file.
         """
         if self._directory is None:
             return 0
         closed = 0
-        # Only what is ours in there: two digits of the hash, and the files with it.
+        # Only our own directories, named by two digits of a hash, and the files in them.
         for parent in self._directory.glob("[0-9a-f][0-9a-f]"):
             for entry in (parent, *parent.iterdir()):
                 with suppress(FileNotFoundError):  # it was swept meanwhile
@@ -134,14 +134,14 @@ class FileStore:
                 yield bytes(chunk)
 
     async def delete(self, name: str) -> None:
-        """Remove the file, and what a crash left of putting it. Raises StoreUnavailable."""
+        """Remove the file, and what a put that crashed has left. Raises StoreUnavailable."""
         try:
             with _naming_unavailability():
                 await obstore.delete_async(self._store, name)
         except FileMissing:
             logger.debug("%s was never put", name)
         if self._directory is not None:
-            # Where a file is written before it takes its name.
+            # The store writes a file under another name first.
             await asyncio.to_thread(_remove_unfinished, self._directory / name)
 
 
@@ -151,7 +151,7 @@ def _make_parent(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk keep the file, and its name, before anybody is told that it is kept."""
+    """Have the disk keep the file and its name before anybody hears that it is kept."""
     path.chmod(FILE_MODE)
     for kept in (path, path.parent):
         descriptor = os.open(kept, os.O_RDONLY)

@@ -66,10 +66,10 @@ async def page_messages(
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first.
 
-    Broadcasts up to `broadcasts_after` are hidden: they are of before the viewer came. With
-    `peer_id`, only those between the two. `after` and `before` are exclusive ids. `newest` takes
-    them from the new end of the range, else from the old end. Without `has_blocks` the viewer has
-    blocked nobody, nor the other way round: broadcasts need no look at their sender.
+    Broadcasts up to `broadcasts_after` are hidden: they were sent before the viewer came. With
+    `peer_id`, only messages between the two are returned. `after` and `before` are exclusive ids.
+    `newest` takes the last messages of this range, else the first. `has_blocks=False` says that
+    nobody has blocked the viewer, nor the viewer anybody: no broadcast's sender is looked at.
     """
     shape = _PageShape(
         peer_id is not None, after is not None, before is not None, newest, has_blocks

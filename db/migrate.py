@@ -1,6 +1,6 @@
 """Brings a database's tables to the version of this code.
 
-An upgrade that is ended, however and wherever, is gone on with by the next one (db/resumable.py).
+The next start continues an upgrade that was interrupted, wherever that was (db/resumable.py).
 SIGTERM and Ctrl+C wait for the statement under way.
 """
 
@@ -23,22 +23,22 @@ from db.resumable import ForeignTable
 
 logger = logging.getLogger("parley.db")
 
-# Several servers started at once migrate one after the other, each database by itself.
+# Servers that start at once migrate one after the other; each database has a lock of its own.
 LOCK = "CONCAT('parley-migrations-', LEFT(SHA1(DATABASE()), 20))"
-# How often whoever waits for another's migration looks whether it is to stop, and says so.
+# How often a process that waits for another's migration checks for signals, and says that it waits.
 LOCK_TRY_SECONDS = 2
 SAY_SECONDS = 30.0
-# A connection that is idle for so long between two statements is of a process that hangs, or of a
-# machine that is gone: the database closes it, and frees its lock.
+# A connection that is idle for so long between two statements belongs to a process that hangs, or
+# to a machine that is gone. The database closes it, which frees its lock.
 IDLE_SECONDS = 300
-# Percona's XtraDB Cluster has no GET_LOCK, and says so by this error of everything else.
+# Percona's XtraDB Cluster has no GET_LOCK, and answers with this general error.
 ER_UNKNOWN_ERROR = 1105
 
 
 class MigrationStopped(BaseException):
     """SIGTERM or Ctrl+C ended the migration between two statements; `signal` says which.
 
-    A BaseException, as KeyboardInterrupt is: nobody on the way is to take it for a failure.
+    A BaseException, as KeyboardInterrupt is: no handler of failures may catch it.
     """
 
     def __init__(self, stopped_by: signal.Signals) -> None:
@@ -69,7 +69,7 @@ class _Stop:
 async def upgrade(database: Database, *, revision: str = "head", stoppable: bool = False) -> None:
     """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable.
 
-    With `stoppable`, SIGTERM and SIGINT raise MigrationStopped: for whoever has no handlers yet.
+    With `stoppable`, SIGTERM and SIGINT raise MigrationStopped: for a process without handlers.
     """
     await database.prepare()
     async with database.read() as connection:
@@ -111,25 +111,25 @@ async def _upgrade_in_turn(database: Database, revision: str, stop: _Stop) -> No
 
 
 def _upgrade(connection: Connection, revision: str, stop: _Stop) -> None:
-    # On SQLite the write transaction itself keeps others out.
+    # On SQLite the write transaction keeps other processes out.
     if connection.dialect.name == "sqlite":
         command.upgrade(_config(connection, stop.check), revision)
         return
     connection.execute(text(f"SET SESSION wait_timeout = {IDLE_SECONDS:d}"))
-    is_locked = _take_lock(connection, stop)
+    is_locked = _acquire_lock(connection, stop)
     try:
         command.upgrade(_config(connection, stop.check), revision)
     except BaseException:
         connection.invalidate()  # which frees the lock
         raise
     connection.execute(text("SET SESSION wait_timeout = DEFAULT"))
-    # Before the lock is free: the next one is to see the version that was reached.
+    # Before the lock is free: the next process must see the version that was reached.
     connection.exec_driver_sql("COMMIT")
     if is_locked:
         connection.execute(text(f"SELECT RELEASE_LOCK({LOCK})"))
 
 
-def _take_lock(connection: Connection, stop: _Stop) -> bool:
+def _acquire_lock(connection: Connection, stop: _Stop) -> bool:
     said = -SAY_SECONDS
     seconds = 0
     while True:
@@ -183,7 +183,7 @@ def _version(connection: Connection) -> str | None:
 
 @contextmanager
 def _asked_by_signals(stop: _Stop) -> Iterator[None]:
-    """Have SIGTERM and SIGINT ask for a stop, where they would end the process at once."""
+    """Have SIGTERM and SIGINT ask for a stop instead of ending the process at once."""
     loop = asyncio.get_running_loop()
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
     for signum in before:

@@ -28,19 +28,19 @@ from sqlmodel import Field, SQLModel
 # SQLite only counts up an INTEGER primary key; MySQL needs the 64 bits said.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
-# A byte a value. Said for MySQL, whose BLOBs have no length that could be compared.
+# A byte for each value. MySQL needs a length: its BLOBs have none that could be compared.
 Waveform = LargeBinary().with_variant(mysql.VARBINARY(100), "mysql", "mariadb")
 
 # `utf8mb4_bin` exists on every MySQL and MariaDB and compares exactly: `é` is not `e`.
-# Said for each table, since a server's or a database's default may be latin1.
+# Each table says so, since the default of a server or a database may be latin1.
 TABLE_OPTIONS: dict[str, Any] = {
     f"{engine}_{option}": value
     for engine in ("mysql", "mariadb")
     for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 }
 
-# SQLite would give the id of a row that was removed to the next one: a sweep that has just removed
-# a file would forget another's row, and an old signed address would open another's attachment.
+# Without this, SQLite gives the id of a removed row to the next row. A sweep that has just removed
+# a file would forget another file's row, and an old signed address would open another attachment.
 COUNTED_OPTIONS: dict[str, Any] = {**TABLE_OPTIONS, "sqlite_autoincrement": True}
 
 
@@ -112,7 +112,7 @@ class User(SQLModel, table=True):
     deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
     # Tokens without a session that were issued before this are good no more.
     tokens_from: datetime | None = _column(UTCDateTime(), nullable=True)
-    # What all their attachments take together; changed with them, in one transaction.
+    # The bytes of all their attachments, changed in the transaction that changes those.
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
@@ -125,7 +125,7 @@ class SessionRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_sessions_user", "user_id", "id"),
         Index("ix_sessions_expires", "expires_at"),
-        # The id of a session that has ended is in tokens that have not.
+        # Tokens may outlive their session: its id must never name another one.
         COUNTED_OPTIONS,
     )
 
@@ -139,13 +139,13 @@ class SessionRow(SQLModel, table=True):
 
 
 class FamiliarAddress(SQLModel, table=True):
-    """From where the owner of an account came in lately: no stranger keeps them out of there."""
+    """An address from which an account's owner came in lately: strangers cannot lock it out."""
 
     __tablename__ = "familiar_addresses"
     __table_args__ = (Index("ix_familiar_addresses_seen", "seen_at"), TABLE_OPTIONS)
 
     user_id: int = _key_reference("fk_familiar_addresses_user")
-    # As it is counted: that of IPv4, the /64 of IPv6.
+    # As the limits count it: the IPv4 address, or the /64 of IPv6.
     address: str = _column(String(64), primary_key=True)
     seen_at: datetime = _column(UTCDateTime())
 
@@ -177,21 +177,21 @@ class Message(SQLModel, table=True):
 
 
 class File(SQLModel, table=True):
-    """Content that was uploaded, once however often; the bytes are in the store under `name`.
+    """Content that was uploaded, kept once; the store has its bytes under `name`.
 
-    Without `sha256` it is not there yet, or not any more: after a day, the sweep claims it by a
-    negative `size`, and removes it.
+    Without `sha256` the bytes are not in the store yet, or no more. After a day the sweep claims
+    such a row by a negative `size`, and removes it.
     """
 
     __tablename__ = "files"
     __table_args__ = (
-        # The type too: an image that was sent as a plain file is one, and is shown as none.
+        # With the type: an image that was sent as a plain file is never shown as an image.
         UniqueConstraint("sha256", "media_type", name="uq_files_sha256_media_type"),
         COUNTED_OPTIONS,
     )
 
     id: int = _column(BigId, primary_key=True)
-    # Of this row alone, so that removing it can never remove what a later upload has put.
+    # No other row has it: removing this file never removes what a later upload has put.
     name: str = _column(String(120))
     sha256: str | None = _column(String(64), nullable=True)
     size: int = _column(BigId)
@@ -220,7 +220,7 @@ class Attachment(SQLModel, table=True):
     file_id: int = _reference("fk_attachments_file", "files.id")
     kind: str = _column(String(8))
     filename: str = _column(String(255))
-    # When it was first sent; until then it is its owner's alone, and swept after a day.
+    # When it was first sent. Until then only its owner sees it, and after a day it is swept.
     sent_at: datetime | None = _column(UTCDateTime(), nullable=True)
     created_at: datetime = _column(UTCDateTime())
 
@@ -259,9 +259,9 @@ class LogHead(SQLModel, table=True):
     position: int = _column(BigId)
     # The last position of a fact that decides who may send.
     control_position: int = _column(BigId, server_default=text("0"))
-    # Random: another one after the log has lost positions that clients may know.
+    # Random. A log that has lost positions gets another epoch, so that clients notice.
     epoch: str = _column(String(32), server_default="")
-    # Who may write to everybody, as the server that started last has it.
+    # Who may write to everybody: BROADCAST of the server that started last.
     broadcast: str | None = _column(String(8), nullable=True)
 
 

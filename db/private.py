@@ -37,9 +37,9 @@ def open_directory(path: Path, *, name: str) -> None:
 
 
 def open_database_file(path: Path) -> None:
-    """Make the file of a SQLite database when it is missing, closed to others, and mend old ones.
+    """Make the file of a SQLite database when it is missing, and close it to others.
 
-    SQLite gives what it keeps beside it the same mode. Raises DirectoryUnusable.
+    SQLite gives the files that it keeps beside it the same mode. Raises DirectoryUnusable.
     """
     try:
         path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
@@ -53,9 +53,9 @@ def open_database_file(path: Path) -> None:
 
 
 def close_to_others(path: Path, *, quietly: bool = False) -> bool:
-    """Take from everybody but the owner what they may do with it; whether there was anything.
+    """Remove all rights of other users; return whether they had any.
 
-    What belongs to another user, and a directory that many share (/tmp), are left as they are.
+    A file of another user, and a directory that many share (/tmp), stay as they are.
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     if not mode & OTHERS:

@@ -17,9 +17,9 @@ async def stored_bytes(connection: AsyncConnection, user_id: int) -> int:
 
 
 async def charge(connection: AsyncConnection, user_id: int, size: int, quota: int) -> bool:
-    """Add to what the user's attachments take; False when that is more than `quota` (0: none).
+    """Add to what the user's attachments take; False when that would exceed `quota` (0: none).
 
-    The user's row is locked until the commit: of two uploads at once the second sees the first.
+    The user's row is locked until the commit: of two uploads at once, the second sees the first.
     False for a user who was deleted, too.
     """
     more = update(User).where(col(User.id) == user_id, col(User.deleted_at).is_(None))
@@ -30,7 +30,7 @@ async def charge(connection: AsyncConnection, user_id: int, size: int, quota: in
 
 
 async def refund(connection: AsyncConnection, sizes: Iterable[tuple[int, int]]) -> None:
-    """Take off what attachments took that are no more: pairs of their owner and size."""
+    """Subtract the sizes of attachments that are gone: pairs of owner and size."""
     totals: defaultdict[int, int] = defaultdict(int)
     for owner_id, size in sizes:
         totals[owner_id] += size

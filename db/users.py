@@ -31,7 +31,7 @@ async def insert_user(
 ) -> StoredUser:
     """Add a user. Raises sqlalchemy's IntegrityError when the e-mail is taken.
 
-    Broadcasts up to `joined_position` are of before they came.
+    Broadcasts up to `joined_position` were sent before the user came.
     """
     values = {"email": email, "display_name": display_name, "password_hash": password_hash}
     values["search_name"] = search_form(display_name)

@@ -90,15 +90,15 @@ class Database:
         return self._facts.packet_bytes
 
     def say_too_large(self, size: int) -> None:
-        """Have the log say, now and then, that a statement of this size was not even sent."""
+        """Log, now and then, that a statement of this size was not even sent."""
         self._judging.say(too_large(size, self.packet_bytes))
 
     @asynccontextmanager
     async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
         """Lend a connection whose statements see what is committed.
 
-        Where a proxy sends reads to a replica, or a cluster's node is behind, they may not see
-        what was committed last: `read_written` does. Raises DatabaseUnavailable.
+        Where a proxy sends reads to a replica, or a cluster's node is behind, the last commits may
+        be missing: `read_written` sees them. Raises DatabaseUnavailable.
         """
         with self._judging:
             async with asyncio.timeout(seconds):
@@ -111,7 +111,7 @@ class Database:
 
     @asynccontextmanager
     async def read_written(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection that reads where it is written. Raises DatabaseUnavailable."""
+        """Lend a connection that reads where changes are written. Raises DatabaseUnavailable."""
         if self.is_sqlite:
             async with self.read() as connection:
                 yield connection
@@ -134,7 +134,7 @@ class Database:
     async def write_whole(self) -> AsyncIterator[AsyncConnection]:
         """Lend one of MySQL's connections for transactions that are sent whole, with their COMMIT.
 
-        Whoever borrows it leaves no transaction open, or invalidates it. Raises
+        The caller leaves no transaction open, or invalidates the connection. Raises
         DatabaseUnavailable.
         """
         with self._judging:
@@ -161,7 +161,7 @@ class Database:
     async def check_writable(self) -> None:
         """Return when the database answers and takes changes, as of a second ago at most.
 
-        A server that has become read-only is left by this, too. Raises DatabaseUnavailable.
+        This also leaves a server that has become read-only. Raises DatabaseUnavailable.
         """
         async with self._trying_to_write:
             now = asyncio.get_running_loop().time
@@ -179,7 +179,7 @@ class Database:
             raise DatabaseUnavailable(str(failure)) from failure
 
     async def prepare(self) -> None:
-        """Make the database when it is missing and we may.
+        """Make the database when it is missing and our user may.
 
         Raises DatabaseUnsuitable, DatabaseUnavailable.
         """

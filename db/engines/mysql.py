@@ -15,27 +15,27 @@ logger = logging.getLogger("parley.db")
 
 OLDEST_MYSQL = (8, 0)
 OLDEST_MARIADB = (10, 6)
-# Statements that a reading connection keeps prepared, the last ones used: a page's is read and
-# planned in as long as it is run. MySQL has room for 16,382 of all its clients together.
+# How many statements a reading connection keeps prepared: to parse and plan the statement of a page
+# takes as long as to run it. MySQL has room for 16,382 of all its clients together.
 PREPARED = 32
 ER_DBACCESS_DENIED = 1044
 ER_WRONG_DATABASE_NAME = 1102
 ER_ACCESS_DENIED_FOR_CREATE = 1227
-# Of a server that is read-only for now: whether the database is there will show.
+# The server is read-only for now; whether it has the database will show later.
 ER_READ_ONLY = (1290, 1792, 1836)
 # What one connection may send at once: our largest batch, and its statement around it.
 WANTED_PACKET_BYTES = 4 * 1024 * 1024
 
 
 class MySQLFacts:
-    """What the server that was connected to last says of itself."""
+    """What the server that answered last says of itself."""
 
     def __init__(self) -> None:
         self.packet_bytes: int | None = None
         self._warned_of: int | None = None
 
     def learn(self, connection: Any) -> None:
-        """Ask a new connection, and have it see in a cluster what was committed elsewhere."""
+        """Ask a new connection; in a cluster, have it see what was committed on other nodes."""
         cursor = connection.cursor()
         cursor.execute(
             "SHOW SESSION VARIABLES WHERE Variable_name IN"
@@ -79,7 +79,7 @@ def mysql_engine(
         # READ COMMITTED: what is read after the log's row lock is what was committed before it.
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
         skip_autocommit_rollback=True,
-        # `begin` has committed or rolled back, and closes what it could not.
+        # `begin` has committed or rolled back, and closes a connection on which it could not.
         pool_reset_on_return=None,
         connect_args={
             "charset": "utf8mb4",

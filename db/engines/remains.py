@@ -1,7 +1,7 @@
-"""What is left in SQLite's files of what was overwritten or removed: how it gets out of them.
+"""Removes what SQLite's files still hold of data that was overwritten or deleted.
 
-InnoDB has no such means: what a transaction removed is purged in the background, and its bytes stay
-until their place is used again (docs/security.md).
+InnoDB has no such means: it purges deleted rows in the background, and their bytes stay until their
+place is used again (docs/security.md).
 """
 
 import asyncio
@@ -15,17 +15,17 @@ logger = logging.getLogger("parley.db")
 
 TRIES = 20
 TRY_SECONDS = 0.1
-# While the log is emptied nobody writes: it waits no longer for readers than this.
+# Nobody can write while the log is being emptied: wait for readers no longer than this.
 WAIT_MS = 100
 USUAL_WAIT_MS = 10_000
 # `PRAGMA user_version` of a file that was never written to without secure_delete.
 CLEAN = 1
-# A larger file is not rewritten at a start: that takes minutes, and as much room again.
+# A larger file is not rewritten at a start, which would take minutes and as much room again.
 MAX_REWRITTEN_BYTES = 1024**3
 
 
 async def empty_write_ahead_log(database: Database) -> bool:
-    """Have nothing left in SQLite's write-ahead log of what was overwritten; whether that is so.
+    """Empty SQLite's write-ahead log, which holds overwritten data; return whether it is empty.
 
     Raises DatabaseUnavailable.
     """
@@ -39,11 +39,11 @@ async def empty_write_ahead_log(database: Database) -> bool:
                 [is_busy, *_] = checkpoint.one()
                 await connection.execute(text(f"PRAGMA busy_timeout = {USUAL_WAIT_MS:d}"))
             except BaseException:
-                await connection.invalidate()  # whoever had it next would wait too short a time
+                await connection.invalidate()  # the next caller would wait too short a time
                 raise
         if not is_busy:
             return True
-        await asyncio.sleep(TRY_SECONDS)  # somebody reads what is in it
+        await asyncio.sleep(TRY_SECONDS)  # somebody reads from it
     logger.warning("The write-ahead log is in use; what was erased leaves it with the next sweep")
     return False
 

@@ -13,10 +13,10 @@ from db.engines.database import DatabaseUnsuitable
 
 @contextmanager
 def sole_server(url: str) -> Iterator[None]:
-    """Hold the database as its one server; whoever administers it needs no such hold.
+    """Hold a SQLite database as its only server; commands that administer it need no hold.
 
     The hold ends with the process, however that ends. Raises DatabaseUnsuitable when another
-    server has it. Of MySQL there may be many servers: they hear each other through Redis.
+    server has it. A MySQL database may have many servers: they hear each other through Redis.
     """
     database = make_url(url)
     if database.get_backend_name() != "sqlite" or not database.database:

@@ -28,7 +28,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
         max_overflow=0,
         pool_timeout=wait_seconds,
         pool_reset_on_return="rollback" if writes else None,
-        # None hands BEGIN to us: the driver's own begins too late, and upgrades a lock it may lose.
+        # None leaves BEGIN to us. The driver begins too late, with a lock whose upgrade may fail.
         connect_args={
             "isolation_level": None,
             "timeout": wait_seconds,
@@ -44,7 +44,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
             # Each commit is on the disk before it is acknowledged.
             cursor.execute("PRAGMA synchronous = FULL")
             cursor.execute("PRAGMA foreign_keys = ON")
-            # What is removed is overwritten with zeros: who deleted an account is in no free page.
+            # Deleted data is overwritten with zeros: no free page tells who had a deleted account.
             cursor.execute("PRAGMA secure_delete = ON")
             cursor.close()
         except BaseException:
@@ -61,9 +61,9 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
 
 
 def _stop_once(connection: Any) -> None:
-    """Let a connection be stopped again while it closes, as a second cancellation does.
+    """Let a connection be stopped twice: a second cancellation stops it while it closes.
 
-    The second answer would be waited for without end: no thread is left to give it.
+    No thread is left then to answer the second stop, and its caller would wait for ever.
     """
     stop, stopped = connection.stop, False
 

@@ -1,7 +1,7 @@
-"""Statements that are asked so often that they go to the driver as they are.
+"""Statements that are run so often that they go straight to the driver.
 
-SQLAlchemy builds each, once for an engine; what it does for each call, value and row took as long
-as all else that a page of history needs. What fails is still told by its errors.
+SQLAlchemy builds each statement once for an engine. Its work on each call, value and row took as
+long as all the rest of a page of history. Failures are still raised as SQLAlchemy's errors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ from sqlmodel import SQLModel
 class _Compiled(NamedTuple):
     text: str
     names: Sequence[str]  # of its parameters, in the text's order
-    fixed: Mapping[str, object]  # what SQLAlchemy gives itself: SQLite's OFFSET 0
+    fixed: Mapping[str, object]  # parameters that SQLAlchemy adds: SQLite's OFFSET 0
 
 
 class Statement:
-    """A query with named parameters; `build` makes it for a dialect, when it is first asked."""
+    """A query with named parameters; `build` makes it for a dialect, when it is first run."""
 
     def __init__(self, build: Callable[[Dialect], Any]) -> None:
         @cache
@@ -42,8 +42,8 @@ class Statement:
         try:
             return await ask_driver(driver, text, given)
         except BaseException as error:
-            # Half of an answer may still be on its way, a cancelled call's too: nobody is to have
-            # this connection after us.
+            # Half of an answer may still arrive, also after a cancelled call: nobody may use this
+            # connection afterwards.
             await connection.invalidate(error)
             if not isinstance(error, Exception):
                 raise
@@ -71,7 +71,7 @@ async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequenc
 
 
 def as_told(dialect: Dialect, text: str, error: Exception) -> Exception:
-    """Return a driver's error as SQLAlchemy tells it of a connection that is of no more use."""
+    """Return a driver's error as SQLAlchemy raises it for a connection that is lost."""
     if not isinstance(error, dialect.loaded_dbapi.Error):  # how a driver says that it was closed
         return InterfaceError(text, None, error, connection_invalidated=True)
     told: Any = DBAPIError.instance(

@@ -13,6 +13,23 @@ from db.sessions import NewSession
 from events.facts import AccountChanged, SessionEnded, SessionRenewed
 
 
+class AccountState(NamedTuple):
+    """An account, as a change finds it."""
+
+    account: Account | None
+    # When each of its sessions was opened, by their ids, the latest first.
+    opened: Mapping[int, datetime]
+    now: datetime
+
+    @property
+    def usable(self) -> Account | None:
+        """The account, if its owner may log in."""
+        account = self.account
+        if account is None or account.disabled_at is not None or account.deleted_at is not None:
+            return None
+        return account
+
+
 class Edit(NamedTuple):
     """What a change does to one account and its sessions."""
 
@@ -34,13 +51,8 @@ class AccountChange(Change, frozen=True, gc=False):
 
     user_id: int
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused | None:
-        """Return what the change does to the account; None where it is so already.
-
-        `opened` has the account's sessions, the latest first, and when each was opened.
-        """
+    def decide(self, state: AccountState) -> Edit | Refused | None:
+        """Return what the change does to the account; None where it is so already."""
         raise NotImplementedError
 
     @classmethod
@@ -67,19 +79,15 @@ async def _write_together(
     known = await accounts.lock_accounts(connection, ids)
     opened = await sessions.find_openings(connection, ids)
     decided = {
-        change.user_id: change.decide(
-            known.get(change.user_id), opened.get(change.user_id, {}), now
-        )
-        for change in changes
+        change.user_id: change.decide(AccountState(known.get(id_), opened.get(id_, {}), now))
+        for id_, change in zip(ids, changes, strict=True)
     }
     edits = {id_: edit for id_, edit in decided.items() if isinstance(edit, Edit)}
     new = await _write_edits(connection, edits, now)
-    outcomes: dict[int, Outcome] = {}
-    for id_, edit in decided.items():
-        outcomes[id_] = (
-            Made(id_, edit.body, answer=new.get(id_)) if isinstance(edit, Edit) else edit
-        )
-    return outcomes
+    return {
+        id_: Made(id_, edit.body, answer=new.get(id_)) if isinstance(edit, Edit) else edit
+        for id_, edit in decided.items()
+    }
 
 
 async def _write_edits(

@@ -1,11 +1,9 @@
 """Accounts are disabled, enabled, deleted, and given or denied an administrator's rights."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar
 
 from db.accounts import Account, erased
-from db.log.changes.account_change import AccountChange, Edit
+from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Refused
 from events.facts import AccountChanged
@@ -16,14 +14,12 @@ class _OfAccount(AccountChange, frozen=True, gc=False):
 
     decides: ClassVar[bool] = True
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused | None:
-        if account is None or account.deleted_at is not None:
+    def decide(self, state: AccountState) -> Edit | Refused | None:
+        if state.account is None or state.account.deleted_at is not None:
             return UnknownUser()
-        return self._edit(account, tuple(opened), now)
+        return self._edit(state.account, state)
 
-    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+    def _edit(self, account: Account, state: AccountState) -> Edit:
         raise NotImplementedError
 
 
@@ -32,13 +28,14 @@ class SetDisabled(_OfAccount, frozen=True, gc=False):
 
     disabled: bool
 
-    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+    def _edit(self, account: Account, state: AccountState) -> Edit:
         if not self.disabled:
             return Edit(AccountChanged(False, False, account.is_admin), {"disabled_at": None})
+        ended = tuple(state.opened)
         return Edit(
-            AccountChanged(True, False, account.is_admin, session_ids),
-            {"disabled_at": now, "tokens_from": now},
-            ended=session_ids,
+            AccountChanged(True, False, account.is_admin, ended),
+            {"disabled_at": state.now, "tokens_from": state.now},
+            ended,
         )
 
 
@@ -47,7 +44,7 @@ class SetAdmin(_OfAccount, frozen=True, gc=False):
 
     is_admin: bool
 
-    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+    def _edit(self, account: Account, state: AccountState) -> Edit:
         is_disabled = account.disabled_at is not None
         return Edit(AccountChanged(is_disabled, False, self.is_admin), {"is_admin": self.is_admin})
 
@@ -55,10 +52,11 @@ class SetAdmin(_OfAccount, frozen=True, gc=False):
 class DeleteAccount(_OfAccount, frozen=True, gc=False):
     """Puts the user out everywhere and forgets who they were; what they sent stays."""
 
-    def _edit(self, account: Account, session_ids: tuple[int, ...], now: datetime) -> Edit:
+    def _edit(self, account: Account, state: AccountState) -> Edit:
+        ended = tuple(state.opened)
         return Edit(
-            AccountChanged(account.disabled_at is not None, True, False, session_ids),
-            {**erased(account.id, now), "tokens_from": now},
-            ended=session_ids,
+            AccountChanged(account.disabled_at is not None, True, False, ended),
+            {**erased(account.id, state.now), "tokens_from": state.now},
+            ended,
             forgets=True,
         )

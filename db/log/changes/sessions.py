@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.accounts import Account, is_after
-from db.log.changes.account_change import AccountChange, Edit
+from db.accounts import is_after
+from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.change import Refused
 from db.sessions import NewSession
 from events.facts import SessionEnded, SessionRenewed
@@ -31,15 +31,13 @@ class EndSessions(AccountChange, frozen=True, gc=False):
     session_ids: tuple[int, ...] | None = None
     older_tokens: bool = False
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | None:
+    def decide(self, state: AccountState) -> Edit | None:
         """Refuses nothing."""
-        asked = opened if self.session_ids is None else self.session_ids
-        ended = tuple(id_ for id_ in opened if id_ in asked)
+        asked = state.opened if self.session_ids is None else self.session_ids
+        ended = tuple(id_ for id_ in state.opened if id_ in asked)
         if not ended and not self.older_tokens:
             return None
-        columns = {"tokens_from": now} if self.older_tokens else {}
+        columns = {"tokens_from": state.now} if self.older_tokens else {}
         return Edit(SessionEnded(ended, older_tokens=self.older_tokens), columns, ended)
 
 
@@ -50,13 +48,11 @@ class RenewSession(AccountChange, frozen=True, gc=False):
     expires_at: datetime
     most_seconds: int
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused:
+    def decide(self, state: AccountState) -> Edit | Refused:
         """Refuses with NotUsable and SessionTooOld."""
-        if not _is_usable(account) or self.session_id not in opened:
+        if state.usable is None or self.session_id not in state.opened:
             return NotUsable()
-        if now - opened[self.session_id] >= timedelta(seconds=self.most_seconds):
+        if state.now - state.opened[self.session_id] >= timedelta(seconds=self.most_seconds):
             return SessionTooOld()
         ends = self.expires_at
         return Edit(SessionRenewed(self.session_id, ends), renewed={self.session_id: ends})
@@ -66,6 +62,19 @@ class OpensSession(AccountChange, frozen=True, gc=False):
     """A change that opens a session. The log answers it with the session's id."""
 
     session: NewSession
+
+    def _open(
+        self,
+        state: AccountState,
+        most: int,
+        columns: Mapping[str, str] = {},
+        *,
+        is_login: bool = False,
+    ) -> Edit:
+        """Open the session, and end the oldest ones beyond `most`."""
+        surplus = tuple(state.opened)[most - 1 :]
+        body = SessionEnded(surplus) if surplus else None
+        return Edit(body, columns, surplus, opened=self.session, is_login=is_login)
 
 
 class LogIn(OpensSession, frozen=True, gc=False):
@@ -78,16 +87,14 @@ class LogIn(OpensSession, frozen=True, gc=False):
     most: int
     new_hash: str | None = None
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused:
+    def decide(self, state: AccountState) -> Edit | Refused:
         """Refuses with OtherPassword, also for a deleted account, and NotUsable."""
-        if account is None or account.password_hash != self.password_hash:
+        if state.account is None or state.account.password_hash != self.password_hash:
             return OtherPassword()
-        if not _is_usable(account):
+        if state.usable is None:
             return NotUsable()
         columns = {} if self.new_hash is None else {"password_hash": self.new_hash}
-        return _open(self.session, opened, self.most, columns, is_login=True)
+        return self._open(state, self.most, columns, is_login=True)
 
 
 class GainSession(OpensSession, frozen=True, gc=False):
@@ -99,15 +106,11 @@ class GainSession(OpensSession, frozen=True, gc=False):
     issued_at: float | None
     most: int
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused:
+    def decide(self, state: AccountState) -> Edit | Refused:
         """Refuses with NotUsable."""
-        if account is None or not _is_usable(account):
+        if state.usable is None or not is_after(self.issued_at, state.usable.tokens_from):
             return NotUsable()
-        if not is_after(self.issued_at, account.tokens_from):
-            return NotUsable()
-        return _open(self.session, opened, self.most)
+        return self._open(state, self.most)
 
 
 class ReplacePassword(OpensSession, frozen=True, gc=False):
@@ -121,39 +124,17 @@ class ReplacePassword(OpensSession, frozen=True, gc=False):
     old_hash: str
     new_hash: str
 
-    def decide(
-        self, account: Account | None, opened: Mapping[int, datetime], now: datetime
-    ) -> Edit | Refused:
+    def decide(self, state: AccountState) -> Edit | Refused:
         """Refuses with NotUsable and OtherPassword."""
-        if account is None or not _is_usable(account):
+        account = state.usable
+        if account is None:
             return NotUsable()
         if self.session_id is None and not is_after(self.issued_at, account.tokens_from):
             return NotUsable()
         if account.password_hash != self.old_hash:
             return OtherPassword()
-        if self.session_id is not None and self.session_id not in opened:
+        if self.session_id is not None and self.session_id not in state.opened:
             return NotUsable()
-        ended = tuple(opened)
-        return Edit(
-            SessionEnded(ended, older_tokens=True),
-            {"password_hash": self.new_hash, "tokens_from": now},
-            ended,
-            opened=self.session,
-        )
-
-
-def _open(
-    session: NewSession,
-    opened: Mapping[int, datetime],
-    most: int,
-    columns: Mapping[str, str] = {},
-    *,
-    is_login: bool = False,
-) -> Edit:
-    surplus = tuple(opened)[most - 1 :]
-    body = SessionEnded(surplus) if surplus else None
-    return Edit(body, columns, surplus, opened=session, is_login=is_login)
-
-
-def _is_usable(account: Account | None) -> bool:
-    return account is not None and account.disabled_at is None and account.deleted_at is None
+        ended = tuple(state.opened)
+        columns = {"password_hash": self.new_hash, "tokens_from": state.now}
+        return Edit(SessionEnded(ended, older_tokens=True), columns, ended, opened=self.session)
