@@ -15,9 +15,10 @@ from events.facts import EntriesAppended, Fact
 from events.feed import Feed
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
+from resolvers.connections import connection_of
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
-from resolvers.hub import connection_of
+from resolvers.guards.validation import check_page_size
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
@@ -97,11 +98,8 @@ async def list_messages(
     with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
     """
     viewer = ctx.user
-    if not 0 <= limit <= ctx.settings.max_page_size:
-        raise BadInput(
-            f"A page has 0 to {ctx.settings.max_page_size} messages", setting="MAX_PAGE_SIZE"
-        )
-    ctx.limits.take_read(viewer.id)
+    check_page_size(limit, "messages", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         found = await _read_page(
             ctx,
@@ -140,7 +138,7 @@ async def stream_messages(
     RateLimited.
     """
     viewer = ctx.user
-    ctx.limits.take_read(viewer.id)
+    ctx.limits.count_read(viewer.id)
     if after is not None and limit is not None:
         before = await _end_of_next(ctx, after, before, limit, with_id)
         limit = None

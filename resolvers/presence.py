@@ -9,7 +9,7 @@ from db.models import StoredUser
 from events.facts import PresenceChanged
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from resolvers.reads import know_contacts
 
 # Whom one subscription may name: more is what the one without names is for.

@@ -8,8 +8,8 @@ from db import users
 from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.guards.fields import clean_email, clean_search
+from resolvers.errors import NotFound, Unauthenticated
+from resolvers.guards.validation import check_page_size, clean_email, clean_search
 from resolvers.presence import visible_online_ids
 from resolvers.reads import know_contacts
 
@@ -64,11 +64,12 @@ async def list_users(
     RateLimited.
     """
     viewer = ctx.user
-    if not 0 <= first <= ctx.settings.max_page_size:
-        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
-    if search is not None:
-        search = clean_search(search)
-    ctx.limits.take_read(viewer.id, search=bool(search))
+    check_page_size(first, "users", most=ctx.settings.max_page_size)
+    search = None if search is None else clean_search(search)
+    if search:
+        ctx.limits.count_search(viewer.id)
+    else:
+        ctx.limits.count_read(viewer.id)
     await know_contacts(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), ctx.read() as connection:
         found = await _page(ctx, connection, search=search, after=after, limit=first + 1)
@@ -105,7 +106,7 @@ async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
     """
     viewer = ctx.user
     email = clean_email(email)
-    await ctx.limits.take_email_lookup(viewer.id)
+    await ctx.limits.count_email_lookup(viewer.id)
     if ctx.directory.shows == "off":
         return None
     async with ctx.read() as connection:
@@ -119,9 +120,9 @@ async def list_online_users(ctx: Context, *, first: int | None = None) -> list[S
     Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
-    if first is not None and not 0 <= first <= ctx.settings.max_page_size:
-        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
-    ctx.limits.take_read(viewer.id)
+    if first is not None:
+        check_page_size(first, "users", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
     await know_contacts(ctx, viewer.id)
     ids = visible_online_ids(ctx)[:first]
     async with ctx.limits.reading(viewer.id):

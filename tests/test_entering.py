@@ -62,7 +62,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append("session and end")
         renew(hub, connection, expires_at, session_id)
 
-    monkeypatch.setattr("resolvers.hub.authenticate_login", authenticate_login)
+    monkeypatch.setattr("resolvers.connections.authenticate_login", authenticate_login)
     monkeypatch.setattr(Hub, "_put_in", _put_in)
     monkeypatch.setattr(Hub, "renew_one", renew_one)
     return said

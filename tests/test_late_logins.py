@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from events.hub import of_user
-from resolvers.guards.standings import Standings
+from resolvers.guards.token_states import TokenStates
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account
@@ -62,7 +62,7 @@ class SlowAnswer:
 def slow(monkeypatch: pytest.MonkeyPatch) -> SlowAnswer:
     """A database that may be slow to answer."""
     slow = SlowAnswer()
-    monkeypatch.setattr(Standings, "find", slow.of(Standings.find))
+    monkeypatch.setattr(TokenStates, "find", slow.of(TokenStates.find))
     return slow
 
 

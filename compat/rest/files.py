@@ -15,12 +15,12 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from compat.errors import JSONAnswer, answer_unexpected, cut_off
-from resolvers.attachments import OpenFile, open_attachment, read_file
+from resolvers.attachments.files import OpenFile, open_attachment, read_file
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import Code, NotFound, ParleyError
-from resolvers.guards.fields import check_query, find_id
 from resolvers.guards.file_urls import Part
+from resolvers.guards.validation import check_query, find_id
 
 # Shown in a page; what is of another type is only ever downloaded.
 INLINE = frozenset(

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from resolvers.auth import identify
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
-from resolvers.guards.fields import check_query
+from resolvers.guards.validation import check_query
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown

@@ -12,9 +12,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.subscription import SubscriberTooSlow
 from resolvers.auth import bearer_token
+from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited, TooManyConnections, Unauthenticated
-from resolvers.hub import enter
 from resolvers.pending import Pending
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import EventLost, Operations, is_outage, refusal

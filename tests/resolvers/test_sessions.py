@@ -12,7 +12,7 @@ from db import facts
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
-from resolvers.guards.fair_queue import Place
+from resolvers.guards.limits.fair_queue import Place
 from resolvers.guards.passwords import Verdict
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context

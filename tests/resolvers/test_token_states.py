@@ -10,7 +10,7 @@ from db.engines.database import Database, DatabaseUnavailable
 from db.sessions import MAX_STANDINGS, Standing
 from resolvers.context import Context
 from resolvers.errors import Unavailable
-from resolvers.guards.standings import Standings
+from resolvers.guards.token_states import TokenStates
 from tests.db.rows import NOW, add_users
 
 ENDS = NOW + timedelta(days=1)
@@ -56,16 +56,16 @@ async def test_each_is_told_of_their_own(ctx: Context) -> None:
         **{(other, None): Standing(None) for other in others},
     }
     for user_id, session_id in list(expected)[:8]:  # alone
-        found = await ctx.standings.find(user_id, session_id)
+        found = await ctx.token_states.find(user_id, session_id)
         assert found == expected[user_id, session_id]
     for asked in (list(expected), [*reversed(expected)], list(expected)[:3]):
-        together = await asyncio.gather(*(ctx.standings.find(*key) for key in asked))
+        together = await asyncio.gather(*(ctx.token_states.find(*key) for key in asked))
         assert together == [expected[key] for key in asked]
 
 
 async def test_many_at_once_are_few_questions(ctx: Context, reads: list[None]) -> None:
     users = await add_users(ctx.db, 200)
-    found = await asyncio.gather(*(ctx.standings.find(user, None) for user in users))
+    found = await asyncio.gather(*(ctx.token_states.find(user, None) for user in users))
     assert found == [Standing(None)] * 200
     assert len(reads) == 4  # 64 at a time
 
@@ -73,8 +73,8 @@ async def test_many_at_once_are_few_questions(ctx: Context, reads: list[None]) -
 async def test_who_goes_away_takes_no_answer_along(ctx: Context) -> None:
     [user] = await add_users(ctx.db, 1)
     for turns in range(6):  # before the question is asked, and while it is being answered
-        gone = asyncio.create_task(ctx.standings.find(user, None))
-        stays = asyncio.create_task(ctx.standings.find(user, None))
+        gone = asyncio.create_task(ctx.token_states.find(user, None))
+        stays = asyncio.create_task(ctx.token_states.find(user, None))
         for _ in range(turns):
             await asyncio.sleep(0)
         gone.cancel()
@@ -87,7 +87,7 @@ async def test_a_database_that_is_away_is_told_to_all_and_asked_again(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [user] = await add_users(ctx.db, 1)
-    standings = Standings(ctx.db)
+    states = TokenStates(ctx.db)
     with monkeypatch.context() as away:
 
         def refuse(**options: float) -> object:
@@ -95,7 +95,7 @@ async def test_a_database_that_is_away_is_told_to_all_and_asked_again(
 
         away.setattr(ctx.db, "read", refuse)
         outcomes = await asyncio.gather(
-            *(standings.find(user, None) for _ in range(3)), return_exceptions=True
+            *(states.find(user, None) for _ in range(3)), return_exceptions=True
         )
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
-    assert await standings.find(user, None) == Standing(None)
+    assert await states.find(user, None) == Standing(None)

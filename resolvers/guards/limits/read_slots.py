@@ -1,4 +1,4 @@
-"""Costly reads: a few of each user run at once, over all of their connections; a few more wait."""
+"""Costly reads: a few of each user run at once, over all of the user's connections; others wait."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ MAX_WAITING = 100
 
 
 class ReadSlots:
-    """Counts in this process: whose reads keep others waiting is a matter of its connections."""
+    """The reads of each user in this process: those that run, and those that wait for a slot."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -20,8 +20,8 @@ class ReadSlots:
         self._waiting: dict[int, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def take(self, user_id: int) -> AsyncIterator[None]:
-        """Hold a place while the block lasts, after waiting for it. Raises RateLimited."""
+    async def hold(self, user_id: int) -> AsyncIterator[None]:
+        """Hold a slot while the block lasts, after waiting for it. Raises RateLimited."""
         if self._running.get(user_id, 0) < self._at_once:
             self._running[user_id] = self._running.get(user_id, 0) + 1
         else:
@@ -45,11 +45,11 @@ class ReadSlots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._release(user_id)  # it was handed the place as it was cancelled
+                self._release(user_id)  # it was handed the slot as it was cancelled
             raise
 
     def _release(self, user_id: int) -> None:
-        """Hand the place to who waits longest, or give it back."""
+        """Hand the slot to the read that has waited longest, or give it back."""
         waiting = self._waiting.get(user_id)
         while waiting:
             turn = waiting.popleft()

@@ -1,38 +1,34 @@
-"""Attachments: upload, open, sweep."""
+"""Uploads: a received file is looked at, stored, and made an attachment of its owner."""
 
 import asyncio
+import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from io import BufferedRandom
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, storage, users
 from db.attachments import Content
-from db.files import FileMissing, StoreUnavailable
+from db.files import StoreUnavailable
 from db.models import MessageKind, StoredAttachment
 from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
-from resolvers import access
+from resolvers.attachments.forms import ReceivedFile, storage_is_full, too_many_unsent
+from resolvers.attachments.sweep import delete_content, remove_files, thumbnail_name
 from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
-    NotFound,
     PayloadTooLarge,
     RateLimited,
     Unauthenticated,
     Unavailable,
 )
-from resolvers.guards.fields import clean_filename
-from resolvers.guards.file_urls import Part
-from resolvers.reads import reading_log
-from resolvers.upload_sweep import delete_content, remove_files, thumbnail_name
-from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
+from resolvers.guards.validation import clean_filename
 
 logger = logging.getLogger("parley.attachments")
 
@@ -59,14 +55,12 @@ SUFFIXES = {
 }
 
 
-class OpenFile(NamedTuple):
-    """What is served of an attachment."""
-
-    attachment: StoredAttachment
-    name: str  # in the store
-    size: int
-    media_type: str
-    etag: str
+# What a client reads of a file that is not of the kind it asked for, and which files would be.
+_EXPECTED = {
+    MessageKind.IMAGE: "image (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
+    MessageKind.VOICE: "voice note of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
+    MessageKind.FILE: "file",
+}
 
 
 async def upload_attachment(
@@ -83,9 +77,9 @@ async def upload_attachment(
     await _count(ctx, received)
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
-        raise BadInput(f"The file is no {_WORDS[kind]}{_KNOWN.get(kind, '')}")
+        raise BadInput(f"The file is no {_EXPECTED[kind]}")
     try:
-        sha256, size = await asyncio.to_thread(sha256_of, received.content)
+        sha256, size = await asyncio.to_thread(_hash_and_size, received.content)
         content = Content(
             name=f"{sha256[:2]}/{sha256}-{secrets.token_hex(8)}",
             sha256=sha256,
@@ -105,6 +99,13 @@ async def upload_attachment(
         raise Unavailable from error
 
 
+def _hash_and_size(file: BufferedRandom) -> tuple[str, int]:
+    """Return the SHA-256 (hexadecimal) and the size of a file."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest, file.tell()
+
+
 async def _count(ctx: Context, received: ReceivedFile) -> None:
     """Count the upload, unless its request was counted for it. Raises RateLimited.
 
@@ -113,20 +114,11 @@ async def _count(ctx: Context, received: ReceivedFile) -> None:
     if received.counted:
         received.counted = False
     else:
-        await ctx.limits.take_upload(ctx.user.id)
+        await ctx.limits.count_upload(ctx.user.id)
     if received.bytes_counted:
         received.bytes_counted = False
     else:
-        await ctx.limits.take_upload_bytes(ctx.user.id, received.size)
-
-
-_WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
-
-# What a client may do about it, beside the kind that was asked for.
-_KNOWN = {
-    MessageKind.IMAGE: " (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
-    MessageKind.VOICE: " of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
-}
+        await ctx.limits.count_upload_bytes(ctx.user.id, received.size)
 
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
@@ -224,7 +216,7 @@ async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -
     if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
         if not await users.existing_ids(connection, [owner_id]):
             raise Unauthenticated("The account was deleted")
-        raise PayloadTooLarge(storage_is_full(quota), setting="STORAGE_PER_USER")
+        raise storage_is_full(quota)
     # With the one that was just made: the owner's row is locked, so that no two pass at once.
     if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
         raise too_many_unsent()
@@ -273,58 +265,3 @@ async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes
     await ctx.files.put(name, received.content)
     if thumbnail:
         await ctx.files.put(thumbnail_name(name), thumbnail)
-
-
-async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
-    """Return one's own attachment, or one of a message that one may see.
-
-    Raises Unauthenticated, NotFound.
-    """
-    async with reading_log(ctx) as connection:
-        return await access.visible_attachment(ctx, connection, attachment_id)
-
-
-async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile:
-    """Return what there is to serve, to the viewer or to whoever has a `signed` address of it.
-
-    Raises Unauthenticated, NotFound.
-    """
-    if signed:
-        async with ctx.read() as connection:
-            found = await attachments.find_attachments(connection, [part.attachment_id])
-        if part.attachment_id not in found:
-            raise NotFound("File not found")
-        attachment = found[part.attachment_id]
-    else:
-        attachment = await get_attachment(ctx, part.attachment_id)
-    if not part.thumbnail:
-        return OpenFile(
-            attachment,
-            attachment.name,
-            attachment.size,
-            attachment.media_type,
-            f'"{attachment.sha256}"',
-        )
-    if attachment.thumbnail_size is None:
-        raise NotFound("File not found")
-    return OpenFile(
-        attachment,
-        thumbnail_name(attachment.name),
-        attachment.thumbnail_size,
-        "image/webp",
-        f'"{attachment.sha256}-thumbnail"',
-    )
-
-
-async def read_file(
-    ctx: Context, file: OpenFile, start: int, end: int
-) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes from `start` up to, and without, `end`. Raises NotFound, Unavailable."""
-    try:
-        async for chunk in ctx.files.read(file.name, start, end):
-            yield chunk
-    except FileMissing as error:
-        logger.error("The store has lost %s, of attachment %d", file.name, file.attachment.id)
-        raise NotFound("File not found") from error
-    except StoreUnavailable as error:
-        raise Unavailable from error
