@@ -20,7 +20,6 @@ from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.guards.limits.logins import check_address, verify_login
 from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
-    MAX_TOKEN,
     CheckedToken,
     Claims,
     InvalidToken,
@@ -222,20 +221,11 @@ async def authenticate_login(ctx: Context, token: str) -> Viewer:
         raise
 
 
-async def identify(ctx: Context, authorization: str | None) -> Context:
-    """Return the context of the user whose `Authorization` header this is, or of nobody."""
-    if not authorization:
+async def identify(ctx: Context, token: str | None) -> Context:
+    """Return the context of the user whose token this is, or of nobody."""
+    if token is None:
         return ctx
     try:
-        return ctx.as_viewer(await authenticate(ctx, bearer_token(authorization)))
+        return ctx.as_viewer(await authenticate(ctx, token))
     except Unauthenticated as error:
         return ctx.as_nobody(error.message)
-
-
-def bearer_token(authorization: str) -> str:
-    """Return the token of an `Authorization` value. Raises Unauthenticated."""
-    if len(authorization) <= MAX_TOKEN:
-        scheme, _, token = authorization.strip().partition(" ")
-        if scheme.lower() == "bearer" and token.strip():
-            return token.strip()
-    raise Unauthenticated("Invalid token")

@@ -13,7 +13,7 @@ from resolvers.guards.validation import check_page_size, clean_email, clean_sear
 from resolvers.presence import visible_online_ids
 from resolvers.reads import know_contacts
 
-# A page asks for this many ids in one statement at most.
+# The most ids in one statement.
 IDS_PER_QUERY = 1000
 
 
@@ -27,7 +27,7 @@ async def get_me(ctx: Context) -> StoredUser:
 
 
 async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
-    """Return those of these users that exist: for people whom the viewer has met in a message.
+    """Return those of these users that exist: the viewer may know them from messages.
 
     Raises Unauthenticated.
     """
@@ -36,7 +36,7 @@ async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]
 
 
 async def get_users_of_streams(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
-    """As `get_users`, for the streams of many viewers at once, who went through their own doors."""
+    """As `get_users`, for subscriptions of many viewers, each of whom was checked before."""
     found: dict[int, StoredUser] = {}
     wanted = [*ids]
     async with ctx.read() as connection:
@@ -46,7 +46,7 @@ async def get_users_of_streams(ctx: Context, ids: Collection[int]) -> dict[int, 
 
 
 async def find_listed(ctx: Context, ids: Collection[int]) -> set[int]:
-    """Return those of these ids whom the directory shows the viewer, if they are users.
+    """Return those of these ids that the directory shows the viewer, if they are users.
 
     Raises Unauthenticated, Unavailable.
     """
@@ -79,7 +79,7 @@ async def list_users(
 async def _page(
     ctx: Context, connection: AsyncConnection, *, search: str | None, after: int, limit: int
 ) -> Sequence[StoredUser]:
-    """Return a page of those whom the directory shows."""
+    """Return a page of the users that the directory shows."""
     circle = ctx.directory.circle(ctx.user.id)
     if circle is None:
         return await users.page_users(connection, search=search, after=after, limit=limit)
@@ -101,8 +101,7 @@ async def _page(
 async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
     """Return the user with exactly this e-mail address; None for none, and where DIRECTORY=off.
 
-    People who know each other begin to write to each other by it. Raises Unauthenticated,
-    BadInput for what is no address, RateLimited.
+    Raises Unauthenticated, BadInput for what is no address, RateLimited.
     """
     viewer = ctx.user
     email = clean_email(email)
@@ -115,7 +114,7 @@ async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
 
 
 async def list_online_users(ctx: Context, *, first: int | None = None) -> list[StoredUser]:
-    """Return everyone online, in order of arrival; with `first`, so many at most.
+    """Return the users who are online, in order of arrival; with `first`, so many at most.
 
     Raises Unauthenticated, BadInput, RateLimited.
     """

@@ -40,6 +40,7 @@ class Room(NamedTuple):
 
 # What both wires have in common, and that knows nothing of ours.
 SHARED = {
+    "server.bearer",
     "server.json_input",
     "server.moments",
     "server.multipart",

@@ -18,7 +18,7 @@ logger = logging.getLogger("parley.attachments")
 
 
 class OpenFile(NamedTuple):
-    """What is served of an attachment."""
+    """A file of an attachment, as it is served."""
 
     attachment: StoredAttachment
     name: str  # in the store
@@ -28,7 +28,7 @@ class OpenFile(NamedTuple):
 
 
 async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
-    """Return one's own attachment, or one of a message that one may see.
+    """Return the viewer's own attachment, or one of a message that the viewer may see.
 
     Raises Unauthenticated, NotFound.
     """
@@ -37,7 +37,7 @@ async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
 
 
 async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile:
-    """Return what there is to serve, to the viewer or to whoever has a `signed` address of it.
+    """Return the file to serve, to the viewer or to a caller with a `signed` address.
 
     Raises Unauthenticated, NotFound.
     """

@@ -66,9 +66,9 @@ _EXPECTED = {
 async def upload_attachment(
     ctx: Context, received: ReceivedFile, *, kind: MessageKind | None = None
 ) -> StoredAttachment:
-    """Keep a file for its sender to send. What it is, its bytes say, not its sender.
+    """Keep a file for its sender to send. Its bytes decide of which kind it is.
 
-    `kind` IMAGE or VOICE refuses what is not one; FILE keeps the file as it is, unread. Raises
+    `kind` IMAGE or VOICE refuses another file; FILE keeps the file as it is, unread. Raises
     Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
     """
     ctx.user  # noqa: B018  # the door
@@ -107,9 +107,9 @@ def _hash_and_size(file: BufferedRandom) -> tuple[str, int]:
 
 
 async def _count(ctx: Context, received: ReceivedFile) -> None:
-    """Count the upload, unless its request was counted for it. Raises RateLimited.
+    """Count the upload, unless `receive_form` has counted it. Raises RateLimited.
 
-    One request may make many attachments, by aliases or of several files: each is one.
+    One request may make many attachments, by aliases or of several files: each counts.
     """
     if received.counted:
         received.counted = False
@@ -166,9 +166,8 @@ async def _keep(
 ) -> StoredAttachment:
     """Keep the content, unless it is there already, and make an attachment of it.
 
-    The attachment, what its owner has left, and what may be in the store are noted in the database
-    first: of uploads at once none gets past a limit, and whatever happens in between, the sweep
-    finds it.
+    The database first gets the attachment, its share of the owner's quota and the file's name: so
+    parallel uploads keep to the limits, and the sweep finds whatever is left half done.
     """
 
     async def reserve(connection: AsyncConnection) -> tuple[int, int | None]:
@@ -199,36 +198,36 @@ async def _keep(
         async with ctx.read() as connection:
             kept = (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
     except KeyError:
-        raise Unavailable from None  # it was swept meanwhile: nothing is lost by trying again
+        raise Unavailable from None  # it was swept meanwhile; the caller may try again
     except BaseException:
-        # Whoever waited may have gone; what is noted goes all the same.
+        # Also where the caller has gone: the reservation must go all the same.
         await asyncio.shield(_withdraw(ctx, attachment_id))
         raise
     return kept
 
 
 async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -> None:
-    """Count the reservation against what its owner may have. Raises PayloadTooLarge, RateLimited.
+    """Count the reservation against the owner's limits. Raises PayloadTooLarge, RateLimited.
 
-    Unauthenticated for who was deleted meanwhile.
+    Unauthenticated for an owner who was deleted meanwhile.
     """
     owner_id, quota = ctx.user.id, ctx.settings.storage_per_user
     if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
         if not await users.existing_ids(connection, [owner_id]):
             raise Unauthenticated("The account was deleted")
         raise storage_is_full(quota)
-    # With the one that was just made: the owner's row is locked, so that no two pass at once.
+    # The new one counts too. The owner's row is locked, so that no two pass at once.
     if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
         raise too_many_unsent()
 
 
 async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: int) -> None:
-    """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
+    """Show the attachment, now that its content is in the store. Raises Unavailable."""
 
     async def publish(connection: AsyncConnection) -> bool:
         if not await attachments.publish_file(connection, file_id, content.sha256):
             return False
-        # From now on it may wait to be sent, however long its content took.
+        # The time to send it begins now, however long its content took.
         await attachments.set_time(connection, attachment_id, datetime.now(UTC))
         return True
 
@@ -236,7 +235,7 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
         if await write_again(ctx, publish):
             return
     except IntegrityError:
-        # Another upload of the same content came first: the attachment is of that one's file.
+        # Another upload of the same content came first: the attachment refers to its file.
         async def adopt(connection: AsyncConnection) -> bool:
             other = await attachments.lock_file(connection, content)
             if other is not None:
@@ -248,7 +247,7 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
             return
     # It was swept meanwhile, perhaps before its bytes were put: nothing else removes them now.
     await delete_content(ctx, content.name)
-    raise Unavailable  # nothing is lost by trying again
+    raise Unavailable  # the caller may try again
 
 
 async def _withdraw(ctx: Context, attachment_id: int) -> None:

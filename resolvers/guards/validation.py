@@ -48,13 +48,10 @@ def bound(value: str, field: str, characters: int) -> str:
 
 def clean_email(value: str) -> str:
     """Return the e-mail's one form: trimmed, valid, lower case."""
-    if len(value) > SLACK * MAX_EMAIL:
+    if len(value) > SLACK * MAX_EMAIL or len(value := value.strip()) > MAX_EMAIL:
         raise BadInput("Email is not valid: it is too long")
-    value = value.strip()
     if not value:
         raise BadInput("Email is required")
-    if len(value) > MAX_EMAIL:
-        raise BadInput("Email is not valid: it is too long")
     try:
         # An address of an intranet, without a dot, is an address too; no DNS is asked.
         checked = validate_email(
@@ -62,10 +59,10 @@ def clean_email(value: str) -> str:
         )
     except EmailNotValidError as error:
         raise BadInput(f"Email is not valid: {error}") from error
-    normalized = checked.normalized.lower()
-    if len(normalized) > MAX_EMAIL:
+    email = checked.normalized.lower()
+    if len(email) > MAX_EMAIL:
         raise BadInput("Email is not valid: it is too long")
-    return normalized
+    return email
 
 
 def clean_display_name(value: str) -> str:
@@ -74,8 +71,8 @@ def clean_display_name(value: str) -> str:
         bound(value, "Display name", MAX_DISPLAY_NAME)
     check_text(value, "Display name")
     name = without_unseen(value)
-    if not name:
-        raise BadInput("Display name " + ("has nothing to see" if value.strip() else "is required"))
+    if not name and not value.strip():
+        raise BadInput("Display name is required")
     bound(name, "Display name", MAX_DISPLAY_NAME)
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise BadInput("Display name contains a control character")

@@ -93,18 +93,16 @@ class Counts:
             self._script = Redis(connection_pool=self._pool).register_script(SCRIPT)
         self._prefix = prefix
         self._asking = asyncio.Semaphore(MAX_AT_ONCE)
-        self._away = False
-        self._away_until = 0.0
+        self._away_until = 0.0  # when to ask Redis again; 0 while it answers
         self._unpublished: defaultdict[str, defaultdict[str, int]] = defaultdict(
             lambda: defaultdict(int)
         )
         self._publishing: asyncio.TimerHandle | None = None
-        self._shared: dict[str, RateLimitItem] = {}
         bus.subscribe(Topic.COUNTS, self._hear)
 
     def share(self, item: RateLimitItem) -> None:
         """Add the hits that other processes count at once to this process's counts of the limit."""
-        self._shared[item.namespace] = item
+        self._store(item)
 
     def count_now(self, item: RateLimitItem, key: str) -> float:
         """Count a hit, without waiting, if there is room; return 0, or the seconds until there is.
@@ -171,7 +169,7 @@ class Counts:
         """Have Redis do the act. Raises NoAnswer."""
         if self._pool is None or monotonic() < self._away_until:
             raise NoAnswer
-        if self._away:  # one caller tries again; the others do not wait for it
+        if self._away_until:  # one caller tries again; the others do not wait for it
             self._away_until = monotonic() + RETRY_SECONDS
         now = time()
         keys = [f"{self._prefix}:counts:{hit.item.namespace}:{hit.key}" for hit in hits]
@@ -180,16 +178,15 @@ class Counts:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._asking:
                 index, oldest = await self._script(keys, [act, repr(now), *meant])
         except (RedisError, OSError, TimeoutError) as error:
-            if not self._away:
+            if not self._away_until:
                 logger.warning(
                     "Redis counts nothing (%s); each process limits by itself",
                     str(error) or type(error).__name__,
                 )
-            self._away = True
             self._away_until = monotonic() + RETRY_SECONDS
             raise NoAnswer from error
-        if self._away:
-            self._away, self._away_until = False, 0.0
+        if self._away_until:
+            self._away_until = 0.0
             logger.info("Redis counts again")
         if index == 0:
             return None
@@ -206,8 +203,6 @@ class Counts:
 
     def _hear(self, payload: bytes) -> None:
         for name, keys in _decoder.decode(payload).items():
-            item = self._shared.get(name)
-            if item is not None:
-                store = self._store(item)
+            if (store := self._stores.get(name)) is not None:
                 for key, amount in keys.items():
                     store.add(key, amount)
