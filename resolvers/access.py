@@ -6,8 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, contacts, messages, users
 from db.models import StoredAttachment, StoredMessage, StoredUser
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import NotFound
+from resolvers.guards.viewer import Viewer
 
 
 async def visible_users(

@@ -15,17 +15,17 @@ from db.messages import head_position
 from db.models import StoredUser
 from db.sessions import Standing
 from resolvers.changes import write_again
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.guards.limits.logins import check_address, verify_login
 from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
-    CheckedToken,
     Claims,
     InvalidToken,
     IssuedToken,
 )
 from resolvers.guards.validation import MAX_EMAIL, SLACK, clean_display_name, clean_email
+from resolvers.guards.viewer import Viewer
 from resolvers.reads import know_contacts
 from resolvers.sessions import LoggedIn, end_surplus, open_session
 
@@ -172,8 +172,8 @@ def _stored_form(email: str) -> str:
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
     """Return the user whose token this is. Raises Unauthenticated, Unavailable."""
-    checked = ctx.tokens.recall(token)
-    if checked is None:
+    viewer = ctx.tokens.recall(token)
+    if viewer is None:
         checked_at = monotonic()
         try:
             claims = ctx.tokens.check(token)
@@ -188,17 +188,18 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
         ):
             raise Unauthenticated("Invalid token")
         ends = state.session_expires_at
-        checked = CheckedToken(
+        hides = ctx.settings.broadcast_history != "everything"
+        viewer = Viewer(
             claims.user_id,
             claims.session_id,
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
             claims.issued_at,
-            0 if ctx.settings.broadcast_history == "everything" else state.joined_position,
+            state.joined_position if hides else 0,
         )
-        ctx.tokens.remember(token, checked)
-    await know_contacts(ctx, checked.user_id)
-    return Viewer(*checked)
+        ctx.tokens.remember(token, viewer)
+    await know_contacts(ctx, viewer.id)
+    return viewer
 
 
 def _is_good(ctx: Context, claims: Claims, state: Standing) -> bool:

@@ -16,9 +16,10 @@ from events.feed import Feed
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.connections import connection_of
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.guards.validation import check_page_size
+from resolvers.guards.viewer import Viewer
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 

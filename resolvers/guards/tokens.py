@@ -10,6 +10,8 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 from jwt.types import Options
 
+from resolvers.guards.viewer import Viewer
+
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
 LEEWAY_SECONDS = 10
@@ -46,17 +48,6 @@ class Claims(NamedTuple):
     expires_at: float | None = None
 
 
-class CheckedToken(NamedTuple):
-    """A token that was found good: its user, and when it ends if nothing happens."""
-
-    user_id: int
-    session_id: int | None
-    expires_at: float | None
-    checked_at: float  # monotonic, before the database was asked
-    issued_at: float | None = None  # as the token says
-    broadcasts_after: int = 0  # broadcasts up to this position are hidden from the user
-
-
 class IssuedToken(NamedTuple):
     """A token and when it ends."""
 
@@ -82,23 +73,23 @@ class Tokens:
         self._key = jwt.PyJWK({"kty": "oct", "k": encoded, "alg": ALGORITHM})
         self._key.Algorithm = _Prepared(HMACAlgorithm.SHA256)
         self._lifetime = timedelta(seconds=lifetime_seconds)
-        self._recent: dict[str, tuple[CheckedToken, float]] = {}
+        self._recent: dict[str, tuple[Viewer, float]] = {}
         self._used: set[int] = set()
 
-    def recall(self, token: str) -> CheckedToken | None:
-        """Return what was remembered of the token, unless that was too long ago."""
+    def recall(self, token: str) -> Viewer | None:
+        """Return the viewer of the token, if it was remembered a moment ago."""
         if len(token) > MAX_TOKEN:
             return None
         known = self._recent.get(token)
         return known[0] if known is not None and monotonic() < known[1] else None
 
-    def remember(self, token: str, checked: CheckedToken) -> None:
-        """Remember a token that is good, and note that its session is in use."""
+    def remember(self, token: str, viewer: Viewer) -> None:
+        """Remember the viewer of a good token, and note that the session is in use."""
         if len(self._recent) >= MAX_RECENT:
             self._recent.clear()
-        self._recent[token] = (checked, monotonic() + RECENT_SECONDS)
-        if checked.session_id is not None and len(self._used) < MAX_USED:
-            self._used.add(checked.session_id)
+        self._recent[token] = (viewer, monotonic() + RECENT_SECONDS)
+        if viewer.session_id is not None and len(self._used) < MAX_USED:
+            self._used.add(viewer.session_id)
 
     def pop_used_sessions(self) -> set[int]:
         """Return the sessions whose tokens were used since the last call."""
@@ -107,7 +98,7 @@ class Tokens:
 
     def forget(self, user_id: int) -> None:
         """Forget the user's tokens, since a session of theirs has changed."""
-        theirs = [t for t, (checked, _) in self._recent.items() if checked.user_id == user_id]
+        theirs = [t for t, (viewer, _) in self._recent.items() if viewer.id == user_id]
         for token in theirs:
             del self._recent[token]
 

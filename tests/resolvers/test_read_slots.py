@@ -48,8 +48,8 @@ async def test_few_run_at_once_and_the_others_in_their_turn() -> None:
     for gate in reads.gates.values():
         gate.set()
     await asyncio.gather(*tasks, other)
-    assert not reads.slots._running
-    assert not reads.slots._waiting
+    assert not reads.slots._reads
+    assert not reads.slots._slots
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -69,7 +69,7 @@ async def test_a_cancelled_read_gives_its_place_on(released: bool) -> None:
     assert reads.running == ["c"]
     reads.gates["c"].set()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
-    assert not reads.slots._running
+    assert not reads.slots._reads
 
 
 async def test_beyond_the_queue_a_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
