@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from db import attachments
-from db.files import FileMissing, StoreUnavailable
+from db.files import FileMissing
 from db.models import StoredAttachment
 from resolvers import access
 from resolvers.attachments.sweep import thumbnail_name
 from resolvers.context import Context
-from resolvers.errors import NotFound, Unavailable
+from resolvers.errors import NotFound, as_unavailable
 from resolvers.guards.file_urls import Part
 from resolvers.reads import reading_log
 
@@ -73,10 +73,9 @@ async def read_file(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the bytes from `start` up to, and without, `end`. Raises NotFound, Unavailable."""
     try:
-        async for chunk in ctx.files.read(file.name, start, end):
-            yield chunk
+        with as_unavailable():
+            async for chunk in ctx.files.read(file.name, start, end):
+                yield chunk
     except FileMissing as error:
         logger.error("The store has lost %s, of attachment %d", file.name, file.attachment.id)
         raise NotFound("File not found") from error
-    except StoreUnavailable as error:
-        raise Unavailable from error

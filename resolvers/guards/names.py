@@ -6,6 +6,7 @@ bound the text first: `normalize` is quadratic in a run of combining marks.
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from db.accounts import DELETED_NAME
 
@@ -76,25 +77,22 @@ def has_something_to_see(text: str) -> bool:
 
 def longest_stack(text: str) -> int:
     """Return how many combining marks stand on one letter at most."""
-    longest = run = 0
-    for character in text:
-        selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
-        if unicodedata.category(character) in _MARKS and not selector:
-            run += 1
-            longest = max(longest, run)
-        else:
-            run = 0
-    return longest
+    return max((height for _, height in _heights(text)), default=0)
 
 
 def without_stacks(text: str) -> str:
     """Return the text with no more marks on a letter than a language has."""
-    kept, run = [], 0
+    return "".join(character for character, height in _heights(text) if height <= MAX_MARKS)
+
+
+def _heights(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each character, and how high it stands on its letter: 0 for all but marks."""
+    height = 0
     for character in text:
-        run = run + 1 if unicodedata.category(character) in _MARKS else 0
-        if run <= MAX_MARKS:
-            kept.append(character)
-    return "".join(kept)
+        selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+        is_mark = unicodedata.category(character) in _MARKS and not selector
+        height = height + 1 if is_mark else 0
+        yield character, height
 
 
 def has_noncharacter(text: str) -> bool:
