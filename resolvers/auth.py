@@ -13,7 +13,7 @@ from db.accounts import is_after, lock_account
 from db.familiar_addresses import note_address
 from db.messages import head_position
 from db.models import StoredUser
-from db.sessions import Standing
+from db.sessions import TokenState
 from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
@@ -202,7 +202,7 @@ async def authenticate(ctx: Context, token: str) -> Viewer:
     return viewer
 
 
-def _is_good(ctx: Context, claims: Claims, state: Standing) -> bool:
+def _is_good(ctx: Context, claims: Claims, state: TokenState) -> bool:
     if claims.session_id is not None:
         ends = state.session_expires_at
         return ends is not None and ends > datetime.now(UTC) - timedelta(seconds=LEEWAY_SECONDS)

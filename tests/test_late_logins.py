@@ -40,12 +40,12 @@ class SlowAnswer:
 
         return find_late
 
-    async def _delay(self, standing: Any) -> Any:
+    async def _delay(self, state: Any) -> Any:
         if self._asked.is_set():
             self._asked.clear()
             self._left.set()
             assert await asyncio.to_thread(self._arrives.wait, WAIT_SECONDS)
-        return standing
+        return state
 
     def ask(self) -> None:
         self._asked.set()

@@ -7,7 +7,7 @@ import pytest
 
 from db import accounts, sessions
 from db.engines.database import Database, DatabaseUnavailable
-from db.sessions import MAX_STANDINGS, Standing
+from db.sessions import MAX_TOKEN_STATES, TokenState
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 from resolvers.guards.token_states import TokenStates
@@ -38,22 +38,22 @@ async def add_session(database: Database, user_id: int) -> int:
 
 
 async def test_each_is_told_of_their_own(ctx: Context) -> None:
-    older, disabled, gone, *others = await add_users(ctx.db, 3 + MAX_STANDINGS)
+    older, disabled, gone, *others = await add_users(ctx.db, 3 + MAX_TOKEN_STATES)
     async with ctx.db.write() as connection:
         await accounts.refuse_older_tokens(connection, older, NOW)
         await accounts.set_disabled(connection, disabled, NOW)
         await accounts.erase_account(connection, gone, NOW)
     theirs = await add_session(ctx.db, older)
     ended = await add_session(ctx.db, disabled)
-    expected: dict[tuple[int, int | None], Standing | None] = {
-        (older, None): Standing(NOW),
-        (older, theirs): Standing(NOW, ENDS),
-        (older, 2**62): Standing(NOW),
-        (others[0], theirs): Standing(None),  # somebody else's
+    expected: dict[tuple[int, int | None], TokenState | None] = {
+        (older, None): TokenState(NOW),
+        (older, theirs): TokenState(NOW, ENDS),
+        (older, 2**62): TokenState(NOW),
+        (others[0], theirs): TokenState(None),  # somebody else's
         (disabled, ended): None,
         (gone, None): None,
         (2**62, None): None,
-        **{(other, None): Standing(None) for other in others},
+        **{(other, None): TokenState(None) for other in others},
     }
     for user_id, session_id in list(expected)[:8]:  # alone
         found = await ctx.token_states.find(user_id, session_id)
@@ -66,7 +66,7 @@ async def test_each_is_told_of_their_own(ctx: Context) -> None:
 async def test_many_at_once_are_few_questions(ctx: Context, reads: list[None]) -> None:
     users = await add_users(ctx.db, 200)
     found = await asyncio.gather(*(ctx.token_states.find(user, None) for user in users))
-    assert found == [Standing(None)] * 200
+    assert found == [TokenState(None)] * 200
     assert len(reads) == 4  # 64 at a time
 
 
@@ -78,7 +78,7 @@ async def test_who_goes_away_takes_no_answer_along(ctx: Context) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         gone.cancel()
-        assert await stays == Standing(None)
+        assert await stays == TokenState(None)
         with pytest.raises(asyncio.CancelledError):
             await gone
 
@@ -98,4 +98,4 @@ async def test_a_database_that_is_away_is_told_to_all_and_asked_again(
             *(states.find(user, None) for _ in range(3)), return_exceptions=True
         )
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
-    assert await states.find(user, None) == Standing(None)
+    assert await states.find(user, None) == TokenState(None)
