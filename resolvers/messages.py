@@ -101,16 +101,9 @@ async def list_messages(
     viewer = ctx.user
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
+    wanted = _Range(with_id, after, before)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-        found = await _read_page(
-            ctx,
-            connection,
-            peer_id=with_id,
-            after=after,
-            before=before,
-            newest=newest,
-            limit=limit + 1,
-        )
+        found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
     more = len(found) > limit
@@ -135,64 +128,50 @@ async def stream_messages(
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
     `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated,
-    RateLimited.
+    end, so that a client that goes on from the greatest id leaves nothing out. Raises
+    Unauthenticated, RateLimited.
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
+    wanted = _Range(with_id, after, before)
     if after is not None and limit is not None:
-        before = await _end_of_next(ctx, after, before, limit, with_id)
+        wanted = await _first_of(ctx, wanted, limit)
         limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                peer_id=with_id,
-                after=after,
-                before=before,
-                limit=size,
-            )
+            page = await _read_page(ctx, connection, wanted, limit=size)
         if page:
             yield page[::-1]
         if len(page) < size:
             return
-        before = page[0].id
+        wanted = wanted._replace(before=page[0].id)
         limit = None if limit is None else limit - size
 
 
-async def _end_of_next(
-    ctx: Context, after: int, before: int | None, limit: int, with_id: int | None
-) -> int | None:
-    """Return the exclusive end of the `limit` messages that follow `after`."""
-    found = after
+class _Range(NamedTuple):
+    """The messages between two exclusive ids, perhaps of the conversation with a peer alone."""
+
+    peer_id: int | None = None
+    after: int | None = None
+    before: int | None = None
+
+
+async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
+    """Return the part of the range that has its `limit` oldest messages."""
+    rest = wanted
     while limit > 0:
+        size = min(PAGE, limit)
         async with ctx.limits.reading(ctx.user.id), reading_log(ctx) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                peer_id=with_id,
-                after=found,
-                before=before,
-                newest=False,
-                limit=min(PAGE, limit),
-            )
-        if len(page) < min(PAGE, limit):
-            return before
-        found, limit = page[-1].id, limit - len(page)
-    return found + 1
+            page = await _read_page(ctx, connection, rest, newest=False, limit=size)
+        if len(page) < size:
+            return wanted
+        rest, limit = rest._replace(after=page[-1].id), limit - size
+    return wanted._replace(before=(rest.after or 0) + 1)
 
 
 async def _read_page(
-    ctx: Context,
-    connection: AsyncConnection,
-    *,
-    peer_id: int | None = None,
-    after: int | None = None,
-    before: int | None = None,
-    newest: bool = True,
-    limit: int,
+    ctx: Context, connection: AsyncConnection, wanted: _Range, *, newest: bool = True, limit: int
 ) -> Sequence[StoredMessage]:
     """Return a page of what the viewer may see; `messages.page_messages` says which.
 
@@ -206,9 +185,7 @@ async def _read_page(
         page = await messages.page_messages(
             connection,
             viewer.id,
-            peer_id=peer_id,
-            after=after,
-            before=before,
+            **wanted._asdict(),
             newest=newest,
             limit=limit,
             broadcasts_after=viewer.broadcasts_after,
@@ -224,10 +201,9 @@ async def watch_messages(
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    No gap and no repeat. With a `front`, it ends once all there are have been read: whatever comes
-    from then on is the front's (events/subscription.py). Raises Unauthenticated, BadInput when
-    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live
-    ones.
+    There is no gap and no repeat. With a `front` this ends once the waiting messages are read: the
+    front gets all later ones (events/subscription.py). Raises Unauthenticated, BadInput for an
+    `after` ahead of the log, SubscriberTooSlow when the reader falls too far behind.
     """
     viewer = ctx.user
     if after is not None:
@@ -278,14 +254,8 @@ async def _replay(
         return
     while after < upto:
         async with reading_log(ctx, upto) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                after=after,
-                before=upto + 1,
-                newest=False,
-                limit=PAGE,
-            )
+            wanted = _Range(after=after, before=upto + 1)
+            page = await _read_page(ctx, connection, wanted, newest=False, limit=PAGE)
         for message in page:
             yield message
         if len(page) < PAGE:
