@@ -59,6 +59,7 @@ from server.middleware.access_log import AccessLog
 from server.middleware.cors import CORS
 from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
+from server.proxies import Proxies
 from settings import Settings
 from web.playground import playground_assets
 
@@ -132,7 +133,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
-        callers=TcpSlots(ctx.connection_slots, ctx.limits.proxies),
+        callers=TcpSlots(ctx.connection_slots, ctx.proxies),
         caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),
@@ -297,6 +298,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             per_user=settings.max_uploads_at_once,
             per_address=settings.max_uploads_per_address if settings.limits else None,
         ),
+        proxies=Proxies(settings.trusted_proxies),
         limits=RateLimits(
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),

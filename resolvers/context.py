@@ -19,7 +19,7 @@ from events.presence import Presence
 from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, as_unavailable
-from resolvers.guards.addresses import Caller, ClientInfo
+from resolvers.guards.addresses import Caller, ClientInfo, Proxies
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
@@ -60,6 +60,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     inspector: Inspector
     upload_slots: UploadSlots
     limits: RateLimits
+    proxies: Proxies
     connection_slots: ConnectionSlots
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
@@ -99,7 +100,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
 
     def called_from(self, client: ClientInfo) -> "Context":
         """Return the context of a call by this client."""
-        return replace(self, caller=Caller(client, self.limits.proxies))
+        return replace(self, caller=Caller(client, self.proxies))
 
     def as_viewer(self, viewer: Viewer) -> "Context":
         """Return the context of a call by this viewer."""

@@ -62,7 +62,7 @@ class TcpSlots:
 
     def __init__(self, slots: ConnectionSlots, proxies: Proxies) -> None:
         self._slots = slots
-        self.is_proxy = proxies.trusts
+        self.is_proxy = proxies.is_proxy
         self.find_client = proxies.find_client
 
     def has_room(self, address: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from limits import RateLimitItem, RateLimitItemPerSecond
 
 from resolvers.errors import PayloadTooLarge, RateLimited
-from resolvers.guards.addresses import MOST_WIDER, Proxies, is_loopback, networks_of
+from resolvers.guards.addresses import MOST_WIDER, is_loopback, networks_of
 from resolvers.guards.limits.counts import Counts, Full, Hit
 from resolvers.guards.limits.read_slots import ReadSlots
 from resolvers.guards.limits.time_budgets import TimeBudget
@@ -27,7 +27,6 @@ class RateLimits:
 
     def __init__(self, settings: Settings, counts: Counts) -> None:
         self.on = settings.limits
-        self.proxies = Proxies(settings.trusted_proxies)
         self.counts = counts
         self.failure_weight = settings.failed_login_weight
         self._sends = _item(settings, "sends_per_user")
