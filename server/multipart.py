@@ -11,6 +11,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 # To read the type is quadratic; a boundary has 70 characters at most (RFC 2046 §5.1.1).
 MAX_CONTENT_TYPE = 1024
 MAX_PART_HEADERS = 16 * 1024
+# More than any form of ours has: a chunk of a thousand parts would hold the event loop.
+MAX_PARTS = 128
 # Without its end too: looking for one again from each mark takes long where there is none.
 QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 EXTENDED_FILENAME = re.compile(rb"filename\*\s*=\s*utf-8''([^;\s]*)", re.IGNORECASE)
@@ -61,6 +63,7 @@ class _Parser:
         if media_type.lower() != b"multipart/form-data" or not 1 <= len(boundary) <= 70:
             raise ValueError("The Content-Type must be multipart/form-data, with a boundary")
         self._pieces: list[PartHead | bytes] = []
+        self._parts = 0
         self._headers: dict[bytes, bytes] = {}
         self._headers_size = 0
         self._header_name = bytearray()
@@ -94,6 +97,9 @@ class _Parser:
             raise ValueError("The form was cut short")
 
     def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise ValueError(f"The form has more than {MAX_PARTS} parts")
         self._headers = {}
         self._headers_size = 0
 

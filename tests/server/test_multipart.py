@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from server.multipart import MAX_CONTENT_TYPE, MultipartBody, PartHead
+from server.multipart import MAX_CONTENT_TYPE, MAX_PARTS, MultipartBody, PartHead
 
 BOUNDARY = "b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -73,6 +73,7 @@ async def test_a_chunk_is_counted_before_it_is_looked_into() -> None:
         (FIELD, TYPE, "cut short"),
         (b"", TYPE, "cut short"),
         (a_part(b"1", "form-data") + END, TYPE, "no name"),
+        (FIELD * (MAX_PARTS + 1) + END, TYPE, f"more than {MAX_PARTS} parts"),
     ],
 )
 async def test_what_is_no_form_is_a_value_error(body: bytes, content_type: str, why: str) -> None:
