@@ -1,4 +1,4 @@
-"""Accounts: what an operator does to them at the command line; the end of one's own.
+"""Accounts: what an operator does to them at the command line, and users who delete their own.
 
 The command line is a process of its own: a server follows its changes within a second, as it
 follows those of any other process.

@@ -28,7 +28,7 @@ _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
 # A batch that holds other facts too is announced apart, so that plain ones need no tags.
 _mixtures = msgspec.msgpack.Decoder(tuple[list[StoredMessage], list[Fact]])
 
-# Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
+# Rows read at once where a history is streamed: so many a reader that has stopped keeps in memory.
 PAGE = 100
 
 
@@ -43,7 +43,7 @@ class Page(NamedTuple):
 def announce_committed(
     feed: Feed[StoredMessage], bus: Bus
 ) -> Callable[[Sequence[StoredMessage | Fact]], None]:
-    """Return what the log calls after each commit: the one place where facts are announced.
+    """Return the call that the log makes after each commit: the one place that announces facts.
 
     What other processes announce on the bus goes to the feed as well.
     """
@@ -173,10 +173,10 @@ async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
 async def _read_page(
     ctx: Context, connection: AsyncConnection, wanted: _Range, *, newest: bool = True, limit: int
 ) -> Sequence[StoredMessage]:
-    """Return a page of what the viewer may see; `messages.page_messages` says which.
+    """Return a page of what the viewer may see.
 
-    Where the viewer is blocked by nobody, as far as this process has followed the log, a page needs
-    no look at the senders of broadcasts; unless it reaches further than the process has.
+    For a viewer without blocks the senders of broadcasts need no look. A page with a broadcast
+    past the position that this process has followed is read again with that look.
     """
     viewer = ctx.user
     followed = ctx.control.position
@@ -223,7 +223,7 @@ async def watch_messages(
                     # More arrived during the replay than a queue holds: replay that too.
                     after = max(after, start)
                     continue
-            # Where the reader is ahead of this process's feed, what it knows is passed over here.
+            # A reader ahead of this process's feed has had the next messages: they are skipped.
             if after is None or after <= start:
                 live.front = front
             async for message in live:

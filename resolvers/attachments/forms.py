@@ -18,10 +18,10 @@ from resolvers.errors import BadInput, PayloadTooLarge, RateLimited, Unavailable
 from resolvers.guards.validation import printable
 from settings import Settings
 
-# Gathered before it is written, in another thread: what an upload costs in memory.
+# So many bytes are gathered before a thread writes them: what an upload costs in memory.
 WRITE_BYTES = 256 * 1024
 MAX_FIELDS = 100
-# Why a file may not have been taken for one (RFC 7578 §4.2).
+# Why a part that was meant as a file is a field (RFC 7578 §4.2).
 NO_FILENAME = "a part is a file only if its Content-Disposition has a filename"
 
 
@@ -181,7 +181,7 @@ class _Receiver:
         self._gathered = bytearray()
 
     async def receive(self, part: tuple[str, str | None] | bytes) -> None:
-        """Take over the head of a part, or some of its bytes."""
+        """Begin a part with this head, or add bytes to the current one."""
         if isinstance(part, bytes):
             await self._add(part)
         else:

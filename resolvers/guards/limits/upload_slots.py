@@ -1,4 +1,4 @@
-"""How many uploads may be under way: each takes of the disk, and of the descriptors."""
+"""How many uploads may be under way: each needs room on the disk, and descriptors."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
