@@ -1,33 +1,35 @@
 """What tokens are worth: each gets its own answer, however many are asked about together."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import accounts, sessions
 from db.engines.database import Database, DatabaseUnavailable
-from db.sessions import MAX_TOKEN_STATES, TokenState
+from db.sessions import MAX_TOKEN_STATES, TokenState, find_token_states
 from resolvers.context import Context
 from resolvers.errors import Unavailable
-from resolvers.guards.token_states import TokenStates
+from resolvers.guards import token_states
+from resolvers.guards.token_states import Key, TokenStates
 from tests.db.rows import NOW, add_users
 
 ENDS = NOW + timedelta(days=1)
 
 
 @pytest.fixture
-def reads(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """One for each time that the database is asked something."""
-    asked: list[None] = []
-    read = ctx.db.read
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many were asked about, for each time that the database was."""
+    sizes: list[int] = []
 
-    def counted(**options: float) -> object:
-        asked.append(None)
-        return read(**options)
+    async def counted(connection: AsyncConnection, asked: Sequence[Key]) -> list[TokenState | None]:
+        sizes.append(len(asked))
+        return await find_token_states(connection, asked)
 
-    monkeypatch.setattr(ctx.db, "read", counted)
-    return asked
+    monkeypatch.setattr(token_states, "find_token_states", counted)
+    return sizes
 
 
 async def add_session(database: Database, user_id: int) -> int:
@@ -63,11 +65,11 @@ async def test_each_is_told_of_their_own(ctx: Context) -> None:
         assert together == [expected[key] for key in asked]
 
 
-async def test_many_at_once_are_few_questions(ctx: Context, reads: list[None]) -> None:
+async def test_many_at_once_are_few_questions(ctx: Context, batches: list[int]) -> None:
     users = await add_users(ctx.db, 200)
     found = await asyncio.gather(*(ctx.token_states.find(user, None) for user in users))
     assert found == [TokenState(None)] * 200
-    assert len(reads) == 4  # 64 at a time
+    assert batches == [64, 64, 64, 8]
 
 
 async def test_who_goes_away_takes_no_answer_along(ctx: Context) -> None:
