@@ -185,18 +185,25 @@ async def _keep(
         await _charge(ctx, connection, content)
         return attachment_id, new
 
-    async with ctx.read() as connection:
-        name = await attachments.find_name(connection, content)
-    if name is not None and not await ctx.files.has(name, content.size):
-        logger.error("The store had lost %s; it is put again", name)
-        await _put(ctx, name, received, thumbnail)
+    async def find() -> StoredAttachment:
+        async with ctx.read() as connection:
+            return (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+
     attachment_id, file_id = await write_again(ctx, reserve)
     try:
         if file_id is not None:
             await _put(ctx, content.name, received, thumbnail)
             await _publish(ctx, content, attachment_id, file_id)
-        async with ctx.read() as connection:
-            kept = (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+        kept = await find()
+        if file_id is None and not await ctx.files.has(kept.name, kept.size):
+            logger.error("The store had lost %s; it is put again", kept.name)
+            await _put(ctx, kept.name, received, thumbnail)
+            try:
+                await find()
+            except KeyError:
+                # The sweep removed the content, and then the row: nothing else removes it again.
+                await delete_content(ctx, kept.name)
+                raise
     except KeyError:
         raise Unavailable from None  # it was swept meanwhile; the caller may try again
     except BaseException:
@@ -225,11 +232,11 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
     """Show the attachment, now that its content is in the store. Raises Unavailable."""
 
     async def publish(connection: AsyncConnection) -> bool:
-        if not await attachments.publish_file(connection, file_id, content.sha256):
+        # The time to send it begins now, however long its content took. A published file whose
+        # attachment the sweep has forgotten would last for ever: nothing would look for it.
+        if not await attachments.set_time(connection, attachment_id, datetime.now(UTC)):
             return False
-        # The time to send it begins now, however long its content took.
-        await attachments.set_time(connection, attachment_id, datetime.now(UTC))
-        return True
+        return await attachments.publish_file(connection, file_id, content.sha256)
 
     try:
         if await write_again(ctx, publish):
