@@ -201,9 +201,10 @@ async def watch_messages(
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    There is no gap and no repeat. With a `front` this ends once the waiting messages are read: the
-    front gets all later ones (events/subscription.py). Raises Unauthenticated, BadInput for an
-    `after` ahead of the log, SubscriberTooSlow when the reader falls too far behind.
+    No gap and no repeat. With a `front`, it ends once all there are have been read: whatever comes
+    from then on is the front's (events/subscription.py). Raises Unauthenticated, BadInput when
+    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live
+    ones.
     """
     viewer = ctx.user
     if after is not None:
