@@ -222,8 +222,8 @@ async def authenticate_login(ctx: Context, token: str) -> Viewer:
         raise
 
 
-async def identify(ctx: Context, token: str | None) -> Context:
-    """Return the context of the user whose token this is, or of nobody."""
+async def enter_request(ctx: Context, token: str | None) -> Context:
+    """Return the context of the user whose token a request carries, or of nobody."""
     if token is None:
         return ctx
     try:

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from compat.errors import JSONAnswer, answer_unexpected, cut_off
 from resolvers.attachments.files import OpenFile, open_attachment, read_file
-from resolvers.auth import identify
+from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import Code, NotFound, ParleyError
 from resolvers.guards.file_urls import Part
@@ -81,7 +81,7 @@ async def _serve(ctx: Context, request: Request, part: Part) -> Response:
             left = ctx.file_urls.seconds_left(part, parameters)
         if left is None:
             raise NotFound("File not found")
-    viewer = await identify(ctx, bearer_token(request.headers.get("authorization")))
+    viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
     file = await open_attachment(viewer, part, signed=left is not None)
     headers = {
         **SECURITY_HEADERS,

@@ -5,7 +5,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from compat.rest.answering import Answering, Endpoint
-from resolvers.auth import identify
+from resolvers.auth import enter_request
 from resolvers.context import Context
 from server.bearer import bearer_token
 from server.remote import Remote
@@ -19,7 +19,7 @@ def route(method: str, path: str, endpoint: Endpoint) -> Route:
 async def identify_caller(ctx: Context, request: Request) -> Context:
     """Return the caller's context. Raises Unauthenticated."""
     token = bearer_token(request.headers.get("authorization"))
-    viewer = await identify(ctx.called_from(Remote(request.scope)), token)
+    viewer = await enter_request(ctx.called_from(Remote(request.scope)), token)
     viewer.user  # noqa: B018  # the door, before a large body is read
     return viewer
 

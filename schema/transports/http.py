@@ -8,7 +8,7 @@ from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from resolvers.auth import identify
+from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
 from resolvers.guards.validation import check_query
@@ -81,7 +81,7 @@ async def _answer_multipart(
 ) -> Response:
     try:
         check_preflight(request)
-        viewer = await identify(ctx, bearer_token(request.headers.get("authorization")))
+        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
         async with read_multipart(viewer, request) as parameters:
             return await _answer(ctx, operations, request, parameters, media_type)
     except ClientDisconnect as error:
@@ -100,7 +100,7 @@ async def _answer(
     media_type: str,
 ) -> Response:
     try:
-        viewer = await identify(ctx, bearer_token(request.headers.get("authorization")))
+        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
         operation = operations.prepare(viewer, parameters)
         _check_method(operation, _method(request))
         result = await operations.execute(viewer, operation, parameters.variables)

@@ -134,12 +134,12 @@ async def test_the_authorization_header_names_the_viewer(ctx: Context) -> None:
     someone = await join(ctx)
     token = ctx.tokens.issue(someone.user.id).token
     for header in (f"Bearer {token}", f"bearer {token}", f"  BEARER   {token} "):
-        assert (await auth.identify(ctx, bearer_token(header))).user == someone.user
+        assert (await auth.enter_request(ctx, bearer_token(header))).user == someone.user
     refusals: dict[str | None, str] = {None: "No token provided", "": "No token provided"}
     bad = ("Bearer", "Bearer ", token, f"Basic {token}", f"Bearer {token} x", "Bearer \ud800")
     refusals |= dict.fromkeys(bad, "Invalid token")
     for wrong, refusal in refusals.items():
-        nobody = await auth.identify(ctx, bearer_token(wrong))
+        nobody = await auth.enter_request(ctx, bearer_token(wrong))
         with pytest.raises(Unauthenticated, match=refusal):
             _ = nobody.user
 

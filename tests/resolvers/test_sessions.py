@@ -274,7 +274,7 @@ async def test_whoever_is_logged_out_is_nobody(ctx: Context, person: Person) -> 
     token = person.joined.issued.token
     assert (await get_me(await person.enter(token))).id == person.id
     await sessions.log_out(await person.enter(token))
-    nobody = await auth.identify(ctx, token)
+    nobody = await auth.enter_request(ctx, token)
     for operation in (
         sessions.log_out,
         sessions.log_out_everywhere,
