@@ -19,7 +19,7 @@ from events.presence import Presence
 from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, as_unavailable
-from resolvers.guards.addresses import ClientInfo, Proxies, shown_agent
+from resolvers.guards.addresses import Caller, ClientInfo, Proxies
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
@@ -65,7 +65,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
-    client: ClientInfo | None = None
+    caller: Caller | None = None
 
     @property
     def user(self) -> Viewer:
@@ -77,8 +77,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     @property
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
-        client = self.client
-        return "" if client is None else self.proxies.find_client(client.address, client.forwarded)
+        return "" if self.caller is None else self.caller.address
 
     @property
     def counted_address(self) -> str:
@@ -92,16 +91,16 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     @property
     def agent(self) -> str:
         """What the caller's program calls itself; empty when it is not known."""
-        return "" if self.client is None else shown_agent(self.client.agent)
+        return "" if self.caller is None else self.caller.agent
 
     def charging_time(self) -> AbstractContextManager[None]:
         """Charge the caller for the time that the block holds the loop. Raises RateLimited."""
         viewer = self.viewer
-        return self.limits.charging_time(self.address if viewer is None else viewer.id)
+        return self.limits.charging_time(None if viewer is None else viewer.id, self.address)
 
     def called_from(self, client: ClientInfo) -> "Context":
         """Return the context of a call by this client."""
-        return replace(self, client=client)
+        return replace(self, caller=Caller(client, self.proxies))
 
     def as_viewer(self, viewer: Viewer) -> "Context":
         """Return the context of a call by this viewer."""

@@ -42,10 +42,29 @@ class ClientInfo(Protocol):
         """The name of the client's program; empty when it is not known."""
 
 
-def shown_agent(agent: bytes) -> str:
-    """Return the name of a client's program, as it may be shown; empty when there is none."""
-    shown = without_unseen(agent[: 4 * MAX_AGENT].decode(errors="replace"))
-    return printable(without_stacks(shown))[:MAX_AGENT]
+class Caller:
+    """The client that calls; its address and name are read when they are asked for."""
+
+    __slots__ = ("_address", "_client", "_proxies")
+
+    def __init__(self, client: ClientInfo, proxies: Proxies) -> None:
+        self._client = client
+        self._proxies = proxies
+        # Kept once it is read: the headers of an open socket are dropped after its handshake.
+        self._address: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The address by which the caller is counted; empty when it is not known."""
+        if self._address is None:
+            self._address = self._proxies.find_client(self._client.address, self._client.forwarded)
+        return self._address
+
+    @property
+    def agent(self) -> str:
+        """The program's name, as it may be shown; empty when there is none."""
+        shown = without_unseen(self._client.agent[: 4 * MAX_AGENT].decode(errors="replace"))
+        return printable(without_stacks(shown))[:MAX_AGENT]
 
 
 @lru_cache(maxsize=4096)

@@ -123,20 +123,21 @@ class RateLimits:
             await self.counts.count(*self._bad_tokens.hits(address))
 
     @contextmanager
-    def charging_time(self, caller: int | str) -> Iterator[None]:
-        """Charge a user, or a stranger's address, for the time that the block holds the event loop.
+    def charging_time(self, user_id: int | None, address: str) -> Iterator[None]:
+        """Charge the caller for the time that the block holds the event loop. Raises RateLimited.
 
-        Once the time is used up, the block is not begun. It must not wait for anything. Raises
-        RateLimited.
+        Once the time is used up, the block is not begun. It must not wait for anything.
         """
         if not self.on:
             yield
             return
-        if isinstance(caller, int):
-            budget, setting = self._time_of_users, "GRAPHQL_MS_PER_USER"
+        if user_id is None:
+            budget, key = self._time_of_strangers, address
+            setting = "ANONYMOUS_GRAPHQL_MS_PER_ADDRESS"
         else:
-            budget, setting = self._time_of_strangers, "ANONYMOUS_GRAPHQL_MS_PER_ADDRESS"
-        if wait := budget.wait(key := str(caller)):
+            budget, key = self._time_of_users, str(user_id)
+            setting = "GRAPHQL_MS_PER_USER"
+        if wait := budget.wait(key):
             raise _refusal("Too many new or costly GraphQL documents", wait, setting)
         with budget.spending(key):
             yield

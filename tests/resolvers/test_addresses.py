@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from resolvers.guards.addresses import Caller
 from server.proxies import Proxies
 from server.remote import Remote
 
@@ -47,16 +48,14 @@ def test_the_client_is_who_a_trusted_proxy_heard(
 ) -> None:
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
     scope = {"client": (direct, 1), "headers": [(b"host", b"x"), *headers]}
-    remote = Remote(scope)
-    assert TRUSTED.find_client(remote.address, remote.forwarded) == counted
+    assert Caller(Remote(scope), TRUSTED).address == counted
     assert TRUSTED.find_client(direct, [value for _, value in headers]) == counted
 
 
 def test_by_default_nobody_is_trusted() -> None:
     scope = {"client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", b"1.1.1.1")]}
-    for given, address in ((scope, "127.0.0.1"), ({"client": None, "headers": []}, "")):
-        remote = Remote(given)
-        assert Proxies(()).find_client(remote.address, remote.forwarded) == address
+    assert Caller(Remote(scope), Proxies(())).address == "127.0.0.1"
+    assert Caller(Remote({"client": None, "headers": []}), Proxies(())).address == ""
 
 
 def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
