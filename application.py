@@ -34,31 +34,32 @@ from events.presence import Presence
 from events.roster import Roster
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
+from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
-from resolvers.guards.connection_slots import Callers, ConnectionSlots
-from resolvers.guards.counts import Counts
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
-from resolvers.guards.limits import Limits
+from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
+from resolvers.guards.limits.counts import Counts
+from resolvers.guards.limits.rates import RateLimits
+from resolvers.guards.limits.upload_slots import UploadSlots
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.signing_secret import signing_secret
-from resolvers.guards.standings import Standings
+from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
-from resolvers.guards.upload_slots import UploadSlots
 from resolvers.messages import announce_committed
 from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
-from resolvers.upload_sweep import sweep_regularly
 from schema.transports.endpoint import GraphQLEndpoint
 from server.middleware.access_log import AccessLog
 from server.middleware.cors import CORS
 from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
+from server.proxies import Proxies
 from settings import Settings
 from web.playground import playground_assets
 
@@ -132,7 +133,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
     app = Application(
         sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
-        callers=Callers(ctx.connection_slots, ctx.limits.proxies),
+        callers=TcpSlots(ctx.connection_slots, ctx.proxies),
         caseless=("/api/",),
         routes=[
             Route("/", _welcome, methods=["GET"]),
@@ -283,7 +284,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             refuse_common=settings.refuses_common_passwords,
         ),
         tokens=Tokens(secret, lifetime_seconds=settings.token_lifetime_seconds),
-        standings=Standings(database),
+        token_states=TokenStates(database),
         files=FileStore(settings.storage),
         file_urls=FileUrls(
             secret, lifetime_seconds=settings.file_url_seconds, base=settings.public_url
@@ -297,7 +298,8 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             per_user=settings.max_uploads_at_once,
             per_address=settings.max_uploads_per_address if settings.limits else None,
         ),
-        limits=Limits(
+        proxies=Proxies(settings.trusted_proxies),
+        limits=RateLimits(
             settings,
             Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
         ),

@@ -10,8 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from db.models import MessageKind
 from resolvers.errors import BadInput, NotFound, PayloadTooLarge
-from resolvers.guards.fields import MAX_CONTENT_TYPE, check_text, find_id
+from resolvers.guards.validation import check_text, find_id
 from server.json_input import read_json
+from server.multipart import MAX_CONTENT_TYPE
 
 Body = Mapping[str, Any]
 

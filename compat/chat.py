@@ -30,9 +30,9 @@ from db.models import StoredMessage
 from events.connection import Connection
 from events.subscription import SubscriberTooSlow
 from resolvers.auth import authenticate_login
+from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
-from resolvers.hub import enter
 from resolvers.messages import send_message, watch_messages
 from server.moments import wire_moment
 from server.remote import Remote

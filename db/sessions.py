@@ -16,8 +16,8 @@ _COLUMNS = columns(StoredSession, SessionRow)
 _USABLE = and_(col(User.disabled_at).is_(None), col(User.deleted_at).is_(None))
 
 
-class Standing(NamedTuple):
-    """What is known of a user who may come in."""
+class TokenState(NamedTuple):
+    """What decides whether the tokens of a user who may come in are good."""
 
     # Tokens without a session that were issued before this are good no more.
     tokens_from: datetime | None
@@ -27,12 +27,12 @@ class Standing(NamedTuple):
     joined_position: int = 0
 
 
-async def find_standings(
+async def find_token_states(
     connection: AsyncConnection, asked: Sequence[tuple[int, int | None]]
-) -> list[Standing | None]:
+) -> list[TokenState | None]:
     """Return that of each user, and of a session of theirs; None for one who may not come in.
 
-    Asked for at most MAX_STANDINGS.
+    Asked for at most MAX_TOKEN_STATES.
     """
     size = next(size for size in _SIZES if size >= len(asked))
     values: dict[str, int | None] = {}
@@ -41,20 +41,20 @@ async def find_standings(
         values |= {f"user_{number}": user_id, f"session_{number}": session_id}
     of_users: dict[int, tuple[datetime | None, int]] = {}
     ends: dict[tuple[int, int | None], datetime] = {}
-    rows = await _STANDINGS[size].fetch(connection, values)
+    rows = await _TOKEN_STATES[size].fetch(connection, values)
     for user_id, since, joined_position, session_id, expires_at in rows:
         of_users[user_id] = (None if since is None else utc_from(since), joined_position)
         if session_id is not None:
             ends[user_id, session_id] = utc_from(expires_at)
     return [
-        Standing(known[0], ends.get((user_id, session_id)), known[1])
+        TokenState(known[0], ends.get((user_id, session_id)), known[1])
         if (known := of_users.get(user_id)) is not None
         else None
         for user_id, session_id in asked
     ]
 
 
-def _standings_query(size: int, dialect: Dialect) -> Any:
+def _token_states_query(size: int, dialect: Dialect) -> Any:
     users, sessions = (
         [bindparam(f"{name}_{number}", type_=BigInteger) for number in range(size)]
         for name in ("user", "session")
@@ -75,8 +75,8 @@ def _standings_query(size: int, dialect: Dialect) -> Any:
 
 # Of few sizes, so that they stay prepared.
 _SIZES = (1, 4, 16, 64)
-MAX_STANDINGS = _SIZES[-1]
-_STANDINGS = {size: Statement(partial(_standings_query, size)) for size in _SIZES}
+MAX_TOKEN_STATES = _SIZES[-1]
+_TOKEN_STATES = {size: Statement(partial(_token_states_query, size)) for size in _SIZES}
 
 
 class NewSession(NamedTuple):

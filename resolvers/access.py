@@ -1,4 +1,4 @@
-"""The doors: one per thing. What is hidden and what is missing give the same answer."""
+"""The doors, one for each kind of thing: the hidden and the missing give the same answer."""
 
 from collections.abc import Collection
 
@@ -6,8 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, contacts, messages, users
 from db.models import StoredAttachment, StoredMessage, StoredUser
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import NotFound
+from resolvers.guards.viewer import Viewer
 
 
 async def visible_users(
@@ -22,9 +23,9 @@ async def visible_users(
 
 
 async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user_id: int) -> bool:
-    """Whether the viewer has met the user, whom the directory may not show.
+    """Whether the directory shows the user, or the viewer has met them.
 
-    They have exchanged messages, or the viewer has blocked the user, or may see a broadcast.
+    The viewer has exchanged messages with them, or blocked them, or may see a broadcast of theirs.
     """
     if ctx.directory.includes(viewer.id, user_id) or ctx.blocks.has_blocked(viewer.id, user_id):
         return True
@@ -44,7 +45,7 @@ async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) 
 async def visible_attachment(
     ctx: Context, connection: AsyncConnection, attachment_id: int
 ) -> StoredAttachment:
-    """Return the attachment, when it is the viewer's or of a message that the viewer may see.
+    """Return the attachment, if it is the viewer's or of a message that the viewer may see.
 
     Raises Unauthenticated, NotFound.
     """
@@ -63,10 +64,10 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, when the viewer is one of its two people, or it is a broadcast.
+    """Return the message, if the viewer is one of its two people, or it is a broadcast.
 
-    Not one of before they registered, nor of whom a block keeps apart. Raises Unauthenticated,
-    NotFound.
+    A broadcast from before the viewer registered, or of a user whom a block keeps apart, is hidden.
+    Raises Unauthenticated, NotFound.
     """
     viewer = ctx.user
     message = await messages.find_visible(

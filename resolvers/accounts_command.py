@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from db.accounts import Account
-from resolvers import accounts
+from resolvers import accounts, auth
 from resolvers.context import Context
 from resolvers.errors import BadInput
 
@@ -53,7 +53,7 @@ async def run_users_command(ctx: Context, options: argparse.Namespace) -> AsyncG
                 yield _line(account)
     elif options.action == "add":
         password = secrets.token_urlsafe(GENERATED_BYTES) if options.generate else _read_password()
-        user = await accounts.add_user(
+        user = await auth.add_user(
             ctx, email=options.email, password=password, display_name=options.name
         )
         yield f"{user.email} may log in."

@@ -1,4 +1,4 @@
-"""Who somebody is: register, log in, and the meaning of a token."""
+"""Registering, logging in, and finding the user whose token this is."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,18 +14,18 @@ from db.familiar_addresses import note_addresses
 from db.log.changes.sessions import LogIn, NotUsable, OtherPassword
 from db.messages import head_position
 from db.models import StoredUser
-from db.sessions import Standing, insert_sessions
+from db.sessions import TokenState, insert_sessions
 from resolvers.changes import commit, write_again
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
-from resolvers.guards.fields import MAX_EMAIL, SLACK, clean_display_name, clean_email
+from resolvers.guards.limits.logins import check_address, verify_login
 from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
-    MAX_TOKEN,
     Claims,
     InvalidToken,
-    Sound,
 )
+from resolvers.guards.validation import MAX_EMAIL, SLACK, clean_display_name, clean_email
+from resolvers.guards.viewer import Viewer
 from resolvers.reads import know_contacts
 from resolvers.sessions import LoggedIn, issue_token, new_session
 
@@ -51,11 +51,22 @@ async def create_account(
     ctx: Context, *, email: str, password: str, display_name: str
 ) -> StoredUser:
     """Make an account, whose owner is still to log in. Raises as `register_user`."""
+    return await _register(ctx, email, password, display_name, _stay_out)
 
-    async def stay_out(connection: AsyncConnection, user: StoredUser) -> StoredUser:
-        return user
 
-    return await _register(ctx, email, password, display_name, stay_out)
+async def add_user(ctx: Context, *, email: str, password: str, display_name: str) -> StoredUser:
+    """Make an account by the rules of registering, whatever REGISTRATION says.
+
+    For the command line. Raises BadInput, Conflict when the e-mail is taken.
+    """
+    email, display_name = clean_email(email), clean_display_name(display_name)
+    ctx.passwords.check_new(password)
+    password_hash = await ctx.passwords.hash(password)
+    return await _insert(ctx, email, password_hash, display_name, _stay_out)
+
+
+async def _stay_out(connection: AsyncConnection, user: StoredUser) -> StoredUser:
+    return user
 
 
 async def _register(
@@ -66,34 +77,47 @@ async def _register(
     then: Callable[[AsyncConnection, StoredUser], Awaitable[T]],
 ) -> T:
     await ctx.limits.check_registration(ctx.address)  # before the work; counted once it is right
-    email = clean_email(email)
-    display_name = clean_display_name(display_name)
+    email, display_name = clean_email(email), clean_display_name(display_name)
     ctx.passwords.check_new(password)
     if ctx.settings.registration == "off":
-        await ctx.limits.take_registration(ctx.address)
+        await ctx.limits.count_registration(ctx.address)
         raise Forbidden("Nobody can register here; ask the operator for an account")
     with ctx.passwords.hold(ctx.address) as place:
-        await ctx.limits.take_registration(ctx.address)
+        await ctx.limits.count_registration(ctx.address)
         async with ctx.read() as connection:
             if await users.find_by_email(connection, email) is not None:
                 raise Conflict("Email already used")
         password_hash = await ctx.passwords.hash(password, place)
 
-    async def register(connection: AsyncConnection) -> T:
-        now = datetime.now(UTC)
+    async def enter(connection: AsyncConnection, user: StoredUser) -> T:
+        await note_addresses(connection, {user.id: ctx.counted_address}, user.created_at)
+        return await then(connection, user)
+
+    return await _insert(ctx, email, password_hash, display_name, enter)
+
+
+async def _insert(
+    ctx: Context,
+    email: str,
+    password_hash: str,
+    display_name: str,
+    then: Callable[[AsyncConnection, StoredUser], Awaitable[T]],
+) -> T:
+    """Store the account, and do the rest in the same transaction. Raises Conflict."""
+
+    async def insert(connection: AsyncConnection) -> T:
         user = await users.insert_user(
             connection,
             email=email,
             display_name=display_name,
             password_hash=password_hash,
-            created_at=now,
+            created_at=datetime.now(UTC),
             joined_position=await head_position(connection),
         )
-        await note_addresses(connection, {user.id: ctx.counted_address}, now)
         return await then(connection, user)
 
     try:
-        return await write_again(ctx, register)
+        return await write_again(ctx, insert)
     except IntegrityError as error:
         raise Conflict("Email already used") from error
 
@@ -105,21 +129,18 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
     RateLimited. An unknown e-mail takes as long as a wrong password, and gives the same answer.
     """
     email = _stored_form(email)
-    ctx.limits.check_address(ctx.address)
+    check_address(ctx)
     async with ctx.read() as connection:
         found = await users.find_login(
             connection, email, address=ctx.counted_address, since=ctx.familiar_since()
         )
     user, password_hash, familiar = found if found is not None else (None, None, False)
-    attempt = ctx.limits.attempt_login(ctx.address, email, familiar=familiar)
-    await attempt.check()
-    with ctx.passwords.hold(ctx.address, familiar=familiar) as place:
-        await attempt.begin()
-        verdict = await ctx.passwords.verify(password, password_hash, place)
-    if not verdict.matches or user is None:
-        if user is not None:
-            ctx.passwords.warn_of(user.id, password_hash or "")
-        await attempt.fail()
+    verdict = await verify_login(
+        ctx, email=email, password=password, password_hash=password_hash, familiar=familiar
+    )
+    if user is not None and not verdict.matches:
+        ctx.passwords.warn_of(user.id, password_hash or "")
+    if user is None or not verdict.matches:
         raise BadInput("Invalid email or password")
 
     session = new_session(ctx)
@@ -139,56 +160,56 @@ def _stored_form(email: str) -> str:
     try:
         return clean_email(email)
     except BadInput:
-        # The older server may have let in what is no address, and its owner still comes in. What
-        # no database keeps becomes what nobody has: the answer stays the same, in the same time.
+        # The older server may have registered what is no address, and its owner still logs in.
+        # Text that no database keeps becomes an address that nobody has: the same answer, in the
+        # same time.
         text = email[: SLACK * MAX_EMAIL].strip().lower()[:MAX_EMAIL]
         return text.encode(errors="replace").decode().replace("\0", "")
 
 
 async def authenticate(ctx: Context, token: str) -> Viewer:
-    """Return whose token this is. Raises Unauthenticated, Unavailable."""
-    sound = ctx.tokens.recall(token)
-    if sound is None:
+    """Return the user whose token this is. Raises Unauthenticated, Unavailable."""
+    viewer = ctx.tokens.recall(token)
+    if viewer is None:
         checked_at = monotonic()
         try:
             claims = ctx.tokens.check(token)
         except InvalidToken as error:
             raise Unauthenticated("Invalid token") from error
-        standing = await ctx.standings.find(claims.user_id, claims.session_id)
+        state = await ctx.token_states.find(claims.user_id, claims.session_id)
         if (
-            standing is None
-            or not _is_good(ctx, claims, standing)
-            # While the database was being asked: what it said is not so any more.
+            state is None
+            or not _is_good(ctx, claims, state)
+            # It ended while the database was being asked: the state is from before.
             or ctx.hub.has_ended(claims.user_id, claims.session_id, since=checked_at)
         ):
             raise Unauthenticated("Invalid token")
-        ends = standing.session_expires_at
-        sound = Sound(
+        ends = state.session_expires_at
+        hides = ctx.settings.broadcast_history != "everything"
+        viewer = Viewer(
             claims.user_id,
             claims.session_id,
             claims.expires_at if ends is None else ends.timestamp(),
             checked_at,
             claims.issued_at,
-            0 if ctx.settings.broadcast_history == "everything" else standing.joined_position,
+            state.joined_position if hides else 0,
         )
-        ctx.tokens.remember(token, sound)
-    await know_contacts(ctx, sound.user_id)
-    return Viewer(*sound)
+        ctx.tokens.remember(token, viewer)
+    await know_contacts(ctx, viewer.id)
+    return viewer
 
 
-def _is_good(ctx: Context, claims: Claims, standing: Standing) -> bool:
+def _is_good(ctx: Context, claims: Claims, state: TokenState) -> bool:
     if claims.session_id is not None:
-        ends = standing.session_expires_at
+        ends = state.session_expires_at
         return ends is not None and ends > datetime.now(UTC) - timedelta(seconds=LEEWAY_SECONDS)
-    if not ctx.settings.legacy_tokens:
-        return False
-    return is_after(claims.issued_at, standing.tokens_from)
+    return ctx.settings.legacy_tokens and is_after(claims.issued_at, state.tokens_from)
 
 
 async def authenticate_login(ctx: Context, token: str) -> Viewer:
-    """Return whose token a connection logs in with. Raises Unauthenticated, RateLimited.
+    """Return the user whose token a connection logs in with. Raises Unauthenticated, RateLimited.
 
-    Bad ones are counted: where many come from, no more are looked at for a while.
+    Bad tokens are counted: from an address of many, no token is looked at for a while.
     """
     await ctx.limits.check_bad_tokens(ctx.address)
     try:
@@ -198,20 +219,11 @@ async def authenticate_login(ctx: Context, token: str) -> Viewer:
         raise
 
 
-async def identify(ctx: Context, authorization: str | None) -> Context:
-    """Return the context of whoever sent this `Authorization` header, or of nobody."""
-    if not authorization:
+async def enter_request(ctx: Context, token: str | None) -> Context:
+    """Return the context of the user whose token a request carries, or of nobody."""
+    if token is None:
         return ctx
     try:
-        return ctx.as_viewer(await authenticate(ctx, bearer_token(authorization)))
+        return ctx.as_viewer(await authenticate(ctx, token))
     except Unauthenticated as error:
         return ctx.as_nobody(error.message)
-
-
-def bearer_token(authorization: str) -> str:
-    """Return the token of an `Authorization` value. Raises Unauthenticated."""
-    if len(authorization) <= MAX_TOKEN:
-        scheme, _, token = authorization.strip().partition(" ")
-        if scheme.lower() == "bearer" and token.strip():
-            return token.strip()
-    raise Unauthenticated("Invalid token")

@@ -1,16 +1,17 @@
 """Blocks: keep somebody away, and let them come back."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from db import blocks
-from db.engines.database import Database, DatabaseUnavailable
+from db.engines.database import Database
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.models import StoredUser
 from events.control import Control
 from events.facts import BlockChanged, Fact
 from resolvers import access
+from resolvers.background import start_retried
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound
@@ -20,13 +21,12 @@ from resolvers.users import get_users
 logger = logging.getLogger("parley.blocks")
 
 PAGE = 5000
-RETRY_SECONDS = 0.5
 
 
 async def block_user(ctx: Context, user_id: int) -> StoredUser:
     """Keep the viewer and a user apart; return the user. Blocking again changes nothing.
 
-    What the two send each other after this in the log is refused, by every process. Raises
+    Every process refuses the messages between them that come later in the log. Raises
     Unauthenticated, BadInput for oneself, NotFound, Forbidden beyond MAX_BLOCKED_USERS,
     RateLimited, Unavailable.
     """
@@ -67,9 +67,9 @@ async def list_blocked_users(ctx: Context) -> Sequence[StoredUser]:
 
 
 async def load_blocks(database: Database, pairs: BlockedPairs) -> None:
-    """Take over all that are stored. Raises DatabaseUnavailable.
+    """Load all pairs that are stored. Raises DatabaseUnavailable.
 
-    What facts say meanwhile is later than what is read, and stays.
+    A fact that is applied meanwhile is later than the rows that are read, and prevails.
     """
     with pairs.loading() as found:
         after, page = (0, 0), PAGE
@@ -83,25 +83,17 @@ async def load_blocks(database: Database, pairs: BlockedPairs) -> None:
 def follow_blocks(control: Control, database: Database, pairs: BlockedPairs) -> None:
     """Have the pairs follow the log: once, at the start."""
 
-    def take_over(fact: Fact, changed: BlockChanged) -> None:
+    def apply(fact: Fact, changed: BlockChanged) -> None:
         if fact.actor_id is not None:
             pairs.put(fact.actor_id, changed.user_id, changed.blocked)
 
-    loading: set[asyncio.Task[None]] = set()
-
     def reload() -> None:
-        task = asyncio.create_task(_reload(database, pairs), name="blocks")
-        loading.add(task)
-        task.add_done_callback(loading.discard)
+        start_retried(
+            partial(load_blocks, database, pairs),
+            name="blocks",
+            logger=logger,
+            failure="The blocks could not be read again",
+        )
 
-    control.listen(BlockChanged, take_over)
+    control.listen(BlockChanged, apply)
     control.on_loss(reload)
-
-
-async def _reload(database: Database, pairs: BlockedPairs) -> None:
-    while True:
-        try:
-            return await load_blocks(database, pairs)
-        except DatabaseUnavailable as error:
-            logger.error("Could not read the blocks again; trying again (%r)", error)
-            await asyncio.sleep(RETRY_SECONDS)

@@ -13,7 +13,7 @@ from db.log.drafts import LogFull
 from db.messages import head_position
 from events.facts import Fact
 from resolvers.context import Context
-from resolvers.errors import RateLimited, Unavailable
+from resolvers.errors import RateLimited, Unavailable, as_unavailable
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ async def commit(
 
 
 async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Await what is no fact in a transaction, again when a deadlock ended it.
+    """Make a change that is no fact in a transaction, again when a deadlock ended it.
 
     Raises Unavailable.
     """
@@ -73,7 +73,5 @@ async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitabl
         async with ctx.db.write() as connection:
             return await change(connection)
 
-    try:
+    with as_unavailable():
         return await retrying_deadlocks(transaction)
-    except DatabaseUnavailable as error:
-        raise Unavailable from error

@@ -12,8 +12,13 @@ ParleyError
 └── Unavailable       INTERNAL           the database is away: nothing was done, try again
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar
+
+from db.engines.database import DatabaseUnavailable
+from db.files import StoreUnavailable
 
 
 class Code(StrEnum):
@@ -32,9 +37,8 @@ class Code(StrEnum):
 class ParleyError(Exception):
     """A refusal: a stable code, and a message meant for the caller's eyes.
 
-    `retry_after_ms` says when the same call may go through, where that is known. `setting` is that
-    of the limit which refused: the message names it where `names_settings` was switched on, as a
-    development server does for whoever meets its limits while trying things.
+    `setting` is the name of the limit that refused: the message includes it where `names_settings`
+    is switched on, as it is on a development server.
     """
 
     names_settings: ClassVar[bool] = False
@@ -112,3 +116,12 @@ class Unavailable(ParleyError):
 
     def __init__(self) -> None:
         super().__init__("The service is unavailable for the moment; try again")
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Raise Unavailable where the database or the store does not answer within the block."""
+    try:
+        yield
+    except (DatabaseUnavailable, StoreUnavailable) as error:
+        raise Unavailable from error

@@ -15,9 +15,11 @@ from events.facts import EntriesAppended, Fact
 from events.feed import Feed
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
-from resolvers.context import Context, Viewer
+from resolvers.connections import connection_of
+from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.hub import connection_of
+from resolvers.guards.validation import check_page_size
+from resolvers.guards.viewer import Viewer
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
@@ -26,7 +28,7 @@ _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
 # A batch that holds other facts too is announced apart, so that plain ones need no tags.
 _mixtures = msgspec.msgpack.Decoder(tuple[list[StoredMessage], list[Fact]])
 
-# Rows read at once where a history is streamed: what a reader that has stopped costs in memory.
+# Rows read at once where a history is streamed: so many a reader that has stopped keeps in memory.
 PAGE = 100
 
 
@@ -41,7 +43,7 @@ class Page(NamedTuple):
 def announce_committed(
     feed: Feed[StoredMessage], bus: Bus
 ) -> Callable[[Sequence[StoredMessage | Fact]], None]:
-    """Return what the log calls after each commit: the one place where facts are announced.
+    """Return the call that the log makes after each commit: the one place that announces facts.
 
     What other processes announce on the bus goes to the feed as well.
     """
@@ -97,21 +99,11 @@ async def list_messages(
     with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
     """
     viewer = ctx.user
-    if not 0 <= limit <= ctx.settings.max_page_size:
-        raise BadInput(
-            f"A page has 0 to {ctx.settings.max_page_size} messages", setting="MAX_PAGE_SIZE"
-        )
-    ctx.limits.take_read(viewer.id)
+    check_page_size(limit, "messages", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
+    wanted = _Range(with_id, after, before)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-        found = await _read_page(
-            ctx,
-            connection,
-            peer_id=with_id,
-            after=after,
-            before=before,
-            newest=newest,
-            limit=limit + 1,
-        )
+        found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
     more = len(found) > limit
@@ -136,69 +128,55 @@ async def stream_messages(
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
     `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that whoever goes on from the greatest id leaves nothing out. Raises Unauthenticated,
-    RateLimited.
+    end, so that a client that goes on from the greatest id leaves nothing out. Raises
+    Unauthenticated, RateLimited.
     """
     viewer = ctx.user
-    ctx.limits.take_read(viewer.id)
+    ctx.limits.count_read(viewer.id)
+    wanted = _Range(with_id, after, before)
     if after is not None and limit is not None:
-        before = await _end_of_next(ctx, after, before, limit, with_id)
+        wanted = await _first_of(ctx, wanted, limit)
         limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                peer_id=with_id,
-                after=after,
-                before=before,
-                limit=size,
-            )
+            page = await _read_page(ctx, connection, wanted, limit=size)
         if page:
             yield page[::-1]
         if len(page) < size:
             return
-        before = page[0].id
+        wanted = wanted._replace(before=page[0].id)
         limit = None if limit is None else limit - size
 
 
-async def _end_of_next(
-    ctx: Context, after: int, before: int | None, limit: int, with_id: int | None
-) -> int | None:
-    """Return the exclusive end of the `limit` messages that follow `after`."""
-    found = after
+class _Range(NamedTuple):
+    """The messages between two exclusive ids, perhaps of the conversation with a peer alone."""
+
+    peer_id: int | None = None
+    after: int | None = None
+    before: int | None = None
+
+
+async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
+    """Return the part of the range that has its `limit` oldest messages."""
+    rest = wanted
     while limit > 0:
+        size = min(PAGE, limit)
         async with ctx.limits.reading(ctx.user.id), reading_log(ctx) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                peer_id=with_id,
-                after=found,
-                before=before,
-                newest=False,
-                limit=min(PAGE, limit),
-            )
-        if len(page) < min(PAGE, limit):
-            return before
-        found, limit = page[-1].id, limit - len(page)
-    return found + 1
+            page = await _read_page(ctx, connection, rest, newest=False, limit=size)
+        if len(page) < size:
+            return wanted
+        rest, limit = rest._replace(after=page[-1].id), limit - size
+    return wanted._replace(before=(rest.after or 0) + 1)
 
 
 async def _read_page(
-    ctx: Context,
-    connection: AsyncConnection,
-    *,
-    peer_id: int | None = None,
-    after: int | None = None,
-    before: int | None = None,
-    newest: bool = True,
-    limit: int,
+    ctx: Context, connection: AsyncConnection, wanted: _Range, *, newest: bool = True, limit: int
 ) -> Sequence[StoredMessage]:
-    """Return a page of what the viewer may see; `messages.page_messages` says which.
+    """Return a page of what the viewer may see.
 
-    Where the viewer is blocked by nobody, as far as this process has followed the log, a page needs
-    no look at the senders of broadcasts; unless it reaches further than the process has.
+    For a viewer without blocks the senders of broadcasts need no look. A page with a broadcast
+    past the position that this process has followed is read again with that look.
     """
     viewer = ctx.user
     followed = ctx.control.position
@@ -207,9 +185,7 @@ async def _read_page(
         page = await messages.page_messages(
             connection,
             viewer.id,
-            peer_id=peer_id,
-            after=after,
-            before=before,
+            **wanted._asdict(),
             newest=newest,
             limit=limit,
             broadcasts_after=viewer.broadcasts_after,
@@ -248,7 +224,7 @@ async def watch_messages(
                     # More arrived during the replay than a queue holds: replay that too.
                     after = max(after, start)
                     continue
-            # Where the reader is ahead of this process's feed, what it knows is passed over here.
+            # A reader ahead of this process's feed has had the next messages: they are skipped.
             if after is None or after <= start:
                 live.front = front
             async for message in live:
@@ -279,14 +255,8 @@ async def _replay(
         return
     while after < upto:
         async with reading_log(ctx, upto) as connection:
-            page = await _read_page(
-                ctx,
-                connection,
-                after=after,
-                before=upto + 1,
-                newest=False,
-                limit=PAGE,
-            )
+            wanted = _Range(after=after, before=upto + 1)
+            page = await _read_page(ctx, connection, wanted, newest=False, limit=PAGE)
         for message in page:
             yield message
         if len(page) < PAGE:

@@ -9,28 +9,25 @@ from db.models import StoredUser
 from events.facts import PresenceChanged
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from resolvers.reads import know_contacts
 
-# Whom one subscription may name: more is what the one without names is for.
+# How many users one subscription may name; a subscription without names watches all.
 MAX_WATCHED_USERS = 1000
 
 
 def visible_online_ids(ctx: Context) -> list[int]:
-    """Return everyone whom the viewer sees online, in order of arrival. Raises Unauthenticated."""
+    """Return the users that the viewer sees online, in order of arrival. Raises Unauthenticated."""
     return [change.user_id for change in ctx.presence.snapshot(ctx.user.id)]
 
 
 def is_seen_online(ctx: Context, user_id: int) -> bool:
-    """Whether the user is online, as the viewer may know it.
-
-    Nobody is whom a block keeps apart, or whom DIRECTORY hides.
-    """
+    """Whether the viewer sees the user online: not if a block or DIRECTORY hides the user."""
     return ctx.presence.is_online(user_id) and _sees(ctx, user_id)
 
 
 def last_seen_at(ctx: Context, user: StoredUser) -> datetime | None:
-    """Return when the user left, as the viewer may know it; None while they are online."""
+    """Return when the user left; None while they are online, and where they are hidden."""
     if ctx.presence.is_online(user.id) or not _sees(ctx, user.id):
         return None
     return user.last_seen_at
@@ -43,10 +40,10 @@ def _sees(ctx: Context, user_id: int) -> bool:
 async def watch_presence(
     ctx: Context, user_ids: Sequence[str] | None = None
 ) -> AsyncGenerator[Sequence[PresenceChanged], None]:
-    """Yield everyone online now, then the changes since: what waits, all at once.
+    """Yield the users who are online now, then batches of changes.
 
-    With `user_ids`, of these users alone; who is unknown, or not to be seen, is passed over. To a
-    slow reader each user's latest change is all that waits. Raises Unauthenticated, BadInput.
+    `user_ids` names the only users to watch; unknown and hidden ones are passed over. For a slow
+    reader only the latest change of each user waits. Raises Unauthenticated, BadInput.
     """
     viewer, only = ctx.user, None
     if user_ids is not None:
@@ -63,7 +60,7 @@ async def watch_presence(
 def record_last_seen(
     database: Database,
 ) -> Callable[[Collection[int], datetime], Awaitable[None]]:
-    """Return what presence calls when users have left. That raises ConnectionError."""
+    """Return the call that stores when users left. It raises ConnectionError."""
 
     async def record(user_ids: Collection[int], at: datetime) -> None:
         async def write() -> None:

@@ -10,41 +10,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import messages
 from db.engines.database import DatabaseUnavailable
 from resolvers.context import Context
-from resolvers.errors import Unavailable
+from resolvers.errors import Unavailable, as_unavailable
 
-# How long a read waits for a replica, or a cluster's node, that is behind: then it is refused, for
-# an answer without what the caller has heard of already would be a wrong one.
+# How long a read waits for a replica, or a cluster's node, that is behind. Then it is refused: an
+# answer must not lack messages that the caller has heard of already.
 LAG_SECONDS = 20.0
 LOOK_SECONDS = 0.1
 
 
 @asynccontextmanager
 async def reading_log(ctx: Context, upto: int | None = None) -> AsyncIterator[AsyncConnection]:
-    """Lend a connection that sees the log up to this position, or what was announced here.
+    """Lend a connection that sees the log up to this position, or to all announced here.
 
-    Reads where it is written when a plain read lags; waits when that lags too. Raises Unavailable.
+    Where a replica lags, the connection is to the primary; where that lags too, this waits. Raises
+    Unavailable.
     """
     wanted = ctx.feed.position if upto is None else upto
     deadline = asyncio.get_running_loop().time() + LAG_SECONDS
-    try:
+    with as_unavailable():
         async with AsyncExitStack() as stack:
             connection = await _connection_at(ctx, stack, wanted)
             while connection is None:
-                # Unless the log has lost its tail: then there is nothing to wait for.
+                # If the log has lost its tail, the feed's position falls and the wait ends.
                 ctx.feed.catch_up()
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unavailable
                 await asyncio.sleep(LOOK_SECONDS)
                 connection = await _connection_at(ctx, stack, min(wanted, ctx.feed.position))
             yield connection
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
 
 
 async def _connection_at(
     ctx: Context, stack: AsyncExitStack, wanted: int
 ) -> AsyncConnection | None:
-    """Return a connection that sees so far, for as long as the stack lasts; None for none."""
+    """Return a connection that sees the position, while the stack lasts; None where none does."""
     if ctx.db.is_sqlite or wanted <= ctx.feed.reads_reach:
         return await stack.enter_async_context(ctx.db.read())
     connection = await stack.enter_async_context(ctx.db.read())
@@ -60,14 +59,14 @@ async def _connection_at(
                 stack.push_async_exit(writing.pop_all())
                 return connection
     except DatabaseUnavailable:
-        pass  # it takes no changes for now, and the log says so
+        pass  # the primary is away for now, which the log reports
     return None
 
 
 async def know_contacts(ctx: Context, user_id: int) -> None:
-    """Have this process know whom the user may find, if DIRECTORY asks for it. Raises Unavailable.
+    """Load the user's contacts into the directory, unless they are there or do not matter.
 
-    Nothing is asked of the database for one who is known.
+    Raises Unavailable.
     """
     await ctx.directory.ready(user_id, partial(reading_log, ctx))
 
@@ -77,8 +76,6 @@ async def is_in_log(ctx: Context, position: int) -> bool:
     async with ctx.read() as connection:
         if await messages.head_position(connection) >= position:
             return True
-    try:
+    with as_unavailable():
         async with ctx.db.read_written() as connection:
             return await messages.head_position(connection) >= position
-    except DatabaseUnavailable as error:
-        raise Unavailable from error

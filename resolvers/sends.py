@@ -1,6 +1,7 @@
-"""Sends: a message given to the log, and what came of it; nothing here waits."""
+"""Sends: a message is given to the log, and its outcome is pending; nothing here waits."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
@@ -28,25 +29,32 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers.guards.fields import clean_client_message_id, clean_content, kind_of
+from resolvers.guards.validation import clean_client_message_id, clean_content, kind_of
 from resolvers.pending import Pending
 
 _NO_BROADCASTS = {
     "admins": "Only administrators may write to everybody here: name a receiver",
     "off": "Nobody may write to everybody here: name a receiver",
 }
-# How the log refuses a draft, and its future.
-REFUSALS = (
-    LogFull,
-    BroadcastRefused,
-    SenderDisabled,
-    UnknownReceiver,
-    UnknownAttachment,
-    OtherKind,
-    KeyReused,
-    DatabaseUnavailable,
-    TooLargeForDatabase,
-)
+# What the sender is told of each error with which the log, or its future, refuses a draft.
+_ERRORS: dict[type[Exception], Callable[[Context, Exception], ParleyError]] = {
+    LogFull: lambda *_: RateLimited(
+        "Too many messages are waiting to be stored; try again", retry_after_ms=1000
+    ),
+    BroadcastRefused: lambda ctx, _: Forbidden(_NO_BROADCASTS[ctx.log.broadcasters]),
+    SenderDisabled: lambda *_: Unauthenticated("Invalid token"),
+    UnknownReceiver: lambda *_: NotFound("Receiver not found"),
+    UnknownAttachment: lambda *_: NotFound("Attachment not found"),
+    OtherKind: lambda _, kind: BadInput(
+        f"The attachment is of kind {kind}, and so must the message be"
+    ),
+    KeyReused: lambda *_: Conflict("clientMessageId was used for another message"),
+    TooLargeForDatabase: lambda *_: PayloadTooLarge(
+        "The message is larger than this server's database takes"
+    ),
+    DatabaseUnavailable: lambda *_: Unavailable(),
+}
+_REFUSALS = tuple(_ERRORS)
 
 
 def send_message(
@@ -60,13 +68,12 @@ def send_message(
 ) -> Pending[StoredMessage]:
     """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
 
-    Calls take their places in the order in which they are made: the log has the draft when this
-    returns. A repeated `client_message_id` returns the first message. An attachment is
-    one's own, or of a message that one may see; without a `kind`, the message has its,
-    or is EMOJI when that is all its content is, else TEXT. A receiver whom a block keeps apart is
-    not found. Raises, at once, Unauthenticated, BadInput, PayloadTooLarge, RateLimited,
-    Unavailable; once it is awaited, also NotFound, Forbidden (a broadcast, by the setting),
-    Conflict.
+    Messages are stored in the order of the calls: the log has the draft when this returns. A
+    repeated `client_message_id` returns the first message. An attachment must be the sender's, or
+    of a message that the sender may see. Without a `kind`, the message has the attachment's, or is
+    EMOJI when its content is nothing else, or TEXT. A receiver whom a block keeps apart is not
+    found. Raises Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable; once it is
+    awaited, also NotFound, Forbidden (a broadcast, by BROADCAST), Conflict.
     """
     attaching = attachment_id is not None
     if kind is not None and (kind in ATTACHING_KINDS) != attaching:
@@ -88,41 +95,20 @@ def send_message(
         own_kind=kind_of(content) if kind is None and not attaching else MessageKind.TEXT,
         broadcasts_after=viewer.broadcasts_after,
     )
-    ctx.limits.take_send(draft.sender_id)
+    ctx.limits.count_send(draft.sender_id)
     try:
         outcome = ctx.log.append(draft)
-    except REFUSALS as error:
-        raise refusal(ctx, error) from error
+    except _REFUSALS as error:
+        raise _refusal(ctx, error) from error
     return Pending(outcome, partial(_stored, ctx, outcome))
 
 
 def _stored(ctx: Context, outcome: asyncio.Future[StoredMessage]) -> StoredMessage:
     try:
         return outcome.result()
-    except REFUSALS as error:
-        raise refusal(ctx, error) from error
+    except _REFUSALS as error:
+        raise _refusal(ctx, error) from error
 
 
-def refusal(ctx: Context, error: Exception) -> ParleyError:
-    """Return, as its sender is told, why the log refused."""
-    match error:
-        case LogFull():
-            return RateLimited(
-                "Too many messages are waiting to be stored; try again", retry_after_ms=1000
-            )
-        case BroadcastRefused():
-            return Forbidden(_NO_BROADCASTS[ctx.log.broadcasters])
-        case SenderDisabled():
-            return Unauthenticated("Invalid token")
-        case UnknownReceiver():
-            return NotFound("Receiver not found")
-        case UnknownAttachment():
-            return NotFound("Attachment not found")
-        case OtherKind():
-            return BadInput(f"The attachment is of kind {error}, and so must the message be")
-        case KeyReused():
-            return Conflict("clientMessageId was used for another message")
-        case TooLargeForDatabase():
-            return PayloadTooLarge("The message is larger than this server's database takes")
-        case _:
-            return Unavailable()
+def _refusal(ctx: Context, error: Exception) -> ParleyError:
+    return next(make(ctx, error) for kind, make in _ERRORS.items() if isinstance(error, kind))

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from db import accounts, sessions, users
 from db.accounts import Account
-from db.engines.database import DatabaseUnavailable
 from db.facts import prune_log
 from db.familiar_addresses import forget_addresses_before
 from db.log.changes.sessions import (
@@ -23,14 +23,16 @@ from db.log.changes.sessions import (
 from db.models import StoredSession, StoredUser
 from db.sessions import NewSession
 from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
+from resolvers.background import repeat
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.guards.limits.logins import check_address, verify_login
 from resolvers.guards.tokens import IssuedToken
 
 logger = logging.getLogger("parley.sessions")
 
-# How often what was seen of sessions is written down, and what has expired is removed.
+# How often the use of sessions is written down, and what has expired is removed.
 SWEEP_SECONDS = 60
 SWEEP_BATCH = 500
 WRONG_PASSWORD = "The current password is wrong"  # noqa: S105  # nosec B105  # a refusal's text
@@ -58,7 +60,8 @@ def issue_token(ctx: Context, user_id: int, session_id: int, session: NewSession
 async def log_out(ctx: Context) -> None:
     """End the session that the viewer is calling in.
 
-    A token of the older server has none: all of theirs end. Raises Unauthenticated.
+    A token of the older server has no session: all the viewer's older tokens end. Raises
+    Unauthenticated.
     """
     viewer = ctx.user
     if viewer.session is None:
@@ -87,13 +90,13 @@ async def revoke_session(ctx: Context, session_id: int | None) -> None:
 
 
 async def renew_token(ctx: Context) -> LoggedIn:
-    """Return a fresh token of the viewer's session, whose connections go on as long.
+    """Return a fresh token of the viewer's session; the session's connections last as long.
 
-    Who came with an older token gets a session. Raises Unauthenticated, also for a session that is
-    too old (`MAX_SESSION_AGE_SECONDS`), and RateLimited.
+    A viewer with an older token gets a session. Raises RateLimited, and Unauthenticated, also for a
+    session that is too old (`MAX_SESSION_AGE_SECONDS`).
     """
     viewer = ctx.user
-    await ctx.limits.take_renewal(viewer.id)
+    await ctx.limits.count_renewal(viewer.id)
     async with ctx.read() as connection:
         found = await users.find_users(connection, [viewer.id])
     if viewer.id not in found:
@@ -119,10 +122,10 @@ async def renew_token(ctx: Context) -> LoggedIn:
 
 
 async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
-    """Replace the password; end all sessions, this one too, and the tokens that name none.
+    """Replace the password; end all sessions, this one too, and the tokens without a session.
 
-    Return the token of a new session, in which the connection that asked goes on: whoever has a
-    copy of the old token is out. Raises Unauthenticated, BadInput, RateLimited.
+    Return the token of a new session, in which the caller's connection goes on: a copy of the old
+    token is good no more. Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
     ctx.passwords.check_new(new)
@@ -159,31 +162,35 @@ async def change_password(ctx: Context, *, current: str, new: str) -> LoggedIn:
 async def check_own_password(ctx: Context, password: str) -> Account:
     """Return the viewer's account.
 
-    Raises Unauthenticated, BadInput when it is another password, RateLimited: it counts as a login.
+    Raises Unauthenticated, BadInput for another password, RateLimited: it counts as a login.
     """
-    ctx.limits.check_address(ctx.address)
+    viewer = ctx.user
+    check_address(ctx)
     async with ctx.read() as connection:
         found = await accounts.find_own_login(
-            connection, ctx.user.id, address=ctx.counted_address, since=ctx.familiar_since()
+            connection, viewer.id, address=ctx.counted_address, since=ctx.familiar_since()
         )
     if found is None:
         raise Unauthenticated("Invalid token")
     account, familiar = found
-    attempt = ctx.limits.attempt_login(ctx.address, account.email, familiar=familiar)
-    await attempt.check()
-    with ctx.passwords.hold(ctx.address, familiar=familiar) as place:
-        await attempt.begin()
-        verdict = await ctx.passwords.verify(password, account.password_hash, place)
+    verdict = await verify_login(
+        ctx,
+        email=account.email,
+        password=password,
+        password_hash=account.password_hash,
+        familiar=familiar,
+    )
     if not verdict.matches:
-        await attempt.fail()
         raise BadInput(WRONG_PASSWORD)
     return account
 
 
 def follow_sessions(ctx: Context) -> None:
-    """Have this process act on what ends in any: once, at the start."""
+    """Have this process act on sessions that end or are renewed in any: once, at the start."""
 
-    def end(user_id: int, session_ids: tuple[int, ...], older_tokens: bool) -> None:
+    def end(fact: Fact, session_ids: tuple[int, ...], older_tokens: bool) -> None:
+        if (user_id := fact.actor_id) is None:
+            return
         ctx.tokens.forget(user_id)
         for session_id in session_ids:
             ctx.hub.end(user_id, session_id)
@@ -191,18 +198,16 @@ def follow_sessions(ctx: Context) -> None:
             ctx.hub.end(user_id, None)
 
     def ended(fact: Fact, body: SessionEnded) -> None:
-        if fact.actor_id is not None:
-            end(fact.actor_id, body.session_ids, body.older_tokens)
+        end(fact, body.session_ids, body.older_tokens)
 
     def changed(fact: Fact, body: AccountChanged) -> None:
-        if fact.actor_id is not None and body.ended_sessions is not None:
-            end(fact.actor_id, body.ended_sessions, True)
+        if body.ended_sessions is not None:
+            end(fact, body.ended_sessions, True)
 
     def renewed(fact: Fact, body: SessionRenewed) -> None:
-        if fact.actor_id is not None:
-            ctx.tokens.forget(fact.actor_id)
-            ends = body.expires_at.timestamp()
-            ctx.hub.renew(fact.actor_id, body.session_id, ends)
+        if (user_id := fact.actor_id) is not None:
+            ctx.tokens.forget(user_id)
+            ctx.hub.renew(user_id, body.session_id, body.expires_at.timestamp())
 
     ctx.control.listen(SessionEnded, ended)
     ctx.control.listen(AccountChanged, changed)
@@ -211,37 +216,36 @@ def follow_sessions(ctx: Context) -> None:
 
 
 async def tend_sessions(ctx: Context) -> None:
-    """Write down which sessions were in use, and remove what has expired, now and then."""
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        try:
-            await sweep_sessions(ctx)
-        except DatabaseUnavailable as error:
-            logger.warning("The sessions could not be swept; trying again later: %s", error)
-        except Exception:
-            logger.exception("The sessions could not be swept; trying again later")
+    """Sweep the sessions for ever."""
+    await asyncio.sleep(SWEEP_SECONDS)
+    await repeat(
+        partial(sweep_sessions, ctx),
+        every=SWEEP_SECONDS,
+        logger=logger,
+        failure="The sessions could not be swept",
+    )
 
 
 async def sweep_sessions(ctx: Context) -> None:
-    """Do it now. Raises DatabaseUnavailable."""
+    """Write down which sessions were in use, and remove what has expired.
+
+    Raises DatabaseUnavailable.
+    """
     now = datetime.now(UTC)
-    seen = [*ctx.tokens.take_seen()]
-    for start in range(0, len(seen), SWEEP_BATCH):
+    used = [*ctx.tokens.pop_used_sessions()]
+    for start in range(0, len(used), SWEEP_BATCH):
         async with ctx.db.write() as connection:
-            await sessions.touch_sessions(connection, seen[start : start + SWEEP_BATCH], now)
-    removed = SWEEP_BATCH
-    while removed == SWEEP_BATCH:
-        async with ctx.db.write() as connection:
-            removed = await sessions.remove_expired(connection, now - GRACE, SWEEP_BATCH)
-    removed = SWEEP_BATCH
-    while removed == SWEEP_BATCH:
-        async with ctx.db.write() as connection:
-            removed = await forget_addresses_before(connection, ctx.familiar_since(), SWEEP_BATCH)
-    removed = SWEEP_BATCH
+            await sessions.touch_sessions(connection, used[start : start + SWEEP_BATCH], now)
     kept_from = now - timedelta(days=ctx.settings.log_kept_days)
-    while removed == SWEEP_BATCH:
-        async with ctx.db.write() as connection:
-            removed = await prune_log(connection, kept_from, SWEEP_BATCH)
+    for remove, before in (
+        (sessions.remove_expired, now - GRACE),
+        (forget_addresses_before, ctx.familiar_since()),
+        (prune_log, kept_from),
+    ):
+        removed = SWEEP_BATCH
+        while removed == SWEEP_BATCH:
+            async with ctx.db.write() as connection:
+                removed = await remove(connection, before, SWEEP_BATCH)
 
 
 async def _gain_session(ctx: Context) -> IssuedToken:
@@ -256,7 +260,7 @@ async def _gain_session(ctx: Context) -> IssuedToken:
 
 
 def _rebind(ctx: Context, issued: IssuedToken) -> None:
-    """Let the connection that asked go on in the session that it has gained."""
+    """Let the caller's connection go on in its new session."""
     if (connection := ctx.user.connection) is not None:
         ends = issued.expires_at.timestamp()
         connection.renew(ends, session_id=issued.session_id)

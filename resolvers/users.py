@@ -8,12 +8,12 @@ from db import users
 from db.models import StoredUser
 from resolvers import access
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.guards.fields import clean_email, clean_search
+from resolvers.errors import NotFound, Unauthenticated
+from resolvers.guards.validation import check_page_size, clean_email, clean_search
 from resolvers.presence import visible_online_ids
 from resolvers.reads import know_contacts
 
-# A page asks for this many ids in one statement at most.
+# The most ids in one statement.
 IDS_PER_QUERY = 1000
 
 
@@ -27,7 +27,7 @@ async def get_me(ctx: Context) -> StoredUser:
 
 
 async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
-    """Return those of these users that exist: for people whom the viewer has met in a message.
+    """Return those of these users that exist: the viewer may know them from messages.
 
     Raises Unauthenticated.
     """
@@ -36,7 +36,7 @@ async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]
 
 
 async def get_users_of_streams(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:
-    """As `get_users`, for the streams of many viewers at once, who went through their own doors."""
+    """As `get_users`, for subscriptions of many viewers, each of whom was checked before."""
     found: dict[int, StoredUser] = {}
     wanted = [*ids]
     async with ctx.read() as connection:
@@ -46,7 +46,7 @@ async def get_users_of_streams(ctx: Context, ids: Collection[int]) -> dict[int, 
 
 
 async def find_listed(ctx: Context, ids: Collection[int]) -> set[int]:
-    """Return those of these ids whom the directory shows the viewer, if they are users.
+    """Return those of these ids that the directory shows the viewer, if they are users.
 
     Raises Unauthenticated, Unavailable.
     """
@@ -64,11 +64,12 @@ async def list_users(
     RateLimited.
     """
     viewer = ctx.user
-    if not 0 <= first <= ctx.settings.max_page_size:
-        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
-    if search is not None:
-        search = clean_search(search)
-    ctx.limits.take_read(viewer.id, search=bool(search))
+    check_page_size(first, "users", most=ctx.settings.max_page_size)
+    search = None if search is None else clean_search(search)
+    if search:
+        ctx.limits.count_search(viewer.id)
+    else:
+        ctx.limits.count_read(viewer.id)
     await know_contacts(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), ctx.read() as connection:
         found = await _page(ctx, connection, search=search, after=after, limit=first + 1)
@@ -78,7 +79,7 @@ async def list_users(
 async def _page(
     ctx: Context, connection: AsyncConnection, *, search: str | None, after: int, limit: int
 ) -> Sequence[StoredUser]:
-    """Return a page of those whom the directory shows."""
+    """Return a page of the users that the directory shows."""
     circle = ctx.directory.circle(ctx.user.id)
     if circle is None:
         return await users.page_users(connection, search=search, after=after, limit=limit)
@@ -100,12 +101,11 @@ async def _page(
 async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
     """Return the user with exactly this e-mail address; None for none, and where DIRECTORY=off.
 
-    People who know each other begin to write to each other by it. Raises Unauthenticated,
-    BadInput for what is no address, RateLimited.
+    Raises Unauthenticated, BadInput for what is no address, RateLimited.
     """
     viewer = ctx.user
     email = clean_email(email)
-    await ctx.limits.take_email_lookup(viewer.id)
+    await ctx.limits.count_email_lookup(viewer.id)
     if ctx.directory.shows == "off":
         return None
     async with ctx.read() as connection:
@@ -113,14 +113,14 @@ async def find_by_email(ctx: Context, email: str) -> StoredUser | None:
 
 
 async def list_online_users(ctx: Context, *, first: int | None = None) -> list[StoredUser]:
-    """Return everyone online, in order of arrival; with `first`, so many at most.
+    """Return the users who are online, in order of arrival; with `first`, so many at most.
 
     Raises Unauthenticated, BadInput, RateLimited.
     """
     viewer = ctx.user
-    if first is not None and not 0 <= first <= ctx.settings.max_page_size:
-        raise BadInput(f"A page has 0 to {ctx.settings.max_page_size} users")
-    ctx.limits.take_read(viewer.id)
+    if first is not None:
+        check_page_size(first, "users", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
     await know_contacts(ctx, viewer.id)
     ids = visible_online_ids(ctx)[:first]
     async with ctx.limits.reading(viewer.id):

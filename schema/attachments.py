@@ -6,10 +6,10 @@ from typing import Annotated
 import strawberry
 
 from db.models import MessageKind, StoredAttachment
-from resolvers import attachments
+from resolvers.attachments import files, uploads
 from resolvers.errors import NotFound
-from resolvers.guards.fields import find_id
 from resolvers.guards.file_urls import Part
+from resolvers.guards.validation import find_id
 from schema.context import Info
 from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node
@@ -89,7 +89,7 @@ class AttachmentQueries:
         if id_ is None:
             return None
         try:
-            return Attachment.of(await attachments.get_attachment(ctx, id_))
+            return Attachment.of(await files.get_attachment(ctx, id_))
         except NotFound:
             return None
 
@@ -116,4 +116,4 @@ class AttachmentMutations:
         ] = None,
     ) -> Attachment:
         ctx = info.context.ctx
-        return Attachment.of(await attachments.upload_attachment(ctx, file, kind=kind))
+        return Attachment.of(await uploads.upload_attachment(ctx, file, kind=kind))

@@ -6,7 +6,7 @@ import strawberry
 
 from resolvers import blocks
 from resolvers.errors import NotFound
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from schema.context import Info
 from schema.users import User
 

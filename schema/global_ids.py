@@ -10,7 +10,7 @@ from typing import NamedTuple
 import strawberry
 from strawberry.relay.utils import from_base64, to_base64
 
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from schema.execution.plans import SAME_FOR_ALL
 
 MAX_GLOBAL_ID = 64  # characters: the longest name of a type, and a number

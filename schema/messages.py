@@ -11,7 +11,7 @@ from db.models import MessageKind, StoredMessage
 from events.subscription import Front
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from resolvers.pending import Pending
 from schema.attachments import Attachment
 from schema.context import Info

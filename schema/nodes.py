@@ -5,7 +5,8 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers import attachments, messages, sessions, users
+from resolvers import messages, sessions, users
+from resolvers.attachments import files
 from resolvers.errors import BadInput, NotFound
 from schema.attachments import Attachment
 from schema.context import Info
@@ -78,7 +79,7 @@ async def _attachments(info: Info, ids: Collection[int]) -> Found:
     found: dict[int, Node] = {}
     for id_ in ids:
         try:
-            found[id_] = Attachment.of(await attachments.get_attachment(info.context.ctx, id_))
+            found[id_] = Attachment.of(await files.get_attachment(info.context.ctx, id_))
         except NotFound:
             continue
     return found

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import strawberry
 
 from resolvers.errors import BadInput
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 
 # Keeps a cursor from being taken for an id, and leaves room for other kinds of position.
 _PREFIX = "id:"

@@ -7,8 +7,8 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import MessageKind
+from resolvers.attachments.forms import ReceivedFile
 from resolvers.errors import BadInput
-from resolvers.uploads import ReceivedFile
 from server.moments import wire_moment
 
 DATE_TIME = strawberry.scalar(
@@ -22,7 +22,7 @@ DATE_TIME = strawberry.scalar(
 Upload = NewType("Upload", ReceivedFile)
 
 
-def _take_upload(value: object) -> object:
+def _parse_upload(value: object) -> object:
     if not isinstance(value, ReceivedFile):
         raise BadInput("A file is sent by the GraphQL multipart request specification")
     return value
@@ -33,7 +33,7 @@ UPLOAD = strawberry.scalar(
     description="A file, sent by the GraphQL multipart request specification.",
     specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
     serialize=lambda file: None,  # it is never an answer
-    parse_value=_take_upload,
+    parse_value=_parse_upload,
 )
 
 CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, Upload: UPLOAD})

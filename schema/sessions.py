@@ -7,7 +7,7 @@ import strawberry
 
 from db.models import StoredSession
 from resolvers import accounts, sessions
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from schema.context import Info
 from schema.global_ids import Node
 from schema.scalars import wire_id

@@ -7,7 +7,7 @@ import strawberry
 
 from db.models import StoredUser
 from resolvers import auth, presence, users
-from resolvers.guards.fields import find_id
+from resolvers.guards.validation import find_id
 from resolvers.sessions import LoggedIn
 from schema.context import Info
 from schema.global_ids import Node

@@ -202,7 +202,7 @@ def make_server(
         # request that meets our end on its way is lost.
         headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
         # Whom to believe about the client's address, TRUSTED_PROXIES says
-        # (resolvers/guards/addresses.py).
+        # (server/proxies.py).
         proxy_headers=False,
     )
     if channel is not None:

@@ -39,7 +39,14 @@ class Room(NamedTuple):
 
 
 # What both wires have in common, and that knows nothing of ours.
-SHARED = {"server.json_input", "server.moments", "server.remote", "server.retry_after"}
+SHARED = {
+    "server.bearer",
+    "server.json_input",
+    "server.moments",
+    "server.multipart",
+    "server.remote",
+    "server.retry_after",
+}
 
 # fmt: off
 HOUSE = {
@@ -79,9 +86,13 @@ SUB_ROOMS = {
         "socketio":   set(),
     },
     "resolvers": {
-        "":           {"resolvers.guards"},
-        "guards":     {"resolvers.errors", "resolvers.context"},
-        "upkeep":     {"resolvers.changes", "resolvers.context", "resolvers.errors"},
+        "":           {"resolvers.attachments", "resolvers.guards"},
+        "attachments": {"resolvers.guards", "resolvers.access", "resolvers.background",
+                        "resolvers.changes", "resolvers.context", "resolvers.errors",
+                        "resolvers.reads"},
+        "guards":     {"resolvers.errors", "resolvers.context"},  # guards/limits too
+        "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
+                       "resolvers.errors"},
     },
     "events": {
         "":           {"events.bus"},

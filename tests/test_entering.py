@@ -10,8 +10,9 @@ import pytest
 from events.connection import Connection
 from events.hub import Hub, Step, of_user
 from resolvers import auth
-from resolvers.context import Context, Viewer
+from resolvers.context import Context
 from resolvers.errors import RateLimited, TooManyConnections
+from resolvers.guards.viewer import Viewer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
 from tests.test_late_logins import is_in, log_in, open_line
@@ -62,7 +63,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append("session and end")
         renew(hub, connection, expires_at, session_id)
 
-    monkeypatch.setattr("resolvers.hub.authenticate_login", authenticate_login)
+    monkeypatch.setattr("resolvers.connections.authenticate_login", authenticate_login)
     monkeypatch.setattr(Hub, "_put_in", _put_in)
     monkeypatch.setattr(Hub, "renew_one", renew_one)
     return said

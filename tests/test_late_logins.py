@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from events.hub import of_user
-from resolvers.guards.standings import Standings
+from resolvers.guards.token_states import TokenStates
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account
@@ -40,12 +40,12 @@ class SlowAnswer:
 
         return find_late
 
-    async def _delay(self, standing: Any) -> Any:
+    async def _delay(self, state: Any) -> Any:
         if self._asked.is_set():
             self._asked.clear()
             self._left.set()
             assert await asyncio.to_thread(self._arrives.wait, WAIT_SECONDS)
-        return standing
+        return state
 
     def ask(self) -> None:
         self._asked.set()
@@ -62,7 +62,7 @@ class SlowAnswer:
 def slow(monkeypatch: pytest.MonkeyPatch) -> SlowAnswer:
     """A database that may be slow to answer."""
     slow = SlowAnswer()
-    monkeypatch.setattr(Standings, "find", slow.of(Standings.find))
+    monkeypatch.setattr(TokenStates, "find", slow.of(TokenStates.find))
     return slow
 
 

@@ -187,7 +187,7 @@ async def test_connections_from_an_address_are_limited(tmp_path: Path) -> None:
             await one.send('{"type": "connection_init"}')
             assert "connection_ack" in str(await one.recv())
         async with asyncio.timeout(WAIT_SECONDS):
-            while server.ctx.connection_slots._open:  # noqa: ASYNC110  # another thread's
+            while server.ctx.connection_slots._roster:  # noqa: ASYNC110  # another thread's
                 await asyncio.sleep(0.01)
         async with httpx.AsyncClient() as http:
             assert (await http.get(polling)).status_code == 200

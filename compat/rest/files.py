@@ -15,12 +15,13 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from compat.errors import JSONAnswer, answer_unexpected, cut_off
-from resolvers.attachments import OpenFile, open_attachment, read_file
-from resolvers.auth import identify
+from resolvers.attachments.files import OpenFile, open_attachment, read_file
+from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import Code, NotFound, ParleyError
-from resolvers.guards.fields import check_query, find_id
 from resolvers.guards.file_urls import Part
+from resolvers.guards.validation import check_query, find_id
+from server.bearer import bearer_token
 
 # Shown in a page; what is of another type is only ever downloaded.
 INLINE = frozenset(
@@ -80,7 +81,7 @@ async def _serve(ctx: Context, request: Request, part: Part) -> Response:
             left = ctx.file_urls.seconds_left(part, parameters)
         if left is None:
             raise NotFound("File not found")
-    viewer = await identify(ctx, request.headers.get("authorization"))
+    viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
     file = await open_attachment(viewer, part, signed=left is not None)
     headers = {
         **SECURITY_HEADERS,

@@ -35,15 +35,16 @@ from compat.shapes import (
     user_shape,
 )
 from db.models import StoredMessage
-from resolvers.attachments import upload_attachment
+from resolvers.attachments.forms import field_instead, receive_form
+from resolvers.attachments.uploads import upload_attachment
 from resolvers.auth import create_account, log_in
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError
-from resolvers.guards.fields import check_query
+from resolvers.guards.validation import check_query
 from resolvers.messages import send_message, stream_messages
 from resolvers.server_info import enforces_rates, get_limits
 from resolvers.upkeep.health import check_ready
-from resolvers.uploads import field_instead, receive_form
+from server.multipart import MultipartBody
 from server.remote import Remote
 from server.retry_after import retry_after
 
@@ -99,13 +100,8 @@ def rest_routes(ctx: Context) -> list[Route]:
         viewer = await identify_caller(ctx, request)
         keeps_no_body(request.scope)
         try:
-            async with receive_form(
-                viewer,
-                request.stream(),
-                content_type=request.headers.get("content-type", ""),
-                content_length=request.headers.get("content-length"),
-                max_files=1,
-            ) as form:
+            body = MultipartBody(request.headers, request.stream())
+            async with receive_form(viewer, body, max_files=1) as form:
                 if not form.files:
                     raise BadInput(_no_file(form.fields))
                 [received] = form.files.values()

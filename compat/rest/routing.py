@@ -5,8 +5,9 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from compat.rest.answering import Answering, Endpoint
-from resolvers.auth import identify
+from resolvers.auth import enter_request
 from resolvers.context import Context
+from server.bearer import bearer_token
 from server.remote import Remote
 
 
@@ -17,9 +18,8 @@ def route(method: str, path: str, endpoint: Endpoint) -> Route:
 
 async def identify_caller(ctx: Context, request: Request) -> Context:
     """Return the caller's context. Raises Unauthenticated."""
-    viewer = await identify(
-        ctx.called_from(Remote(request.scope)), request.headers.get("authorization")
-    )
+    token = bearer_token(request.headers.get("authorization"))
+    viewer = await enter_request(ctx.called_from(Remote(request.scope)), token)
     viewer.user  # noqa: B018  # the door, before a large body is read
     return viewer
 

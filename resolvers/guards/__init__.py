@@ -1,1 +1,1 @@
-"""What operations ask before they act: tokens, passwords, limits, what a field may hold."""
+"""What operations ask before they act: tokens, passwords, limits, validation of input."""

@@ -1,4 +1,4 @@
-"""Who has blocked whom, as this process knows it: looked at for each message, asks nobody."""
+"""Who has blocked whom: kept in memory, since each message looks at it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,20 +8,20 @@ Listener = Callable[[int, int, bool], None]
 
 
 class BlockedPairs:
-    """A copy of the table `blocks`, as it is at the position of the log that was applied last.
+    """A copy of the table `blocks` as of the position of the log that this process has applied.
 
     Two people are apart while either has blocked the other.
     """
 
     def __init__(self) -> None:
-        self._blocked: dict[int, set[int]] = {}  # by who has blocked them
-        self._apart: dict[int, set[int]] = {}  # both ways
+        self._blocked: dict[int, set[int]] = {}  # by the user who has blocked them
+        self._apart: dict[int, set[int]] = {}  # in both directions
         self._listeners: list[Listener] = []
         self._put_meanwhile: dict[tuple[int, int], None] | None = None
 
     @property
     def apart(self) -> Mapping[int, Collection[int]]:
-        """From whom each is kept apart, live; empty while nobody has blocked anybody."""
+        """By user, those from whom they are kept apart: a live view, empty without any block."""
         return self._apart
 
     def apart_from(self, user_id: int) -> Collection[int]:
@@ -37,11 +37,11 @@ class BlockedPairs:
         return blocked_id in self._blocked.get(blocker_id, ())
 
     def listen(self, listener: Listener) -> None:
-        """Call the listener whenever two people come to be apart, or cease to be."""
+        """Call the listener whenever two people come to be apart, or no longer are."""
         self._listeners.append(listener)
 
     def put(self, blocker_id: int, blocked_id: int, there: bool) -> None:
-        """Take over whether the one has blocked the other."""
+        """Note whether the one has blocked the other."""
         if self._put_meanwhile is not None:
             self._put_meanwhile[blocker_id, blocked_id] = None
         were_apart = self.are_apart(blocker_id, blocked_id)
@@ -56,9 +56,9 @@ class BlockedPairs:
 
     @contextmanager
     def loading(self) -> Iterator[set[tuple[int, int]]]:
-        """Take over, at the end of the block, all pairs that it has filled the set with.
+        """Lend a set to fill with all stored pairs, and replace the known ones at the end.
 
-        What was put meanwhile is later than what the block has read.
+        A pair that is put meanwhile is later than the ones that are read, and prevails.
         """
         later: dict[tuple[int, int], None] = {}
         self._put_meanwhile = later

@@ -1,4 +1,4 @@
-"""Whom each user finds and sees online: DIRECTORY. The one place that decides."""
+"""DIRECTORY: the one place that decides whom each user finds and sees online."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.contacts import contact_ids
 from db.models import StoredMessage
 
-# Contacts that are read of one user, each way; those who come later are added to them.
+# How many contacts of one user are read, each way; later contacts are added to them.
 MOST_CONTACTS = 10_000
-# Users without a connection here whose contacts stay in memory: the latest who asked.
+# Users without a connection whose contacts stay in memory: those who asked last.
 MOST_IDLE = 10_000
 
 # Called with two people who have become each other's contacts.
@@ -22,25 +22,25 @@ Reading = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
 
 class Directory:
-    """Under DIRECTORY=contacts it keeps, in memory, the contacts of whoever asks in this process.
+    """Under DIRECTORY=contacts it keeps, in memory, the contacts of users who ask in this process.
 
-    They are read once, and kept current by `hear`, which is called with every message. Under the
-    other settings there is nothing to keep.
+    A user's contacts are read once, and kept current by `hear`, which is called with every message.
+    Under the other settings nothing is kept.
     """
 
     def __init__(self, shows: Literal["everyone", "contacts", "off"]) -> None:
         self.shows = shows
         self._known: dict[int, set[int]] = {}
-        self._idle: dict[int, None] = {}  # those of them that nothing holds, the latest last
-        self._holds: dict[int, int] = {}
+        self._idle: dict[int, None] = {}  # known users without a connection, the latest last
+        self._holds: dict[int, int] = {}  # connections by user
         self._loading: dict[int, asyncio.Task[None]] = {}
-        self._heard: dict[int, set[int]] = {}  # of whom is being read, meanwhile
+        self._heard: dict[int, set[int]] = {}  # new contacts of users that are being read
         self._listeners: list[Listener] = []
 
     def circle(self, viewer_id: int) -> Collection[int] | None:
         """Return whom the viewer may find and see online beside themselves; None for everybody.
 
-        Nobody, for one whom `ready` was not awaited for.
+        Await `ready` first: without it this is nobody.
         """
         if self.shows == "everyone":
             return None
@@ -52,7 +52,7 @@ class Directory:
         return circle is None or user_id == viewer_id or user_id in circle
 
     async def ready(self, viewer_id: int, reading: Reading) -> None:
-        """Know the viewer's contacts from now on, if they matter. Raises what `reading` does."""
+        """Load the viewer's contacts, if they matter and are not there. Raises as `reading`."""
         if self.shows != "contacts":
             return
         if viewer_id in self._known:
@@ -74,7 +74,7 @@ class Directory:
         self._idle.pop(viewer_id, None)
 
     def leave(self, viewer_id: int) -> None:
-        """Keep them for that connection no more."""
+        """Count off a connection of `enter`; after the last one the contacts may be dropped."""
         if self.shows != "contacts":
             return
         self._holds[viewer_id] -= 1
@@ -88,7 +88,7 @@ class Directory:
         self._listeners.append(listener)
 
     def hear(self, message: StoredMessage) -> None:
-        """Take over that the message's two people are contacts."""
+        """Note that the message's two people are contacts."""
         one, other = message.sender_id, message.receiver_id
         if other is None or one == other:
             return
@@ -103,7 +103,7 @@ class Directory:
             listener(one, other)
 
     async def _load(self, viewer_id: int, reading: Reading) -> None:
-        # What is committed after the read is heard of after it, and not lost.
+        # A message that is committed after the read is heard, and is not lost.
         heard = self._heard[viewer_id] = set()
         try:
             async with reading() as connection:
@@ -115,7 +115,7 @@ class Directory:
             del self._heard[viewer_id], self._loading[viewer_id]
 
     def _rest(self, viewer_id: int) -> None:
-        """Keep the viewer's contacts until as many others have asked as there is room for."""
+        """Keep the viewer's contacts until MOST_IDLE others have asked."""
         self._idle.pop(viewer_id, None)
         self._idle[viewer_id] = None
         while len(self._idle) > MOST_IDLE:

@@ -1,6 +1,6 @@
-"""Signed addresses of attachments, for what can send no token: `<img>`, `<audio>`, a download.
+"""Signed addresses of attachments, for clients that send no token: `<img>`, `<audio>`, a download.
 
-Whoever has one can open that one attachment until it expires, and nothing else.
+A signed address opens one attachment until it expires, and nothing else.
 """
 
 import hashlib
@@ -11,27 +11,27 @@ from typing import NamedTuple
 
 from itsdangerous import Signer
 
-# Apart from what else is signed with the same secret.
+# Keeps these signatures apart from others that are made with the same secret.
 PURPOSE = b"parley file address"
-# The moment of expiry is rounded up to a part of the lifetime, so that an address stays the same
-# for a while and a browser finds in its cache what it has.
+# The time of expiry is rounded up to this part of the lifetime, so that an address stays the same
+# for a while, and the browser's cache knows it.
 ROUNDING = 4
 
 
 class Part(NamedTuple):
-    """What of an attachment is meant: its content, or the small picture of it."""
+    """The content of an attachment, or its thumbnail."""
 
     attachment_id: int
     thumbnail: bool = False
 
     @property
     def path(self) -> str:
-        """Where it is served."""
+        """The path of its address."""
         return f"/files/{self.attachment_id}{'/thumbnail' if self.thumbnail else ''}"
 
 
 class FileUrls:
-    """Makes and checks the addresses; `base` is put before them, `https://chat.example` say."""
+    """Makes and checks the addresses; `base` stands before them, such as `https://chat.example`."""
 
     def __init__(self, secret: str, *, lifetime_seconds: int, base: str = "") -> None:
         self._signer = Signer(
@@ -48,7 +48,7 @@ class FileUrls:
         return f"{self._base}{part.path}?expires={expires}&signature={signature}"
 
     def seconds_left(self, part: Part, parameters: Mapping[str, str]) -> int | None:
-        """Return for how long these parameters still open this; None when they do not."""
+        """Return how many seconds these parameters still open the part; None if they do not."""
         expires = parameters.get("expires", "")
         expected = self._signature(part, expires)
         # Not by `verify_signature`, which takes several spellings of one signature.

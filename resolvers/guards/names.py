@@ -1,27 +1,28 @@
-"""Names that others read: nothing in them that nobody sees, or that turns the text around them.
+"""Names that others read: without invisible characters and those that turn the reading direction.
 
-One policy for every name: of people, of files, of the programs in the list of sessions. Whatever
-asks here has bounded the text before: `normalize` is quadratic in a run of combining marks.
+One policy for every name: of people, of files, of the programs in the list of sessions. Callers
+bound the text first: `normalize` is quadratic in a run of combining marks.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from db.accounts import DELETED_NAME
 
-# UTS #39 §5.4: no language stacks more marks on one letter; what does covers the lines around it.
+# UTS #39 §5.4: no language stacks more marks on one letter; a higher stack covers other lines.
 MAX_MARKS = 4
-# What a flag such as Scotland's is made of; elsewhere these tags are never shown.
-_TAGGED_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
-_UNSEEN = re.compile(
-    "["
+# First a flag such as Scotland's, which is made of tags: elsewhere tags are never shown.
+_FLAG_OR_UNSEEN = re.compile(
+    "(\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f)"
+    "|["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U00016fe4\U0001bca0-\U0001bca3"
     "\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
     "]"
 )
-# They join and part letters of Persian and of Indian languages, and the parts of an emoji; between
-# Latin letters they only make two equal names.
+# They join and part letters of Persian and of Indian languages, and the parts of an emoji. Between
+# Latin letters they would only make two names that look equal.
 _JOINERS = "\u200c\u200d"
 _FIRST_JOINED = "\u0590"
 _EMPTY_CELL = "\u2800"  # of Braille: a space
@@ -35,23 +36,15 @@ _LOOKALIKES = str.maketrans(
 
 
 def without_unseen(text: str) -> str:
-    """Return the text composed (NFC) and with single spaces, without what nobody sees.
+    """Return the text composed (NFC), with single spaces, without characters that nobody sees.
 
-    Gone are format and filler characters and those that set the direction of reading. What
-    belongs to an emoji or to a letter of its script stays.
+    Removed are format and filler characters and those that set the direction of reading, unless
+    they belong to an emoji or to a letter of their script.
     """
     text = unicodedata.normalize("NFC", text).replace(_EMPTY_CELL, " ")
     if text.isascii():
         return " ".join(text.split())
-    flags = [found.span() for found in _TAGGED_FLAG.finditer(text)]
-    if flags:
-        pieces, end = [], 0
-        for start, stop in flags:
-            pieces += [_UNSEEN.sub("", text[end:start]), text[start:stop]]
-            end = stop
-        text = "".join([*pieces, _UNSEEN.sub("", text[end:])])
-    else:
-        text = _UNSEEN.sub("", text)
+    text = _FLAG_OR_UNSEEN.sub(lambda found: found[1] or "", text)
     kept: list[str] = []
     for position, character in enumerate(text):
         before = kept[-1] if kept else ""
@@ -84,39 +77,36 @@ def has_something_to_see(text: str) -> bool:
 
 def longest_stack(text: str) -> int:
     """Return how many combining marks stand on one letter at most."""
-    longest = run = 0
-    for character in text:
-        selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
-        if unicodedata.category(character) in _MARKS and not selector:
-            run += 1
-            longest = max(longest, run)
-        else:
-            run = 0
-    return longest
+    return max((height for _, height in _heights(text)), default=0)
 
 
 def without_stacks(text: str) -> str:
     """Return the text with no more marks on a letter than a language has."""
-    kept, run = [], 0
+    return "".join(character for character, height in _heights(text) if height <= MAX_MARKS)
+
+
+def _heights(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each character, and how high it stands on its letter: 0 for all but marks."""
+    height = 0
     for character in text:
-        run = run + 1 if unicodedata.category(character) in _MARKS else 0
-        if run <= MAX_MARKS:
-            kept.append(character)
-    return "".join(kept)
+        selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+        is_mark = unicodedata.category(character) in _MARKS and not selector
+        height = height + 1 if is_mark else 0
+        yield character, height
 
 
 def has_noncharacter(text: str) -> bool:
-    """Whether there is a code point that Unicode keeps from being a character (§23.7)."""
+    """Whether there is a code point that is no character by definition (Unicode §23.7)."""
     return any((ord(c) & 0xFFFE) == 0xFFFE or "\ufdd0" <= c <= "\ufdef" for c in text)
 
 
 def is_reserved(name: str) -> bool:
-    """Whether somebody would take it for the name that deleted accounts are shown by."""
+    """Whether readers would take the name for the one that deleted accounts have."""
     return _skeleton(name) == _RESERVED
 
 
 def _skeleton(name: str) -> str:
-    """Return what is left without case, width, accents, spaces and signs."""
+    """Return the name without case, width, accents, spaces and signs."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
     folded = folded.translate(_LOOKALIKES)
     return "".join(c for c in folded if c.isalnum())

@@ -16,8 +16,8 @@ from passlib.context import CryptContext
 
 from resolvers.errors import BadInput
 from resolvers.guards.addresses import networks_of
-from resolvers.guards.fair_queue import FairQueue, Place
-from resolvers.guards.fields import check_text
+from resolvers.guards.limits.fair_queue import FairQueue, Place
+from resolvers.guards.validation import check_text
 
 logger = logging.getLogger("parley.passwords")
 
@@ -27,12 +27,12 @@ MAX_WARNED_OF = 1000
 # bcrypt reads no further than this (docs/decisions/0002); it counts bytes, not characters.
 MAX_PASSWORD_BYTES = 72
 _READABLE = re.compile(r"\$2[aby]\$[0-3][0-9]\$[./A-Za-z0-9]{53}")
-# How many may wait for each worker: at about 0.25 s a hash, the last of them waits 8 s.
+# How many calls may wait for each worker: at about 0.25 s a hash, the last of them waits 8 s.
 WAITING_PER_WORKER = 32
 
 
 class Verdict(NamedTuple):
-    """Whether a password fits, and its hash at today's cost if the stored one has another."""
+    """Whether a password matches, and its new hash if the stored one has another cost."""
 
     matches: bool
     renewed: str | None = None
@@ -52,11 +52,11 @@ class Passwords:
         )
         self._queue = FairQueue(self._pool, workers=workers, room=workers * WAITING_PER_WORKER)
         self._warned_of: set[int] = set()
-        # What an unknown e-mail's password is compared with, so that it costs the same time.
+        # The password of an unknown e-mail is compared with this, so that it takes the same time.
         self._decoy = self._hashes.hash("decoy")
 
     def check_new(self, password: str) -> None:
-        """Raise BadInput unless the password may be somebody's from now on."""
+        """Raise BadInput for a password that no account may have from now on."""
         check_password(password)
         if len(password) < self._min_length:
             raise BadInput(f"Password is shorter than {self._min_length} characters")
@@ -64,10 +64,10 @@ class Passwords:
             raise BadInput("Password is one of the most common ones; choose another")
 
     def hold(self, address: str = "", *, familiar: bool = False) -> Place:
-        """Take a place in the queue for a caller there. Raises RateLimited when there is none.
+        """Take a place in the queue for a caller at the address. Raises RateLimited when full.
 
-        Those who are familiar to the account that they ask for have half of the places if they
-        need them, and every second turn. Among themselves, the networks are treated alike.
+        Callers who are familiar to their account have every second turn, and half of the places
+        if they need them. Both halves are shared out fairly among the networks.
         """
         known = "familiar" if familiar else "strangers"
         return self._queue.hold((known, *reversed(networks_of(address))))
@@ -81,20 +81,20 @@ class Passwords:
     async def verify(
         self, password: str, hashed: str | None, place: Place | None = None
     ) -> Verdict:
-        """Whether the password has this hash; not, in the same time, when there is no hash.
+        """Compare the password with the hash; without a hash, say no in the same time.
 
         Raises RateLimited when too many wait.
         """
         secret = _as_bcrypt_reads(password)
         with place or self.hold() as held:
             if secret is None or not hashed or not is_readable(hashed):
-                # No stored hash can be of it, but the answer must take as long as any other.
+                # It cannot match, but the answer must take as long as any other.
                 await held.run(partial(self._verify, secret or b"decoy", self._decoy))
                 return Verdict(False)
             return await held.run(partial(self._verify, secret, hashed))
 
     def close(self) -> None:
-        """End the threads; those who wait are abandoned."""
+        """End the threads, and abandon the calls that wait."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, secret: bytes, hashed: str) -> Verdict:
@@ -105,7 +105,7 @@ class Passwords:
         return Verdict(bool(matches), renewed)
 
     def warn_of(self, user_id: int, hashed: str) -> None:
-        """Say in the log, once, that the user cannot log in with this hash, if that is so."""
+        """Log once that the user cannot log in, if the stored hash is of no use."""
         if not hashed or is_readable(hashed) or len(self._warned_of) >= MAX_WARNED_OF:
             return
         if user_id not in self._warned_of:
@@ -115,35 +115,34 @@ class Passwords:
 
 
 def _give_way() -> None:
-    """Have messages go first where a CPU is short: a login may take a little longer."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
+    """Give this thread a lower priority than the event loop has, where messages are sent."""
+    if sys.platform == "linux":  # elsewhere the whole process would get it
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _common_passwords() -> frozenset[str]:
-    """Return the passwords that are tried first, in lower case."""
+    """Return the passwords that attackers try first, in lower case."""
     package = find_spec("zxcvbn")
     assert package is not None  # noqa: S101  # a dependency of ours
     assert package.origin is not None  # noqa: S101  # it is a folder of files
-    # The file alone: the package would keep all its words, names and tables, tens of megabytes.
+    # The file is run alone: the package would keep tens of megabytes of words and tables.
     file = Path(package.origin).with_name("frequency_lists.py")
     return frozenset(runpy.run_path(str(file))["FREQUENCY_LISTS"]["passwords"])
 
 
 def is_readable(hashed: str) -> bool:
-    """Whether passwords can be compared with it; an imported account may have another hash.
+    """Whether passwords can be compared with the hash; an imported account may have another kind.
 
-    `$2x$` is none: it marks the hashes of a PHP that took other characters than ASCII wrongly, so
-    that several passwords have the same one.
+    `$2x$` marks the hashes of an old PHP, which several passwords share when they are not ASCII.
     """
     return _READABLE.fullmatch(hashed) is not None
 
 
 def _as_bcrypt_reads(password: str) -> bytes | None:
-    """Return what bcrypt reads of a password to verify; None for one that no hash can be of.
+    """Return the bytes of a password that bcrypt reads; None for one that has no hash.
 
-    PHP, Node and Python hash the first 72 bytes of a longer one, so that an imported account logs
-    in by these. A new password is held to them: `check_password`.
+    PHP, Node and Python hash the first 72 bytes of a longer password, so that an imported account
+    logs in by these. A new password may have no more (`check_password`).
     """
     try:
         secret = password.encode()

@@ -24,8 +24,8 @@ def signing_secret(settings: Settings) -> str:
 def _kept_secret(path: Path) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        # Of several processes starting at once one makes it and the others read it: mkstemp's file
-        # is ours alone (mode 600), and a link appears whole, or not at all when there is one.
+        # Of several processes that start at once one makes the secret, and the others read it: a
+        # link appears whole, or not at all when there is one. The file has mode 600.
         handle, written = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(48))

@@ -10,17 +10,19 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 from jwt.types import Options
 
+from resolvers.guards.viewer import Viewer
+
 ALGORITHM = "HS256"
 # Two machines' clocks differ; a token from the other one is not from the future.
 LEEWAY_SECONDS = 10
-# A client's requests come close together: each would check the signature and ask the database
-# anew. For so long an account that is gone, or a token that ends, can still be used.
+# A client's requests come close together: without this each would check the signature and ask the
+# database. For so long a token can be used that has expired, or whose account is gone.
 RECENT_SECONDS = 1.0
 MAX_RECENT = 10_000
-# Sessions noted as used until that is written down, a minute later at most.
-MAX_SEEN = 100_000
+# Sessions noted as used, until that is stored: after a minute at most.
+MAX_USED = 100_000
 LARGEST_ID = 2**63 - 1
-# What a request's headers may hold at the most common servers: no token that works is longer.
+# The most common servers take no longer headers, so that no token that works is longer.
 MAX_TOKEN = 8 * 1024
 # PyJWT refuses numbers in `sub` and `jti` (RFC 7519 §4.1.2, §4.1.7) and an `iat` that lies ahead or
 # is no number. Node's jsonwebtoken, which signed the older server's tokens, takes all of these.
@@ -42,19 +44,8 @@ class Claims(NamedTuple):
 
     user_id: int
     session_id: int | None = None  # the older server's tokens name none
-    issued_at: float | None = None  # None: it does not say, or nothing that can be true
+    issued_at: float | None = None  # None: the token does not say, or says what cannot be true
     expires_at: float | None = None
-
-
-class Sound(NamedTuple):
-    """Whose a token is that was found sound, and until when if nothing happens."""
-
-    user_id: int
-    session_id: int | None
-    expires_at: float | None
-    checked_at: float  # monotonic, before the database was asked
-    issued_at: float | None = None  # by its own word
-    broadcasts_after: int = 0  # those up to this position are not theirs to read
 
 
 class IssuedToken(NamedTuple):
@@ -67,9 +58,7 @@ class IssuedToken(NamedTuple):
 
 class _Prepared(HMACAlgorithm):
     def prepare_key(self, key: str | bytes) -> bytes:
-        """Return the key, which PyJWK has prepared: to prepare it anew each time takes as long as
-        the signature.
-        """
+        """Return the key, which PyJWK has prepared: to prepare it takes as long as to sign."""
         assert isinstance(key, bytes)  # noqa: S101  # PyJWK's is
         return key
 
@@ -79,46 +68,46 @@ class Tokens:
 
     def __init__(self, secret: str, *, lifetime_seconds: int) -> None:
         self._secret = secret
-        # Given the text, PyJWT looks anew, each time, whether it is some other kind of key.
+        # Given the text, PyJWT looks each time whether it is some other kind of key.
         encoded = base64.urlsafe_b64encode(secret.encode()).decode()
         self._key = jwt.PyJWK({"kty": "oct", "k": encoded, "alg": ALGORITHM})
         self._key.Algorithm = _Prepared(HMACAlgorithm.SHA256)
         self._lifetime = timedelta(seconds=lifetime_seconds)
-        self._recent: dict[str, tuple[Sound, float]] = {}
-        self._seen: set[int] = set()
+        self._recent: dict[str, tuple[Viewer, float]] = {}
+        self._used: set[int] = set()
 
-    def recall(self, token: str) -> Sound | None:
-        """Return whose token this is, when it was found sound and of somebody a moment ago."""
+    def recall(self, token: str) -> Viewer | None:
+        """Return the viewer of the token, if it was remembered a moment ago."""
         if len(token) > MAX_TOKEN:
             return None
         known = self._recent.get(token)
         return known[0] if known is not None and monotonic() < known[1] else None
 
-    def remember(self, token: str, sound: Sound) -> None:
-        """Note that the token is sound and of somebody who may come in."""
+    def remember(self, token: str, viewer: Viewer) -> None:
+        """Remember the viewer of a good token, and note that the session is in use."""
         if len(self._recent) >= MAX_RECENT:
             self._recent.clear()
-        self._recent[token] = (sound, monotonic() + RECENT_SECONDS)
-        if sound.session_id is not None and len(self._seen) < MAX_SEEN:
-            self._seen.add(sound.session_id)
+        self._recent[token] = (viewer, monotonic() + RECENT_SECONDS)
+        if viewer.session_id is not None and len(self._used) < MAX_USED:
+            self._used.add(viewer.session_id)
 
-    def take_seen(self) -> set[int]:
+    def pop_used_sessions(self) -> set[int]:
         """Return the sessions whose tokens were used since the last call."""
-        seen, self._seen = self._seen, set()
-        return seen
+        used, self._used = self._used, set()
+        return used
 
     def forget(self, user_id: int) -> None:
-        """Recall none of the user's tokens: something has ended."""
-        theirs = [t for t, (sound, _) in self._recent.items() if sound.user_id == user_id]
+        """Forget the user's tokens, since a session of theirs has changed."""
+        theirs = [t for t, (viewer, _) in self._recent.items() if viewer.id == user_id]
         for token in theirs:
             del self._recent[token]
 
     def forget_all(self) -> None:
-        """Recall no token: what the log said of their sessions was lost."""
+        """Forget all tokens, since the log has lost facts about sessions."""
         self._recent.clear()
 
     def next_end(self) -> datetime:
-        """Return when a token ends that is issued now."""
+        """Return when a token that is issued now ends."""
         return datetime.now(UTC).replace(microsecond=0) + self._lifetime
 
     def issue(
@@ -136,8 +125,8 @@ class Tokens:
     def check(self, token: str) -> Claims:
         """Return what the token says. Raises InvalidToken.
 
-        `exp` and `nbf` decide when it is good. The older server's tokens carry the user as a number
-        in `sub`, `id` or `userId`, and may have no `exp`.
+        `exp` and `nbf` decide when it is good. The older server's tokens name the user in `sub`,
+        `id` or `userId`, perhaps as a number, and may have no `exp`.
         """
         if len(token) > MAX_TOKEN:
             raise InvalidToken

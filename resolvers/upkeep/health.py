@@ -5,7 +5,7 @@ import logging
 
 from db.engines.database import DatabaseUnavailable
 from resolvers.context import Context
-from resolvers.errors import Unavailable
+from resolvers.errors import as_unavailable
 
 logger = logging.getLogger("parley.db")
 
@@ -15,19 +15,17 @@ WATCH_SECONDS = 5.0
 
 async def check_ready(ctx: Context) -> None:
     """Return when the database answers and takes changes. Raises Unavailable."""
-    try:
+    with as_unavailable():
         await ctx.db.check_writable()
-    except DatabaseUnavailable as error:
-        raise Unavailable from error
 
 
 async def watch_database(ctx: Context) -> None:
-    """Look at the database regularly, without end: connections to one that moved are given up."""
+    """Look at the database for ever: connections to one that has moved are given up."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         try:
             await ctx.db.check_writable()
         except DatabaseUnavailable:
-            pass  # which the log has been told
+            pass  # the log has been told
         except Exception:
             logger.exception("Could not look at the database")

@@ -1,19 +1,17 @@
-"""What processes agree on beside the log's entries: its epoch, and BROADCAST."""
+"""The state that all processes share beside the log's entries: its epoch, and BROADCAST."""
 
-import asyncio
 import logging
 import secrets
+from functools import partial
 
 from db import facts
-from db.engines.database import DatabaseUnavailable
 from db.log.changes.broadcast import SetBroadcasters
+from resolvers.background import start_retried
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 
 logger = logging.getLogger("parley.log")
-
-RETRY_SECONDS = 0.5
 
 
 async def load_epoch(ctx: Context) -> None:
@@ -24,38 +22,33 @@ async def load_epoch(ctx: Context) -> None:
 
 def follow_losses(ctx: Context) -> None:
     """Have the log get another epoch whenever it has lost positions: once, at the start."""
-    renewing: set[asyncio.Task[None]] = set()
 
     def renew() -> None:
-        task = asyncio.create_task(_renew(ctx), name="epoch")
-        renewing.add(task)
-        task.add_done_callback(renewing.discard)
+        start_retried(
+            partial(_renew_epoch, ctx, ctx.control.epoch),
+            name="epoch",
+            logger=logger,
+            failure="The log's epoch could not be renewed",
+        )
 
     ctx.control.on_loss(renew)
 
 
-async def _renew(ctx: Context) -> None:
-    """Of the processes that notice a loss one makes the new epoch; the others take it over.
+async def _renew_epoch(ctx: Context, known: str) -> None:
+    """Replace the known epoch, unless another process has replaced it first.
 
-    Who may write to everybody is read again, since the loss may have taken back a change of it.
+    Who may write to everybody is read again, since a change of it may be among the lost positions.
     """
-    known = ctx.control.epoch
-    while True:
-        try:
-            async with ctx.db.write() as connection:
-                await facts.change_epoch(connection, known, secrets.token_hex(16))
-                ctx.control.epoch, _ = await facts.read_cursor(connection)
-                ctx.log.broadcasters = await facts.read_broadcasters(connection)
-            return
-        except DatabaseUnavailable as error:
-            logger.warning("The log's epoch could not be renewed; trying again (%r)", error)
-            await asyncio.sleep(RETRY_SECONDS)
+    async with ctx.db.write() as connection:
+        await facts.change_epoch(connection, known, secrets.token_hex(16))
+        ctx.control.epoch, _ = await facts.read_cursor(connection)
+        ctx.log.broadcasters = await facts.read_broadcasters(connection)
 
 
 async def settle_broadcasters(ctx: Context) -> None:
-    """Have all processes go by this one's setting: the one that starts last decides.
+    """Have all processes use the BROADCAST of this one: the one that starts last decides.
 
-    A fact says so: nothing that another process stores after it goes by the older value.
+    A fact says so: no process stores anything after it by the older value.
     """
     wanted = ctx.settings.broadcast
     try:

@@ -30,7 +30,7 @@ from graphql import (
 )
 
 from resolvers.context import Context
-from resolvers.guards.lists import count_blocked, count_online, most_sessions
+from resolvers.guards.list_sizes import count_blocked, count_online, most_sessions
 from schema.execution.introspection import expected_sizes
 from schema.execution.sizes import Fragments, beyond
 from schema.pagination import DEFAULT_PAGE

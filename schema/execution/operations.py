@@ -55,7 +55,7 @@ class Operations:
         operation = self._documents.recall(query, name, known=known)
         if operation is None:
             self._documents.check_refused(query, name)
-            with ctx.thinking():
+            with ctx.charging_time():
                 operation = self._documents.prepare(query, name, known=known)
         self._persisted.register(request)
         return operation
@@ -99,7 +99,7 @@ class Operations:
             if planned is not None:
                 return planned
         _check_amounts(variables)
-        with ctx.thinking() if ctx.viewer is None else nullcontext():
+        with ctx.charging_time() if ctx.viewer is None else nullcontext():
             result = execute(
                 self._schema,
                 operation.document,

@@ -8,16 +8,17 @@ from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from resolvers.auth import identify
+from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
-from resolvers.guards.fields import check_query
+from resolvers.guards.validation import check_query
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
 from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
+from server.bearer import bearer_token
 from server.json_input import read_json_as
 from server.retry_after import retry_after
 from web.playground import playground_page
@@ -80,7 +81,7 @@ async def _answer_multipart(
 ) -> Response:
     try:
         check_preflight(request)
-        viewer = await identify(ctx, request.headers.get("authorization"))
+        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
         async with read_multipart(viewer, request) as parameters:
             return await _answer(ctx, operations, request, parameters, media_type)
     except ClientDisconnect as error:
@@ -99,7 +100,7 @@ async def _answer(
     media_type: str,
 ) -> Response:
     try:
-        viewer = await identify(ctx, request.headers.get("authorization"))
+        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
         operation = operations.prepare(viewer, parameters)
         _check_method(operation, _method(request))
         result = await operations.execute(viewer, operation, parameters.variables)

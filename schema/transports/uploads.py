@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from resolvers.attachments.forms import Form, ReceivedFile, field_instead, receive_form
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.uploads import Form, ReceivedFile, field_instead, receive_form
 from schema.execution.requests import GraphQLRequest
 from server.json_input import read_json_as
+from server.multipart import MultipartBody
 
 # A form on any web page can send this content type, but none of these: a browser asks us first.
 PREFLIGHT_HEADERS = (
@@ -57,13 +58,8 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
     body = request.scope.get("extensions", {}).get("parley.body")
     if body is not None:
         body["streams"]()  # to the disk: it is not held in memory
-    async with receive_form(
-        ctx,
-        request.stream(),
-        content_type=request.headers.get("content-type", ""),
-        content_length=request.headers.get("content-length"),
-        max_files=MAX_FILES,
-    ) as form:
+    form_body = MultipartBody(request.headers, request.stream())
+    async with receive_form(ctx, form_body, max_files=MAX_FILES) as form:
         try:
             parameters = whole(read_json_as(_field(form, "operations"), GraphQLRequest))
             paths = read_json_as(_field(form, "map"), Paths)

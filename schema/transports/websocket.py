@@ -11,10 +11,9 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.subscription import SubscriberTooSlow
-from resolvers.auth import bearer_token
+from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited, TooManyConnections, Unauthenticated
-from resolvers.hub import enter
 from resolvers.pending import Pending
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import EventLost, Operations, is_outage, refusal
@@ -23,6 +22,7 @@ from schema.transports import wire
 from schema.transports.peer import Peer
 from schema.transports.streams import Stream
 from schema.transports.wire import CloseCode
+from server.bearer import bearer_token
 
 logger = logging.getLogger("parley.graphql")
 
@@ -207,8 +207,11 @@ class GraphQLSocket:
         self._peer.heartbeat.begin()
         authorization = wire.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
+            if not (token := bearer_token(authorization)):
+                await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
+                return
             try:
-                self._ctx = await enter(self._ctx, self._connection, bearer_token(authorization))
+                self._ctx = await enter(self._ctx, self._connection, token)
             except Unauthenticated:
                 await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
                 return

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from resolvers import uploads
+from resolvers.attachments import forms
 from server.protocols import patience
 from tests.compat.test_rest import bearer
 from tests.compat.test_uploads import (
@@ -181,14 +181,14 @@ def nowhere(dir: Path) -> object:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("size", [10, uploads.WRITE_BYTES * 2], ids=["small", "large"])
+@pytest.mark.parametrize("size", [10, forms.WRITE_BYTES * 2], ids=["small", "large"])
 async def test_a_full_disk_is_said_and_the_server_goes_on(
     sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     headers = bearer(await new_account(sqlite_chat))
     async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(uploads, "tempfile", SimpleNamespace(TemporaryFile=nowhere))
+            patch.setattr(forms, "tempfile", SimpleNamespace(TemporaryFile=nowhere))
             answer = await client.post("/api/uploads", files={"f": b"x" * size})
             assert (answer.status_code, answer.json()["code"]) == (503, "INTERNAL")
             assert "try again" in answer.json()["message"]

@@ -137,7 +137,7 @@ async def test_one_address_does_not_hold_every_slot_and_gives_back_what_it_held(
                 )
                 await line.send(head + chunk(begun))
                 lines.append(line)
-            await until(lambda: server.ctx.upload_slots._taken == 5, 10)
+            await until(lambda: server.ctx.upload_slots._held[None] == 5, 10)
             async with httpx.AsyncClient(base_url=server.url) as http:
                 refused = await http.post(
                     "/api/uploads",
@@ -159,7 +159,9 @@ async def test_one_address_does_not_hold_every_slot_and_gives_back_what_it_held(
                     headers=bearer(people[5]) | {"X-Forwarded-For": "203.0.113.9"},
                 )
                 assert again.status_code == 201
-        await until(lambda: server.ctx.upload_slots._taken == 0, 10)  # also of those that hung up
+        await until(
+            lambda: server.ctx.upload_slots._held[None] == 0, 10
+        )  # also of those that hung up
 
 
 async def test_nobody_uploads_without_a_token_by_any_way(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from resolvers import uploads
+from resolvers.attachments import forms
 from tests.compat.test_rest import bearer
 from tests.support.faces import Account, new_account
 from tests.support.files import image_file, truncated, voice
@@ -257,7 +257,7 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     ),
     "many headers": (part('name="f"; filename="a"', b"x", *[b"X: y"] * 500) + END, MULTIPART, ""),
     "too many fields": (
-        b"".join(part(f'name="{n}"') for n in range(uploads.MAX_FIELDS + 1)) + FILE + END,
+        b"".join(part(f'name="{n}"') for n in range(forms.MAX_FIELDS + 1)) + FILE + END,
         MULTIPART,
         "fields",
     ),

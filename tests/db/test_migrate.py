@@ -13,7 +13,7 @@ from db import attachments, migrate
 from db.engines.database import Database
 from db.messages import head_position
 from db.models import Content, MessageKind
-from db.sessions import find_standings
+from db.sessions import find_token_states
 from db.storage import stored_bytes
 from tests.db.rows import (
     add_messages,
@@ -199,7 +199,7 @@ async def test_users_of_before_the_upgrade_read_every_broadcast(
     await migrate.upgrade(database)
     assert "of version 0006. No server of an older Parley may run on this" in caplog.text
     async with database.read() as connection:
-        [standing] = await find_standings(connection, [(two, None)])
-    assert standing is not None
-    assert standing.joined_position == 0
+        [state] = await find_token_states(connection, [(two, None)])
+    assert state is not None
+    assert state.joined_position == 0
     await database.close()

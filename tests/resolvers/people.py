@@ -7,9 +7,9 @@ from uuid import uuid4
 import jwt
 
 from resolvers import auth
+from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
-from resolvers.hub import enter
 from resolvers.sessions import LoggedIn
 from server.remote import Remote
 from tests.support.inbox import Inbox

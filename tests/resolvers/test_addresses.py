@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from resolvers.guards.addresses import Caller, Proxies
+from resolvers.guards.addresses import Caller
+from server.proxies import Proxies
 from server.remote import Remote
 
 TRUSTED = Proxies(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])

@@ -11,10 +11,11 @@ import pytest
 from db import attachments as queries
 from db.files import FileStore
 from db.models import MessageKind, StoredAttachment, StoredMessage
-from resolvers import attachments, messages
+from resolvers import messages
+from resolvers.attachments.files import get_attachment
+from resolvers.attachments.sweep import sweep_uploads
 from resolvers.context import Context
 from resolvers.errors import NotFound, Unavailable
-from resolvers.upload_sweep import sweep_uploads
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import (
     expect_nothing_dangling,
@@ -76,7 +77,7 @@ async def test_nothing_that_was_kept_loses_its_content(database_url: str, tmp_pa
             await asyncio.gather(*sweeping)
         await expect_nothing_dangling(one)
         for found in sent:
-            kept = await attachments.get_attachment(people[0], found.id)
+            kept = await get_attachment(people[0], found.id)
             assert len(await read(people[0], kept.id)) == 2000
         assert sent
         assert unsent

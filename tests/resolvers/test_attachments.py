@@ -19,7 +19,12 @@ from db import attachments as queries
 from db.engines.database import Deadlocked
 from db.files import FileStore, StoreUnavailable
 from db.models import Attachment, File, MessageKind, StoredAttachment
-from resolvers import attachments, messages
+from resolvers import messages
+from resolvers.attachments import uploads
+from resolvers.attachments.files import get_attachment, open_attachment, read_file
+from resolvers.attachments.forms import ReceivedFile
+from resolvers.attachments.sweep import sweep_uploads, thumbnail_name
+from resolvers.attachments.uploads import upload_attachment
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -29,8 +34,6 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.guards.file_urls import Part
-from resolvers.upload_sweep import sweep_uploads, thumbnail_name
-from resolvers.uploads import ReceivedFile
 from tests.resolvers.conftest import join
 from tests.support import files
 
@@ -46,7 +49,7 @@ async def upload(
         file.write(content)
         file.flush()
         received = ReceivedFile(name, file, len(content))
-        return await attachments.upload_attachment(ctx, received, kind=kind)
+        return await upload_attachment(ctx, received, kind=kind)
 
 
 def in_days(days: float) -> datetime:
@@ -56,8 +59,8 @@ def in_days(days: float) -> datetime:
 
 async def read(ctx: Context, id_: int, *, thumbnail: bool = False) -> bytes:
     """Return what is served of an attachment."""
-    opened = await attachments.open_attachment(ctx, Part(id_, thumbnail), signed=False)
-    return b"".join([part async for part in attachments.read_file(ctx, opened, 0, opened.size)])
+    opened = await open_attachment(ctx, Part(id_, thumbnail), signed=False)
+    return b"".join([part async for part in read_file(ctx, opened, 0, opened.size)])
 
 
 def kept_files(ctx: Context) -> set[str]:
@@ -128,7 +131,7 @@ async def test_a_stranger_uploads_and_opens_nothing(ctx: Context) -> None:
     with pytest.raises(Unauthenticated):
         await upload(ctx)
     with pytest.raises(Unauthenticated):
-        await attachments.get_attachment(ctx, 1)
+        await get_attachment(ctx, 1)
     assert kept_files(ctx) == set()
 
 
@@ -192,7 +195,7 @@ async def test_only_who_may_see_a_message_with_it_may_open_it(ctx: Context) -> N
 
     async def refused(viewer: Context, id_: int) -> None:
         with pytest.raises(NotFound) as refusal:
-            await attachments.open_attachment(viewer, Part(id_), signed=False)
+            await open_attachment(viewer, Part(id_), signed=False)
         answers.append(refusal.value.message)
 
     await refused(bob, found.id)
@@ -203,10 +206,10 @@ async def test_only_who_may_see_a_message_with_it_may_open_it(ctx: Context) -> N
     await refused(eve, found.id)
     await refused(eve, found.id + 1000)
     assert len(set(answers)) == 1
-    opened = await attachments.open_attachment(ctx, Part(found.id), signed=True)
+    opened = await open_attachment(ctx, Part(found.id), signed=True)
     assert opened.attachment == found
     with pytest.raises(NotFound):
-        await attachments.open_attachment(ctx, Part(found.id + 1000), signed=True)
+        await open_attachment(ctx, Part(found.id + 1000), signed=True)
 
 
 async def test_the_same_content_is_stored_once(ctx: Context) -> None:
@@ -252,7 +255,7 @@ async def test_the_sweep_removes_what_was_not_sent_for_a_day(ctx: Context) -> No
     assert await read(bob, sent.id) == TEXT
     for id_ in (gone.id, shared.id):
         with pytest.raises(NotFound):
-            await attachments.get_attachment(alice, id_)
+            await get_attachment(alice, id_)
     # What was swept may come again.
     again = await upload(alice, image)
     assert await read(alice, again.id) == image
@@ -261,7 +264,7 @@ async def test_the_sweep_removes_what_was_not_sent_for_a_day(ctx: Context) -> No
 async def test_many_uploads_are_swept_in_steps(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resolvers.upload_sweep.SWEEP_BATCH", 2)
+    monkeypatch.setattr("resolvers.attachments.sweep.SWEEP_BATCH", 2)
     alice = await join(ctx)
     for number in range(5):
         await upload(alice, TEXT + bytes([number]), kind=MessageKind.FILE)
@@ -302,7 +305,7 @@ async def test_a_crash_leaves_nothing_that_lasts(
 
     with monkeypatch.context() as patched:
         patched.setattr(where, name, die)
-        patched.setattr(attachments, "_withdraw", tidy_nothing)
+        patched.setattr(uploads, "_withdraw", tidy_nothing)
         with pytest.raises(Died):
             await upload(alice, image)
     # Meanwhile it can be uploaded all the same.
@@ -369,9 +372,9 @@ async def test_content_that_the_store_has_lost_is_put_again(ctx: Context) -> Non
     lost = await upload(alice, image)
     for name in kept_files(ctx):
         (ctx.settings.data_dir / "files" / name).unlink()
-    opened = await attachments.open_attachment(alice, Part(lost.id), signed=False)
+    opened = await open_attachment(alice, Part(lost.id), signed=False)
     with pytest.raises(NotFound):
-        await anext(attachments.read_file(alice, opened, 0, opened.size))
+        await anext(read_file(alice, opened, 0, opened.size))
     again = await upload(alice, image)
     assert await read(alice, again.id) == await read(alice, lost.id) == image
     assert await read(alice, lost.id, thumbnail=True)

@@ -18,6 +18,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Unauthenticated
 from resolvers.sessions import LoggedIn, change_password
 from resolvers.users import get_me, list_users
+from server.bearer import bearer_token
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_passwords import OLDER_HASHES
 
@@ -134,12 +135,12 @@ async def test_the_authorization_header_names_the_viewer(ctx: Context) -> None:
     someone = await join(ctx)
     token = ctx.tokens.issue(someone.user.id).token
     for header in (f"Bearer {token}", f"bearer {token}", f"  BEARER   {token} "):
-        assert (await auth.identify(ctx, header)).user == someone.user
+        assert (await auth.enter_request(ctx, bearer_token(header))).user == someone.user
     refusals: dict[str | None, str] = {None: "No token provided", "": "No token provided"}
     bad = ("Bearer", "Bearer ", token, f"Basic {token}", f"Bearer {token} x", "Bearer \ud800")
     refusals |= dict.fromkeys(bad, "Invalid token")
     for wrong, refusal in refusals.items():
-        nobody = await auth.identify(ctx, wrong)
+        nobody = await auth.enter_request(ctx, bearer_token(wrong))
         with pytest.raises(Unauthenticated, match=refusal):
             _ = nobody.user
 

@@ -10,7 +10,8 @@ from sqlalchemy import event, text
 
 from db.models import StoredMessage, StoredUser
 from events.facts import PresenceChanged
-from resolvers import attachments, blocks, messages, users
+from resolvers import blocks, messages, users
+from resolvers.attachments.files import get_attachment
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound, ParleyError, Unauthenticated
 from resolvers.presence import is_seen_online, last_seen_at, watch_presence
@@ -256,9 +257,9 @@ async def test_a_file_of_a_hidden_broadcast_is_hidden_and_not_to_be_sent_on(ctx:
             sender, receiver_id=carol.user.id, content="", kind=None, attachment_id=attachment_id
         )
 
-    await attachments.get_attachment(alice, hidden.id)
+    await get_attachment(alice, hidden.id)
     await blocks.block_user(alice, bob.user.id)
-    for call in (attachments.get_attachment, send_on):
+    for call in (get_attachment, send_on):
         missing = await _refusal(call(alice, NOBODY))
         assert await _refusal(call(alice, hidden.id)) == missing
         await call(carol, hidden.id)

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolvers import messages, presence, reads
+from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.guards import directory
 from resolvers.guards.directory import Directory
-from resolvers.hub import enter
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.people import Line
 from tests.support.redis import redis_server

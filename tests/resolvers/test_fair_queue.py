@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from resolvers.errors import RateLimited
-from resolvers.guards.fair_queue import FairQueue, Path, Place
+from resolvers.guards.limits.fair_queue import FairQueue, Path, Place
 
 ROOM = 12
 

@@ -12,7 +12,7 @@ from db.models import StoredMessage
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, RateLimited, TooManyConnections, Unauthenticated
-from resolvers.guards.limits import LoginAttempt
+from resolvers.guards.limits.logins import LoginAttempt
 from resolvers.messages import list_messages, send_message
 from server.remote import Remote
 from server.retry_after import retry_after
@@ -200,7 +200,7 @@ async def test_connections_are_counted_by_address_and_by_user(tmp_path: Path) ->
         connections.enter(1)
         for user_id in (1, 1, 2):
             connections.leave(user_id)
-        assert len(connections._open) == 0
+        assert len(connections._roster) == 0
 
 
 async def test_a_refusal_names_the_limit_that_was_reached_where_two_have_the_same_numbers(

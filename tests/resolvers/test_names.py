@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.errors import BadInput
-from resolvers.guards.fields import (
+from resolvers.guards.names import without_unseen
+from resolvers.guards.validation import (
     clean_client_message_id,
     clean_display_name,
     clean_email,
     clean_filename,
     clean_search,
 )
-from resolvers.guards.names import without_unseen
 
 BLANK = [
     "\u3164",

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from resolvers.errors import RateLimited
-from resolvers.guards import read_slots
-from resolvers.guards.read_slots import ReadSlots
+from resolvers.guards.limits import read_slots
+from resolvers.guards.limits.read_slots import ReadSlots
 
 
 class Reads:
@@ -21,7 +21,7 @@ class Reads:
         self.gates[name] = asyncio.Event()
 
         async def read() -> None:
-            async with self.slots.take(user_id):
+            async with self.slots.hold(user_id):
                 self.running.append(name)
                 try:
                     await self.gates[name].wait()
@@ -48,8 +48,8 @@ async def test_few_run_at_once_and_the_others_in_their_turn() -> None:
     for gate in reads.gates.values():
         gate.set()
     await asyncio.gather(*tasks, other)
-    assert not reads.slots._running
-    assert not reads.slots._waiting
+    assert not reads.slots._reads
+    assert not reads.slots._slots
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -69,7 +69,7 @@ async def test_a_cancelled_read_gives_its_place_on(released: bool) -> None:
     assert reads.running == ["c"]
     reads.gates["c"].set()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
-    assert not reads.slots._running
+    assert not reads.slots._reads
 
 
 async def test_beyond_the_queue_a_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ async def test_beyond_the_queue_a_read_is_refused(monkeypatch: pytest.MonkeyPatc
     tasks = [reads.begin(name) for name in "abc"]
     await settle()
     with pytest.raises(RateLimited):
-        async with reads.slots.take(1):
+        async with reads.slots.hold(1):
             pass
     for gate in reads.gates.values():
         gate.set()

@@ -12,7 +12,7 @@ from db import facts
 from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
-from resolvers.guards.fair_queue import Place
+from resolvers.guards.limits.fair_queue import Place
 from resolvers.guards.passwords import Verdict
 from resolvers.users import get_me
 from tests.resolvers.conftest import running_context
@@ -274,7 +274,7 @@ async def test_whoever_is_logged_out_is_nobody(ctx: Context, person: Person) -> 
     token = person.joined.issued.token
     assert (await get_me(await person.enter(token))).id == person.id
     await sessions.log_out(await person.enter(token))
-    nobody = await auth.identify(ctx, f"Bearer {token}")
+    nobody = await auth.enter_request(ctx, token)
     for operation in (
         sessions.log_out,
         sessions.log_out_everywhere,

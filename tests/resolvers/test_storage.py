@@ -12,14 +12,16 @@ from sqlmodel import col
 from db.files import FileStore, StoreUnavailable
 from db.models import Attachment, File, MessageKind
 from db.storage import stored_bytes
-from resolvers import attachments, messages
+from resolvers import messages
+from resolvers.attachments.files import get_attachment
+from resolvers.attachments.forms import receive_form
+from resolvers.attachments.sweep import sweep_uploads
+from resolvers.attachments.uploads import upload_attachment
 from resolvers.context import Context
 from resolvers.errors import NotFound, PayloadTooLarge, RateLimited, Unavailable
-from resolvers.upload_sweep import sweep_uploads
-from resolvers.uploads import receive_form
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import in_days, kept_files, upload
-from tests.resolvers.test_uploads import TYPE, _body, _chunks, _part
+from tests.resolvers.test_uploads import _body, _chunks, _part, a_body
 from tests.support import files
 
 SIZE = 2000
@@ -160,19 +162,15 @@ async def test_what_has_no_room_is_refused_before_it_is_received(ctx: Context) -
         yield body
 
     with pytest.raises(PayloadTooLarge, match=str(QUOTA)):
-        async with receive_form(
-            alice, chunks(), content_type=TYPE, content_length=str(len(body)), max_files=1
-        ):
+        async with receive_form(alice, a_body(chunks(), length=len(body)), max_files=1):
             pass
     assert not read
     # Who does not say how much it is is refused when it has come.
-    async with receive_form(
-        alice, _chunks(body, 999), content_type=TYPE, content_length=None, max_files=1
-    ) as form:
+    async with receive_form(alice, a_body(_chunks(body, 999)), max_files=1) as form:
         with pytest.raises(PayloadTooLarge, match=str(QUOTA)):
-            await attachments.upload_attachment(alice, form.files["file"])
+            await upload_attachment(alice, form.files["file"])
     assert (kept_files(ctx), await rows(ctx), await stored(alice)) == (set(), (0, 0), 0)
-    assert ctx.upload_slots._taken == 0
+    assert ctx.upload_slots._held == {}
 
 
 @pytest.mark.parametrize("end", [StoreUnavailable("full"), asyncio.CancelledError()])
@@ -211,7 +209,7 @@ async def test_a_reservation_is_seen_and_sent_by_nobody(
             [reserved] = (await connection.execute(select(col(Attachment.id)))).scalars()
         seen.append(reserved)
         with pytest.raises(NotFound):
-            await attachments.get_attachment(alice, reserved)
+            await get_attachment(alice, reserved)
         with pytest.raises(NotFound):
             await messages.send_message(
                 alice, receiver_id=None, content="", kind=None, attachment_id=reserved

@@ -8,7 +8,8 @@ import jwt
 import pytest
 
 from resolvers.guards import tokens as tokens_module
-from resolvers.guards.tokens import InvalidToken, Sound, Tokens
+from resolvers.guards.tokens import InvalidToken, Tokens
+from resolvers.guards.viewer import Viewer
 
 SECRET = "a secret of the tests, long enough to sign with"
 
@@ -174,11 +175,11 @@ def test_what_was_not_signed_with_our_secret_is_nobodys(tokens: Tokens, token: s
 
 def test_a_token_is_recalled_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
-    known.remember("token", Sound(7, None, None, 0.0))
-    assert known.recall("token") == Sound(7, None, None, 0.0)
+    known.remember("token", Viewer(7, None, None, 0.0))
+    assert known.recall("token") == Viewer(7, None, None, 0.0)
     assert known.recall("another") is None
     monkeypatch.setattr(tokens_module, "RECENT_SECONDS", -1.0)
-    known.remember("token", Sound(7, None, None, 0.0))
+    known.remember("token", Viewer(7, None, None, 0.0))
     assert known.recall("token") is None
 
 
@@ -186,15 +187,15 @@ def test_recalled_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens_module, "MAX_RECENT", 3)
     known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
     for number in range(10):
-        known.remember(str(number), Sound(number, None, None, 0.0))
+        known.remember(str(number), Viewer(number, None, None, 0.0))
     assert sum(known.recall(str(number)) is not None for number in range(10)) <= 3
 
 
 def test_what_is_recalled_is_forgotten_with_its_user() -> None:
     known = Tokens("a secret of 32 bytes, or somewhat more", lifetime_seconds=60)
     for number in (7, 8):
-        known.remember(f"{number}", Sound(number, number, None, 0.0))
+        known.remember(f"{number}", Viewer(number, number, None, 0.0))
     known.forget(7)
-    assert (known.recall("7"), known.recall("8")) == (None, Sound(8, 8, None, 0.0))
-    assert known.take_seen() == {7, 8}
-    assert known.take_seen() == set()
+    assert (known.recall("7"), known.recall("8")) == (None, Viewer(8, 8, None, 0.0))
+    assert known.pop_used_sessions() == {7, 8}
+    assert known.pop_used_sessions() == set()

@@ -7,7 +7,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError, ResponseError
 
-from resolvers.guards.counts import SCRIPT
+from resolvers.guards.limits.counts import SCRIPT
 from tests.support.ports import free_port
 from tests.support.redis import Redis, redis_server
 
@@ -42,7 +42,7 @@ async def test_a_script_takes_keys_and_arguments(redis: Redis) -> None:
     pool = ConnectionPool.from_url(redis.url, socket_timeout=2, socket_connect_timeout=2)
     script = Client(connection_pool=pool).register_script(SCRIPT)
     for expected in ([0, b"0"], [1, b"5.0"]):
-        assert await script(["seam:key"], ["take", "5.0", 1, 60, 1]) == expected
+        assert await script(["seam:key"], ["count", "5.0", 1, 60, 1]) == expected
     await pool.disconnect()
 
 

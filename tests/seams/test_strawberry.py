@@ -92,7 +92,7 @@ async def test_a_loader_asks_once_for_what_one_turn_of_the_loop_wants() -> None:
 
 
 async def test_a_loader_does_not_gather_while_a_question_is_answered() -> None:
-    # Why resolvers/guards/standings.py is not one. When this fails, look at it again.
+    # Why resolvers/guards/token_states.py is not one. When this fails, look at it again.
     going, asked = asyncio.Event(), []
 
     async def load(keys: list[int]) -> list[int]:

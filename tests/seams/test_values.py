@@ -51,7 +51,7 @@ def test_nesting_without_end_is_an_error_and_no_crash() -> None:
 
 
 def test_a_rate_is_read_from_words_and_has_a_namespace() -> None:
-    # Only the words are limits': its storages are not used (resolvers/guards/windows.py).
+    # Only the words are limits': its storages are not used (resolvers/guards/limits/windows.py).
     [item] = limits.parse_many("50/5seconds")
     assert (item.amount, item.get_expiry()) == (50, 5)
     assert limits.parse_many("10/hour")[0].get_expiry() == 3600

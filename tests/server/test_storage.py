@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 import main
 from db.engines.database import Database
-from resolvers.upload_sweep import sweep_uploads
+from resolvers.attachments.sweep import sweep_uploads
 from settings import Settings
 from tests.compat.test_rest import bearer
 from tests.compat.test_uploads import upload

@@ -5,7 +5,7 @@ from typing import Any
 
 def held_windows(windows: Any) -> int:
     """Return how many windows a `Windows` holds, shared ones too."""
-    return len(windows._windows) + len(windows._shared)
+    return len(windows._windows)
 
 
 def held_counts(counts: Any) -> int:

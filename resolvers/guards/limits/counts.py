@@ -1,8 +1,8 @@
-"""Counts what is limited: in this process, and through Redis with the others.
+"""Counts of what is limited: in this process, and through Redis in all processes together.
 
-What can wait is asked of Redis, which is exact. What cannot (a send keeps its place only if nothing
-is awaited) is decided here, and the others are told of it a moment later: they know of each other's
-within SHARE_SECONDS and a little. While Redis is away or hangs, each process counts for itself.
+A count that may wait is made by Redis, which is exact. One that may not (a send keeps its place
+only if nothing is awaited) is made in this process, and the other processes hear of it
+SHARE_SECONDS later. While Redis is away or hangs, each process counts for itself.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from events.bus.bus import Bus, Topic
-from resolvers.guards.windows import Windows
+from resolvers.guards.limits.windows import Windows
 
 logger = logging.getLogger("parley.counts")
 
 SHARE_SECONDS = 0.1
-# A login waits no longer than this for a Redis that hangs, and then nobody does for a while.
+# A login waits no longer than this for a Redis that hangs; then nobody asks Redis for a while.
 TIMEOUT_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 MAX_AT_ONCE = 16
 
-# A window is a list of the times of its hits, the latest first. This looks whether all have room,
-# and if so counts the hits in each: a refusal leaves nothing behind. `look` counts nothing, and
-# `add` counts what has happened already. ARGV: what to do, now, and for each window its rate (how
-# many, in how many seconds) and how many hits are meant.
+# A window is a list of the times of its hits, the latest first. `count` adds its hits only if all
+# windows have room: a refusal leaves nothing behind. `check` adds nothing, and `add` looks for no
+# room: its hits have happened. ARGV: the act, now, and for each window its rate (how many, in how
+# many seconds) and the number of hits.
 SCRIPT = """
 local act, now = ARGV[1], tonumber(ARGV[2])
 if act ~= 'add' then
@@ -44,7 +44,7 @@ if act ~= 'add' then
         end
     end
 end
-if act ~= 'look' then
+if act ~= 'check' then
     for index, key in ipairs(KEYS) do
         for _ = 1, tonumber(ARGV[3 * index + 2]) do
             redis.call('lpush', key, ARGV[2])
@@ -65,7 +65,7 @@ class NoAnswer(Exception):
 
 
 class Hit(NamedTuple):
-    """What a limit counts of whom; the item's namespace names the limit."""
+    """So many hits of a key, counted by a limit; the item's namespace names the limit."""
 
     item: RateLimitItem
     key: str
@@ -73,7 +73,7 @@ class Hit(NamedTuple):
 
 
 class Full(NamedTuple):
-    """The limit that has no room, and in how many seconds it will."""
+    """A limit that has no room, and the seconds until it has."""
 
     item: RateLimitItem
     wait: float
@@ -93,62 +93,60 @@ class Counts:
             self._script = Redis(connection_pool=self._pool).register_script(SCRIPT)
         self._prefix = prefix
         self._asking = asyncio.Semaphore(MAX_AT_ONCE)
-        self._away = False
-        self._away_until = 0.0
-        self._untold: defaultdict[str, defaultdict[str, int]] = defaultdict(
+        self._away_until = 0.0  # when to ask Redis again; 0 while it answers
+        self._unpublished: defaultdict[str, defaultdict[str, int]] = defaultdict(
             lambda: defaultdict(int)
         )
-        self._telling: asyncio.TimerHandle | None = None
-        self._told_of: dict[str, RateLimitItem] = {}
+        self._publishing: asyncio.TimerHandle | None = None
         bus.subscribe(Topic.COUNTS, self._hear)
 
     def share(self, item: RateLimitItem) -> None:
-        """Hear of the other processes' hits of this kind from now on."""
-        self._told_of[item.namespace] = item
+        """Add the hits that other processes count at once to this process's counts of the limit."""
+        self._store(item)
 
-    def take_now(self, item: RateLimitItem, key: str) -> float:
+    def count_now(self, item: RateLimitItem, key: str) -> float:
         """Count a hit, without waiting, if there is room; return 0, or the seconds until there is.
 
         The other processes are told soon.
         """
-        if wait := self._store(item).take(key):
+        if wait := self._store(item).count(key):
             return wait
         if self._pool is not None:
-            self._untold[item.namespace][key] += 1
-            if self._telling is None:
+            self._unpublished[item.namespace][key] += 1
+            if self._publishing is None:
                 loop = asyncio.get_running_loop()
-                self._telling = loop.call_later(SHARE_SECONDS, self._tell)
+                self._publishing = loop.call_later(SHARE_SECONDS, self._publish)
         return 0.0
 
-    async def take(self, *hits: Hit) -> Full | None:
-        """Count all the hits if there is room for each; else none of them, and say which."""
-        full = await self._look("take", hits)
+    async def count(self, *hits: Hit) -> Full | None:
+        """Count all the hits if each has room; else count none, and return a limit without room."""
+        full = await self._look("count", hits)
         if full is None:
             for hit in hits:
-                self._store(hit.item).record(hit.key, hit.amount)
+                self._store(hit.item).add(hit.key, hit.amount)
         return full
 
-    async def look(self, *hits: Hit) -> Full | None:
-        """Say which of the hits there is no room for, if any. Counts nothing."""
-        return await self._look("look", hits)
+    async def check(self, *hits: Hit) -> Full | None:
+        """Return a limit that has no room for its hit, if there is one. Counts nothing."""
+        return await self._look("check", hits)
 
-    def known(self, *hits: Hit) -> Full | None:
-        """Do as `look`, without waiting, by what this process knows."""
+    def check_here(self, *hits: Hit) -> Full | None:
+        """Do as `check`, without waiting, by what this process knows."""
         for hit in hits:
             if wait := self._store(hit.item).wait(hit.key, hit.amount):
                 return Full(hit.item, wait)
         return None
 
     async def add(self, hit: Hit, amount: int) -> None:
-        """Count what has happened already, as far as there is room."""
-        self._store(hit.item).record(hit.key, amount)
+        """Count hits that have happened already, as far as there is room."""
+        self._store(hit.item).add(hit.key, amount)
         with suppress(NoAnswer):
             await self._ask("add", [hit._replace(amount=amount)])
 
     async def close(self) -> None:
-        """Tell nothing any more."""
-        if self._telling is not None:
-            self._telling.cancel()
+        """End the sharing, and the connections to Redis."""
+        if self._publishing is not None:
+            self._publishing.cancel()
         if self._pool is not None:
             await self._pool.disconnect()
 
@@ -158,20 +156,20 @@ class Counts:
             store = self._stores[item.namespace] = Windows(item.amount, item.get_expiry())
         return store
 
-    async def _look(self, act: Literal["take", "look"], hits: Sequence[Hit]) -> Full | None:
-        # What was let through here is a part of what Redis counts: no need to ask then.
-        if full := self.known(*hits):
+    async def _look(self, act: Literal["count", "check"], hits: Sequence[Hit]) -> Full | None:
+        # Redis counts at least what this process does: without room here there is none there.
+        if full := self.check_here(*hits):
             return full
         try:
             return await self._ask(act, hits)
         except NoAnswer:
-            return self.known(*hits)  # another call may have come first meanwhile
+            return self.check_here(*hits)  # another call may have been counted meanwhile
 
-    async def _ask(self, act: Literal["take", "look", "add"], hits: Sequence[Hit]) -> Full | None:
-        """Have Redis do it; raise NoAnswer when there is none."""
+    async def _ask(self, act: Literal["count", "check", "add"], hits: Sequence[Hit]) -> Full | None:
+        """Have Redis do the act. Raises NoAnswer."""
         if self._pool is None or monotonic() < self._away_until:
             raise NoAnswer
-        if self._away:  # one goes and looks; the others do not wait for it
+        if self._away_until:  # one caller tries again; the others do not wait for it
             self._away_until = monotonic() + RETRY_SECONDS
         now = time()
         keys = [f"{self._prefix}:counts:{hit.item.namespace}:{hit.key}" for hit in hits]
@@ -180,16 +178,15 @@ class Counts:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._asking:
                 index, oldest = await self._script(keys, [act, repr(now), *meant])
         except (RedisError, OSError, TimeoutError) as error:
-            if not self._away:
+            if not self._away_until:
                 logger.warning(
                     "Redis counts nothing (%s); each process limits by itself",
                     str(error) or type(error).__name__,
                 )
-            self._away = True
             self._away_until = monotonic() + RETRY_SECONDS
             raise NoAnswer from error
-        if self._away:
-            self._away, self._away_until = False, 0.0
+        if self._away_until:
+            self._away_until = 0.0
             logger.info("Redis counts again")
         if index == 0:
             return None
@@ -198,16 +195,14 @@ class Counts:
         wait = float(oldest) + item.get_expiry() - now
         return Full(item, min(max(wait, 0.001), item.get_expiry()))
 
-    def _tell(self) -> None:
-        self._telling = None
-        untold = {name: dict(keys) for name, keys in self._untold.items()}
-        self._untold.clear()
-        self._bus.publish(Topic.COUNTS, _encoder.encode(untold))
+    def _publish(self) -> None:
+        self._publishing = None
+        unpublished = {name: dict(keys) for name, keys in self._unpublished.items()}
+        self._unpublished.clear()
+        self._bus.publish(Topic.COUNTS, _encoder.encode(unpublished))
 
     def _hear(self, payload: bytes) -> None:
         for name, keys in _decoder.decode(payload).items():
-            item = self._told_of.get(name)
-            if item is not None:
-                store = self._store(item)
+            if (store := self._stores.get(name)) is not None:
                 for key, amount in keys.items():
-                    store.record(key, amount)
+                    store.add(key, amount)

@@ -1,15 +1,15 @@
-"""How many there are in the lists that have no pages, for whoever asks: what a query costs."""
+"""How long the lists without pages are for the viewer: a query costs as much."""
 
 from resolvers.context import Context
 
 
 def count_online(ctx: Context) -> int:
-    """Return how many are online, nearly: those whom a block hides are counted too."""
+    """Return how many users are online; those whom a block hides are counted too."""
     return 0 if ctx.viewer is None else len(ctx.presence.online_ids)
 
 
 def count_blocked(ctx: Context) -> int:
-    """Return whom the viewer has blocked, or has been blocked by, at most."""
+    """Return how many users the viewer has blocked at most: those who block them count too."""
     return 0 if ctx.viewer is None else len(ctx.blocks.apart_from(ctx.viewer.id))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from db.models import MessageKind
 from db.users import search_form
 from resolvers.errors import BadInput, PayloadTooLarge
-from resolvers.guards.fields import (
+from resolvers.guards.validation import (
     clean_client_message_id,
     clean_content,
     clean_display_name,

@@ -2,9 +2,8 @@
 
 A place has a path, from the widest group to the narrowest: familiar callers or strangers, the
 provider's network, the customer's, the address. At each level the groups take turns. When the queue
-is full, a newcomer takes the latest place of a group that has at least two more than his.
-So a crowd waits behind itself, and is refused by itself, however many addresses of a network it
-has.
+is full, a newcomer gets the latest place of a group that has at least two more than the newcomer's
+group. So a crowd waits and is refused for its own sake, however many addresses it has.
 """
 
 import asyncio
@@ -82,10 +81,10 @@ class FairQueue:
             for group in self._groups(place.path):
                 group.ready += 1
             try:
-                await place.turn  # with which it has left the queue, and a worker is its own
+                await place.turn  # then the place has left the queue, and has a worker
             except asyncio.CancelledError:
                 if place.refused:
-                    place.turn.exception()  # nobody is to hear of it: Python would log that
+                    place.turn.exception()  # read, or Python would log that nobody did
                 elif not place.turn.cancelled():
                     self._free()
                 raise
@@ -103,7 +102,7 @@ class FairQueue:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._free)
 
-        # A cancelled caller's worker is free only when it has finished.
+        # The worker of a cancelled caller is free only when it has finished.
         job.add_done_callback(done)
         return await asyncio.wrap_future(job)
 
@@ -114,7 +113,7 @@ class FairQueue:
             while group.children:
                 name = next(name for name, child in group.children.items() if child.ready)
                 child = group.children.pop(name)
-                group.children[name] = child  # its next turn comes after all others'
+                group.children[name] = child  # now last in the order of turns
                 group = child
             place = next(place for place in group.places if place.turn is not None)
             assert place.turn is not None  # noqa: S101  # as just looked for
@@ -149,7 +148,7 @@ class Place:
         return await self._queue.run(self, call)
 
     def refuse(self) -> None:
-        """Lose the place to somebody who has fewer."""
+        """Lose the place to a group that has fewer."""
         self.refused = True
         self.__exit__()
         if self.turn is not None and not self.turn.done():
@@ -165,10 +164,10 @@ class _Group:
         self.children: dict[str, _Group] = {}
         self.places: dict[Place, None] = {}
         self.held = 0
-        self.ready = 0  # of those held: the ones that wait for their turn
+        self.ready = 0  # how many of those held wait for their turn
 
     def longest(self) -> "_Group":
-        """Return the one with the most places; of several the one whose turn comes last."""
+        """Return the group with the most places; of several the one whose turn comes last."""
         return max(reversed(self.children.values()), key=lambda group: group.held)
 
 

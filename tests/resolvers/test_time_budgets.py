@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import pytest
 
-from resolvers.guards import time_budgets
-from resolvers.guards.time_budgets import TimeBudget
+from resolvers.guards.limits import time_budgets
+from resolvers.guards.limits.time_budgets import TimeBudget
 
 
 class Clock:

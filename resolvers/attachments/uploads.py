@@ -1,37 +1,33 @@
-"""Attachments: upload, open, sweep."""
+"""Uploads: a received file is looked at, stored, and made an attachment of its owner."""
 
 import asyncio
+import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from io import BufferedRandom
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, storage, users
-from db.files import FileMissing, StoreUnavailable
+from db.files import StoreUnavailable
 from db.models import Content, MessageKind, StoredAttachment
 from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
-from resolvers import access
+from resolvers.attachments.forms import ReceivedFile, storage_is_full, too_many_unsent
+from resolvers.attachments.sweep import delete_content, remove_files, thumbnail_name
 from resolvers.changes import write_again
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
-    NotFound,
     PayloadTooLarge,
     RateLimited,
     Unauthenticated,
     Unavailable,
 )
-from resolvers.guards.fields import clean_filename
-from resolvers.guards.file_urls import Part
-from resolvers.reads import reading_log
-from resolvers.upload_sweep import delete_content, remove_files, thumbnail_name
-from resolvers.uploads import ReceivedFile, sha256_of, storage_is_full, too_many_unsent
+from resolvers.guards.validation import clean_filename
 
 logger = logging.getLogger("parley.attachments")
 
@@ -58,22 +54,20 @@ SUFFIXES = {
 }
 
 
-class OpenFile(NamedTuple):
-    """What is served of an attachment."""
-
-    attachment: StoredAttachment
-    name: str  # in the store
-    size: int
-    media_type: str
-    etag: str
+# What a client reads of a file that is not of the kind it asked for, and which files would be.
+_EXPECTED = {
+    MessageKind.IMAGE: "image (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
+    MessageKind.VOICE: "voice note of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
+    MessageKind.FILE: "file",
+}
 
 
 async def upload_attachment(
     ctx: Context, received: ReceivedFile, *, kind: MessageKind | None = None
 ) -> StoredAttachment:
-    """Keep a file for its sender to send. What it is, its bytes say, not its sender.
+    """Keep a file for its sender to send. Its bytes decide of which kind it is.
 
-    `kind` IMAGE or VOICE refuses what is not one; FILE keeps the file as it is, unread. Raises
+    `kind` IMAGE or VOICE refuses another file; FILE keeps the file as it is, unread. Raises
     Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable.
     """
     ctx.user  # noqa: B018  # the door
@@ -82,9 +76,9 @@ async def upload_attachment(
     await _count(ctx, received)
     facts, thumbnail = await _inspect(ctx, received, kind)
     if kind is not None and facts.kind != kind.value:
-        raise BadInput(f"The file is no {_WORDS[kind]}{_KNOWN.get(kind, '')}")
+        raise BadInput(f"The file is no {_EXPECTED[kind]}")
     try:
-        sha256, size = await asyncio.to_thread(sha256_of, received.content)
+        sha256, size = await asyncio.to_thread(_hash_and_size, received.content)
         content = Content(
             name=f"{sha256[:2]}/{sha256}-{secrets.token_hex(8)}",
             sha256=sha256,
@@ -104,28 +98,26 @@ async def upload_attachment(
         raise Unavailable from error
 
 
-async def _count(ctx: Context, received: ReceivedFile) -> None:
-    """Count the upload, unless its request was counted for it. Raises RateLimited.
+def _hash_and_size(file: BufferedRandom) -> tuple[str, int]:
+    """Return the SHA-256 (hexadecimal) and the size of a file."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest, file.tell()
 
-    One request may make many attachments, by aliases or of several files: each is one.
+
+async def _count(ctx: Context, received: ReceivedFile) -> None:
+    """Count the upload, unless `receive_form` has counted it. Raises RateLimited.
+
+    One request may make many attachments, by aliases or of several files: each counts.
     """
     if received.counted:
         received.counted = False
     else:
-        await ctx.limits.take_upload(ctx.user.id)
+        await ctx.limits.count_upload(ctx.user.id)
     if received.bytes_counted:
         received.bytes_counted = False
     else:
-        await ctx.limits.take_upload_bytes(ctx.user.id, received.size)
-
-
-_WORDS = {MessageKind.IMAGE: "image", MessageKind.VOICE: "voice note", MessageKind.FILE: "file"}
-
-# What a client may do about it, beside the kind that was asked for.
-_KNOWN = {
-    MessageKind.IMAGE: " (JPEG, PNG, GIF, WebP, AVIF or HEIC)",
-    MessageKind.VOICE: " of at most an hour in Opus, AAC, MP3, WAV, FLAC or AMR",
-}
+        await ctx.limits.count_upload_bytes(ctx.user.id, received.size)
 
 
 async def _inspect(ctx: Context, received: ReceivedFile, kind: MessageKind | None) -> Inspected:
@@ -173,9 +165,8 @@ async def _keep(
 ) -> StoredAttachment:
     """Keep the content, unless it is there already, and make an attachment of it.
 
-    The attachment, what its owner has left, and what may be in the store are noted in the database
-    first: of uploads at once none gets past a limit, and whatever happens in between, the sweep
-    finds it.
+    The database first gets the attachment, its share of the owner's quota and the file's name: so
+    parallel uploads keep to the limits, and the sweep finds whatever is left half done.
     """
 
     async def reserve(connection: AsyncConnection) -> tuple[int, int | None]:
@@ -213,34 +204,34 @@ async def _keep(
                 await delete_content(ctx, kept.name)
                 raise
     except KeyError:
-        raise Unavailable from None  # it was swept meanwhile: nothing is lost by trying again
+        raise Unavailable from None  # it was swept meanwhile; the caller may try again
     except BaseException:
-        # Whoever waited may have gone; what is noted goes all the same.
+        # Also where the caller has gone: the reservation must go all the same.
         await asyncio.shield(_withdraw(ctx, attachment_id))
         raise
     return kept
 
 
 async def _charge(ctx: Context, connection: AsyncConnection, content: Content) -> None:
-    """Count the reservation against what its owner may have. Raises PayloadTooLarge, RateLimited.
+    """Count the reservation against the owner's limits. Raises PayloadTooLarge, RateLimited.
 
-    Unauthenticated for who was deleted meanwhile.
+    Unauthenticated for an owner who was deleted meanwhile.
     """
     owner_id, quota = ctx.user.id, ctx.settings.storage_per_user
     if not await storage.charge(connection, owner_id, content.stored_bytes, quota):
         if not await users.existing_ids(connection, [owner_id]):
             raise Unauthenticated("The account was deleted")
-        raise PayloadTooLarge(storage_is_full(quota), setting="STORAGE_PER_USER")
-    # With the one that was just made: the owner's row is locked, so that no two pass at once.
+        raise storage_is_full(quota)
+    # The new one counts too. The owner's row is locked, so that no two pass at once.
     if await attachments.count_unsent(connection, owner_id) > ctx.settings.max_unsent_uploads:
         raise too_many_unsent()
 
 
 async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: int) -> None:
-    """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
+    """Show the attachment, now that its content is in the store. Raises Unavailable."""
 
     async def publish(connection: AsyncConnection) -> bool:
-        # From now on it may wait to be sent, however long its content took. A published file whose
+        # The time to send it begins now, however long its content took. A published file whose
         # attachment the sweep has forgotten would last for ever: nothing would look for it.
         if not await attachments.set_time(connection, attachment_id, datetime.now(UTC)):
             return False
@@ -250,7 +241,7 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
         if await write_again(ctx, publish):
             return
     except IntegrityError:
-        # Another upload of the same content came first: the attachment is of that one's file.
+        # Another upload of the same content came first: the attachment refers to its file.
         async def adopt(connection: AsyncConnection) -> bool:
             other = await attachments.lock_file(connection, content)
             if other is not None:
@@ -262,7 +253,7 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
             return
     # It was swept meanwhile, perhaps before its bytes were put: nothing else removes them now.
     await delete_content(ctx, content.name)
-    raise Unavailable  # nothing is lost by trying again
+    raise Unavailable  # the caller may try again
 
 
 async def _withdraw(ctx: Context, attachment_id: int) -> None:
@@ -279,58 +270,3 @@ async def _put(ctx: Context, name: str, received: ReceivedFile, thumbnail: bytes
     await ctx.files.put(name, received.content)
     if thumbnail:
         await ctx.files.put(thumbnail_name(name), thumbnail)
-
-
-async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
-    """Return one's own attachment, or one of a message that one may see.
-
-    Raises Unauthenticated, NotFound.
-    """
-    async with reading_log(ctx) as connection:
-        return await access.visible_attachment(ctx, connection, attachment_id)
-
-
-async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile:
-    """Return what there is to serve, to the viewer or to whoever has a `signed` address of it.
-
-    Raises Unauthenticated, NotFound.
-    """
-    if signed:
-        async with ctx.read() as connection:
-            found = await attachments.find_attachments(connection, [part.attachment_id])
-        if part.attachment_id not in found:
-            raise NotFound("File not found")
-        attachment = found[part.attachment_id]
-    else:
-        attachment = await get_attachment(ctx, part.attachment_id)
-    if not part.thumbnail:
-        return OpenFile(
-            attachment,
-            attachment.name,
-            attachment.size,
-            attachment.media_type,
-            f'"{attachment.sha256}"',
-        )
-    if attachment.thumbnail_size is None:
-        raise NotFound("File not found")
-    return OpenFile(
-        attachment,
-        thumbnail_name(attachment.name),
-        attachment.thumbnail_size,
-        "image/webp",
-        f'"{attachment.sha256}-thumbnail"',
-    )
-
-
-async def read_file(
-    ctx: Context, file: OpenFile, start: int, end: int
-) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes from `start` up to, and without, `end`. Raises NotFound, Unavailable."""
-    try:
-        async for chunk in ctx.files.read(file.name, start, end):
-            yield chunk
-    except FileMissing as error:
-        logger.error("The store has lost %s, of attachment %d", file.name, file.attachment.id)
-        raise NotFound("File not found") from error
-    except StoreUnavailable as error:
-        raise Unavailable from error

@@ -11,8 +11,8 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 
 from events.bus.bus import LoneBus
 from events.bus.redis_bus import RedisBus
-from resolvers.guards import counts as module
-from resolvers.guards.counts import Counts, Full, Hit
+from resolvers.guards.limits import counts as module
+from resolvers.guards.limits.counts import Counts, Full, Hit
 from tests.support.held import held_counts
 from tests.support.redis import Redis, redis_server
 
@@ -61,13 +61,13 @@ async def until(true: Callable[[], bool]) -> None:
 async def test_a_limit_holds_exactly_across_processes(redis: Redis, item: RateLimitItem) -> None:
     async with processes(redis, item, 2) as [one, two]:
         hit = Hit(item, "a")
-        full = await asyncio.gather(*(c.take(hit) for _ in range(10) for c in (one, two)))
+        full = await asyncio.gather(*(c.count(hit) for _ in range(10) for c in (one, two)))
         assert full.count(None) == 10
-        for refused in (await one.take(hit), await two.look(hit)):
+        for refused in (await one.count(hit), await two.check(hit)):
             assert refused is not None
             assert refused.item is item
             assert 50 < refused.wait <= 60
-        assert await two.take(Hit(item, "b")) is None
+        assert await two.count(Hit(item, "b")) is None
 
 
 async def test_of_several_hits_all_are_counted_or_none(redis: Redis, item: RateLimitItem) -> None:
@@ -75,13 +75,13 @@ async def test_of_several_hits_all_are_counted_or_none(redis: Redis, item: RateL
     async with processes(redis, item, 2) as [one, two]:
         for number in range(3):
             for _ in range(10):
-                await (one, two)[number % 2].take(Hit(item, f"{number}"), Hit(wide, "all"))
+                await (one, two)[number % 2].count(Hit(item, f"{number}"), Hit(wide, "all"))
         # The third had no room in the one that it shares: it has all of its own.
-        assert await one.look(Hit(item, "2")) is None
-        refused = await one.take(Hit(item, "2"), Hit(wide, "all"))
+        assert await one.check(Hit(item, "2")) is None
+        refused = await one.count(Hit(item, "2"), Hit(wide, "all"))
         assert refused is not None
         assert refused.item is wide
-        assert await one.look(Hit(item, "0")) is not None
+        assert await one.check(Hit(item, "0")) is not None
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "with Redis"])
@@ -89,11 +89,11 @@ async def test_refusals_leave_no_key(redis: Redis, item: RateLimitItem, shared: 
     bus = RedisBus(redis.url, prefix="test")
     counts = Counts(bus, redis_url=redis.url if shared else None, prefix="refusals")
     for _ in range(10):
-        assert await counts.take(Hit(item, "a")) is None
+        assert await counts.count(Hit(item, "a")) is None
     for number in range(200):
         other = RateLimitItemPerSecond(10, 60, namespace=f"{item.namespace}-other")
-        assert await counts.take(Hit(other, f"{number}"), Hit(item, "a")) is not None
-        assert await counts.look(Hit(other, f"{number}")) is None
+        assert await counts.count(Hit(other, f"{number}"), Hit(item, "a")) is not None
+        assert await counts.check(Hit(other, f"{number}")) is None
     assert held_counts(counts) == 1
     if shared:
         assert redis.execute("KEYS refusals:counts:*") == "*1"
@@ -105,30 +105,30 @@ async def test_a_flood_of_one_kind_forgets_nothing_of_another(item: RateLimitIte
     other = RateLimitItemPerSecond(10, 60, namespace=f"{item.namespace}-other")
     await counts.add(Hit(item, "a"), 10)
     for number in range(100_000):
-        counts.take_now(other, f"{number}")
-    assert counts.known(Hit(item, "a")) is not None
+        counts.count_now(other, f"{number}")
+    assert counts.check_here(Hit(item, "a")) is not None
     assert held_counts(counts) < 30_000
 
 
 async def test_more_is_added_as_far_as_there_is_room(redis: Redis, item: RateLimitItem) -> None:
     async with processes(redis, item, 2) as [one, two]:
         hit = Hit(item, "a")
-        assert await one.take(hit) is None
+        assert await one.count(hit) is None
         await one.add(hit, 6)
-        assert await two.look(hit) is None
+        assert await two.check(hit) is None
         await one.add(hit, 6)
-        assert isinstance(await two.look(hit), Full)
+        assert isinstance(await two.check(hit), Full)
 
 
 async def test_what_cannot_wait_is_told_soon(redis: Redis, item: RateLimitItem) -> None:
     async with processes(redis, item, 2) as [one, two]:
-        assert [one.take_now(item, "a") for _ in range(10)] == [0] * 10
-        assert one.take_now(item, "a") > 0
+        assert [one.count_now(item, "a") for _ in range(10)] == [0] * 10
+        assert one.count_now(item, "a") > 0
         started = asyncio.get_running_loop().time()
-        await until(lambda: two.known(Hit(item, "a")) is not None)
+        await until(lambda: two.check_here(Hit(item, "a")) is not None)
         assert asyncio.get_running_loop().time() - started < 1
-        assert two.take_now(item, "a") > 0
-        assert two.take_now(item, "b") == 0
+        assert two.count_now(item, "a") > 0
+        assert two.count_now(item, "b") == 0
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -138,24 +138,24 @@ async def test_without_redis_each_process_counts_and_then_both_again(
     caplog.set_level(logging.INFO, "parley.counts")
     async with processes(redis, item, 2) as [one, two]:
         hit = Hit(item, "a")
-        assert await one.take(hit) is None
+        assert await one.count(hit) is None
         await asyncio.to_thread(redis.kill if how == "killed" else redis.pause)
         try:
             async with asyncio.timeout(module.TIMEOUT_SECONDS * 3):
-                full = [await one.take(hit) for _ in range(12)]
+                full = [await one.count(hit) for _ in range(12)]
                 others = [Hit(item, f"b{number}") for number in range(100)]
-                await asyncio.gather(*(one.take(other) for other in others))
+                await asyncio.gather(*(one.count(other) for other in others))
             assert [refused is None for refused in full] == [True] * 9 + [False] * 3
-            assert await two.take(hit) is None  # it knows only of its own
+            assert await two.count(hit) is None  # it knows only of its own
         finally:
             await asyncio.to_thread(redis.start if how == "killed" else redis.resume)
         said = [record.getMessage() for record in caplog.records if record.name == "parley.counts"]
         assert len([text for text in said if "each process limits by itself" in text]) == 2
 
         async def together(key: str) -> bool:
-            await one.take(Hit(item, key))
+            await one.count(Hit(item, key))
             await one.add(Hit(item, key), 9)
-            return await two.look(Hit(item, key)) is not None
+            return await two.check(Hit(item, key)) is not None
 
         tries = count()
         async with asyncio.timeout(PATIENCE_SECONDS):

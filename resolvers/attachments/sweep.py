@@ -1,4 +1,4 @@
-"""Uploads that nobody sent, and files that nothing refers to: forgotten, and removed."""
+"""The removal of uploads that nobody sent, and of files that nothing refers to."""
 
 import asyncio
 import logging
@@ -7,16 +7,15 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from db import attachments
-from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log
-from db.files import StoreUnavailable
+from resolvers.background import repeat
 from resolvers.changes import write_again
 from resolvers.context import Context
-from resolvers.errors import Unavailable
+from resolvers.errors import Unavailable, as_unavailable
 
 logger = logging.getLogger("parley.attachments")
 
-# How often each process looks for uploads that nobody sent, and how many it forgets at a time.
+# How often each process looks for uploads that nobody sent, and how many it removes at a time.
 SWEEP_SECONDS = 600
 SWEEP_BATCH = 100
 
@@ -58,7 +57,7 @@ async def remove_unsent(ctx: Context, dead: Collection[int]) -> None:
 async def remove_files(ctx: Context, ids: Collection[int]) -> None:
     """Remove these files from the store, whatever their age. Raises Unavailable."""
     if ids:
-        # A row's time may be another process's, whose clock is ahead.
+        # The row's time may be that of another process, whose clock is ahead.
         await _remove_dead_files(ctx, datetime.max.replace(tzinfo=UTC), ids)
 
 
@@ -70,27 +69,26 @@ async def _remove_dead_files(
     dead = await write_again(
         ctx, partial(attachments.claim_dead_files, before=before, limit=limit, ids=ids)
     )
-    try:
+    with as_unavailable():
         for name in dead.values():
             await delete_content(ctx, name)
-    except StoreUnavailable as error:
-        raise Unavailable from error
     if dead:
         await write_again(ctx, partial(attachments.forget_files, ids=[*dead]))
     return len(dead)
 
 
 async def sweep_regularly(ctx: Context) -> None:
-    """Sweep for ever. What fails is logged, and tried again the next time."""
+    """Sweep for ever, the first time at once."""
+
+    async def sweep() -> None:
+        await sweep_uploads(ctx)
+        # A command that deleted an account may not have been able to.
+        await empty_write_ahead_log(ctx.db)
+
     await asyncio.to_thread(ctx.files.close_to_others)
-    while True:
-        try:
-            await sweep_uploads(ctx)
-            # Of what an operator's command, or an account's end, could not wait for.
-            await empty_write_ahead_log(ctx.db)
-        except (Unavailable, DatabaseUnavailable) as error:
-            cause = error.__cause__ or error
-            logger.warning("Uploads that nobody sent could not be swept: %r", cause)
-        except Exception:
-            logger.exception("Uploads that nobody sent could not be swept")
-        await asyncio.sleep(SWEEP_SECONDS)
+    await repeat(
+        sweep,
+        every=SWEEP_SECONDS,
+        logger=logger,
+        failure="Uploads that nobody sent could not be swept",
+    )

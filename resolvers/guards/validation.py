@@ -1,7 +1,7 @@
-"""What may be typed into a field: each `clean_*` returns the value to keep, or raises BadInput.
+"""Validation of input: each `clean_*` returns the value to keep, or raises BadInput.
 
-Size first: each bounds a text by `bound` before it looks into it. Most of what looks is linear,
-but not all of it (`unicodedata.normalize`), and every look holds the event loop.
+Size first: a text is bounded before it is looked into, since some of the checks are not linear
+(`unicodedata.normalize`) and each of them holds the event loop.
 """
 
 import unicodedata
@@ -24,7 +24,7 @@ from resolvers.guards.names import (
 
 MAX_DISPLAY_NAME = 100
 MAX_SEARCH = 100
-# What is cut or composed before it is counted may be so many times as long as it is sent.
+# A text that is trimmed or composed before it is measured may be sent so many times as long.
 SLACK = 4
 MAX_CLIENT_MESSAGE_ID = 128
 MAX_EMAIL = 254
@@ -37,8 +37,6 @@ MAX_EMOJI = 3
 LONGEST_EMOJI = 16
 LARGEST_ID = 2**63 - 1
 MAX_QUERY_PARAMETERS = 100
-# Reading one is quadratic; a boundary has 70 characters at most (RFC 2046 §5.1.1).
-MAX_CONTENT_TYPE = 1024
 
 
 def bound(value: str, field: str, characters: int) -> str:
@@ -50,13 +48,10 @@ def bound(value: str, field: str, characters: int) -> str:
 
 def clean_email(value: str) -> str:
     """Return the e-mail's one form: trimmed, valid, lower case."""
-    if len(value) > SLACK * MAX_EMAIL:
+    if len(value) > SLACK * MAX_EMAIL or len(value := value.strip()) > MAX_EMAIL:
         raise BadInput("Email is not valid: it is too long")
-    value = value.strip()
     if not value:
         raise BadInput("Email is required")
-    if len(value) > MAX_EMAIL:
-        raise BadInput("Email is not valid: it is too long")
     try:
         # An address of an intranet, without a dot, is an address too; no DNS is asked.
         checked = validate_email(
@@ -64,20 +59,20 @@ def clean_email(value: str) -> str:
         )
     except EmailNotValidError as error:
         raise BadInput(f"Email is not valid: {error}") from error
-    normalized = checked.normalized.lower()
-    if len(normalized) > MAX_EMAIL:
+    email = checked.normalized.lower()
+    if len(email) > MAX_EMAIL:
         raise BadInput("Email is not valid: it is too long")
-    return normalized
+    return email
 
 
 def clean_display_name(value: str) -> str:
-    """Return the name: composed (NFC), with single spaces, without what nobody sees."""
+    """Return the name: composed (NFC), with single spaces, without invisible characters."""
     if len(value) > SLACK * MAX_DISPLAY_NAME:
         bound(value, "Display name", MAX_DISPLAY_NAME)
     check_text(value, "Display name")
     name = without_unseen(value)
-    if not name:
-        raise BadInput("Display name " + ("has nothing to see" if value.strip() else "is required"))
+    if not name and not value.strip():
+        raise BadInput("Display name is required")
     bound(name, "Display name", MAX_DISPLAY_NAME)
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise BadInput("Display name contains a control character")
@@ -93,7 +88,7 @@ def clean_display_name(value: str) -> str:
 
 
 def clean_search(value: str) -> str:
-    """Return what names are searched for."""
+    """Return the text that is searched for in names."""
     check_text(bound(value, "search", MAX_SEARCH), "search")
     return value
 
@@ -101,7 +96,7 @@ def clean_search(value: str) -> str:
 def clean_content(
     value: str, kind: MessageKind | None, *, max_bytes: int, caption: bool = False
 ) -> str:
-    """Return the message's content, as it was typed; a caption may be empty.
+    """Return the message's content as it was sent; a caption may be empty.
 
     Raises PayloadTooLarge too.
     """
@@ -126,8 +121,8 @@ def clean_content(
 
 
 def kind_of(content: str) -> MessageKind:
-    """Return what a message is whose sender did not say: EMOJI for one to three emoji alone."""
-    # Most messages are told apart by their first character or their length.
+    """Return the kind of a message that was sent without: EMOJI for one to three emoji alone."""
+    # The first character or the length decides for most messages.
     if len(content) > LONGEST_EMOJI * MAX_EMOJI or content[:1].isalpha():
         return MessageKind.TEXT
     return MessageKind.EMOJI if _is_emoji(content) else MessageKind.TEXT
@@ -150,22 +145,22 @@ def clean_client_message_id(value: str | None) -> str | None:
 
 
 def clean_filename(value: str, *, suffixes: Sequence[str] = ()) -> str:
-    """Return a name to save a file under: of any script, without a path or what deceives the eye.
+    """Return a name to save a file under: of any script, without a path or invisible characters.
 
-    Whatever was sent becomes a name. One that does not end in one of `suffixes` gets the first.
+    Any text becomes a name. One that does not end in one of `suffixes` gets the first of them.
     """
     name = value.replace("\\", "/").rpartition("/")[2]
-    if len(name) > SLACK * MAX_FILENAME_BYTES:  # what it begins with, and what it is
+    if len(name) > SLACK * MAX_FILENAME_BYTES:  # its beginning, and its extension
         name = name[: MAX_FILENAME_BYTES * (SLACK - 1)] + name[-MAX_FILENAME_BYTES:]
     name = name.encode(errors="replace").decode()
-    # What turns the reading direction makes "gpj.exe" read as a picture's name.
+    # Without characters that turn the reading direction: "gpj.exe" would read as "exe.jpg".
     name = "".join(c for c in name if unicodedata.category(c) != "Cc")
     name = without_stacks(without_unseen(name)).strip(". ")
     if not has_something_to_see(name):
         name = "file"
     if suffixes and not name.lower().endswith(tuple(suffixes)):
         stem, dot, extension = name.rpartition(".")
-        # A photo.heic is a photo.jpg now; but nothing says that "v1.2" ends in a suffix.
+        # A photo.heic has become a photo.jpg; but "2" in "v1.2" is no suffix to replace.
         name = (stem if dot and extension.lower() in REPLACED else name) + suffixes[0]
     stem, dot, extension = name.rpartition(".")
     if not dot or len(extension) > MAX_EXTENSION:
@@ -185,8 +180,14 @@ def check_text(value: str, field: str) -> None:
         raise BadInput(f"{field} is not valid Unicode") from error
 
 
+def check_page_size(size: int, what: str, *, most: int) -> None:
+    """Raise BadInput for a page of more than the most, or of less than nothing."""
+    if not 0 <= size <= most:
+        raise BadInput(f"A page has 0 to {most} {what}", setting="MAX_PAGE_SIZE")
+
+
 def check_query(raw: bytes) -> None:
-    """Raise BadInput for an address with more parameters than anything of ours has."""
+    """Raise BadInput for an address with more parameters than any route takes."""
     if raw.count(b"&") > MAX_QUERY_PARAMETERS:
         raise BadInput("The address has too many parameters")
 
@@ -197,7 +198,7 @@ def printable(value: str) -> str:
 
 
 def find_id(value: str | int) -> int | None:
-    """Return the id that a client sent as a string or a number; None when nothing can have it."""
+    """Return the id that a client sent as a string or a number; None for one that cannot be."""
     if isinstance(value, str):
         if not (len(value) < 20 and value.isascii() and value.isdigit()):
             return None

@@ -1,7 +1,7 @@
 """How long each caller may keep the event loop: a leaky bucket of seconds for each key.
 
-Of this process alone, since the loop is this process's. A caller who has used up the budget waits
-until enough of it has leaked; whoever keeps within it is never told of it.
+Each process has budgets of its own, since each has an event loop of its own. A caller who has used
+up the budget is refused until enough of it has leaked.
 """
 
 from collections import OrderedDict
@@ -14,22 +14,22 @@ MAX_KEYS = 20_000
 
 
 class TimeBudget:
-    """So many seconds at once, which come back in so many seconds of time."""
+    """So many seconds of the loop for each key, which come back within so many seconds."""
 
     def __init__(self, budget: float, per: float, *, max_keys: int = MAX_KEYS) -> None:
         self._budget = budget
         self._leak = budget / per
         self._max_keys = max_keys
-        # What of the budget was used, and when that was so; the last to spend stand last.
+        # How much of the budget was used, and at what time; the last to spend stand last.
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, key: str) -> float:
-        """How many seconds until something of the budget is there; 0 for now."""
+        """Return the seconds until some of the budget is there; 0 when it is there now."""
         over = self._level(key, monotonic()) - self._budget
         return 0.0 if over < 0 else max(over / self._leak, 0.001)
 
     def spend(self, key: str, seconds: float) -> None:
-        """Take so much from the budget, whether it is there or not."""
+        """Take so many seconds from the budget, even beyond its end."""
         now = monotonic()
         level = self._level(key, now) + seconds
         self._used[key] = (level, now)
@@ -39,7 +39,7 @@ class TimeBudget:
 
     @contextmanager
     def spending(self, key: str) -> Iterator[None]:
-        """Take what the block takes of the processor; it must not wait for anything."""
+        """Take the block's processor time from the budget; the block must not wait for anything."""
         began = thread_time()
         try:
             yield
@@ -51,5 +51,5 @@ class TimeBudget:
         return max(0.0, level - (now - at) * self._leak)
 
     def _is_empty(self, now: float) -> bool:
-        """Whether the oldest has leaked."""
+        """Whether all of the oldest key's use has leaked."""
         return self._level(next(iter(self._used)), now) <= 0

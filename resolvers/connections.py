@@ -1,4 +1,4 @@
-"""The one way in: how somebody enters on an open connection, whatever its wire."""
+"""The one way in: how a user enters on an open connection, whatever its wire."""
 
 from dataclasses import replace
 
@@ -10,13 +10,13 @@ from resolvers.errors import Unauthenticated
 
 
 async def enter(ctx: Context, connection: Connection, token: str) -> Context:
-    """Let in whoever has this token; return the context in which they call on the connection.
+    """Let in the user of this token; return the context of calls on the connection.
 
-    The steps, in this order: the token is checked; the connection is counted for its user; their
-    contacts and their presence are kept; it is found by its topics and ends with its session; and
-    it is warned before its token ends (events/hub.py). A refused step undoes those before it.
-    Raises Unauthenticated, TooManyConnections, RateLimited where too many bad tokens came from,
-    Unavailable.
+    The steps, in this order: the token is checked; the connection is counted for its user; the
+    user's contacts and presence are kept; the connection is found by its topics, ends with its
+    session, and is warned before its token ends (events/hub.py). A refused step undoes those
+    before it. Raises Unauthenticated, TooManyConnections, RateLimited for an address of many bad
+    tokens, Unavailable.
     """
     viewer = await authenticate_login(ctx, token)
     try:
@@ -33,10 +33,10 @@ async def enter(ctx: Context, connection: Connection, token: str) -> Context:
 
 
 def connection_of(ctx: Context) -> Connection:
-    """Return the connection on which the viewer is to hear of what happens.
+    """Return the connection on which the viewer is to hear of facts.
 
-    That is the open socket that they are calling on; a request gets one of its own, for as long as
-    it listens. Raises Unauthenticated, also for whoever has been put out.
+    That is the open socket of the call; a request gets a connection of its own for as long as it
+    listens. Raises Unauthenticated, also for a viewer whose session has ended.
     """
     viewer = ctx.user
     connection = viewer.connection

@@ -1,13 +1,10 @@
-"""How many uploads may be under way: each takes of the disk, and of the descriptors."""
+"""How many uploads may be under way: each needs room on the disk, and descriptors."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from resolvers.errors import RateLimited
-
-K = TypeVar("K")
 
 IN_ALL = 100
 
@@ -22,36 +19,30 @@ class UploadSlots:
         self, *, per_user: int, per_address: int | None = None, in_all: int = IN_ALL
     ) -> None:
         self._per_user = per_user
-        self._per_address = in_all if per_address is None else min(per_address, in_all)
+        self._per_address = in_all if per_address is None else per_address
         self._in_all = in_all
-        self._users: Counter[int] = Counter()
-        self._addresses: Counter[str] = Counter()
-        self._taken = 0
+        # By user id, by address, and under None all uploads of the process.
+        self._held: Counter[Hashable] = Counter()
 
     @contextmanager
-    def take(self, user_id: int, address: str = "") -> Iterator[None]:
+    def hold(self, user_id: int, address: str = "") -> Iterator[None]:
         """Hold a slot of the user's, and of the address where that is known. Raises RateLimited."""
-        if self._users[user_id] >= self._per_user:
+        held = self._held
+        if held[user_id] >= self._per_user:
             raise _refusal("Too many uploads at once", "MAX_UPLOADS_AT_ONCE")
-        if address and self._addresses[address] >= self._per_address:
+        if address and held[address] >= self._per_address:
             raise _refusal("Too many uploads at once from this address", "MAX_UPLOADS_PER_ADDRESS")
-        if self._taken >= self._in_all:
+        if held[None] >= self._in_all:
             raise _refusal("The server has too many uploads at once")
-        self._users[user_id] += 1
-        self._addresses[address] += 1
-        self._taken += 1
+        keys = (user_id, address, None)
+        held.update(keys)
         try:
             yield
         finally:
-            self._taken -= 1
-            _give_back(self._users, user_id)
-            _give_back(self._addresses, address)
-
-
-def _give_back(taken: Counter[K], key: K) -> None:
-    taken[key] -= 1
-    if not taken[key]:
-        del taken[key]  # else every user of a year would have a line here
+            held.subtract(keys)
+            for key in keys:
+                if not held[key]:
+                    del held[key]  # else every user of a year would have a line here
 
 
 def _refusal(what: str, setting: str = "") -> RateLimited:

@@ -1,0 +1,1 @@
+"""The limits that operations ask: rates, numbers at once, and time."""
