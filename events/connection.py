@@ -48,7 +48,7 @@ class Connection:
         self.user_id: int | None = None
         self.session_id: int | None = None
         self.expires_at: float | None = None
-        self.topics: tuple[str, ...] = ()
+        self.topics: tuple[int | str | type, ...] = ()
         # Replaced, never changed in place: a delivery goes on over the one that it began with.
         self.sinks: tuple[Sink[Any], ...] = ()
         # When the expiries are to look at it next; 0 while they do not know of it.

@@ -8,9 +8,8 @@ To add a stored fact: write its body here, add it to `Body`, and add it to CONTR
 who may send.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar, final
 
 import msgspec
 
@@ -22,13 +21,13 @@ class Placed(Protocol):
     def id(self) -> int:
         """The position in the log."""
 
-    @property
-    def created_at(self) -> datetime:
-        """When it was stored."""
-
 
 class Entry(Placed, Protocol):
     """A message, as far as the feed looks into it."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was stored."""
 
     @property
     def sender_id(self) -> int:
@@ -109,6 +108,7 @@ B = TypeVar("B", bound=Body)
 CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged)
 
 
+@final
 class Fact(msgspec.Struct, frozen=True):
     """Something other than a message that was committed, at its position in the log."""
 
@@ -122,15 +122,6 @@ class Fact(msgspec.Struct, frozen=True):
     def is_control(self) -> bool:
         """Whether it decides who may send."""
         return isinstance(self.body, CONTROLS)
-
-
-E = TypeVar("E", bound=Entry)
-
-
-class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
-    """A batch was committed: every position of the log from the first entry's to the last's."""
-
-    entries: Sequence[E | Fact]
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):

@@ -18,8 +18,8 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from events.control import Control
-from events.facts import EntriesAppended, Entry, Fact
-from events.hub import Hub, of_user
+from events.facts import Entry, Fact
+from events.hub import Hub
 
 logger = logging.getLogger("parley.feed")
 
@@ -120,9 +120,9 @@ class Feed(Generic[E]):
             await asyncio.gather(self._follower, return_exceptions=True)
             self._follower = None
 
-    def announce(self, fact: EntriesAppended[E]) -> None:
-        """Hand out a committed batch, or what is missing before it first."""
-        first, last = fact.entries[0].id, fact.entries[-1].id
+    def announce(self, batch: Sequence[E | Fact]) -> None:
+        """Hand out a committed batch, which has no gaps; what is missing before it comes first."""
+        first, last = batch[0].id, batch[-1].id
         if self._unannounced and last >= self._unannounced:
             if first > self._unannounced:
                 self._others()  # ours are announced in order: it was not ours
@@ -130,7 +130,7 @@ class Feed(Generic[E]):
         if self._doubted:
             self.catch_up()
         elif first <= self.position + 1:
-            entries: Sequence[E | Fact] | None = fact.entries
+            entries: Sequence[E | Fact] | None = batch
             while entries is not None:
                 for entry in entries:
                     if entry.id > self.position:
@@ -141,7 +141,7 @@ class Feed(Generic[E]):
                 entries = self._early.pop(self.position + 1, None)
         else:
             if len(self._early) < MAX_EARLY:
-                self._early[first] = fact.entries
+                self._early[first] = batch
             if last > self._promised:
                 self._promised, self._promised_at = last, monotonic()
             asyncio.get_running_loop().call_later(HOLE_SECONDS, self._fill, last)
@@ -324,7 +324,7 @@ class Feed(Generic[E]):
     def _hand_out(self, entry: E | Fact) -> None:
         self.position = entry.id
         self._last[entry.id % REMEMBERED] = entry
-        if isinstance(entry, Fact):
+        if type(entry) is Fact:
             self._control.hand_over(entry)
             return
         size = len(entry.content) + ENTRY_BYTES
@@ -334,7 +334,6 @@ class Feed(Generic[E]):
             return
         if self._heard is not None:
             self._heard(entry)
-        topics = [of_user(entry.sender_id)]
-        if entry.receiver_id != entry.sender_id:
-            topics.append(of_user(entry.receiver_id))
+        sender_id, receiver_id = entry.sender_id, entry.receiver_id
+        topics = (sender_id,) if receiver_id == sender_id else (sender_id, receiver_id)
         self._hub.deliver(entry, size, topics)

@@ -1,8 +1,8 @@
 """The hub: every open connection of this process, found by topic.
 
-A connection is at the topic of its wire from `open` to `close`, and at those of whoever is on it
-(`user:ID`, `everybody`) from `enter` until they leave. Whatever is for somebody is delivered by
-topic; whoever's session ends is found by topic.
+A connection is at the topic of its transport's class from `open` to `close`. From `enter` until
+its user leaves it is at the topics of this user: the user's id, and EVERYBODY. Items are delivered
+by topic, and the connections of a session that ends are found by topic.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from events.connection import Connection, Transport
 from events.expiries import Expiries
-from events.spread import Placed, Sink, Spread
+from events.facts import Placed
+from events.spread import Sink, Spread
 
 logger = logging.getLogger("parley.hub")
 
@@ -26,17 +27,9 @@ REMEMBERED_SECONDS = 60.0
 
 ENDED = "Session ended"
 
+# A user's id, a name, or the class of a transport.
+Topic = int | str | type
 EVERYBODY = "everybody"
-
-
-def of_user(user_id: int) -> str:
-    """Return the topic of what is for one user."""
-    return f"user:{user_id}"
-
-
-def _of_wire(kind: type) -> str:
-    """Return the topic at which the connections of one kind of transport are."""
-    return f"wire:{kind.__name__}"
 
 
 class AlreadyEnded(Exception):
@@ -62,7 +55,7 @@ class Hub:
 
     def __init__(self, *, warning_seconds: float, steps: Sequence[Step] = ()) -> None:
         self.steps = steps
-        self._table: dict[str, set[Connection]] = {}
+        self._table: dict[Topic, set[Connection]] = {}
         self._expiries = Expiries(warning_seconds=warning_seconds)
         self._spread: Spread[Any] = Spread()
         self._ended: dict[tuple[int, int | None], float] = {}
@@ -89,7 +82,7 @@ class Hub:
         The transport calls its `close` at the end.
         """
         connection = Connection(self, transport)
-        self._table.setdefault(_of_wire(type(transport)), set()).add(connection)
+        self._table.setdefault(type(transport), set()).add(connection)
         return connection
 
     def stream(self, user_id: int, session_id: int | None, *, checked_at: float) -> Connection:
@@ -107,7 +100,7 @@ class Hub:
 
     def transports(self, kind: type[T]) -> list[T]:
         """Return the open transports of one kind, whether or not somebody has entered."""
-        found = self._table.get(_of_wire(kind), ())
+        found = self._table.get(kind, ())
         return [cast("T", connection.transport) for connection in found]
 
     def enter(
@@ -161,7 +154,7 @@ class Hub:
         connection.closed = True
         self.put_out(connection)
         if connection.transport is not None:
-            self._remove(connection, _of_wire(type(connection.transport)))
+            self._remove(connection, type(connection.transport))
 
     def _pass_steps(self, user_id: int) -> None:
         passed: list[Step] = []
@@ -176,7 +169,7 @@ class Hub:
 
     def _put_in(self, connection: Connection, user_id: int) -> None:
         connection.user_id = user_id
-        for topic in (of_user(user_id), EVERYBODY):
+        for topic in (user_id, EVERYBODY):
             self.join(connection, topic)
 
     # Sessions.
@@ -211,7 +204,7 @@ class Hub:
             self._expiries.add(connection)
 
     def _of_session(self, user_id: int, session_id: int | None) -> list[Connection]:
-        found = self._table.get(of_user(user_id), ())
+        found = self._table.get(user_id, ())
         return [connection for connection in found if connection.session_id == session_id]
 
     def sweep(self) -> None:
@@ -234,40 +227,38 @@ class Hub:
 
     # Topics.
 
-    def join(self, connection: Connection, topic: str) -> None:
+    def join(self, connection: Connection, topic: Topic) -> None:
         """Have whatever is for the topic reach the connection."""
         self._table.setdefault(topic, set()).add(connection)
         connection.topics = (*connection.topics, topic)
 
-    def quit(self, connection: Connection, topic: str) -> None:
+    def quit(self, connection: Connection, topic: Topic) -> None:
         """Have it reach the connection no more."""
         connection.topics = tuple(other for other in connection.topics if other != topic)
         self._remove(connection, topic)
 
-    def _remove(self, connection: Connection, topic: str) -> None:
+    def _remove(self, connection: Connection, topic: Topic) -> None:
         found = self._table.get(topic)
         if found is not None:
             found.discard(connection)
             if not found:
                 del self._table[topic]
 
-    def sinks_at(self, topic: str) -> list[Sink[Any]]:
+    def sinks_at(self, topic: Topic) -> list[Sink[Any]]:
         """Return whom an item for this topic is delivered to."""
         found = self._table.get(topic, ())
         return [sink for connection in found for sink in connection.sinks]
 
     # Delivery.
 
-    def deliver(self, item: Placed, size: int, topics: Iterable[str]) -> None:
+    def deliver(self, item: Placed, size: int, topics: Iterable[Topic]) -> None:
         """Hand an item of about `size` bytes to the topics' sinks, now and in order.
 
         No connection is at two of the topics.
         """
-        table, deliver = self._table, self._spread.deliver
-        for topic in topics:
-            for connection in [*table.get(topic, ())]:
-                for sink in connection.sinks:
-                    deliver(sink, item, size)
+        table = self._table
+        sinks = [s for topic in topics for other in table.get(topic, ()) for s in other.sinks]
+        self._spread.deliver(item, size, sinks)
 
     def broadcast(
         self, item: Placed, size: int, sender_id: int, *, apart: Collection[int] | None = None
@@ -281,7 +272,7 @@ class Hub:
             sinks = [s for other in found if other.user_id not in apart for s in other.sinks]
         else:
             sinks = self.sinks_at(EVERYBODY)
-        self._spread.send(item, size, sinks, now=self.sinks_at(of_user(sender_id)))
+        self._spread.send(item, size, sinks, now=self.sinks_at(sender_id))
 
     def leave_out(self, sink: Sink[Any]) -> None:
         """Hand a sink nothing of what is under way to it."""

@@ -6,17 +6,10 @@ from collections import deque
 from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
+from events.facts import Placed
 from events.slices import in_slices
 
 logger = logging.getLogger("parley.feed")
-
-
-class Placed(Protocol):
-    """What has a place in the log."""
-
-    @property
-    def id(self) -> int:
-        """The position."""
 
 
 E = TypeVar("E", bound=Placed)
@@ -53,8 +46,7 @@ class Spread(Generic[E]):
     ) -> None:
         """Hand an entry to the sinks: at once where they are few, else in the loop's next turns."""
         if not self._under_way and len(sinks) <= AT_ONCE:
-            for sink in sinks:
-                _deliver(sink, entry, size)
+            _deliver(sinks, entry, size)
             return
         self._under_way.append((entry, size, dict.fromkeys(sinks)))
         if len(self._under_way) > MOST_UNDER_WAY:
@@ -67,18 +59,19 @@ class Spread(Generic[E]):
             self._spreading = asyncio.create_task(self._spread(), name="spread")
             self._spreading.add_done_callback(self._ended)
 
-    def deliver(self, sink: Sink[E], entry: E, size: int) -> None:
-        """Hand an entry to one sink, now, after all that is under way to it."""
+    def deliver(self, entry: E, size: int, sinks: Collection[Sink[E]]) -> None:
+        """Hand an entry to a few sinks, now, each after all that is under way to it."""
         if self._under_way:
-            self.complete(sink)
-        _deliver(sink, entry, size)
+            for sink in sinks:
+                self.complete(sink)
+        _deliver(sinks, entry, size)
 
     def complete(self, sink: Sink[E]) -> None:
         """Hand a sink all that is under way to it, now."""
         for entry, size, waiting in self._under_way:
             if sink in waiting:
                 del waiting[sink]
-                _deliver(sink, entry, size)
+                _deliver((sink,), entry, size)
 
     def leave_out(self, sink: Sink[E]) -> None:
         """Hand nothing more to a sink."""
@@ -105,8 +98,9 @@ class Spread(Generic[E]):
         self._spreading = None
 
 
-def _deliver(sink: Sink[E], entry: E, size: int) -> None:
-    try:
-        sink.deliver(entry, size)
-    except Exception:
-        logger.exception("A subscriber failed on position %d", entry.id)
+def _deliver(sinks: Collection[Sink[E]], entry: E, size: int) -> None:
+    for sink in sinks:
+        try:
+            sink.deliver(entry, size)
+        except Exception:
+            logger.exception("A subscriber failed on position %d", entry.id)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import messages
 from db.models import StoredMessage
 from events.bus.bus import Bus, Topic
-from events.facts import EntriesAppended, Fact
+from events.facts import Fact
 from events.feed import Feed
 from events.subscription import Front, SubscriberTooSlow, Subscription
 from resolvers import access
@@ -47,20 +47,22 @@ def announce_committed(
     """
 
     def announce(batch: Sequence[StoredMessage | Fact]) -> None:
-        feed.announce(EntriesAppended(batch))
-        facts = [entry for entry in batch if isinstance(entry, Fact)]
-        if not facts:
-            bus.publish(Topic.LOG, _encoder.encode(batch))
-        else:
+        feed.announce(batch)
+        if bus.is_lone:
+            return
+        if Fact in map(type, batch):
+            facts = [entry for entry in batch if isinstance(entry, Fact)]
             sent = [entry for entry in batch if not isinstance(entry, Fact)]
             bus.publish(Topic.FACTS, _encoder.encode((sent, facts)))
+        else:
+            bus.publish(Topic.LOG, _encoder.encode(batch))
 
     def hear(payload: bytes) -> None:
-        feed.announce(EntriesAppended(_decoder.decode(payload)))
+        feed.announce(_decoder.decode(payload))
 
     def hear_mixture(payload: bytes) -> None:
         sent, facts = _mixtures.decode(payload)
-        feed.announce(EntriesAppended(sorted([*sent, *facts], key=attrgetter("id"))))
+        feed.announce(sorted([*sent, *facts], key=attrgetter("id")))
 
     bus.subscribe(Topic.LOG, hear)
     bus.subscribe(Topic.FACTS, hear_mixture)

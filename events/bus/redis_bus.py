@@ -28,6 +28,8 @@ ORIGIN_BYTES = 16
 class RedisBus:
     """Publishes and listens on `<prefix>:<topic>`; connects again by itself, for ever."""
 
+    is_lone = False
+
     def __init__(self, url: str, *, prefix: str) -> None:
         self._redis: Redis = Redis.from_url(
             url,

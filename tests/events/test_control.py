@@ -12,7 +12,6 @@ import pytest
 from events.control import Control
 from events.facts import (
     BlockChanged,
-    EntriesAppended,
     Fact,
     Processes,
     SessionEnded,
@@ -34,7 +33,7 @@ class Log:
         self.head = 0
         self.made = 0
 
-    def append(self, *kinds: type) -> EntriesAppended[Line]:
+    def append(self, *kinds: type) -> Entries:
         """Add a message for each Line, and a fact with a body of each other kind."""
         new: Entries = []
         for kind in kinds:
@@ -49,7 +48,7 @@ class Log:
                 body = BlockChanged(BOB, True)
             new.append(Fact(self.head, at, ALICE, Processes(), body))
         self.entries += new
-        return EntriesAppended(new)
+        return new
 
     def remove(self, *positions: int) -> None:
         """Remove entries, as after LOG_KEPT_DAYS."""
@@ -131,7 +130,7 @@ async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
     log = Log()
     async with _process(log, None) as process:
         batch = log.append(*MIXTURE)
-        facts = [entry for entry in batch.entries if isinstance(entry, Fact)]
+        facts = [entry for entry in batch if isinstance(entry, Fact)]
         process.control.hand_over_early([facts[1]], 4)
         assert (process.told, process.control.position) == ([4], 4)
         process.control.hand_over_early([facts[1], facts[2]], 6)
@@ -140,7 +139,7 @@ async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
         assert process.reader.ids == [1, 3, 6]
         # One's own of another kind too, and once.
         own = log.append(SessionEnded)
-        process.control.hand_over_early(_facts(own.entries), 7)
+        process.control.hand_over_early(_facts(own), 7)
         process.feed.announce(own)
         assert process.told == [4, 5, 2, 7]
 
@@ -171,7 +170,7 @@ async def test_a_fact_that_cannot_be_read_is_passed_over() -> None:
     async with _process(log) as process:
         batch = log.append(SessionEnded, Line)
         unreadable = Fact(1, START, None, Processes(), Unreadable("of.a.later.version"))
-        process.feed.announce(EntriesAppended([unreadable, *batch.entries[1:]]))
+        process.feed.announce([unreadable, *batch[1:]])
         assert (process.told, process.reader.ids) == ([], [2])
 
 

@@ -12,9 +12,8 @@ import pytest
 
 from events import feed as feed_module
 from events.connection import Connection
-from events.facts import EntriesAppended
 from events.feed import Feed
-from events.hub import EVERYBODY, Hub, of_user
+from events.hub import EVERYBODY, Hub
 from tests.support.inbox import Inbox
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -45,13 +44,13 @@ class Log:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def append(self, *lines: tuple[int, int | None]) -> EntriesAppended[Line]:
+    def append(self, *lines: tuple[int, int | None]) -> Sequence[Line]:
         """Add lines of these senders and receivers."""
         self.made += 1
         at = START + timedelta(seconds=self.made)
         new = [Line(len(self.lines) + i, *line, created_at=at) for i, line in enumerate(lines, 1)]
         self.lines += new
-        return EntriesAppended(new)
+        return new
 
     async def read_head(self) -> int:
         """The last position."""
@@ -161,7 +160,7 @@ async def test_each_entry_goes_to_its_two_people_and_a_broadcast_to_all() -> Non
             connection.detach(reader)
             connection.detach(reader)
         assert feed._hub.sinks_at(EVERYBODY) == [carol]
-        assert feed._hub._table.keys() == {EVERYBODY, of_user(CAROL)}
+        assert feed._hub._table.keys() == {EVERYBODY, CAROL}
 
 
 async def test_a_lost_announcement_is_read_from_the_log() -> None:

@@ -10,7 +10,7 @@ from events.facts import PresenceChanged
 from events.latest import MOST_HOLES, Watch
 from events.presence import Presence
 from events.roster import Roster
-from tests.events.hub import Hub
+from tests.events.lossy_bus import Network
 from tests.faults.waits import until
 
 CROWD = 2000
@@ -108,19 +108,19 @@ async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> No
 
 
 async def test_arrivals_at_once_are_few_publications() -> None:
-    hub = Hub()
-    rosters = [Roster(hub.bus()) for _ in range(2)]
+    network = Network()
+    rosters = [Roster(network.bus()) for _ in range(2)]
     one, two = [_presence(roster=roster) for roster in rosters]
     for roster in rosters:
         await roster.start()
-    hub.said.clear()
+    network.said.clear()
     with ExitStack() as crowd:
         for user_id in range(10_000):
             crowd.enter_context(one.hold(user_id))
             if user_id % 500 == 0:
                 await asyncio.sleep(0)
         await until(lambda: len(two.online_ids) == 10_000, 10)
-        assert len([topic for topic, _ in hub.said if topic is Topic.ROSTER]) < 40
+        assert len([topic for topic, _ in network.said if topic is Topic.ROSTER]) < 40
         for presence in (one, two):
             await presence.close()
         for roster in rosters:

@@ -12,7 +12,7 @@ import pytest
 from events import roster as module
 from events.bus.bus import Topic
 from events.roster import EVERYBODY, Told
-from tests.events.hub import Hub, HubBus
+from tests.events.lossy_bus import LossyBus, Network
 from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes
 from tests.faults.waits import until
 from tests.support.redis import Redis, redis_server
@@ -42,10 +42,10 @@ async def processes(request: pytest.FixtureRequest) -> AsyncIterator[Processes]:
 
 
 @asynccontextmanager
-async def _on_a_hub(number: int, **seconds: float) -> AsyncIterator[tuple[Hub, list[Process]]]:
+async def _networked(number: int, **seconds: float) -> AsyncIterator[tuple[Network, list[Process]]]:
     async with AsyncExitStack() as stack:
         processes = Processes(stack, None)
-        yield processes.hub, [await processes.start(**seconds) for _ in range(number)]
+        yield processes.network, [await processes.start(**seconds) for _ in range(number)]
 
 
 async def _all_count(holders: int, *processes: Process) -> None:
@@ -145,7 +145,7 @@ async def test_a_process_that_ends_cleanly_holds_nobody_from_then_on(
 
 @in_virtual_time
 async def test_what_a_process_does_after_its_end_brings_nobody_back() -> None:
-    async with _on_a_hub(2, lease_seconds=30) as (_, [one, two]):
+    async with _networked(2, lease_seconds=30) as (_, [one, two]):
         tabs = ExitStack()
         with one.presence.hold(ALICE), one.presence.hold(BOB):
             await two.hears(BOB, True)
@@ -186,18 +186,18 @@ async def test_a_silent_process_is_dropped_after_its_lease_and_not_before(
 
 @in_virtual_time
 async def test_a_lost_change_is_healed_at_the_next_word() -> None:
-    async with _on_a_hub(2, renewal_seconds=0.1) as (hub, [one, two]):
+    async with _networked(2, renewal_seconds=0.1) as (network, [one, two]):
         with one.presence.hold(ALICE):
             await two.hears(ALICE, True)
-            hub.fate = lambda topic, payload: []
+            network.fate = lambda topic, payload: []
             with ExitStack() as held:
                 held.enter_context(one.presence.hold(BOB))
                 held.enter_context(one.presence.hold(CAROL))
-                hub.fate = lambda topic, payload: [0]
+                network.fate = lambda topic, payload: [0]
                 for user_id in (BOB, CAROL):
                     await two.hears(user_id, True, seconds=2)
-                hub.fate = lambda topic, payload: []
-            hub.fate = lambda topic, payload: [0]
+                network.fate = lambda topic, payload: []
+            network.fate = lambda topic, payload: [0]
             for user_id in (BOB, CAROL):
                 await two.hears(user_id, False, seconds=2)
             assert two.said(ALICE) == [True]
@@ -205,10 +205,10 @@ async def test_a_lost_change_is_healed_at_the_next_word() -> None:
 
 @in_virtual_time
 async def test_a_hole_before_a_change_is_healed_without_a_renewal() -> None:
-    async with _on_a_hub(2, renewal_seconds=30, lease_seconds=90) as (hub, [one, two]):
-        hub.fate = lambda topic, payload: []
+    async with _networked(2, renewal_seconds=30, lease_seconds=90) as (network, [one, two]):
+        network.fate = lambda topic, payload: []
         with one.presence.hold(ALICE):
-            hub.fate = lambda topic, payload: [0]
+            network.fate = lambda topic, payload: [0]
             with one.presence.hold(BOB):
                 for user_id in (ALICE, BOB):
                     await two.hears(user_id, True, seconds=2)
@@ -221,8 +221,8 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
     def unreliable(topic: Topic, payload: bytes) -> list[float]:
         return [chance.random() * 0.03 for _ in range(chance.choice([0, 1, 1, 2]))]
 
-    async with _on_a_hub(3, lease_seconds=30, renewal_seconds=0.1) as (hub, everyone):
-        hub.fate = unreliable
+    async with _networked(3, lease_seconds=30, renewal_seconds=0.1) as (network, everyone):
+        network.fate = unreliable
         with ExitStack() as stay:
 
             async def visit(number: int) -> None:
@@ -235,7 +235,7 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
 
             await asyncio.gather(*(visit(number) for number in range(12)))
             await until(lambda: all({*p.presence.online_ids} == {0, 1} for p in everyone), SECONDS)
-            hub.fate = lambda topic, payload: [0]
+            network.fate = lambda topic, payload: [0]
             await asyncio.sleep(0.5)
             assert all({*process.presence.online_ids} == {0, 1} for process in everyone)
         await until(lambda: not any(process.presence.online_ids for process in everyone), SECONDS)
@@ -247,19 +247,19 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
 
 @in_virtual_time
 async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
-    async with _on_a_hub(4, lease_seconds=30, renewal_seconds=1) as (hub, everyone):
+    async with _networked(4, lease_seconds=30, renewal_seconds=1) as (network, everyone):
         with ExitStack() as held:
-            hub.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
-            hub.said.clear()
+            network.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
+            network.said.clear()
             for user_id in range(2000):
                 held.enter_context(everyone[0].presence.hold(user_id))
                 if user_id % 50 == 0:
                     await asyncio.sleep(0.005)
-            spoken = [module._decoder.decode(payload) for _, payload in hub.said]
+            spoken = [module._decoder.decode(payload) for _, payload in network.said]
             # Three ask, each five times a second; one answers, five times a second.
             assert sum(news.whole for news in spoken) < 20
             assert sum(news.whole or not news.keys for news in spoken) < 70
-            hub.fate = lambda topic, payload: [0]
+            network.fate = lambda topic, payload: [0]
             with everyone[0].presence.hold(5000):
                 await until(
                     lambda: all(len(p.presence.online_ids) == 2001 for p in everyone), SECONDS
@@ -268,18 +268,18 @@ async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
 
 @in_virtual_time
 async def test_while_the_bus_is_away_nobody_is_dropped_and_then_each_has_a_lease() -> None:
-    async with _on_a_hub(3) as (hub, [one, two, three]):
+    async with _networked(3) as (network, [one, two, three]):
         with one.presence.hold(ALICE), three.presence.hold(BOB):
             for user_id in (ALICE, BOB):
                 await two.hears(user_id, True)
-            for bus in hub.buses:
+            for bus in network.buses:
                 bus.connected = False
             with one.presence.hold(CAROL):
                 await one.vanish()  # nobody can hear of it
                 await asyncio.sleep(2 * LEASE)
                 assert two.said(ALICE) == two.said(BOB) == [True]
                 for process in (two, three):
-                    assert isinstance(process.bus, HubBus)
+                    assert isinstance(process.bus, LossyBus)
                     process.bus.connected = True
                 began = asyncio.get_running_loop().time()
                 await two.hears(ALICE, False)
@@ -295,15 +295,15 @@ async def test_while_the_bus_is_away_nobody_is_dropped_and_then_each_has_a_lease
 @in_virtual_time
 async def test_changes_during_an_outage_are_told_when_it_is_over() -> None:
     patient = {"renewal_seconds": 30.0, "lease_seconds": 90.0}
-    async with _on_a_hub(2, **patient) as (hub, [one, two]), AsyncExitStack() as held:
+    async with _networked(2, **patient) as (network, [one, two]), AsyncExitStack() as held:
         with one.presence.hold(ALICE):
             await two.hears(ALICE, True)
-            for bus in hub.buses:
+            for bus in network.buses:
                 bus.connected = False
             await asyncio.sleep(3 * SWEEP)
         held.enter_context(one.presence.hold(BOB))
         held.enter_context(two.presence.hold(CAROL))
-        for bus in hub.buses:
+        for bus in network.buses:
             bus.connected = True
         await two.hears(ALICE, False, seconds=2)
         await two.hears(BOB, True, seconds=2)
@@ -329,7 +329,7 @@ async def test_redis_restarting_empty_or_hanging_drops_nobody(redis: Redis) -> N
 
 @in_virtual_time
 async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    async with _on_a_hub(2) as (hub, [one, two]):
+    async with _networked(2) as (network, [one, two]):
         strangers = [
             b"",
             b"\xc1",
@@ -342,7 +342,7 @@ async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFix
             msgspec.msgpack.encode([b"x", 1, False, [BOB]]),
             msgspec.msgpack.encode({"process": b"x"}),
         ]
-        stranger = hub.bus()
+        stranger = network.bus()
         for payload in strangers:
             stranger.publish(Topic.ROSTER, payload)
         with one.presence.hold(ALICE):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from events import roster as module
 from events.bus.bus import Topic
 from events.roster_table import Key
-from tests.events.hub import HubBus
+from tests.events.lossy_bus import LossyBus
 from tests.events.processes import Process, Processes
 from tests.support.virtual_time import VirtualLoop, in_virtual_time, run_virtually
 
@@ -117,11 +117,11 @@ class World:
             process, _ = self.alive.pop(1 + event.process % (len(self.alive) - 1))
             await (process.vanish() if event.what == "dies" else process.close())
         elif event.what == "loss":
-            self.processes.hub.fate = lambda topic, payload: self.chance.choice([[], [0]])
+            self.processes.network.fate = lambda topic, payload: self.chance.choice([[], [0]])
         elif event.what == "silence":
-            self.processes.hub.fate = lambda topic, payload: []
+            self.processes.network.fate = lambda topic, payload: []
         elif event.what == "disorder":
-            self.processes.hub.fate = self.disorder
+            self.processes.network.fate = self.disorder
         elif event.what == "peace":
             self.make_peace()
         elif event.what == "Redis goes away":
@@ -130,7 +130,7 @@ class World:
                 self.connect(process)
         elif event.what in {"is cut off", "loses Redis"}:
             process, _ = self.alive[event.process % len(self.alive)]
-            assert isinstance(process.bus, HubBus)
+            assert isinstance(process.bus, LossyBus)
             if event.what == "is cut off":
                 process.bus.cut = True
             else:
@@ -145,7 +145,7 @@ class World:
 
     def connect(self, process: Process) -> None:
         """Tell the process whether there is a Redis."""
-        assert isinstance(process.bus, HubBus)
+        assert isinstance(process.bus, LossyBus)
         process.bus.connected, process.bus.cut = self.has_redis, False
 
     def disorder(self, topic: Topic, payload: bytes) -> list[float]:
@@ -155,7 +155,7 @@ class World:
     def make_peace(self) -> None:
         """The bus is sound again."""
         self.has_redis = True
-        self.processes.hub.fate = lambda topic, payload: [0]
+        self.processes.network.fate = lambda topic, payload: [0]
         for process, _ in self.alive:
             self.connect(process)
 
@@ -290,8 +290,8 @@ async def test_what_comes_late_or_twice_changes_nothing() -> None:
         await asyncio.sleep(WINDOW)
         with one.presence.hold(2):
             await asyncio.sleep(WINDOW)
-            stranger = world.processes.hub.bus()
-            for topic, payload in world.processes.hub.said[:]:
+            stranger = world.processes.network.bus()
+            for topic, payload in world.processes.network.said[:]:
                 if module._decoder.decode(payload).process == one.roster._process:
                     stranger.publish(topic, payload)
             await asyncio.sleep(HEALED + WINDOW)
