@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
-from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -29,11 +28,15 @@ class Pending(Generic[T]):
         return cls(future, future.result)
 
     def then(self, make: Callable[[T], U]) -> "Pending[U]":
-        """Return what `make` will make of the result."""
+        """Have `make` make the result of what the result was, and return this object."""
         before = self.result
-        return Pending(self.future, lambda: make(before()))
+        changed = cast("Pending[U]", self)
+        changed.result = lambda: make(before())
+        return changed
 
     def __await__(self) -> Generator[Any, None, T]:
-        with suppress(Exception):  # `result` raises it, in the operation's words
+        try:
             yield from self.future
+        except Exception:  # `result` raises it, in the operation's words
+            return self.result()
         return self.result()
