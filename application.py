@@ -24,6 +24,7 @@ from db.files import FileStore
 from db.log.log import MessageLog
 from db.log.permits import Permits
 from db.models import StoredMessage
+from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
 from events.control import Control
@@ -251,7 +252,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=read_written,
         others=notice_neighbours,
         poll_seconds=poll_seconds,
-        apart=blocks.apart,
+        visibility=Visibility(blocks.apart),
         heard=directory.hear if settings.directory == "contacts" else None,
         control=control,
     )

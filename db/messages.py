@@ -20,7 +20,7 @@ from sqlmodel import col
 from db.attachments import attachments_of
 from db.engines.statements import Statement
 from db.models import LogHead, Message, MessageKind, StoredMessage, utc_from
-from db.visibility import shown_broadcast, visible
+from db.visibility import visible, ways_to_see
 
 COLUMNS = (
     col(Message.id),
@@ -123,18 +123,13 @@ def _page_statement(shape: _PageShape) -> Statement:
 def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     viewer = bindparam("viewer", type_=BigInteger)
     joined = bindparam("joined", type_=BigInteger)
-    broadcast = shown_broadcast(viewer, joined, has_blocks=shape.has_blocks)
-    branches: list[ColumnElement[bool]] = (
-        [
+    branches: tuple[ColumnElement[bool], ...] = (
+        (
             (col(Message.lower_user_id) == bindparam("lower", type_=BigInteger))
-            & (col(Message.higher_user_id) == bindparam("higher", type_=BigInteger))
-        ]
+            & (col(Message.higher_user_id) == bindparam("higher", type_=BigInteger)),
+        )
         if shape.of_a_pair
-        else [
-            col(Message.sender_id) == viewer,
-            col(Message.receiver_id) == viewer,
-            broadcast,
-        ]
+        else ways_to_see(viewer, joined, has_blocks=shape.has_blocks)
     )
     range_: list[ColumnElement[bool]] = []
     if shape.after:

@@ -8,6 +8,7 @@ To add a stored fact: write its body here, add it to `Body`, and add it to CONTR
 who may send.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol, TypeVar, final
 
@@ -40,6 +41,17 @@ class Entry(Placed, Protocol):
     @property
     def content(self) -> str:
         """What it says: the part whose size varies."""
+
+
+@final
+class Everybody(msgspec.Struct, frozen=True):
+    """Everybody except the users whom a block keeps apart from the sender."""
+
+    apart: Collection[int]
+
+
+# To whom a message goes as it is sent: to these users, or to everybody.
+Recipients = tuple[int, ...] | Everybody
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):

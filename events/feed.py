@@ -13,12 +13,12 @@ place: it goes back to the last one that is still there, and has every subscribe
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from events.control import Control
-from events.facts import Entry, Fact
+from events.facts import Entry, Everybody, Fact, Recipients
 from events.hub import Hub
 
 logger = logging.getLogger("parley.feed")
@@ -52,6 +52,16 @@ STALE_CURSOR_SECONDS = 300.0
 ENTRY_BYTES = 300
 
 
+class Visibility(Protocol):
+    """Who may see an entry, and who may see it later (db/visibility.py has the rule)."""
+
+    def recipients(self, message: Entry, /) -> Recipients:
+        """Return to whom the entry goes as it is handed out."""
+
+    def shows(self, message: Entry, viewer_id: int, broadcasts_after: int, /) -> bool:
+        """Whether the viewer, to whom broadcasts past this position are shown, may see it."""
+
+
 class LogBehind(Exception):
     """Nobody has yet what was announced."""
 
@@ -63,8 +73,8 @@ class Feed(Generic[E]):
     unknown) is read from the log before the feed goes on. Where other processes append too,
     `poll_seconds()` says how long after the last look the head is looked at unasked, in case
     the last announcement was lost; None never. `others` is called, perhaps again and again, when
-    entries come that nobody announced. `apart` says, live, who must not see whose entries for
-    everybody.
+    entries come that nobody announced. `visibility` says who may see an entry. `heard` is called
+    with each entry that is not for everybody.
     """
 
     def __init__(
@@ -73,24 +83,23 @@ class Feed(Generic[E]):
         hub: Hub,
         read_entries: ReadEntries[E],
         read_head: ReadHead,
-        read_written: ReadWritten[E] | None = None,
+        read_written: ReadWritten[E],
+        visibility: Visibility,
+        control: Control,
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
-        apart: Mapping[int, Collection[int]] | None = None,
         heard: Callable[[E], None] | None = None,
-        control: Control | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
         self._read_head = read_head
-        self._read_written = read_written or self._read_plainly
-        self._read_written_is_told = read_written is not None
+        self._read_written = read_written
+        self._visibility = visibility
+        self._control = control
         self._others = others
         self._poll_seconds = poll_seconds
-        self._apart = {} if apart is None else apart
         self._heard = heard
-        self._control = control or Control()
-        self._control.follow(self)
+        control.follow(self)
         self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -165,19 +174,13 @@ class Feed(Generic[E]):
         """
         if upto > self.position or upto - after > REMEMBERED:
             return None
-        apart = self._apart.get(user_id, ())
+        shows = self._visibility.shows
         found = []
         for position in range(after + 1, upto + 1):
             entry = self._last[position % REMEMBERED]
             if entry is None or entry.id != position:
                 return None
-            if isinstance(entry, Fact):
-                continue
-            if entry.receiver_id is not None:
-                shown = entry.receiver_id == user_id
-            else:
-                shown = position > broadcasts_after and entry.sender_id not in apart
-            if shown or entry.sender_id == user_id:
+            if type(entry) is not Fact and shows(entry, user_id, broadcasts_after):
                 found.append(entry)
         return found
 
@@ -254,7 +257,7 @@ class Feed(Generic[E]):
         Their rows were removed after LOG_KEPT_DAYS. Positions are stored in their order: what is
         not there while a later one is, or the head, will never be.
         """
-        if self.position == before < last and not self._doubted and self._read_written_is_told:
+        if self.position == before < last and not self._doubted:
             logger.warning("The log holds nothing from %d to %d: passed over", before + 1, last)
             self.position = last
 
@@ -283,10 +286,6 @@ class Feed(Generic[E]):
     def _doubt(self) -> None:
         self._doubted = True
         self.catch_up()
-
-    async def _read_plainly(self, after: int, limit: int) -> tuple[int, Sequence[E | Fact]]:
-        head = await self._read_head()
-        return head, await self._read_entries(after, head, limit) if limit else []
 
     async def _look_for_a_loss(self, known: int) -> None:
         """Go back where the log has lost, or has others in the place of, what was handed out."""
@@ -328,12 +327,10 @@ class Feed(Generic[E]):
             self._control.hand_over(entry)
             return
         size = len(entry.content) + ENTRY_BYTES
-        if entry.receiver_id is None:
-            apart = self._apart.get(entry.sender_id)
-            self._hub.broadcast(entry, size, entry.sender_id, apart=apart)
+        recipients = self._visibility.recipients(entry)
+        if type(recipients) is Everybody:
+            self._hub.broadcast(entry, size, entry.sender_id, apart=recipients.apart)
             return
         if self._heard is not None:
             self._heard(entry)
-        sender_id, receiver_id = entry.sender_id, entry.receiver_id
-        topics = (sender_id,) if receiver_id == sender_id else (sender_id, receiver_id)
-        self._hub.deliver(entry, size, topics)
+        self._hub.deliver(entry, size, recipients)

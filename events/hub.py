@@ -261,7 +261,7 @@ class Hub:
         self._spread.deliver(item, size, sinks)
 
     def broadcast(
-        self, item: Placed, size: int, sender_id: int, *, apart: Collection[int] | None = None
+        self, item: Placed, size: int, sender_id: int, *, apart: Collection[int] = ()
     ) -> None:
         """Hand an item to everybody but those apart, to its sender first.
 

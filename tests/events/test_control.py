@@ -17,9 +17,7 @@ from events.facts import (
     SessionEnded,
     Unreadable,
 )
-from events.feed import Feed
-from events.hub import Hub
-from tests.events.test_feed import ALICE, BOB, CAROL, START, Line, Reader, listen
+from tests.events.test_feed import ALICE, BOB, CAROL, START, Line, Reader, feed_of, listen
 from tests.faults.waits import until
 
 Entries = list[Line | Fact]
@@ -77,14 +75,7 @@ class Process:
 
     def __init__(self, log: Log, poll_seconds: float | None) -> None:
         self.control = Control()
-        self.feed: Feed[Line] = Feed(
-            hub=Hub(warning_seconds=0),
-            read_entries=log.read_entries,
-            read_head=log.read_head,
-            read_written=log.read_written,
-            poll_seconds=lambda: poll_seconds,
-            control=self.control,
-        )
+        self.feed = feed_of(log, poll_seconds=lambda: poll_seconds, control=self.control)
         self.reader = Reader()
         self.told: list[int] = []
         self.losses = 0

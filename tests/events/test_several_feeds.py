@@ -15,6 +15,7 @@ from db.engines.database import Database
 from db.log.changes.blocks import ChangeBlock
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.visibility import Visibility
 from events import feed as feed_module
 from events.bus.bus import Topic
 from events.control import Control
@@ -71,14 +72,20 @@ class Process:
             async with database.read() as connection:
                 return [*await messages.read_entries(connection, after, upto, limit)]
 
+        async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage]]:
+            head = await read_head()
+            return head, await read_entries(after, head, limit) if limit else []
+
         self.connections = Hub(warning_seconds=0)
         self.control = Control()
         self.feed: Feed[StoredMessage] = Feed(
             hub=self.connections,
             read_entries=read_entries,
             read_head=read_head,
-            poll_seconds=lambda: poll_seconds,
+            read_written=read_written,
+            visibility=Visibility({}),
             control=self.control,
+            poll_seconds=lambda: poll_seconds,
         )
         self.log = MessageLog(
             database,
