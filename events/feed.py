@@ -230,20 +230,20 @@ class Feed(Generic[E]):
             await self._look_for_a_loss(known)
         elif unasked and head == known > 0:
             for entry in await self._read_entries(known - 1, known, 1):
-                self._take(entry)
+                self._accept_read(entry)
         head = max(head, self._promise())
         while self.position < head and not self._doubted:
             before = self.position
             # One more at first, which was handed out: whether it is still the same.
             again = int(before == known > 0)
             for entry in await self._read_entries(before - again, head, PAGE + again):
-                self._take(entry, unasked=unasked)
+                self._accept_read(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 # Whoever was read does not have it yet; or the position holds nothing.
                 written, entries = await self._read_written(before, PAGE)
                 self._pass_over(before, entries[0].id - 1 if entries else written)
                 for entry in entries:
-                    self._take(entry, unasked=unasked)
+                    self._accept_read(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 if before < self._promised:
                     raise LogBehind
@@ -269,7 +269,7 @@ class Feed(Generic[E]):
             self._early.clear()
         return self._promised
 
-    def _take(self, entry: E | Fact, *, unasked: bool = False) -> None:
+    def _accept_read(self, entry: E | Fact, *, unasked: bool = False) -> None:
         # Announcements may have handed it out while the page was being read.
         if entry.id == self.position + 1 and not self._doubted:
             self._hand_out(entry)

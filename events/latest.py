@@ -3,7 +3,6 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from types import TracebackType
 from typing import Self
 
 from events.facts import PresenceChanged
@@ -151,12 +150,7 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[PresenceChanged]]:

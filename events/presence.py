@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.latest import LatestChanges, Watch
 from events.roster import Roster
@@ -44,22 +43,6 @@ class _Departure:
     told: bool  # by another process, which records it
 
 
-class Hold:
-    """A connection of a user's that is counted within the block; smaller than a generator."""
-
-    __slots__ = ("_presence", "_user_id")
-
-    def __init__(self, presence: "Presence", user_id: int) -> None:
-        self._presence = presence
-        self._user_id = user_id
-
-    def __enter__(self) -> None:
-        self._presence.enter(self._user_id)
-
-    def __exit__(self, *_: object) -> None:
-        self._presence.leave(self._user_id)
-
-
 class Presence:
     """Counts connections, here and (by the roster) elsewhere, and tells of changes in windows.
 
@@ -77,7 +60,7 @@ class Presence:
         *,
         grace_seconds: float,
         record_last_seen: Callable[[Collection[int], datetime], Awaitable[None]],
-        roster: Roster | None = None,
+        roster: Roster,
         apart: Mapping[int, Collection[int]] | None = None,
         circle: Callable[[int], Collection[int] | None] | None = None,
     ) -> None:
@@ -87,7 +70,7 @@ class Presence:
         self._numbers = count()
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
-        self._roster = Roster(LoneBus()) if roster is None else roster
+        self._roster = roster
         self._roster.follow_users(came=self._come, went=self._go)
         # In the order of arrival, with the change that says so; also during the grace.
         self._online: dict[int, PresenceChanged] = {}
@@ -111,10 +94,6 @@ class Presence:
     def is_online(self, user_id: int) -> bool:
         """Whether the user is online."""
         return user_id in self._online
-
-    def hold(self, user_id: int) -> "Hold":
-        """Count a connection of the user's for as long as the block lasts."""
-        return Hold(self, user_id)
 
     def sees(self, viewer_id: int, user_id: int) -> bool:
         """Whether presence shows this person to the viewer: the one place that decides."""

@@ -24,7 +24,7 @@ from uuid import uuid4
 import msgspec
 
 from events.bus.bus import Bus, Topic
-from events.roster_table import Key, Peer, Table
+from events.roster_table import Key, OtherProcess, Table
 
 logger = logging.getLogger("parley.roster")
 
@@ -223,13 +223,13 @@ class Roster:
             self._forget(told.process)
             return
         now = self._now()
-        peer = self._table.peers.setdefault(told.process, Peer(now, now))
+        peer = self._table.peers.setdefault(told.process, OtherProcess(now, now))
         peer.heard_at, peer.expires_at = now, now + self._lease_seconds
         self._follow(peer, told)
         if told.asks in (EVERYBODY, self._process):
             self._answer()
 
-    def _follow(self, peer: Peer, told: Told) -> None:
+    def _follow(self, peer: OtherProcess, told: Told) -> None:
         """Take over what is new to this process; what comes late or twice says nothing."""
         known = peer.version
         if known is None or told.version > known:
@@ -246,13 +246,13 @@ class Roster:
             self._table.count_in(peer)
             self._share_anew()
 
-    def _apply(self, peer: Peer, news: Mapping[Key, int], *, told: bool) -> None:
+    def _apply(self, peer: OtherProcess, news: Mapping[Key, int], *, told: bool) -> None:
         self._table.apply(peer, news, told=told)
         for key in news:
             if isinstance(key, str):
                 self._tell_soon(key)
 
-    def _count_out(self, peers: Iterable[Peer]) -> None:
+    def _count_out(self, peers: Iterable[OtherProcess]) -> None:
         if self._table.count_out(peers):
             self._share_anew()
 
@@ -278,7 +278,7 @@ class Roster:
             self._apply(peer, dict.fromkeys(part, 0), told=False)
             await asyncio.sleep(0)
 
-    def _ask(self, peer: Peer, process: bytes) -> None:
+    def _ask(self, peer: OtherProcess, process: bytes) -> None:
         if self._now() - peer.asked_at > STATEMENT_SECONDS:
             peer.asked_at = self._now()
             self._publish({}, asks=process)

@@ -13,7 +13,7 @@ from db.models import StoredMessage
 from events.bus.bus import Bus, Topic
 from events.facts import Fact
 from events.feed import Feed
-from events.subscription import Front, SubscriberTooSlow, Subscription
+from events.subscription import Consumer, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.context import Context, Viewer
 from resolvers.errors import BadInput
@@ -223,14 +223,13 @@ async def _read_page(
 
 
 async def watch_messages(
-    ctx: Context, *, after: int | None = None, front: Front | None = None
+    ctx: Context, *, after: int | None = None, consumer: Consumer | None = None
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    No gap and no repeat. With a `front`, it ends once all there are have been read: whatever comes
-    from then on is the front's (events/subscription.py). Raises Unauthenticated, BadInput when
-    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live
-    ones.
+    No gap and no repeat. With a `consumer`, it ends once it has yielded all messages there are:
+    the consumer is given later ones (events/subscription.py). Raises Unauthenticated, BadInput when
+    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind.
     """
     viewer = ctx.user
     if after is not None:
@@ -252,10 +251,10 @@ async def watch_messages(
                     continue
             # Where the reader is ahead of this process's feed, what it knows is passed over here.
             if after is None or after <= start:
-                live.front = front
+                live.consumer = consumer
             async for message in live:
                 if after is None or message.id > after:
-                    live.front = front
+                    live.consumer = consumer
                     yield message
             return
 

@@ -15,6 +15,7 @@ from events.bus.bus import Topic
 from events.roster_table import Key
 from tests.events.lossy_bus import LossyBus
 from tests.events.processes import Process, Processes
+from tests.support.presence import connected
 from tests.support.virtual_time import VirtualLoop, in_virtual_time, run_virtually
 
 # As a server has them.
@@ -104,9 +105,9 @@ class World:
         if isinstance(key, str):
             process.roster.change(key, by)
         elif by > 0:
-            process.presence.hold(key).__enter__()
+            process.presence.enter(key)
         else:
-            process.presence.hold(key).__exit__()
+            process.presence.leave(key)
 
     async def meet(self, event: Event) -> None:
         """Let it happen."""
@@ -223,7 +224,7 @@ def test_nobody_goes_who_is_held_however_often_redis_goes(steps: list[Step]) -> 
             for _ in range(3):
                 await world.start()
             with ExitStack() as held:
-                held.enter_context(world.alive[0][0].presence.hold(STAYS))
+                held.enter_context(connected(world.alive[0][0].presence, STAYS))
                 for step in steps:
                     await world.take(step)
                 await world.settle()
@@ -266,7 +267,7 @@ async def test_a_process_that_stood_still_for_longer_than_a_lease_drops_nobody(
         for _ in range(2):
             await world.start()
         [(one, _), (two, _)] = world.alive
-        with one.presence.hold(1):
+        with connected(one.presence, 1):
             await asyncio.sleep(HEALED + WINDOW)
             loop = asyncio.get_running_loop()
             assert isinstance(loop, VirtualLoop)
@@ -285,10 +286,10 @@ async def test_what_comes_late_or_twice_changes_nothing() -> None:
         for _ in range(2):
             await world.start()
         [(one, _), (two, _)] = world.alive
-        with one.presence.hold(1):
+        with connected(one.presence, 1):
             await asyncio.sleep(HEALED + WINDOW)
         await asyncio.sleep(WINDOW)
-        with one.presence.hold(2):
+        with connected(one.presence, 2):
             await asyncio.sleep(WINDOW)
             stranger = world.processes.network.bus()
             for topic, payload in world.processes.network.said[:]:
@@ -306,7 +307,7 @@ async def test_connections_of_a_process_that_died_count_for_three_renewals() -> 
             await world.start()
         [(one, _), (two, _)] = world.alive
         await asyncio.sleep(HEALED)
-        with two.presence.hold(1):
+        with connected(two.presence, 1):
             two.roster.change("one", LIMIT)
             await asyncio.sleep(WINDOW)
             assert one.roster.count("one") == LIMIT
