@@ -238,7 +238,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         record_last_seen=record_last_seen(database),
         roster=roster,
         apart=blocks.apart,
-        circle=None if settings.directory == "everyone" else directory.circle,
+        circle=directory.circle,
     )
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(

@@ -1,18 +1,21 @@
 """What each process holds, told over the bus: `{process: {key: number}}`, one table for all.
 
-A process holds users, who are online while anybody holds them, and names (an address, a user's
-connections), of which there may be only so many in all processes together. It publishes what has
-changed, the changes of a short while together, with a version that counts these publications. At
-every renewal it publishes the version alone. A process that misses a change sees the version jump,
-and asks for all.
+A key is a user or a name. A user is online while any process holds the user. A name (an address,
+a user's connections) has a limit that holds for all processes together. A process publishes its
+changes, those of a short while together, with a version that counts these publications. At every
+renewal it publishes the version alone. A process that misses a change sees the version jump, and
+asks for all keys.
 
 All processes together reach a limit only if one of them has its share: the limit divided by the
-number of processes. So the number of a name is published only where one has its share, and the
-sum is exact where it matters. Of a user the others learn that the process holds them.
+number of processes. So a process publishes the number of a name only where it has its share, and
+the sum is exact where it matters. Of a user it publishes only that it holds the user.
 
-Silence is judged twice. After three renewals a process counts for no limit: an old word must
-refuse nobody. After a lease it is dead, and its users are dropped. While the bus is away nobody
-can be heard: limits go by what this process has, and leases end only while the bus is connected.
+Silence is judged twice. After three renewals a process counts for no limit: old numbers must
+refuse nobody. After a lease it is dead, and its users are dropped. While the bus is away no process
+can be heard: limits go by this process's own numbers, and no lease ends.
+
+That is why the connections of user 7 have two keys: 7, for presence, lasts for a lease, and `#7`,
+for the limit, is a number of connections and ends with the third renewal.
 """
 
 import asyncio
@@ -28,14 +31,14 @@ from events.roster_table import Key, OtherProcess, Table
 
 logger = logging.getLogger("parley.roster")
 
-# A few changes are published at once; of many, what comes within so long is published together.
+# A few changes are published at once. Of many, those of so long are published together.
 CHANGES_SECONDS = 0.05
 CHANGES_AT_ONCE = 10
-# All that a process holds is asked for, and published, at most so often.
+# A process asks for all keys of another, and publishes all of its own, at most so often.
 STATEMENT_SECONDS = 0.2
-# After so many renewals without a word a process counts for no limit.
+# A process that was silent for so many renewals counts for no limit.
 SILENT_RENEWALS = 3
-# Users of a process that went silent that are dropped in one turn of the loop.
+# So many users of a silent process are dropped in one turn of the loop.
 DROPPED_AT_ONCE = 500
 EVERYBODY = b""
 
