@@ -32,15 +32,15 @@ class Entry(Placed, Protocol):
 
     @property
     def sender_id(self) -> int:
-        """Who wrote it."""
+        """The user who wrote it."""
 
     @property
     def receiver_id(self) -> int | None:
-        """Who it is for; None for everybody."""
+        """The user to whom it was sent; None for a broadcast."""
 
     @property
     def content(self) -> str:
-        """What it says: the part whose size varies."""
+        """Its text: the part whose size varies."""
 
 
 @final
@@ -55,7 +55,7 @@ Recipients = tuple[int, ...] | Everybody
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
-    """Nobody outside: the fact is for the server's processes."""
+    """No user: the fact is for the server's processes."""
 
 
 class People(msgspec.Struct, frozen=True, tag="people"):
@@ -116,7 +116,7 @@ class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
 Body = BlockChanged | SessionEnded | SessionRenewed | AccountChanged | BroadcastChanged | Unreadable
 B = TypeVar("B", bound=Body)
 
-# The facts that decide who may send: no message after one of these is stored by what was before.
+# The facts that decide who may send: they are applied before any later message is admitted.
 CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged)
 
 
@@ -132,15 +132,14 @@ class Fact(msgspec.Struct, frozen=True):
 
     @property
     def is_control(self) -> bool:
-        """Whether it decides who may send."""
+        """Whether the fact decides who may send."""
         return isinstance(self.body, CONTROLS)
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):
     """A user came online with the first connection, or went offline with the last.
 
-    With `seen_by`, it looks so to this one person, from whom the user is kept apart from now on,
-    or is so no more.
+    With `seen_by` it is for this one person alone: a block between the two began or ended.
     """
 
     user_id: int

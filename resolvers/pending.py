@@ -1,4 +1,4 @@
-"""A result that a future will bring, to be awaited or to be taken in the future's callback."""
+"""The result of an operation that waits for one future: awaited, or read in its callback."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -11,9 +11,9 @@ U = TypeVar("U")
 class Pending(Generic[T]):
     """What an operation returns that has done its part and now waits for one future.
 
-    `await` it, or call `result` once `future` is done: in the future's own callback, so that no
-    task has to wait. A future made from a future would cost a turn of the loop for each step. The
-    future is this caller's alone: a caller that goes away cancels it.
+    `await` it, or call `result` in the callback of `future`, so that no task has to wait. A future
+    made from a future would cost a turn of the loop for each step; `then` costs none, and changes
+    this object. The future belongs to this caller alone: a caller that goes away cancels it.
     """
 
     __slots__ = ("future", "result")
