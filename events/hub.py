@@ -247,7 +247,10 @@ class Hub:
         No connection is at two of the topics.
         """
         table = self._table
-        sinks = [s for topic in topics for other in table.get(topic, ()) for s in other.sinks]
+        sinks: list[Sink[Any]] = []
+        for topic in topics:
+            for connection in table.get(topic, ()):
+                sinks += connection.sinks
         self._spread.deliver(item, size, sinks)
 
     def broadcast(
