@@ -24,6 +24,7 @@ from db.files import FileStore
 from db.log.admission import Admission
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
 from events.control import Control
@@ -238,7 +239,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         record_last_seen=record_last_seen(database),
         roster=roster,
         apart=blocks.apart,
-        circle=None if settings.directory == "everyone" else directory.circle,
+        circle=directory.circle,
     )
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
@@ -252,7 +253,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=read_written,
         others=notice_neighbours,
         poll_seconds=poll_seconds,
-        apart=blocks.apart,
+        visibility=Visibility(blocks.apart),
         heard=directory.hear if settings.directory == "contacts" else None,
         control=control,
     )

@@ -1,4 +1,4 @@
-"""One open socket, whatever its wire: who is on it, how long they may stay, and what it hears."""
+"""One open socket of any wire: its user, how long they may stay, and its sinks."""
 
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,17 +15,17 @@ class Transport(Protocol):
     """The wire under a connection. Neither call may block."""
 
     def session_ended(self, reason: str) -> None:
-        """Say why, then close. Whoever was on the connection has been put out already."""
+        """Tell the client why, then close. The user has left the connection already."""
 
     def token_expiring(self, expires_at: float) -> None:
-        """Say that the token ends then (seconds since 1970), and with it the connection."""
+        """Tell the client that the token, and so the connection, ends then (Unix seconds)."""
 
 
 class Connection:
     """An open socket, or one request whose answer is a stream: then it has no transport.
 
-    The hub makes it (`Hub.open`, `Hub.stream`) and lets somebody in (`Hub.enter`). `user_id` is
-    None until then, and again once they are out. Idle connections are many: it is kept small.
+    The hub makes it (`Hub.open`, `Hub.stream`) and gives it a user (`Hub.enter`). `user_id` is None
+    before, and after the user has left. It is kept small, for there are many idle connections.
     """
 
     __slots__ = (
@@ -48,10 +48,10 @@ class Connection:
         self.user_id: int | None = None
         self.session_id: int | None = None
         self.expires_at: float | None = None
-        self.topics: tuple[str, ...] = ()
-        # Replaced, never changed in place: a delivery goes on over the one that it began with.
+        self.topics: tuple[int | str | type, ...] = ()
+        # Replaced, never changed in place: a delivery may be iterating over it.
         self.sinks: tuple[Sink[Any], ...] = ()
-        # When the expiries are to look at it next; 0 while they do not know of it.
+        # When the expiries look at it next; 0 while it is not in their heap.
         self.due = 0.0
         self.warned = False  # of the end at `expires_at`
 
@@ -59,7 +59,7 @@ class Connection:
         return self.due < other.due
 
     def attach(self, sink: Sink[Any]) -> None:
-        """Deliver to the sink whatever comes for this connection's topics from now on."""
+        """Deliver to the sink the items of this connection's topics from now on."""
         self.sinks = (*self.sinks, sink)
 
     def detach(self, sink: Sink[Any]) -> None:
@@ -70,23 +70,23 @@ class Connection:
             self.close()
 
     def renew(self, expires_at: float | None, *, session_id: int | None) -> None:
-        """Let the connection go on until then, as one of this session."""
+        """Let the connection last until then, as one of this session."""
         if self.user_id is not None:
             self._hub.renew_one(self, expires_at, session_id)
 
     def close(self) -> None:
-        """Put out whoever is on it, and let nobody in any more. May be called again."""
+        """Have the user leave for good. May be called again."""
         self._hub.close_one(self)
-        # A closed connection must need no collector: its transport refers to it too.
+        # The transport refers to the connection: free both without the garbage collector.
         self.transport = None
 
     def end(self, reason: str) -> None:
-        """Put out whoever is on it, and have the transport say why and close."""
+        """Have the user leave, then have the transport tell why and close."""
         transport, sinks = self.transport, self.sinks
         self._hub.put_out(self)
         if transport is None:
             for sink in sinks:
-                sink.interrupt()  # its reader comes back, and is refused at the door
+                sink.interrupt()  # its reader resumes, and is refused then
             return
         try:
             transport.session_ended(reason)
@@ -94,7 +94,7 @@ class Connection:
             logger.exception("A connection could not be ended")
 
     def warn(self) -> None:
-        """Have the transport say that the token ends soon; once for each end."""
+        """Have the transport tell that the token ends soon; once for each end."""
         self.warned = True
         if self.transport is not None and self.expires_at is not None:
             try:

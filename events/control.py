@@ -1,8 +1,7 @@
-"""What this process knows by facts: each fact is handed to its listeners once, in the log's order.
+"""Hands each fact to this process's listeners once, in the log's order.
 
-The feed hands facts over as it comes to them. The log's writer may be ahead of the feed: it hands
-over the control facts that stand before its batch, so that it admits nobody by what was true
-before.
+The feed hands over facts as it reaches them. The log's writer may be ahead of the feed. It hands
+over the control facts before its batch early, so that it admits nobody by an older state.
 """
 
 import logging
@@ -28,11 +27,11 @@ class Control:
 
     def __init__(self) -> None:
         self._follower: Follower | None = None
-        self._ahead = 0  # control facts up to here were handed over before the follower came
-        self._own: set[int] = set()  # other facts that were handed over before the follower came
+        self._ahead = 0  # control facts up to here were handed over early
+        self._own: set[int] = set()  # other facts that were handed over early
         self._listeners: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
         self._losses: list[Callable[[], None]] = []
-        # Which log this is; whoever composes the server keeps it true.
+        # Which log this is (resolvers/upkeep/log_state.py sets it).
         self.epoch = ""
 
     @property
@@ -42,7 +41,7 @@ class Control:
         return max(followed, self._ahead)
 
     def follow(self, follower: Follower) -> None:
-        """Name who hands over facts in the end."""
+        """Set the follower, which hands over every fact in the end."""
         self._follower = follower
 
     def listen(self, kind: type[B], listener: Callable[[Fact, B], None]) -> None:
@@ -63,8 +62,8 @@ class Control:
     def hand_over_early(self, facts: Sequence[Fact], upto: int) -> None:
         """Take the control facts past `position`, in order: all there are up to `upto`.
 
-        Facts of other kinds, which this process has just stored, may be among them: whoever asked
-        for those is to find them applied.
+        Other facts, which this process has just stored, may be among them: their callers must find
+        them applied.
         """
         for fact in facts:
             if fact.id > self.position:
@@ -74,7 +73,7 @@ class Control:
         self._ahead = max(self._ahead, upto)
 
     def go_back(self, position: int) -> None:
-        """Take it that the log ends at this position: what came after it was lost."""
+        """Forget what came after this position: the log has lost it."""
         self._ahead = min(self._ahead, position)
         self._own = {id_ for id_ in self._own if id_ <= position}
         for listener in self._losses:

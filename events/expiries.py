@@ -1,6 +1,6 @@
-"""When the tokens of open connections end: whoever is on one is warned first, then put out.
+"""When the tokens of open connections end: their users are warned first, then put out.
 
-One sweep looks after all of them: an idle connection costs no timer and no task.
+One sweep looks after all connections: an idle one costs no timer and no task.
 """
 
 import heapq
@@ -8,16 +8,16 @@ import time
 
 from events.connection import Connection
 
-# Entries of connections that are gone stay in the heap until there are so many more than others.
+# Connections that are gone stay in the heap until they outnumber the open ones by so many.
 MAX_IDLE_ENTRIES = 1000
 
 EXPIRED = "Token expired"
 
 
 class Expiries:
-    """The connections whose token ends, in the order in which `sweep` is to look at them.
+    """The connections whose tokens end, in the order in which `sweep` looks at them.
 
-    Clocks jump: an end is compared with the time of day at each sweep.
+    The time of day may jump, so that each sweep compares the ends with it anew.
     """
 
     def __init__(self, *, warning_seconds: float) -> None:
@@ -28,20 +28,20 @@ class Expiries:
         return len(self._heap)
 
     def add(self, connection: Connection) -> None:
-        """Have the sweep come to the connection in time, also if it has been added before."""
+        """Have the sweep look at the connection in time; it may have been added before."""
         if connection.expires_at is None:
             return
         connection.warned = False
         if connection.due == 0.0:
             self._push(connection)
         elif connection.expires_at < connection.due:
-            self._heap.remove(connection)  # what is in a heap must not change its place
+            self._heap.remove(connection)  # its key must not change within the heap
             heapq.heapify(self._heap)
             self._push(connection)
-        # Else the sweep finds it where it is, and puts it back at its new place.
+        # Else the sweep finds it too early, and puts it back at its new place.
 
     def sweep(self) -> None:
-        """Warn whoever's token ends soon; put out those whose token has ended."""
+        """Warn the users whose tokens end soon, and put out those whose tokens have ended."""
         now = time.time()
         while self._heap and self._heap[0].due <= now:
             connection = heapq.heappop(self._heap)
@@ -57,7 +57,7 @@ class Expiries:
                 self._push(connection)
 
     def trim(self, connections: int) -> None:
-        """Forget those that are gone, once they are many beside so many that are open."""
+        """Drop connections that are gone, once they are many compared with the open ones."""
         if len(self._heap) > 2 * connections + MAX_IDLE_ENTRIES:
             for connection in self._heap:
                 if connection.user_id is None:

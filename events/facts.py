@@ -8,9 +8,9 @@ To add a stored fact: write its body here, add it to `Body`, and add it to CONTR
 who may send.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar, final
 
 import msgspec
 
@@ -22,29 +22,40 @@ class Placed(Protocol):
     def id(self) -> int:
         """The position in the log."""
 
-    @property
-    def created_at(self) -> datetime:
-        """When it was stored."""
-
 
 class Entry(Placed, Protocol):
     """A message, as far as the feed looks into it."""
 
     @property
+    def created_at(self) -> datetime:
+        """When it was stored."""
+
+    @property
     def sender_id(self) -> int:
-        """Who wrote it."""
+        """The user who wrote it."""
 
     @property
     def receiver_id(self) -> int | None:
-        """Who it is for; None for everybody."""
+        """The user to whom it was sent; None for a broadcast."""
 
     @property
     def content(self) -> str:
-        """What it says: the part whose size varies."""
+        """Its text: the part whose size varies."""
+
+
+@final
+class Everybody(msgspec.Struct, frozen=True):
+    """Everybody except the users whom a block keeps apart from the sender."""
+
+    apart: Collection[int]
+
+
+# To whom a message goes as it is sent: to these users, or to everybody.
+Recipients = tuple[int, ...] | Everybody
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
-    """Nobody outside: the fact is for the server's processes."""
+    """No user: the fact is for the server's processes."""
 
 
 class People(msgspec.Struct, frozen=True, tag="people"):
@@ -103,10 +114,11 @@ class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
 Body = BlockChanged | SessionEnded | SessionRenewed | AccountChanged | BroadcastChanged | Unreadable
 B = TypeVar("B", bound=Body)
 
-# The facts that decide who may send: no message after one of these is stored by what was before.
+# The facts that decide who may send: they are applied before any later message is admitted.
 CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged)
 
 
+@final
 class Fact(msgspec.Struct, frozen=True):
     """Something other than a message that was committed, at its position in the log."""
 
@@ -118,24 +130,14 @@ class Fact(msgspec.Struct, frozen=True):
 
     @property
     def is_control(self) -> bool:
-        """Whether it decides who may send."""
+        """Whether the fact decides who may send."""
         return isinstance(self.body, CONTROLS)
-
-
-E = TypeVar("E", bound=Entry)
-
-
-class EntriesAppended(msgspec.Struct, Generic[E], frozen=True):
-    """A batch was committed: every position of the log from the first entry's to the last's."""
-
-    entries: Sequence[E | Fact]
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):
     """A user came online with the first connection, or went offline with the last.
 
-    With `seen_by`, it looks so to this one person, from whom the user is kept apart from now on,
-    or is so no more.
+    With `seen_by` it is for this one person alone: a block between the two began or ended.
     """
 
     user_id: int

@@ -1,25 +1,25 @@
-"""The live feed: follows the log and hands each entry, in order and once, to whom it is for.
+"""The live feed: follows the log and delivers each entry once, in order, to its recipients.
 
-A message goes to its people's sinks; every other fact goes to those who listen to its kind
-(events/control.py). One feed a process is all that follows the log.
+A message goes to the sinks of its people; every other fact goes to the listeners of its kind
+(events/control.py). Each process has one feed, and nothing else in it follows the log.
 
-Reads may lag: a replica, or a node of a cluster, has what was committed elsewhere a little later.
-The feed knows which position it is to reach, and reads where it is written before it waits.
+Reads may lag: a replica, or a node of a cluster, gets an entry a little after its commit. The feed
+knows which position it is to reach, and reads from the database that is written before it waits.
 
-A database may lose the log's tail, when another server takes over that had not got it yet. The
-feed remembers when each of its last entries was stored, and so notices that others stand in their
-place: it goes back to the last one that is still there, and has every subscriber begin anew.
+A database may lose the log's tail, when a server takes over that had not got it yet. The feed
+remembers when each of its last entries was stored, and so notices that other entries stand in their
+place: it goes back to the last entry that is still there, and has every subscriber begin anew.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from events.control import Control
-from events.facts import EntriesAppended, Entry, Fact
-from events.hub import Hub, of_user
+from events.facts import Entry, Everybody, Fact, Recipients
+from events.hub import Hub
 
 logger = logging.getLogger("parley.feed")
 
@@ -33,38 +33,47 @@ ReadWritten = Callable[[int, int], Awaitable[tuple[int, Sequence[E | Fact]]]]
 
 PAGE = 500
 RETRY_SECONDS = 1.0
-# How soon what was announced is looked for again, where nobody has it yet.
+# An announced entry that no database has yet is looked for again after so long.
 BEHIND_SECONDS = 0.1
-# Batches of two processes may be announced out of order: the earlier one gets so long to come
-# before it is read from the log.
+# Batches of two processes may be announced out of order. The feed waits so long for the earlier
+# announcement before it reads the batch from the log.
 HOLE_SECONDS = 0.02
-# Batches kept meanwhile; beyond, they are read from the log too.
+# So many later batches are kept meanwhile; more are read from the log too.
 MAX_EARLY = 100
-# The last entries, which the feed keeps: more than a failover can lose, and what a crowd that was
-# cut off for a moment has missed. At 16 KiB a message they take 16 MiB at most.
+# So many last entries are kept: more than a failover can lose, and enough for a crowd that was cut
+# off for a moment. At 16 KiB a message they take 16 MiB at most.
 REMEMBERED = 1024
-# What was announced must be in the log after so long; else the announcement was of no log of ours.
+# An announced entry that is not in the log after so long is of no log of ours.
 PROMISE_SECONDS = 30.0
-# How long after a loss a cursor from before it may come back: it counts as one of the place of the
-# loss, and some messages may come twice instead of never.
+# For so long after a loss, a cursor from before it is moved back to the place of the loss: some
+# messages may come twice instead of never.
 STALE_CURSOR_SECONDS = 300.0
-# What an entry weighs beside its content, roughly, for the limits in bytes.
+# The size of an entry beside its content, roughly, for the limits in bytes.
 ENTRY_BYTES = 300
 
 
+class Visibility(Protocol):
+    """Who may see an entry, and who may see it later (db/visibility.py has the rule)."""
+
+    def recipients(self, message: Entry, /) -> Recipients:
+        """Return to whom the entry goes as it is handed out."""
+
+    def shows(self, message: Entry, viewer_id: int, broadcasts_after: int, /) -> bool:
+        """Whether the viewer, to whom broadcasts past this position are shown, may see it."""
+
+
 class LogBehind(Exception):
-    """Nobody has yet what was announced."""
+    """No database has the announced entry yet."""
 
 
 class Feed(Generic[E]):
-    """Everything up to `position` has been handed to the hub; announcements move it on.
+    """Delivers all entries up to `position`; announcements move it on.
 
-    An announcement is only a hint. A hole before it (one was lost, or a commit's fate was
-    unknown) is read from the log before the feed goes on. Where other processes append too,
-    `poll_seconds()` says how long after the last look the head is looked at unasked, in case
-    the last announcement was lost; None never. `others` is called, perhaps again and again, when
-    entries come that nobody announced. `apart` says, live, who must not see whose entries for
-    everybody.
+    An announcement is only a hint. Where one was lost, or the outcome of a commit was unknown, the
+    feed reads the entries before it from the log first. `poll_seconds()` says after how long the
+    feed looks at the head without an announcement, in case the last one was lost; None for never.
+    `others` is called, perhaps repeatedly, when entries come that were not announced. `visibility`
+    says who may see an entry. `heard` is called with each entry that is not for everybody.
     """
 
     def __init__(
@@ -73,24 +82,23 @@ class Feed(Generic[E]):
         hub: Hub,
         read_entries: ReadEntries[E],
         read_head: ReadHead,
-        read_written: ReadWritten[E] | None = None,
+        read_written: ReadWritten[E],
+        visibility: Visibility,
+        control: Control,
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
-        apart: Mapping[int, Collection[int]] | None = None,
         heard: Callable[[E], None] | None = None,
-        control: Control | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
         self._read_head = read_head
-        self._read_written = read_written or self._read_plainly
-        self._read_written_is_told = read_written is not None
+        self._read_written = read_written
+        self._visibility = visibility
+        self._control = control
         self._others = others
         self._poll_seconds = poll_seconds
-        self._apart = {} if apart is None else apart
         self._heard = heard
-        self._control = control or Control()
-        self._control.follow(self)
+        control.follow(self)
         self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -108,7 +116,7 @@ class Feed(Generic[E]):
         """Begin at the log's head."""
         try:
             self.position, _ = await self._read_written(0, 0)
-        except Exception as error:  # it takes no changes for now: what it shows will do
+        except Exception as error:  # nothing can be written now: the head of a replica will do
             logger.warning("Could not ask where it is written for the log's head (%r)", error)
             self.position = await self._read_head()
         self._follower = asyncio.create_task(self._catch_up(), name="feed")
@@ -120,9 +128,9 @@ class Feed(Generic[E]):
             await asyncio.gather(self._follower, return_exceptions=True)
             self._follower = None
 
-    def announce(self, fact: EntriesAppended[E]) -> None:
-        """Hand out a committed batch, or what is missing before it first."""
-        first, last = fact.entries[0].id, fact.entries[-1].id
+    def announce(self, batch: Sequence[E | Fact]) -> None:
+        """Hand out a committed batch, which has no gaps, after the entries before it."""
+        first, last = batch[0].id, batch[-1].id
         if self._unannounced and last >= self._unannounced:
             if first > self._unannounced:
                 self._others()  # ours are announced in order: it was not ours
@@ -130,7 +138,7 @@ class Feed(Generic[E]):
         if self._doubted:
             self.catch_up()
         elif first <= self.position + 1:
-            entries: Sequence[E | Fact] | None = fact.entries
+            entries: Sequence[E | Fact] | None = batch
             while entries is not None:
                 for entry in entries:
                     if entry.id > self.position:
@@ -141,13 +149,13 @@ class Feed(Generic[E]):
                 entries = self._early.pop(self.position + 1, None)
         else:
             if len(self._early) < MAX_EARLY:
-                self._early[first] = fact.entries
+                self._early[first] = batch
             if last > self._promised:
                 self._promised, self._promised_at = last, monotonic()
             asyncio.get_running_loop().call_later(HOLE_SECONDS, self._fill, last)
 
     def resume_from(self, after: int) -> int:
-        """Return the position to resume from: `after`, or where the log lost what it names."""
+        """Return the position to resume from: `after`, or the place where the log lost it."""
         if self._lost is not None:
             kept, last, at = self._lost
             stale = after > self.position or monotonic() - at < STALE_CURSOR_SECONDS
@@ -158,26 +166,20 @@ class Feed(Generic[E]):
     def recent(
         self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
     ) -> Sequence[E] | None:
-        """Return what the user may see past `after`, up to `upto`, of the entries that are kept.
+        """Return the messages past `after`, up to `upto`, that the user may see, from memory.
 
-        None unless all of them are. A crowd that comes back at once needs no read of the log then.
-        Of what is for everybody the user sees that past `broadcasts_after`.
+        None where not all of these entries are kept. So a crowd that comes back at once needs no
+        read of the log. Broadcasts up to `broadcasts_after` are not shown to the user.
         """
         if upto > self.position or upto - after > REMEMBERED:
             return None
-        apart = self._apart.get(user_id, ())
+        shows = self._visibility.shows
         found = []
         for position in range(after + 1, upto + 1):
             entry = self._last[position % REMEMBERED]
             if entry is None or entry.id != position:
                 return None
-            if isinstance(entry, Fact):
-                continue
-            if entry.receiver_id is not None:
-                shown = entry.receiver_id == user_id
-            else:
-                shown = position > broadcasts_after and entry.sender_id not in apart
-            if shown or entry.sender_id == user_id:
+            if type(entry) is not Fact and shows(entry, user_id, broadcasts_after):
                 found.append(entry)
         return found
 
@@ -227,20 +229,20 @@ class Feed(Generic[E]):
             await self._look_for_a_loss(known)
         elif unasked and head == known > 0:
             for entry in await self._read_entries(known - 1, known, 1):
-                self._take(entry)
+                self._accept_read(entry)
         head = max(head, self._promise())
         while self.position < head and not self._doubted:
             before = self.position
             # One more at first, which was handed out: whether it is still the same.
             again = int(before == known > 0)
             for entry in await self._read_entries(before - again, head, PAGE + again):
-                self._take(entry, unasked=unasked)
+                self._accept_read(entry, unasked=unasked)
             if self.position == before and not self._doubted:
-                # Whoever was read does not have it yet; or the position holds nothing.
+                # The database that was read does not have it yet, or the position holds nothing.
                 written, entries = await self._read_written(before, PAGE)
                 self._pass_over(before, entries[0].id - 1 if entries else written)
                 for entry in entries:
-                    self._take(entry, unasked=unasked)
+                    self._accept_read(entry, unasked=unasked)
             if self.position == before and not self._doubted:
                 if before < self._promised:
                     raise LogBehind
@@ -249,28 +251,28 @@ class Feed(Generic[E]):
             del self._early[first]
 
     def _pass_over(self, before: int, last: int) -> None:
-        """Go on past positions that hold nothing where it is written.
+        """Go on past positions that hold nothing in the database that is written.
 
-        Their rows were removed after LOG_KEPT_DAYS. Positions are stored in their order: what is
-        not there while a later one is, or the head, will never be.
+        Their rows were removed after LOG_KEPT_DAYS. Positions are stored in order: one that is not
+        there while a later one is will never be.
         """
-        if self.position == before < last and not self._doubted and self._read_written_is_told:
+        if self.position == before < last and not self._doubted:
             logger.warning("The log holds nothing from %d to %d: passed over", before + 1, last)
             self.position = last
 
     def _promise(self) -> int:
-        """Return the position that was announced and must be there."""
+        """Return the last announced position, which the log must reach."""
         if self._promised > self.position and monotonic() - self._promised_at > PROMISE_SECONDS:
             logger.error("Position %d was announced, and is not in the log", self._promised)
             self._promised = 0
             self._early.clear()
         return self._promised
 
-    def _take(self, entry: E | Fact, *, unasked: bool = False) -> None:
+    def _accept_read(self, entry: E | Fact, *, unasked: bool = False) -> None:
         # Announcements may have handed it out while the page was being read.
         if entry.id == self.position + 1 and not self._doubted:
             self._hand_out(entry)
-            if unasked and not isinstance(entry, Fact):  # those may be of the command line
+            if unasked and not isinstance(entry, Fact):  # the command line may store facts
                 self._unannounced = entry.id
         elif not self._may_be(entry):
             self._doubt()
@@ -284,15 +286,11 @@ class Feed(Generic[E]):
         self._doubted = True
         self.catch_up()
 
-    async def _read_plainly(self, after: int, limit: int) -> tuple[int, Sequence[E | Fact]]:
-        head = await self._read_head()
-        return head, await self._read_entries(after, head, limit) if limit else []
-
     async def _look_for_a_loss(self, known: int) -> None:
-        """Go back where the log has lost, or has others in the place of, what was handed out."""
+        """Go back where the log has lost or replaced entries that were handed out."""
         head, last = await self._read_written(max(known - 1, 0), 1)
         if not self._doubted and head >= known and all(map(self._may_be, last)):
-            return  # whoever was read first only lags
+            return  # the database that was read first only lags
         _, entries = await self._read_written(max(known - REMEMBERED, 0), REMEMBERED)
         others = (entry.id for entry in entries if not self._may_be(entry))
         kept = min(next(others, known + 1) - 1, head)
@@ -324,17 +322,14 @@ class Feed(Generic[E]):
     def _hand_out(self, entry: E | Fact) -> None:
         self.position = entry.id
         self._last[entry.id % REMEMBERED] = entry
-        if isinstance(entry, Fact):
+        if type(entry) is Fact:
             self._control.hand_over(entry)
             return
         size = len(entry.content) + ENTRY_BYTES
-        if entry.receiver_id is None:
-            apart = self._apart.get(entry.sender_id)
-            self._hub.broadcast(entry, size, entry.sender_id, apart=apart)
+        recipients = self._visibility.recipients(entry)
+        if type(recipients) is Everybody:
+            self._hub.broadcast(entry, size, entry.sender_id, apart=recipients.apart)
             return
         if self._heard is not None:
             self._heard(entry)
-        topics = [of_user(entry.sender_id)]
-        if entry.receiver_id != entry.sender_id:
-            topics.append(of_user(entry.receiver_id))
-        self._hub.deliver(entry, size, topics)
+        self._hub.deliver(entry, size, recipients)

@@ -1,26 +1,25 @@
-"""The latest change of each user's presence, kept once for all who watch."""
+"""The latest change of each user's presence, kept once for all watches."""
 
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from types import TracebackType
 from typing import Self
 
 from events.facts import PresenceChanged
 
-# What is read at once is looked up, and sent, at once.
+# A watch reads, and sends, at most so many changes at once.
 MOST_AT_ONCE = 500
-# Changes that were replaced leave holes; beyond so many, and as many as there are changes, they
-# are closed: one watcher that never reads must not make the row grow.
+# A replaced change leaves a hole. Holes are closed when they are more than this and than the
+# changes: a watch that never reads must not make the list grow.
 MOST_HOLES = 1000
 
 
 class LatestChanges:
-    """Changes in order, an earlier one of a user replaced by a later one.
+    """Changes in order; a later change of a user replaces the earlier one.
 
-    A watcher is a position in the row. However many watch, and however slowly they read, the row
-    holds one change for each user (and for each pair whom a block parted or joined), and a change
-    costs the same.
+    A watch is a position in this list. The list holds one change for each user, and one for each
+    pair of users whom a block parted or joined, however many watches there are and however slowly
+    they read.
     """
 
     def __init__(self) -> None:
@@ -50,7 +49,7 @@ class LatestChanges:
     def read(self, position: int) -> tuple[Sequence[PresenceChanged], int]:
         """Return the first changes past the position, and the position of the last of them.
 
-        Who asks from the same position gets the same sequence: what is made of it can be shared.
+        All who ask from one position get one sequence, so that they can share what is made of it.
         """
         known = self._read.get(position)
         if known is None:
@@ -65,7 +64,7 @@ class LatestChanges:
         return known
 
     def forget(self, position: int) -> None:
-        """Let go of what everybody has read, up to the position."""
+        """Drop the changes up to the position: every watch has read them."""
         count = position - self._start
         if count <= 0:
             return
@@ -78,7 +77,7 @@ class LatestChanges:
         self._read.clear()
 
     def has(self, user_id: int) -> bool:
-        """Whether there is a change of the user that somebody may not have read."""
+        """Whether there is a change of the user that some watch may not have read."""
         return (user_id, None) in self._of
 
     @property
@@ -92,7 +91,7 @@ class LatestChanges:
         return len(self._row) > 2 * len(self._of) + MOST_HOLES
 
     def close_holes(self) -> Callable[[int], int]:
-        """Move the changes together; return what says where a position of before is now."""
+        """Move the changes together; return a function from an old position to the new one."""
         numbered = enumerate(self._row, self._start + 1)
         kept = [(position, change) for position, change in numbered if change is not None]
         before = [position for position, _ in kept]
@@ -107,11 +106,10 @@ class LatestChanges:
 
 
 class Watch:
-    """One watcher's place among the changes. Leaving the `with` block ends it.
+    """A viewer's position among the changes. Leaving the `with` block ends it.
 
-    `shown` picks those of some changes that the viewer may see, as of now. `only` names the users
-    that are watched. However slow its reader, a watch holds nothing but its position: nobody needs
-    to be cut off.
+    `shown` picks the changes that the viewer may see now. `only` names the users that are watched.
+    A watch holds nothing but its position, so that a slow reader need not be cut off.
     """
 
     __slots__ = ("_changes", "_leave", "_reader", "_shown", "only", "position", "viewer_id")
@@ -134,14 +132,14 @@ class Watch:
         self._reader: asyncio.Future[None] | None = None  # while it waits
 
     def wake(self) -> None:
-        """Have the reader, if it waits, read what there is."""
+        """Have a waiting reader read the changes there are."""
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
     def pass_by(self, before: int, user_ids: Collection[int]) -> bool:
-        """Whether changes of these users, all there are since `before`, are none of its business.
+        """Count the changes since `before`, which are of these users, as read if none is watched.
 
-        They count as read then.
+        Return whether it did.
         """
         if self.only is None or self.position < before or not self.only.isdisjoint(user_ids):
             return False
@@ -151,16 +149,11 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[PresenceChanged]]:
-        """Yield the changes that wait, in order, as soon as it is woken; without end."""
+        """Yield the changes that wait, in order, at each `wake`; without end."""
         while True:
             while self.position < self._changes.position:
                 changes, self.position = self._changes.read(self.position)

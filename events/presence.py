@@ -1,4 +1,4 @@
-"""Who is online: whoever has a connection to any process, or had one a short grace ago."""
+"""Who is online: every user who has a connection to any process, or had one a moment ago."""
 
 import asyncio
 import logging
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.latest import LatestChanges, Watch
 from events.roster import Roster
@@ -17,18 +16,18 @@ logger = logging.getLogger("parley.presence")
 
 # Departures share a transaction: each by itself, they would keep the database from the senders.
 MOST_AT_ONCE = 500
-# A database that hangs must not keep anybody online: so long after the grace, at most,
+# A departure is announced at most so long after its grace, also where the database hangs.
 RECORD_SECONDS = 5
-# but those who waited behind others that hung get a chance.
+# A departure that waited behind others that hung is given at least so long to be recorded.
 LEAST_RECORD_SECONDS = 0.1
-# A server that stops waits so long for the database to take when its users were last seen.
+# A server that stops waits at most so long for the database to record its users' departures.
 CLOSE_SECONDS = 1
 # Two processes can lose the same user at the same moment. Each hears of the other's loss after its
-# own, and would leave the recording of it to the other. Within so long each records it itself.
+# own, and would leave the recording to the other. Within so long, each records it itself.
 CROSSING_SECONDS = 5
-# A lone change is told at once. Those that come within so long after it are told together,
+# A lone change is told at once. Changes that follow within so long are told together.
 WINDOW_SECONDS = 0.1
-# and later, the more there is to tell: telling takes no more than this share of the loop.
+# Telling takes at most this share of the loop: the more there is to tell, the later it is told.
 MOST_SHARE = 0.25
 MOST_WINDOW_SECONDS = 2.0
 
@@ -44,32 +43,17 @@ class _Departure:
     told: bool  # by another process, which records it
 
 
-class Hold:
-    """A connection of a user's that is counted within the block; smaller than a generator."""
-
-    __slots__ = ("_presence", "_user_id")
-
-    def __init__(self, presence: "Presence", user_id: int) -> None:
-        self._presence = presence
-        self._user_id = user_id
-
-    def __enter__(self) -> None:
-        self._presence.enter(self._user_id)
-
-    def __exit__(self, *_: object) -> None:
-        self._presence.leave(self._user_id)
-
-
 class Presence:
     """Counts connections, here and (by the roster) elsewhere, and tells of changes in windows.
 
-    What changes within a window is told together, a later change of a user in place of an earlier
-    one, first to the listeners, then to the watches, a slice of the loop at a time.
-    `record_last_seen(user_ids, at)` is awaited before a departure is announced, so that whoever
-    hears of it and asks finds the time. Those who left together get the time of the last of them.
-    It raises OSError when they cannot be recorded now. `apart` says, live, who must not see whom,
-    and `part` is called when that changes: watches keep to it; listeners ask `sees`. `circle`
-    says, live, whom a viewer may see beside themselves; None for everybody.
+    The changes of a window are told together, only the last of each user: first to the listeners,
+    then to the watches, in slices. `record_last_seen(user_ids, at)` is awaited before a departure
+    is announced, so that a client which hears of it and asks finds the time. Users who left
+    together get the time of the last of them. It raises OSError when it cannot record now.
+
+    `apart` says, live, who must not see whom; call `part` when that changes. `circle` says, live,
+    whom a viewer may see beside themselves; None for everybody. Watches show only what their
+    viewer may see; listeners ask `sees`.
     """
 
     def __init__(
@@ -77,9 +61,9 @@ class Presence:
         *,
         grace_seconds: float,
         record_last_seen: Callable[[Collection[int], datetime], Awaitable[None]],
-        roster: Roster | None = None,
+        roster: Roster,
         apart: Mapping[int, Collection[int]] | None = None,
-        circle: Callable[[int], Collection[int] | None] | None = None,
+        circle: Callable[[int], Collection[int] | None] = lambda viewer_id: None,
     ) -> None:
         self._apart = {} if apart is None else apart
         self._circle = circle
@@ -87,7 +71,7 @@ class Presence:
         self._numbers = count()
         self._grace_seconds = grace_seconds
         self._record_last_seen = record_last_seen
-        self._roster = Roster(LoneBus()) if roster is None else roster
+        self._roster = roster
         self._roster.follow_users(came=self._come, went=self._go)
         # In the order of arrival, with the change that says so; also during the grace.
         self._online: dict[int, PresenceChanged] = {}
@@ -112,35 +96,29 @@ class Presence:
         """Whether the user is online."""
         return user_id in self._online
 
-    def hold(self, user_id: int) -> "Hold":
-        """Count a connection of the user's for as long as the block lasts."""
-        return Hold(self, user_id)
-
     def sees(self, viewer_id: int, user_id: int) -> bool:
         """Whether presence shows this person to the viewer: the one place that decides."""
         return user_id not in self._apart.get(viewer_id, ()) and self._knows(viewer_id, user_id)
 
     def sees_everybody(self, viewer_id: int) -> bool:
         """Whether the viewer sees every person, so that what is made for everybody will do."""
-        if self._circle is not None and self._circle(viewer_id) is not None:
-            return False
-        return not self._apart.get(viewer_id)
+        return self._circle(viewer_id) is None and not self._apart.get(viewer_id)
 
     def _knows(self, viewer_id: int, user_id: int) -> bool:
-        circle = None if self._circle is None else self._circle(viewer_id)
+        circle = self._circle(viewer_id)
         return circle is None or user_id == viewer_id or user_id in circle
 
     def snapshot(
         self, viewer_id: int, only: Collection[int] | None = None
     ) -> Sequence[PresenceChanged]:
-        """Return that each of those is online whom the viewer sees so, in order of arrival."""
+        """Return the users whom the viewer sees online, of these or of all, in order of arrival."""
         if only is not None:
             wanted = {*only}
             found = [self._online[id_] for id_ in wanted if id_ in self._online]
             return [change for change in found if self.sees(viewer_id, change.user_id)]
         if self.sees_everybody(viewer_id):
             return [*self._online.values()]
-        circle = None if self._circle is None else self._circle(viewer_id)
+        circle = self._circle(viewer_id)
         if circle is None:
             return [c for c in self._online.values() if self.sees(viewer_id, c.user_id)]
         near = [id_ for id_ in {viewer_id, *circle} if id_ in self._online]
@@ -160,11 +138,11 @@ class Presence:
         self._listeners.append(listener)
 
     def part(self, one: int, other: int, apart: bool) -> None:
-        """Show two people to each other as offline from now on, or as they are again."""
+        """Show two people to each other as offline from now on; not `apart`, as they are."""
         for viewer_id, user_id in ((one, other), (other, one)):
             if not self._knows(viewer_id, user_id):
-                continue  # who was never shown does not go, and does not come back
-            # Who has just left may still be online to a viewer, who is not told of it any more.
+                continue  # the viewer was never shown this user
+            # A user who has just left may still be online to the viewer, who hears no more of it.
             if user_id in self._online or (apart and self._changes.has(user_id)):
                 self._announce(PresenceChanged(user_id, online=not apart, seen_by=viewer_id))
 
@@ -178,7 +156,7 @@ class Presence:
             user_id, seen_by = change.user_id, change.seen_by
             if (only is not None and user_id not in only) or seen_by not in {None, viewer_id}:
                 continue
-            # One that told this viewer alone that somebody went offline is shown all the same.
+            # A change that tells only this viewer that a user is offline now is always shown.
             if (seen_by is None or change.online) and not self.sees(viewer_id, user_id):
                 continue
             shown.pop(user_id, None)
@@ -243,7 +221,7 @@ class Presence:
                 seconds = max(untold[0].due + RECORD_SECONDS - now, LEAST_RECORD_SECONDS)
                 await self._record([departure.user_id for departure in untold], at, seconds)
             for departure in due:
-                # Who came back meanwhile has not left; who left again since is not due yet.
+                # A user who came back has not left; one who left again since is not due yet.
                 if self._departures.get(departure.user_id) is departure:
                     del self._departures[departure.user_id]
                     del self._online[departure.user_id], self._arrivals[departure.user_id]
@@ -252,7 +230,7 @@ class Presence:
 
     async def _record(self, user_ids: Collection[int], at: datetime, seconds: float) -> None:
         recording = asyncio.ensure_future(self._record_last_seen(user_ids, at))
-        # What it ends with after its time is of no interest.
+        # Read its error, else Python logs it; after its time nobody waits for it.
         recording.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             # Not `timeout`: cancelled, a statement that waits for SQLite's lock goes on waiting.
@@ -299,7 +277,7 @@ class Presence:
             self._tell_at = max(began + wait, clock() + busy)
 
     def _is_news(self, change: PresenceChanged) -> bool:
-        """Whether it is not what the listeners were told of the user last."""
+        """Whether the listeners were told something else of the user last."""
         if change.seen_by is not None:
             return True
         if change.online is (change.user_id in self._told_online):
@@ -308,7 +286,7 @@ class Presence:
         return True
 
     def _let_go(self) -> None:
-        """Keep no change that everybody has read; one who never reads costs a position."""
+        """Drop the changes that every watch has read; a watch that never reads costs a position."""
         positions = [watch.position for watch in self._watches]
         self._changes.forget(min([self._told, *positions]))
         if self._changes.has_many_holes:

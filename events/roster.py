@@ -1,18 +1,21 @@
 """What each process holds, told over the bus: `{process: {key: number}}`, one table for all.
 
-A process holds users, who are online while anybody holds them, and names (an address, a user's
-connections), of which there may be only so many in all processes together. It publishes what has
-changed, the changes of a short while together, with a version that counts these publications. At
-every renewal it publishes the version alone. A process that misses a change sees the version jump,
-and asks for all.
+A key is a user or a name. A user is online while any process holds the user. A name (an address,
+a user's connections) has a limit that holds for all processes together. A process publishes its
+changes, those of a short while together, with a version that counts these publications. At every
+renewal it publishes the version alone. A process that misses a change sees the version jump, and
+asks for all keys.
 
 All processes together reach a limit only if one of them has its share: the limit divided by the
-number of processes. So the number of a name is published only where one has its share, and the
-sum is exact where it matters. Of a user the others learn that the process holds them.
+number of processes. So a process publishes the number of a name only where it has its share, and
+the sum is exact where it matters. Of a user it publishes only that it holds the user.
 
-Silence is judged twice. After three renewals a process counts for no limit: an old word must
-refuse nobody. After a lease it is dead, and its users are dropped. While the bus is away nobody
-can be heard: limits go by what this process has, and leases end only while the bus is connected.
+Silence is judged twice. After three renewals a process counts for no limit: old numbers must
+refuse nobody. After a lease it is dead, and its users are dropped. While the bus is away no process
+can be heard: limits go by this process's own numbers, and no lease ends.
+
+That is why the connections of user 7 have two keys: 7, for presence, lasts for a lease, and `#7`,
+for the limit, is a number of connections and ends with the third renewal.
 """
 
 import asyncio
@@ -24,18 +27,18 @@ from uuid import uuid4
 import msgspec
 
 from events.bus.bus import Bus, Topic
-from events.roster_table import Key, Peer, Table
+from events.roster_table import Key, OtherProcess, Table
 
 logger = logging.getLogger("parley.roster")
 
-# A few changes are published at once; of many, what comes within so long is published together.
+# A few changes are published at once. Of many, those of so long are published together.
 CHANGES_SECONDS = 0.05
 CHANGES_AT_ONCE = 10
-# All that a process holds is asked for, and published, at most so often.
+# A process asks for all keys of another, and publishes all of its own, at most so often.
 STATEMENT_SECONDS = 0.2
-# After so many renewals without a word a process counts for no limit.
+# A process that was silent for so many renewals counts for no limit.
 SILENT_RENEWALS = 3
-# Users of a process that went silent that are dropped in one turn of the loop.
+# So many users of a silent process are dropped in one turn of the loop.
 DROPPED_AT_ONCE = 500
 EVERYBODY = b""
 
@@ -223,13 +226,13 @@ class Roster:
             self._forget(told.process)
             return
         now = self._now()
-        peer = self._table.peers.setdefault(told.process, Peer(now, now))
+        peer = self._table.peers.setdefault(told.process, OtherProcess(now, now))
         peer.heard_at, peer.expires_at = now, now + self._lease_seconds
         self._follow(peer, told)
         if told.asks in (EVERYBODY, self._process):
             self._answer()
 
-    def _follow(self, peer: Peer, told: Told) -> None:
+    def _follow(self, peer: OtherProcess, told: Told) -> None:
         """Take over what is new to this process; what comes late or twice says nothing."""
         known = peer.version
         if known is None or told.version > known:
@@ -246,13 +249,13 @@ class Roster:
             self._table.count_in(peer)
             self._share_anew()
 
-    def _apply(self, peer: Peer, news: Mapping[Key, int], *, told: bool) -> None:
+    def _apply(self, peer: OtherProcess, news: Mapping[Key, int], *, told: bool) -> None:
         self._table.apply(peer, news, told=told)
         for key in news:
             if isinstance(key, str):
                 self._tell_soon(key)
 
-    def _count_out(self, peers: Iterable[Peer]) -> None:
+    def _count_out(self, peers: Iterable[OtherProcess]) -> None:
         if self._table.count_out(peers):
             self._share_anew()
 
@@ -278,7 +281,7 @@ class Roster:
             self._apply(peer, dict.fromkeys(part, 0), told=False)
             await asyncio.sleep(0)
 
-    def _ask(self, peer: Peer, process: bytes) -> None:
+    def _ask(self, peer: OtherProcess, process: bytes) -> None:
         if self._now() - peer.asked_at > STATEMENT_SECONDS:
             peer.asked_at = self._now()
             self._publish({}, asks=process)

@@ -9,7 +9,7 @@ Key = int | str
 
 
 @dataclass(slots=True)
-class Peer:
+class OtherProcess:
     """Another process, as far as it is known here."""
 
     heard_at: float
@@ -31,7 +31,7 @@ class Table:
         self.came: Callable[[int], None] = lambda user_id: None
         self.went: Callable[[int, bool], None] = lambda user_id, told: None
         self.own: dict[Key, int] = {}
-        self.peers: dict[bytes, Peer] = {}
+        self.peers: dict[bytes, OtherProcess] = {}
         self.holders: dict[int, int] = {}  # processes that hold the user, this one included
         self.others: Counter[str] = Counter()  # the sum of each name over the counted peers
         self.processes = 1  # this one, and the counted peers
@@ -45,7 +45,7 @@ class Table:
         if isinstance(key, int):
             self._hold(key, before, now, told=False)
 
-    def apply(self, peer: Peer, news: Mapping[Key, int], *, told: bool) -> None:
+    def apply(self, peer: OtherProcess, news: Mapping[Key, int], *, told: bool) -> None:
         """The peer holds so many now."""
         for key, now in news.items():
             before = peer.counts.pop(key, 0)
@@ -56,12 +56,12 @@ class Table:
             elif peer.counted:
                 self._add(key, now - before)
 
-    def count_in(self, peer: Peer) -> None:
+    def count_in(self, peer: OtherProcess) -> None:
         """Let the peer's names count from now on."""
         peer.counted = True
         self._recount(peer, by=1)
 
-    def count_out(self, peers: Iterable[Peer]) -> bool:
+    def count_out(self, peers: Iterable[OtherProcess]) -> bool:
         """Let the peers' names count no more; return whether some did."""
         counted = [peer for peer in peers if peer.counted]
         for peer in counted:
@@ -90,7 +90,7 @@ class Table:
                 del self.holders[user_id]
                 self.went(user_id, told)
 
-    def _recount(self, peer: Peer, *, by: int) -> None:
+    def _recount(self, peer: OtherProcess, *, by: int) -> None:
         self.processes += by
         for key, count in peer.counts.items():
             if isinstance(key, str):

@@ -42,16 +42,16 @@ async def in_slices(
 
 
 class Pace:
-    """Lets so many through in a second, one after the other; the rest wait for their turn."""
+    """Lets so many callers through in a second, one after the other; the rest wait in order."""
 
     def __init__(self, *, per_second: float) -> None:
         self._interval = 1 / per_second
         self._next = 0.0
 
-    async def turn(self, count: int = 1) -> None:
-        """Wait until so many more may go on."""
+    async def turn(self) -> None:
+        """Wait until the caller may go on."""
         now = asyncio.get_running_loop().time()
         start = max(now, self._next)
-        self._next = start + count * self._interval
+        self._next = start + self._interval
         if start > now:
             await asyncio.sleep(start - now)

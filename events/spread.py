@@ -1,4 +1,4 @@
-"""Entries for everybody, handed to many sinks a slice at a time: in between others get the loop."""
+"""Entries for everybody, delivered to many sinks in slices: other work runs between two slices."""
 
 import asyncio
 import logging
@@ -6,43 +6,33 @@ from collections import deque
 from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
+from events.facts import Placed
 from events.slices import in_slices
 
 logger = logging.getLogger("parley.feed")
 
 
-class Placed(Protocol):
-    """What has a place in the log."""
-
-    @property
-    def id(self) -> int:
-        """The position."""
-
-
 E = TypeVar("E", bound=Placed)
 E_contra = TypeVar("E_contra", contravariant=True)
 
-# So many sinks are handed an entry at once.
+# An entry is delivered to so many sinks at once; to more, in slices.
 AT_ONCE = 200
-# Entries under way; with one more the oldest is handed to all who wait for it, at once.
+# Entries under way. With one more, the oldest is delivered at once to all sinks that wait for it.
 MOST_UNDER_WAY = 32
 
 
 class Sink(Protocol[E_contra]):
-    """Where a subscriber's entries go. `deliver` must not block; `size` is in bytes, roughly."""
+    """Receives a subscriber's entries. `deliver` must not block; `size` is in bytes, roughly."""
 
     def deliver(self, item: E_contra, size: int) -> None:
         """Take an entry."""
 
     def interrupt(self) -> None:
-        """Have the subscriber resume: what it was given may be in the log no more."""
+        """Have the subscriber resume: entries that it got may no longer be in the log."""
 
 
 class Spread(Generic[E]):
-    """What is on its way to many sinks. Each is handed every entry once, in the order of `send`.
-
-    `now` says who is handed an entry before all others.
-    """
+    """Entries on their way to many sinks: each sink gets every entry once, in order."""
 
     def __init__(self) -> None:
         self._under_way: deque[tuple[E, int, dict[Sink[E], None]]] = deque()
@@ -51,10 +41,9 @@ class Spread(Generic[E]):
     def send(
         self, entry: E, size: int, sinks: Collection[Sink[E]], now: Collection[Sink[E]] = ()
     ) -> None:
-        """Hand an entry to the sinks: at once where they are few, else in the loop's next turns."""
+        """Deliver an entry: at once to few sinks, else in the loop's next turns, to `now` first."""
         if not self._under_way and len(sinks) <= AT_ONCE:
-            for sink in sinks:
-                _deliver(sink, entry, size)
+            _deliver(sinks, entry, size)
             return
         self._under_way.append((entry, size, dict.fromkeys(sinks)))
         if len(self._under_way) > MOST_UNDER_WAY:
@@ -67,26 +56,27 @@ class Spread(Generic[E]):
             self._spreading = asyncio.create_task(self._spread(), name="spread")
             self._spreading.add_done_callback(self._ended)
 
-    def deliver(self, sink: Sink[E], entry: E, size: int) -> None:
-        """Hand an entry to one sink, now, after all that is under way to it."""
+    def deliver(self, entry: E, size: int, sinks: Collection[Sink[E]]) -> None:
+        """Deliver an entry to a few sinks now, after the entries that are under way to them."""
         if self._under_way:
-            self.complete(sink)
-        _deliver(sink, entry, size)
+            for sink in sinks:
+                self.complete(sink)
+        _deliver(sinks, entry, size)
 
     def complete(self, sink: Sink[E]) -> None:
-        """Hand a sink all that is under way to it, now."""
+        """Deliver to a sink, now, the entries that are under way to it."""
         for entry, size, waiting in self._under_way:
             if sink in waiting:
                 del waiting[sink]
-                _deliver(sink, entry, size)
+                _deliver((sink,), entry, size)
 
     def leave_out(self, sink: Sink[E]) -> None:
-        """Hand nothing more to a sink."""
+        """Drop the entries that are under way to a sink."""
         for _, _, waiting in self._under_way:
             waiting.pop(sink, None)
 
     def drop(self) -> None:
-        """Hand what is under way to nobody any more."""
+        """Drop all entries that are under way."""
         self._under_way.clear()
 
     def close(self) -> None:
@@ -105,8 +95,9 @@ class Spread(Generic[E]):
         self._spreading = None
 
 
-def _deliver(sink: Sink[E], entry: E, size: int) -> None:
-    try:
-        sink.deliver(entry, size)
-    except Exception:
-        logger.exception("A subscriber failed on position %d", entry.id)
+def _deliver(sinks: Collection[Sink[E]], entry: E, size: int) -> None:
+    for sink in sinks:
+        try:
+            sink.deliver(entry, size)
+        except Exception:
+            logger.exception("A subscriber failed on position %d", entry.id)

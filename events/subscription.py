@@ -3,8 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
@@ -14,28 +12,28 @@ class SubscriberTooSlow(Exception):
     """The subscriber did not keep up, or the log went back; it must resume from the log."""
 
 
-class Front(Protocol):
-    """Takes items in place of a reader that waits, so that there need not be one."""
+class Consumer(Protocol):
+    """Takes items directly, so that no reader has to wait for them."""
 
     def show(self, item: Any) -> bool:
-        """Take an item; False when it has to be read."""
+        """Take an item; False when it has to be queued and read."""
 
     def park(self, subscription: "Subscription[Any]") -> None:
-        """Keep the subscription, whose reader ends."""
+        """Keep the subscription, whose reader ends now."""
 
     def wake(self) -> None:
-        """Have the subscription read again; it has items, or has overflowed."""
+        """Start a reader for the subscription: it has items, or has overflowed."""
 
 
 class Subscription(Generic[T]):
-    """What was delivered and not yet read. Leaving the `with` block ends it, unless it is parked.
+    """A queue of delivered items. Leaving the `with` block ends it, unless it is parked.
 
-    Holds at most `max_items` items and `max_bytes` bytes; beyond either it drops all it holds
-    and the reader gets SubscriberTooSlow: a queue must not grow with a reader's slowness.
+    It holds at most `max_items` items and `max_bytes` bytes. Beyond either it drops all of them,
+    and its reader gets SubscriberTooSlow: a slow reader must not make a queue grow.
 
-    With a `front`, the reader ends as soon as nothing is queued: the subscription is parked then.
-    An item is given to the front first; one that it does not take is queued, and the front is
-    woken, once, to have all that is queued read.
+    With a `consumer`, the reader ends as soon as the queue is empty: the subscription is parked.
+    From then on each item is given to the consumer first. An item that the consumer does not take
+    is queued, and the consumer is woken, once, to start a reader for the queue.
     """
 
     __slots__ = (
@@ -44,8 +42,8 @@ class Subscription(Generic[T]):
         "_leave",
         "_max_bytes",
         "_max_items",
-        "_wake",
-        "front",
+        "_reader",
+        "consumer",
         "interrupted",
         "overflowed",
         "parked",
@@ -59,26 +57,21 @@ class Subscription(Generic[T]):
         self._leave = leave
         self._items: deque[tuple[T, int]] | None = None  # none while it is empty
         self._bytes = 0
-        self._wake: Callable[[], None] | None = None  # while a reader waits
-        self.front: Front | None = None
-        self.parked: Front | None = None
+        self._reader: asyncio.Future[None] | None = None  # while it waits
+        self.consumer: Consumer | None = None
+        self.parked: Consumer | None = None
         self.overflowed = False
         self.interrupted = False
 
     def interrupt(self) -> None:
-        """Drop what is queued and have the reader get SubscriberTooSlow: it is to resume."""
+        """Drop what is queued, and have the reader get SubscriberTooSlow so that it resumes."""
         self.interrupted = self.overflowed = True
         self._items = None
-        if self.parked is not None:
-            front, self.parked = self.parked, None
-            front.wake()
-        elif self._wake is not None:
-            self._wake()
+        self._wake_reader()
 
     def deliver(self, item: T, size: int) -> None:
         """Queue an item of about `size` bytes for the reader."""
-        front = self.parked
-        if front is not None and front.show(item):
+        if self.parked is not None and self.parked.show(item):
             return
         if self.overflowed:
             return
@@ -92,11 +85,14 @@ class Subscription(Generic[T]):
         else:
             self._items.append((item, size))
             self._bytes += size
-        if front is not None:
-            self.parked = None
-            front.wake()
-        elif self._wake is not None:
-            self._wake()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self.parked is not None:
+            consumer, self.parked = self.parked, None
+            consumer.wake()
+        elif self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def leave(self) -> None:
         """Have nothing more delivered."""
@@ -105,12 +101,7 @@ class Subscription(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.parked is None:
             self._leave(self)
 
@@ -118,16 +109,15 @@ class Subscription(Generic[T]):
         """Yield items as they come, without end or until parked. Raises SubscriberTooSlow."""
         while not self.overflowed:
             if self._items is None:
-                if self.front is not None:
-                    self.parked = self.front
-                    self.front.park(self)
+                if self.consumer is not None:
+                    self.parked = self.consumer
+                    self.consumer.park(self)
                     return
-                reader = asyncio.get_running_loop().create_future()
-                self._wake = partial(_set, reader)
+                self._reader = asyncio.get_running_loop().create_future()
                 try:
-                    await reader
+                    await self._reader
                 finally:
-                    self._wake = None
+                    self._reader = None
                 continue
             item, size = self._items.popleft()
             self._bytes -= size
@@ -135,8 +125,3 @@ class Subscription(Generic[T]):
                 self._items = None
             yield item
         raise SubscriberTooSlow
-
-
-def _set(reader: asyncio.Future[None]) -> None:
-    if not reader.done():
-        reader.set_result(None)

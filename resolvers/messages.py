@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import messages
 from db.models import StoredMessage
 from events.bus.bus import Bus, Topic
-from events.facts import EntriesAppended, Fact
+from events.facts import Fact
 from events.feed import Feed
-from events.subscription import Front, SubscriberTooSlow, Subscription
+from events.subscription import Consumer, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.connections import connection_of
 from resolvers.context import Context
@@ -49,20 +49,22 @@ def announce_committed(
     """
 
     def announce(batch: Sequence[StoredMessage | Fact]) -> None:
-        feed.announce(EntriesAppended(batch))
-        facts = [entry for entry in batch if isinstance(entry, Fact)]
-        if not facts:
-            bus.publish(Topic.LOG, _encoder.encode(batch))
-        else:
+        feed.announce(batch)
+        if bus.is_lone:
+            return
+        if Fact in map(type, batch):
+            facts = [entry for entry in batch if isinstance(entry, Fact)]
             sent = [entry for entry in batch if not isinstance(entry, Fact)]
             bus.publish(Topic.FACTS, _encoder.encode((sent, facts)))
+        else:
+            bus.publish(Topic.LOG, _encoder.encode(batch))
 
     def hear(payload: bytes) -> None:
-        feed.announce(EntriesAppended(_decoder.decode(payload)))
+        feed.announce(_decoder.decode(payload))
 
     def hear_mixture(payload: bytes) -> None:
         sent, facts = _mixtures.decode(payload)
-        feed.announce(EntriesAppended(sorted([*sent, *facts], key=attrgetter("id"))))
+        feed.announce(sorted([*sent, *facts], key=attrgetter("id")))
 
     bus.subscribe(Topic.LOG, hear)
     bus.subscribe(Topic.FACTS, hear_mixture)
@@ -197,14 +199,13 @@ async def _read_page(
 
 
 async def watch_messages(
-    ctx: Context, *, after: int | None = None, front: Front | None = None
+    ctx: Context, *, after: int | None = None, consumer: Consumer | None = None
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield each message the viewer may see: those past `after`, from the log, then live ones.
 
-    No gap and no repeat. With a `front`, it ends once all there are have been read: whatever comes
-    from then on is the front's (events/subscription.py). Raises Unauthenticated, BadInput when
-    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind the live
-    ones.
+    No gap and no repeat. With a `consumer`, it ends once it has yielded all messages there are:
+    the consumer is given later ones (events/subscription.py). Raises Unauthenticated, BadInput when
+    `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind.
     """
     viewer = ctx.user
     if after is not None:
@@ -226,10 +227,10 @@ async def watch_messages(
                     continue
             # A reader ahead of this process's feed has had the next messages: they are skipped.
             if after is None or after <= start:
-                live.front = front
+                live.consumer = consumer
             async for message in live:
                 if after is None or message.id > after:
-                    live.front = front
+                    live.consumer = consumer
                     yield message
             return
 

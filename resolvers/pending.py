@@ -1,9 +1,8 @@
-"""A result that a future will bring, to be awaited or to be taken in the future's callback."""
+"""The result of an operation that waits for one future: awaited, or read in its callback."""
 
 import asyncio
 from collections.abc import Callable, Generator
-from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -12,9 +11,9 @@ U = TypeVar("U")
 class Pending(Generic[T]):
     """What an operation returns that has done its part and now waits for one future.
 
-    `await` it, or call `result` once `future` is done: in the future's own callback, so that no
-    task has to wait. A future made from a future would cost a turn of the loop for each step. The
-    future is this caller's alone: a caller that goes away cancels it.
+    `await` it, or call `result` in the callback of `future`, so that no task has to wait. A future
+    made from a future would cost a turn of the loop for each step; `then` costs none, and changes
+    this object. The future belongs to this caller alone: a caller that goes away cancels it.
     """
 
     __slots__ = ("future", "result")
@@ -29,11 +28,15 @@ class Pending(Generic[T]):
         return cls(future, future.result)
 
     def then(self, make: Callable[[T], U]) -> "Pending[U]":
-        """Return what `make` will make of the result."""
+        """Have `make` make the result of what the result was, and return this object."""
         before = self.result
-        return Pending(self.future, lambda: make(before()))
+        changed = cast("Pending[U]", self)
+        changed.result = lambda: make(before())
+        return changed
 
     def __await__(self) -> Generator[Any, None, T]:
-        with suppress(Exception):  # `result` raises it, in the operation's words
+        try:
             yield from self.future
+        except Exception:  # `result` raises it, in the operation's words
+            return self.result()
         return self.result()

@@ -8,7 +8,7 @@ from typing import Annotated
 import strawberry
 
 from db.models import MessageKind, StoredMessage
-from events.subscription import Front
+from events.subscription import Consumer
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
@@ -246,8 +246,8 @@ class MessageSubscriptions:
     ) -> Source[Message]:
         ctx = info.context.ctx
 
-        async def read(front: Front | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
-            watch = messages.watch_messages(ctx, after=_position(after), front=front)
+        async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
+            watch = messages.watch_messages(ctx, after=_position(after), consumer=consumer)
             async with aclosing(watch) as stream:
                 async for record in stream:
                     yield (record,)

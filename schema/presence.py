@@ -110,7 +110,7 @@ class PresenceSubscriptions:
     ) -> Source[PresenceChange]:
         ctx, shown = info.context.ctx, _shown_by(info.context.loaders)
 
-        async def read(front: object) -> AsyncGenerator[Batch, None]:
+        async def read(consumer: object) -> AsyncGenerator[Batch, None]:
             async with aclosing(presence.watch_presence(ctx, user_ids)) as stream:
                 async for changes in stream:
                     for start in range(0, len(changes), MOST_AT_ONCE):

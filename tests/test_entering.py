@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.connection import Connection
-from events.hub import Hub, Step, of_user
+from events.hub import Hub, Step
 from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import RateLimited, TooManyConnections
@@ -92,7 +92,7 @@ def left(server: RunningServer, account: Account) -> list[str]:
     kept = {
         "contacts": account.id in ctx.directory._holds,
         "presence": account.id in ctx.presence.online_ids,
-        "topics": of_user(account.id) in ctx.hub._table,
+        "topics": account.id in ctx.hub._table,
     }
     return [name for name, there in kept.items() if there]
 

@@ -12,7 +12,6 @@ import aiohttp
 import httpx
 import pytest
 
-from events.hub import of_user
 from resolvers.guards.token_states import TokenStates
 from tests.resolvers.people import plain
 from tests.schema.client import bare_socket, bearer
@@ -128,7 +127,7 @@ async def post(server: RunningServer, account: Account, path: str) -> httpx.Resp
 
 def ends(server: RunningServer, account: Account) -> list[float | None]:
     """When each of the account's open connections ends."""
-    return [one.expires_at for one in server.ctx.hub._table[of_user(account.id)]]
+    return [one.expires_at for one in server.ctx.hub._table[account.id]]
 
 
 def end_soon(tmp_path: Path) -> float:
@@ -176,4 +175,4 @@ async def test_an_end_while_a_connection_is_let_in_keeps_it_out(
         assert (await post(server, account, "/api/auth/logout")).status_code == 200
         slow.arrive()
         await is_out(late)
-        assert of_user(account.id) not in server.ctx.hub._table
+        assert account.id not in server.ctx.hub._table

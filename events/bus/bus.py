@@ -27,6 +27,10 @@ class Bus(Protocol):
     """Carries bytes between the processes of one server; never back to the one that published."""
 
     @property
+    def is_lone(self) -> bool:
+        """Whether this process is the only one, so that nothing need be made for the others."""
+
+    @property
     def connected(self) -> bool:
         """Whether publications are likely to arrive, both ways."""
 
@@ -46,7 +50,7 @@ class Bus(Protocol):
 class LoneBus:
     """The bus of a server that is one process: there is nobody to tell."""
 
-    connected = True
+    connected = is_lone = True
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Nobody will call."""

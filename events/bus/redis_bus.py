@@ -28,6 +28,8 @@ ORIGIN_BYTES = 16
 class RedisBus:
     """Publishes and listens on `<prefix>:<topic>`; connects again by itself, for ever."""
 
+    is_lone = False
+
     def __init__(self, url: str, *, prefix: str) -> None:
         self._redis: Redis = Redis.from_url(
             url,
@@ -62,7 +64,7 @@ class RedisBus:
         self._waiting.append((self._channel(topic), self._origin + payload))
         self._waiting_bytes += len(payload)
         while len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
-            self._take()
+            self._pop()
         self._wake.set()
 
     async def start(self) -> None:
@@ -147,7 +149,7 @@ class RedisBus:
     async def _flush(self) -> None:
         async with self._flushing:
             while self._waiting:
-                batch = [self._take() for _ in range(min(len(self._waiting), MAX_PIPELINE))]
+                batch = [self._pop() for _ in range(min(len(self._waiting), MAX_PIPELINE))]
                 try:
                     async with self._redis.pipeline(transaction=False) as pipeline:
                         for channel, publication in batch:
@@ -159,7 +161,7 @@ class RedisBus:
                     self._put_back(batch)
                     raise
 
-    def _take(self) -> tuple[str, bytes]:
+    def _pop(self) -> tuple[str, bytes]:
         channel, publication = self._waiting.popleft()
         self._waiting_bytes -= len(publication) - ORIGIN_BYTES
         return channel, publication

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-# Of so many documents' results, and of ids of so many lengths, what was made is kept: nearly all
-# clients share one. What others ask for is made anew for each.
+# The results for so many documents, and for ids of so many lengths, are kept: nearly all clients
+# share one. For other clients they are made each time.
 MOST_KEPT = 4
 
 Head = Callable[[int], bytes]
@@ -26,9 +26,9 @@ class Results:
 
 
 class Batch:
-    """Events for whoever may see all of them, each of which looks the same to everybody.
+    """Events for viewers who may see all of them, each of which looks the same to everybody.
 
-    An event keeps what was made of it in its `encoded`, by who made it.
+    An event keeps its encoded results in `encoded`, by their encoder.
     """
 
     __slots__ = ("_pieces", "events")
@@ -55,10 +55,10 @@ class BatchResults(Results):
         return map(self._encode_once, self._batch.events)
 
     def pieces(self, id_size: int, head: Head) -> list[bytes]:
-        """Return what the subscription's id, in JSON, goes between: then it is frames of messages.
+        """Return pieces that, joined by the subscription's id in JSON, are frames of messages.
 
-        `head(size)` is what comes before a message on the wire. Clients' ids differ, but seldom in
-        length: then all else is the same for all.
+        `head(size)` returns the head of a frame. Clients' ids differ, but seldom in length: so all
+        clients share the pieces.
         """
         kept, key = self._batch._pieces, (self._encode, id_size)
         pieces = kept.get(key)

@@ -107,8 +107,11 @@ class Documents:
     def recall(self, query: str, operation_name: str | None, *, known: bool) -> Operation | None:
         """Return the operation if it was prepared lately; `known` is who is logged in."""
         key = (query, operation_name)
-        operation = self._known.get(key)
-        if operation is None and (operation := self._strangers.get(key)) is not None and known:
+        try:
+            return self._known[key]
+        except KeyError:
+            operation = self._strangers.get(key)
+        if operation is not None and known:
             self._known[key] = operation
         return operation
 

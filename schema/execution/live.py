@@ -68,7 +68,7 @@ class Live(ABC):
         """Return what waits, and whatever else comes before the queue is empty again."""
         return Source(self._read_rest, self._make)
 
-    async def _read_rest(self, front: object) -> AsyncGenerator[Iterable[Any], None]:
+    async def _read_rest(self, consumer: object) -> AsyncGenerator[Iterable[Any], None]:
         parked, self._parked = self._parked, None
         assert parked is not None  # noqa: S101  # whoever asked for the rest has looked
         with parked:

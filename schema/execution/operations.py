@@ -125,7 +125,7 @@ class Operations:
         raises.
         """
         plan, context = operation.plan, OperationContext(ctx, self._stream_loaders)
-        source, front = None, None
+        source, consumer = None, None
         if live is not None and live.is_parked:
             source, live = live.rest(), None
         else:
@@ -139,8 +139,8 @@ class Operations:
             return
         if live is not None and plan.is_same_for_all:
             live.follow(source.show, plan.encode)
-            front = live
-        async with aclosing(source.read(front)) as batches:
+            consumer = live
+        async with aclosing(source.read(consumer)) as batches:
             async for batch in batches:
                 if isinstance(batch, Batch) and plan.is_same_for_all:
                     yield plan.show_batch(batch)

@@ -126,7 +126,8 @@ class Plan:
             if not isawaitable(value):
                 return self._result(lambda: value)
             value = Pending.of(asyncio.ensure_future(value))  # itself, if it is a future
-        return Pending(value.future, partial(self._result, value.result))
+        value.result = partial(self._result, value.result)
+        return value
 
     async def execute(
         self, context: OperationContext, variables: Mapping[str, Any] | None

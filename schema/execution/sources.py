@@ -5,21 +5,21 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 from events.slices import Pace
-from events.subscription import Front
+from events.subscription import Consumer
 
 T = TypeVar("T")
 
-# Of a front, where there is one: what comes, in batches, perhaps of one item each.
-Read = Callable[[Front | None], AsyncGenerator[Iterable[Any], None]]
+# Given a consumer or None, yields batches of items.
+Read = Callable[[Consumer | None], AsyncGenerator[Iterable[Any], None]]
 
 
 class Source(Generic[T]):
     """The events of one subscription.
 
-    `read` yields batches of items, and `show` makes an item the event that the field's type says. A
-    `read` that is given a front may end as soon as all there was has been read: from then on the
-    front is given each item as it comes, and no reader waits (docs/decisions/0015-one-path.md).
-    Events that have to be made for each subscriber apart take turns by the `pace`, if there is one.
+    `read` yields batches of items, and `show` turns an item into an event of the field's type. With
+    a consumer, `read` may end once it has yielded all items that wait: the consumer is given each
+    later item directly (docs/decisions/0015-one-path.md). The `pace` limits how many events that
+    are made for one subscriber are made in a second.
 
     Iterated, it yields the events one by one: so graphql-core reads it.
     """
@@ -35,8 +35,8 @@ class Source(Generic[T]):
 
     @classmethod
     def of(cls, returned: Any) -> "Source[Any]":
-        """Return what a field's function returned as a source; a mere generator becomes one."""
-        return returned if isinstance(returned, Source) else Source(lambda front: _ones(returned))
+        """Return what a field's function returned as a source; a generator becomes one."""
+        return returned if isinstance(returned, Source) else Source(lambda _: _ones(returned))
 
     async def turn(self) -> None:
         """Wait until the next event that is made for one subscriber may be."""

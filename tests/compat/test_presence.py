@@ -6,8 +6,10 @@ import uvloop
 
 from compat.presence import OnlineLists
 from compat.socketio.packets import EncodedEvent
+from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.presence import Presence
+from events.roster import Roster
 
 
 class _Viewer:
@@ -24,7 +26,7 @@ async def _greet_while_a_list_is_due() -> list[str]:
 
     uvloop gives a handle without `when()` for a moment that is less than a millisecond away.
     """
-    presence = Presence(grace_seconds=0, record_last_seen=_record)
+    presence = Presence(grace_seconds=0, record_last_seen=_record, roster=Roster(LoneBus()))
     told: list[str] = []
     viewers = {"a": _Viewer()}
 

@@ -11,7 +11,7 @@ from events.bus.redis_bus import RedisBus
 from events.facts import PresenceChanged
 from events.presence import Presence
 from events.roster import Roster
-from tests.events.hub import Hub
+from tests.events.lossy_bus import Network
 from tests.support.inbox import Inbox
 
 GRACE, LEASE, RENEWAL, SWEEP = 0.05, 0.5, 0.1, 0.05
@@ -79,11 +79,11 @@ class Processes:
         self._stack = stack
         self._url = url
         self._prefix = f"roster{next(_prefixes)}"
-        self.hub = Hub()
+        self.network = Network()
 
     async def start(self, **seconds: float) -> Process:
         """Add a process."""
-        bus: Bus = self.hub.bus()
+        bus: Bus = self.network.bus()
         if self._url is not None:
             bus = RedisBus(self._url, prefix=self._prefix)
         await bus.start()

@@ -12,15 +12,12 @@ import pytest
 from events.control import Control
 from events.facts import (
     BlockChanged,
-    EntriesAppended,
     Fact,
     Processes,
     SessionEnded,
     Unreadable,
 )
-from events.feed import Feed
-from events.hub import Hub
-from tests.events.test_feed import ALICE, BOB, CAROL, START, Line, Reader, listen
+from tests.events.test_feed import ALICE, BOB, CAROL, START, Line, Reader, feed_of, listen
 from tests.faults.waits import until
 
 Entries = list[Line | Fact]
@@ -34,7 +31,7 @@ class Log:
         self.head = 0
         self.made = 0
 
-    def append(self, *kinds: type) -> EntriesAppended[Line]:
+    def append(self, *kinds: type) -> Entries:
         """Add a message for each Line, and a fact with a body of each other kind."""
         new: Entries = []
         for kind in kinds:
@@ -49,7 +46,7 @@ class Log:
                 body = BlockChanged(BOB, True)
             new.append(Fact(self.head, at, ALICE, Processes(), body))
         self.entries += new
-        return EntriesAppended(new)
+        return new
 
     def remove(self, *positions: int) -> None:
         """Remove entries, as after LOG_KEPT_DAYS."""
@@ -78,14 +75,7 @@ class Process:
 
     def __init__(self, log: Log, poll_seconds: float | None) -> None:
         self.control = Control()
-        self.feed: Feed[Line] = Feed(
-            hub=Hub(warning_seconds=0),
-            read_entries=log.read_entries,
-            read_head=log.read_head,
-            read_written=log.read_written,
-            poll_seconds=lambda: poll_seconds,
-            control=self.control,
-        )
+        self.feed = feed_of(log, poll_seconds=lambda: poll_seconds, control=self.control)
         self.reader = Reader()
         self.told: list[int] = []
         self.losses = 0
@@ -131,7 +121,7 @@ async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
     log = Log()
     async with _process(log, None) as process:
         batch = log.append(*MIXTURE)
-        facts = [entry for entry in batch.entries if isinstance(entry, Fact)]
+        facts = [entry for entry in batch if isinstance(entry, Fact)]
         process.control.hand_over_early([facts[1]], 4)
         assert (process.told, process.control.position) == ([4], 4)
         process.control.hand_over_early([facts[1], facts[2]], 6)
@@ -140,7 +130,7 @@ async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
         assert process.reader.ids == [1, 3, 6]
         # One's own of another kind too, and once.
         own = log.append(SessionEnded)
-        process.control.hand_over_early(_facts(own.entries), 7)
+        process.control.hand_over_early(_facts(own), 7)
         process.feed.announce(own)
         assert process.told == [4, 5, 2, 7]
 
@@ -171,7 +161,7 @@ async def test_a_fact_that_cannot_be_read_is_passed_over() -> None:
     async with _process(log) as process:
         batch = log.append(SessionEnded, Line)
         unreadable = Fact(1, START, None, Processes(), Unreadable("of.a.later.version"))
-        process.feed.announce(EntriesAppended([unreadable, *batch.entries[1:]]))
+        process.feed.announce([unreadable, *batch[1:]])
         assert (process.told, process.reader.ids) == ([], [2])
 
 

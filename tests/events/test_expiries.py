@@ -7,7 +7,7 @@ import pytest
 
 from events import hub as hub_module
 from events.connection import Connection
-from events.hub import EVERYBODY, AlreadyEnded, Hub, of_user
+from events.hub import EVERYBODY, AlreadyEnded, Hub
 
 HOUR = 3600.0
 
@@ -225,7 +225,7 @@ def test_what_comes_and_goes_leaves_nothing_behind(hub: Hub, clock: Clock) -> No
     for number in range(5000):
         enter(hub, number, number, clock.now + HOUR)[1].close()
     assert len(hub._expiries) < 2000
-    assert hub._table.keys() == {"wire:Line", of_user(1), EVERYBODY}
+    assert hub._table.keys() == {Line, 1, EVERYBODY}
     assert all(len(found) == 1 for found in hub._table.values())
     clock.now += HOUR
     hub.sweep()

@@ -2,19 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import pytest
 
+from db.visibility import Visibility
 from events import feed as feed_module
 from events.connection import Connection
-from events.facts import EntriesAppended
+from events.control import Control
 from events.feed import Feed
-from events.hub import EVERYBODY, Hub, of_user
+from events.hub import EVERYBODY, Hub
 from tests.support.inbox import Inbox
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -45,13 +48,13 @@ class Log:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def append(self, *lines: tuple[int, int | None]) -> EntriesAppended[Line]:
+    def append(self, *lines: tuple[int, int | None]) -> Sequence[Line]:
         """Add lines of these senders and receivers."""
         self.made += 1
         at = START + timedelta(seconds=self.made)
         new = [Line(len(self.lines) + i, *line, created_at=at) for i, line in enumerate(lines, 1)]
         self.lines += new
-        return EntriesAppended(new)
+        return new
 
     async def read_head(self) -> int:
         """The last position."""
@@ -100,10 +103,6 @@ class Reader(Inbox[Line]):
         return self.ids
 
 
-def _hub() -> Hub:
-    return Hub(warning_seconds=0)
-
-
 def listen(feed: Feed[Line], user_id: int, sink: Reader) -> Connection:
     """Deliver to the sink what the user may see."""
     connection = feed._hub.stream(user_id, None, checked_at=monotonic())
@@ -111,18 +110,31 @@ def listen(feed: Feed[Line], user_id: int, sink: Reader) -> Connection:
     return connection
 
 
+def feed_of(
+    log: Any,
+    *,
+    hub: Hub | None = None,
+    control: Control | None = None,
+    apart: Mapping[int, Collection[int]] = MappingProxyType({}),
+    **options: Any,
+) -> Feed[Line]:
+    """Return a feed of this log, which has not started."""
+    return Feed(
+        hub=hub or Hub(warning_seconds=0),
+        read_entries=log.read_entries,
+        read_head=log.read_head,
+        read_written=log.read_written,
+        visibility=Visibility(apart),
+        control=control or Control(),
+        **options,
+    )
+
+
 @asynccontextmanager
 async def _feed(
     log: Log, poll_seconds: float | None = None, others: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[Feed[Line], Reader]]:
-    feed: Feed[Line] = Feed(
-        hub=_hub(),
-        read_entries=log.read_entries,
-        read_head=log.read_head,
-        read_written=log.read_written,
-        poll_seconds=lambda: poll_seconds,
-        others=others,
-    )
+    feed = feed_of(log, poll_seconds=lambda: poll_seconds, others=others)
     await feed.start()
     reader = Reader()
     listen(feed, CAROL, reader)
@@ -161,7 +173,7 @@ async def test_each_entry_goes_to_its_two_people_and_a_broadcast_to_all() -> Non
             connection.detach(reader)
             connection.detach(reader)
         assert feed._hub.sinks_at(EVERYBODY) == [carol]
-        assert feed._hub._table.keys() == {EVERYBODY, of_user(CAROL)}
+        assert feed._hub._table.keys() == {EVERYBODY, CAROL}
 
 
 async def test_a_lost_announcement_is_read_from_the_log() -> None:
@@ -283,7 +295,7 @@ async def test_a_subscriber_may_leave_while_it_is_being_told() -> None:
 
 async def test_the_last_entries_are_shown_from_memory() -> None:
     log = Log()
-    feed = Feed[Line](hub=_hub(), read_entries=log.read_entries, read_head=log.read_head)
+    feed = feed_of(log)
     feed.announce(log.append((ALICE, BOB), (BOB, None), (CAROL, ALICE), (ALICE, None)))
 
     def recent(user_id: int, after: int, upto: int, broadcasts_after: int = 0) -> list[int] | None:
@@ -303,7 +315,7 @@ async def test_the_last_entries_are_shown_from_memory() -> None:
 async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
     log = Log()
     log.append((ALICE, BOB))
-    feed = Feed[Line](hub=_hub(), read_entries=log.read_entries, read_head=log.read_head)
+    feed = feed_of(log)
     await feed.start()
     try:
         feed.announce(log.append((ALICE, BOB)))
@@ -323,12 +335,7 @@ async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
 
 async def test_the_memory_leaves_out_who_is_apart() -> None:
     log = Log()
-    feed = Feed[Line](
-        hub=_hub(),
-        read_entries=log.read_entries,
-        read_head=log.read_head,
-        apart={BOB: {ALICE}},
-    )
+    feed = feed_of(log, apart={BOB: {ALICE}, ALICE: {BOB}})
     feed.announce(log.append((ALICE, None), (CAROL, None), (ALICE, BOB)))
     found = feed.recent(BOB, 0, 3)
     assert found is not None

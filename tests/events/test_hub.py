@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.connection import Connection
-from events.hub import EVERYBODY, AlreadyEnded, Hub, of_user
+from events.hub import EVERYBODY, AlreadyEnded, Hub
 from tests.events.test_expiries import Line, let_in
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -114,7 +114,7 @@ def test_a_refusal_undoes_the_steps_before_it_and_leaves_the_connection_as_it_wa
         let_in(hub, connection, BOB, 20)
     assert said == ["count 2 in", "count 2 out"]
     assert (connection.user_id, connection.session_id) == (ALICE, None)
-    hub.deliver(Word("still Alice's"), 13, [of_user(ALICE)])
+    hub.deliver(Word("still Alice's"), 13, [ALICE])
     assert reader.got == ["still Alice's"]
 
 
@@ -124,7 +124,7 @@ def test_the_same_user_stays_and_goes_on_in_the_new_session(hub: Hub, said: list
     let_in(hub, connection, ALICE, 11)
     assert said == []
     hub.end(ALICE, None)
-    hub.deliver(Word("on"), 2, [of_user(ALICE)])
+    hub.deliver(Word("on"), 2, [ALICE])
     assert reader.got == ["on"]
     hub.end(ALICE, 11)
     assert connection.user_id is None
@@ -137,9 +137,9 @@ def test_another_user_is_in_before_the_one_before_is_out_and_hears_nothing_of_th
     said.clear()
     let_in(hub, connection, BOB, None)
     assert said == ["count 2 in", "presence 2 in", "presence 1 out", "count 1 out"]
-    hub.deliver(Word("for either"), 10, [of_user(ALICE), of_user(BOB)])
+    hub.deliver(Word("for either"), 10, [ALICE, BOB])
     assert (reader.got, connection.sinks) == ([], ())
-    assert of_user(ALICE) not in hub._table
+    assert ALICE not in hub._table
 
 
 def test_nobody_is_let_in_on_a_connection_that_is_closed(hub: Hub, said: list[str]) -> None:
@@ -156,7 +156,7 @@ def test_whoever_is_ended_is_out_before_the_transport_hears_of_it(
         def session_ended(self, reason: str) -> None:
             super().session_ended(reason)
             assert said[-1] == "count 1 out"
-            assert of_user(ALICE) not in hub._table
+            assert ALICE not in hub._table
 
     transport = Asking()
     connection = hub.open(transport)
@@ -175,8 +175,8 @@ def test_each_item_goes_to_its_topics_and_a_broadcast_to_all_but_those_apart(hub
     (_, alice), (_, tab), (_, bob) = listen(hub, ALICE), listen(hub, ALICE), listen(hub, BOB)
     connect(hub, BOB)  # which listens to nothing
     connect(hub)  # and nobody
-    hub.deliver(Word("one"), 3, [of_user(ALICE)])
-    hub.deliver(Word("both"), 4, [of_user(ALICE), of_user(BOB)])
+    hub.deliver(Word("one"), 3, [ALICE])
+    hub.deliver(Word("both"), 4, [ALICE, BOB])
     hub.broadcast(Word("all"), 3, ALICE)
     hub.broadcast(Word("apart"), 5, BOB, apart={ALICE})
     assert alice.got == tab.got == ["one", "both", "all"]
@@ -217,9 +217,9 @@ def test_a_stream_passes_no_steps_and_ends_with_its_last_sink(hub: Hub, said: li
     one, two = Reader(), Reader()
     stream.attach(one)
     stream.attach(two)
-    hub.deliver(Word("both"), 4, [of_user(ALICE)])
+    hub.deliver(Word("both"), 4, [ALICE])
     stream.detach(one)
-    hub.deliver(Word("one"), 3, [of_user(ALICE)])
+    hub.deliver(Word("one"), 3, [ALICE])
     stream.detach(two)
     assert (one.got, two.got, said) == (["both"], ["both", "one"], [])
     assert hub._table == {}
@@ -238,7 +238,7 @@ def test_a_stream_of_a_session_that_ends_is_interrupted(hub: Hub) -> None:
     with pytest.raises(AlreadyEnded):
         hub.stream(ALICE, 10, checked_at=checked_at)
     assert [reader.interruptions for reader in readers] == [1, 0]
-    assert hub._table[of_user(ALICE)] == {other}
+    assert hub._table[ALICE] == {other}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -278,8 +278,6 @@ def test_whatever_comes_and_goes_the_table_and_the_steps_agree(seed: int) -> Non
         assert {c: (c.user_id, c.session_id) for c in hub._table.get(EVERYBODY, ())} == entered
         assert len(hub.transports(Line)) == len(model)
         users = Counter(user_id for user_id, _ in entered.values())
-        assert {topic for topic in hub._table if topic.startswith("user:")} == {
-            *map(of_user, users)
-        }
+        assert {topic for topic in hub._table if isinstance(topic, int)} == {*users}
         for step in steps:
             assert +step.held == users

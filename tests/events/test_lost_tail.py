@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from events import feed as feed_module
-from events.facts import EntriesAppended
 from tests.events.test_feed import BROADCAST, Log, _feed
 from tests.faults.waits import until
 
@@ -114,4 +113,3 @@ async def test_entries_that_nobody_announced_are_anothers_and_ones_own_are_not()
         log.append(BROADCAST)
         assert await reader.reach(2) == [1, 2]
         await until(lambda: bool(others), 5)
-        assert isinstance(own, EntriesAppended)

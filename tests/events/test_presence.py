@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from events import presence as presence_module
+from events.bus.bus import LoneBus
 from events.facts import PresenceChanged
 from events.presence import Presence
+from events.roster import Roster
 from tests.support.inbox import Inbox
+from tests.support.presence import connected
 
 ALICE, BOB = 1, 2
 GRACE = 0.05
@@ -37,7 +40,11 @@ async def _presence(
     grace_seconds: float = GRACE,
 ) -> AsyncIterator[tuple[Presence, Inbox[PresenceChanged], Records]]:
     records = Records()
-    presence = Presence(grace_seconds=grace_seconds, record_last_seen=records.record)
+    presence = Presence(
+        grace_seconds=grace_seconds,
+        record_last_seen=records.record,
+        roster=Roster(LoneBus()),
+    )
     changes: Inbox[PresenceChanged] = Inbox()
 
     def take(window: Sequence[PresenceChanged]) -> None:
@@ -56,8 +63,8 @@ async def _offline(changes: Inbox[PresenceChanged], user_id: int) -> PresenceCha
 async def test_the_first_connection_arrives_and_the_last_departs() -> None:
     async with _presence() as (presence, changes, records):
         with ExitStack() as tabs:
-            tabs.enter_context(presence.hold(ALICE))
-            with presence.hold(ALICE), presence.hold(BOB):
+            tabs.enter_context(connected(presence, ALICE))
+            with connected(presence, ALICE), connected(presence, BOB):
                 assert presence.is_online(ALICE)
                 assert [*presence.online_ids] == [ALICE, BOB]
             await _offline(changes, BOB)
@@ -79,7 +86,7 @@ async def test_the_first_connection_arrives_and_the_last_departs() -> None:
 async def test_a_reload_is_nothing() -> None:
     async with _presence(grace_seconds=0.3) as (presence, changes, records):
         for _ in range(20):
-            with presence.hold(ALICE):
+            with connected(presence, ALICE):
                 await asyncio.sleep(0)
             assert presence.is_online(ALICE)
         await _offline(changes, ALICE)
@@ -90,13 +97,13 @@ async def test_a_reload_is_nothing() -> None:
 async def test_coming_back_while_the_departure_is_recorded_is_no_departure() -> None:
     async with _presence(grace_seconds=0) as (presence, changes, records):
         records.gate.clear()
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             pass
         for _ in range(5):
             await asyncio.sleep(0.001)
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             records.gate.set()
-            with presence.hold(BOB):
+            with connected(presence, BOB):
                 await changes.expect(lambda change: change.user_id == BOB)
             await _offline(changes, BOB)
             assert presence.is_online(ALICE)
@@ -112,7 +119,7 @@ async def test_many_connections_come_and_go_and_nobody_stays() -> None:
 
         async def visit(user_id: int) -> None:
             for _ in range(20):
-                with presence.hold(user_id):
+                with connected(presence, user_id):
                     await asyncio.sleep(0.001)
                 await asyncio.sleep(0.001 * user_id)
 
@@ -128,7 +135,7 @@ async def test_a_connection_that_fails_is_given_back() -> None:
         for error in (ZeroDivisionError, asyncio.CancelledError):
 
             def hold(error: type[BaseException] = error) -> None:
-                with presence.hold(ALICE):
+                with connected(presence, ALICE):
                     raise error
 
             with pytest.raises(error):
@@ -151,7 +158,7 @@ async def test_a_record_that_cannot_be_kept_leaves_nobody_online(
             records.fail = fail
         else:
             records.gate.clear()
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             pass
         await _offline(changes, ALICE)
         assert not presence.is_online(ALICE)
@@ -166,7 +173,7 @@ async def test_a_record_that_hangs_holds_a_crowd_up_once(monkeypatch: pytest.Mon
         records.gate.clear()
         with ExitStack() as crowd:
             for user_id in range(200):
-                crowd.enter_context(presence.hold(user_id))
+                crowd.enter_context(connected(presence, user_id))
         # In order; if each of the twenty batches took its time, they would take ten seconds.
         gone = await changes.expect_many(lambda change: not change.online, 200, 5)
         assert [change.user_id for change in gone] == [*reversed(range(200))]
@@ -175,10 +182,10 @@ async def test_a_record_that_hangs_holds_a_crowd_up_once(monkeypatch: pytest.Mon
 async def test_coming_back_and_leaving_again_during_the_record_is_one_later_departure() -> None:
     async with _presence() as (presence, changes, records):
         records.gate.clear()
-        with presence.hold(ALICE), presence.hold(BOB):
+        with connected(presence, ALICE), connected(presence, BOB):
             pass
         await asyncio.sleep(2 * GRACE)  # their departures are being recorded now
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             returned = datetime.now(UTC)
         records.gate.set()
         await _offline(changes, BOB)
@@ -197,7 +204,7 @@ async def test_a_listener_that_fails_leaves_nobody_online(
 
     async with _presence() as (presence, changes, _):
         presence._listeners.insert(0, fail)
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             assert presence.is_online(ALICE)
         await _offline(changes, ALICE)
         assert not presence.is_online(ALICE)
@@ -206,9 +213,9 @@ async def test_a_listener_that_fails_leaves_nobody_online(
 
 async def test_a_stop_is_no_departure_and_is_remembered() -> None:
     async with _presence(grace_seconds=30) as (presence, changes, records):
-        with presence.hold(BOB):
+        with connected(presence, BOB):
             pass
-        with presence.hold(ALICE):
+        with connected(presence, ALICE):
             await asyncio.wait_for(presence.close(), 5)
         # The connections of a server that stops end after its presence has.
         assert {user_id for user_id, _ in records.kept} == {ALICE, BOB}
@@ -222,7 +229,7 @@ async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
 
         async def visit(user_id: int) -> None:
             while not over.is_set():
-                with presence.hold(user_id):
+                with connected(presence, user_id):
                     await asyncio.sleep(0.0005 * user_id)
                 await asyncio.sleep(0.0005)
 

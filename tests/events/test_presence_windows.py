@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
-from events.bus.bus import Topic
+from events.bus.bus import LoneBus, Topic
 from events.facts import PresenceChanged
 from events.latest import MOST_HOLES, Watch
 from events.presence import Presence
 from events.roster import Roster
-from tests.events.hub import Hub
+from tests.events.lossy_bus import Network
 from tests.faults.waits import until
+from tests.support.presence import connected
 
 CROWD = 2000
 # Slices begin with few watches and double at most: a crowd is told in so many turns, at least.
@@ -23,6 +24,7 @@ async def _record(user_ids: Collection[int], at: datetime) -> None:
 
 
 def _presence(**options: object) -> Presence:
+    options.setdefault("roster", Roster(LoneBus()))
     return Presence(grace_seconds=0, record_last_seen=_record, **options)  # type: ignore[arg-type]  # of this test
 
 
@@ -45,7 +47,7 @@ async def test_many_who_leave_before_as_many_hold_nobody_up_and_are_told_in_few_
     presence = _presence()
     with ExitStack() as leaving:
         for user_id in range(CROWD):
-            leaving.enter_context(presence.hold(user_id))
+            leaving.enter_context(connected(presence, user_id))
         lefts = [set(range(CROWD)) for _ in range(CROWD)]
         chunks: list[list[Sequence[PresenceChanged]]] = [[] for _ in range(CROWD)]
         watches = [presence.watch(CROWD + number) for number in range(CROWD)]
@@ -73,11 +75,11 @@ async def test_who_comes_and_goes_within_a_window_is_told_once_or_not_at_all() -
     presence = _presence()
     told: list[PresenceChanged] = []
     presence.listen(told.extend)
-    with presence.hold(1):
+    with connected(presence, 1):
         await asyncio.sleep(0.05)  # a lone change is told at once
         assert [change.user_id for change in told] == [1]
         for _ in range(20):
-            with presence.hold(2):
+            with connected(presence, 2):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.5)
@@ -96,7 +98,7 @@ async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> No
     for _ in range(300):
         with ExitStack() as some:
             for user_id in range(20):
-                some.enter_context(presence.hold(user_id))
+                some.enter_context(connected(presence, user_id))
             await asyncio.sleep(0)
         await asyncio.sleep(0.002)
     await asyncio.sleep(0.5)
@@ -108,19 +110,19 @@ async def test_a_watch_that_is_never_read_does_not_make_the_changes_grow() -> No
 
 
 async def test_arrivals_at_once_are_few_publications() -> None:
-    hub = Hub()
-    rosters = [Roster(hub.bus()) for _ in range(2)]
+    network = Network()
+    rosters = [Roster(network.bus()) for _ in range(2)]
     one, two = [_presence(roster=roster) for roster in rosters]
     for roster in rosters:
         await roster.start()
-    hub.said.clear()
+    network.said.clear()
     with ExitStack() as crowd:
         for user_id in range(10_000):
-            crowd.enter_context(one.hold(user_id))
+            crowd.enter_context(connected(one, user_id))
             if user_id % 500 == 0:
                 await asyncio.sleep(0)
         await until(lambda: len(two.online_ids) == 10_000, 10)
-        assert len([topic for topic, _ in hub.said if topic is Topic.ROSTER]) < 40
+        assert len([topic for topic, _ in network.said if topic is Topic.ROSTER]) < 40
         for presence in (one, two):
             await presence.close()
         for roster in rosters:

@@ -12,9 +12,10 @@ import pytest
 from events import roster as module
 from events.bus.bus import Topic
 from events.roster import EVERYBODY, Told
-from tests.events.hub import Hub, HubBus
+from tests.events.lossy_bus import LossyBus, Network
 from tests.events.processes import GRACE, LEASE, RENEWAL, SWEEP, Process, Processes
 from tests.faults.waits import until
+from tests.support.presence import connected
 from tests.support.redis import Redis, redis_server
 from tests.support.virtual_time import in_virtual_time
 
@@ -42,10 +43,10 @@ async def processes(request: pytest.FixtureRequest) -> AsyncIterator[Processes]:
 
 
 @asynccontextmanager
-async def _on_a_hub(number: int, **seconds: float) -> AsyncIterator[tuple[Hub, list[Process]]]:
+async def _networked(number: int, **seconds: float) -> AsyncIterator[tuple[Network, list[Process]]]:
     async with AsyncExitStack() as stack:
         processes = Processes(stack, None)
-        yield processes.hub, [await processes.start(**seconds) for _ in range(number)]
+        yield processes.network, [await processes.start(**seconds) for _ in range(number)]
 
 
 async def _all_count(holders: int, *processes: Process) -> None:
@@ -60,7 +61,7 @@ async def test_arrivals_and_departures_are_seen_by_all_and_recorded_once(
     processes: Processes,
 ) -> None:
     everyone = [await processes.start() for _ in range(3)]
-    with everyone[1].presence.hold(ALICE):
+    with connected(everyone[1].presence, ALICE):
         for process in everyone:
             await process.hears(ALICE, True)
             assert process.presence.is_online(ALICE)
@@ -76,8 +77,8 @@ async def test_a_user_of_two_processes_is_online_until_both_are_left(
 ) -> None:
     one, two, three = [await processes.start() for _ in range(3)]
     with ExitStack() as second:
-        with one.presence.hold(ALICE):
-            second.enter_context(two.presence.hold(ALICE))
+        with connected(one.presence, ALICE):
+            second.enter_context(connected(two.presence, ALICE))
             await until(
                 lambda: all(p.roster.holders(ALICE) == 2 for p in (one, two, three)), SECONDS
             )
@@ -91,7 +92,7 @@ async def test_a_user_of_two_processes_is_online_until_both_are_left(
 
 async def test_leaving_two_processes_at_once_is_recorded(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
-    with one.presence.hold(ALICE), two.presence.hold(ALICE):
+    with connected(one.presence, ALICE), connected(two.presence, ALICE):
         await _all_count(2, one, two)
     # Each hears of the other's loss after its own: neither was the last to hold, as it saw it.
     for process in (one, two):
@@ -105,7 +106,7 @@ async def test_moving_to_another_process_within_the_grace_is_nothing(
     one, two = [await processes.start(grace_seconds=0.5) for _ in range(2)]
     for _ in range(5):
         for process in (one, two):
-            with process.presence.hold(ALICE):
+            with connected(process.presence, ALICE):
                 await until(lambda: one.roster.holders(ALICE) > 0, SECONDS)
                 await until(lambda: two.roster.holders(ALICE) > 0, SECONDS)
     for process in (one, two):
@@ -119,7 +120,7 @@ async def test_a_new_process_learns_of_everybody_at_once(processes: Processes) -
     one, two = [await processes.start(**patient) for _ in range(2)]
     with ExitStack() as held:
         for user_id in range(1, 501):
-            held.enter_context((one, two)[user_id % 2].presence.hold(user_id))
+            held.enter_context(connected((one, two)[user_id % 2].presence, user_id))
         await until(
             lambda: len(one.presence.online_ids) == len(two.presence.online_ids) == 500, SECONDS
         )
@@ -132,7 +133,7 @@ async def test_a_process_that_ends_cleanly_holds_nobody_from_then_on(
     processes: Processes,
 ) -> None:
     one, two = [await processes.start(lease_seconds=30) for _ in range(2)]
-    with one.presence.hold(ALICE), two.presence.hold(BOB):
+    with connected(one.presence, ALICE), connected(two.presence, BOB):
         await two.hears(ALICE, True)
         await one.close()
         await two.hears(ALICE, False, seconds=2)
@@ -145,11 +146,11 @@ async def test_a_process_that_ends_cleanly_holds_nobody_from_then_on(
 
 @in_virtual_time
 async def test_what_a_process_does_after_its_end_brings_nobody_back() -> None:
-    async with _on_a_hub(2, lease_seconds=30) as (_, [one, two]):
+    async with _networked(2, lease_seconds=30) as (_, [one, two]):
         tabs = ExitStack()
-        with one.presence.hold(ALICE), one.presence.hold(BOB):
+        with connected(one.presence, ALICE), connected(one.presence, BOB):
             await two.hears(BOB, True)
-            tabs.enter_context(one.presence.hold(CAROL))
+            tabs.enter_context(connected(one.presence, CAROL))
             # Somebody has just asked, so the answer to the next who asks is put off.
             two.roster._publish({}, asks=EVERYBODY)
             two.roster._publish({}, asks=EVERYBODY)
@@ -167,7 +168,7 @@ async def test_a_silent_process_is_dropped_after_its_lease_and_not_before(
     processes: Processes,
 ) -> None:
     one, two, three = [await processes.start() for _ in range(3)]
-    with one.presence.hold(ALICE), one.presence.hold(BOB), two.presence.hold(BOB):
+    with connected(one.presence, ALICE), connected(one.presence, BOB), connected(two.presence, BOB):
         for process in (two, three):
             await until(lambda: process.roster._table.holders == {ALICE: 1, BOB: 2}, SECONDS)  # noqa: B023  # awaited at once
         await asyncio.sleep(2 * LEASE)  # alive and saying so
@@ -186,18 +187,18 @@ async def test_a_silent_process_is_dropped_after_its_lease_and_not_before(
 
 @in_virtual_time
 async def test_a_lost_change_is_healed_at_the_next_word() -> None:
-    async with _on_a_hub(2, renewal_seconds=0.1) as (hub, [one, two]):
-        with one.presence.hold(ALICE):
+    async with _networked(2, renewal_seconds=0.1) as (network, [one, two]):
+        with connected(one.presence, ALICE):
             await two.hears(ALICE, True)
-            hub.fate = lambda topic, payload: []
+            network.fate = lambda topic, payload: []
             with ExitStack() as held:
-                held.enter_context(one.presence.hold(BOB))
-                held.enter_context(one.presence.hold(CAROL))
-                hub.fate = lambda topic, payload: [0]
+                held.enter_context(connected(one.presence, BOB))
+                held.enter_context(connected(one.presence, CAROL))
+                network.fate = lambda topic, payload: [0]
                 for user_id in (BOB, CAROL):
                     await two.hears(user_id, True, seconds=2)
-                hub.fate = lambda topic, payload: []
-            hub.fate = lambda topic, payload: [0]
+                network.fate = lambda topic, payload: []
+            network.fate = lambda topic, payload: [0]
             for user_id in (BOB, CAROL):
                 await two.hears(user_id, False, seconds=2)
             assert two.said(ALICE) == [True]
@@ -205,11 +206,11 @@ async def test_a_lost_change_is_healed_at_the_next_word() -> None:
 
 @in_virtual_time
 async def test_a_hole_before_a_change_is_healed_without_a_renewal() -> None:
-    async with _on_a_hub(2, renewal_seconds=30, lease_seconds=90) as (hub, [one, two]):
-        hub.fate = lambda topic, payload: []
-        with one.presence.hold(ALICE):
-            hub.fate = lambda topic, payload: [0]
-            with one.presence.hold(BOB):
+    async with _networked(2, renewal_seconds=30, lease_seconds=90) as (network, [one, two]):
+        network.fate = lambda topic, payload: []
+        with connected(one.presence, ALICE):
+            network.fate = lambda topic, payload: [0]
+            with connected(one.presence, BOB):
                 for user_id in (ALICE, BOB):
                     await two.hears(user_id, True, seconds=2)
 
@@ -221,21 +222,21 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
     def unreliable(topic: Topic, payload: bytes) -> list[float]:
         return [chance.random() * 0.03 for _ in range(chance.choice([0, 1, 1, 2]))]
 
-    async with _on_a_hub(3, lease_seconds=30, renewal_seconds=0.1) as (hub, everyone):
-        hub.fate = unreliable
+    async with _networked(3, lease_seconds=30, renewal_seconds=0.1) as (network, everyone):
+        network.fate = unreliable
         with ExitStack() as stay:
 
             async def visit(number: int) -> None:
                 mine = random.Random(number)
                 for _ in range(15):
-                    with mine.choice(everyone).presence.hold(number % 4):
+                    with connected(mine.choice(everyone).presence, number % 4):
                         await asyncio.sleep(mine.random() * 0.03)
                 if number % 4 < 2:
-                    stay.enter_context(mine.choice(everyone).presence.hold(number % 4))
+                    stay.enter_context(connected(mine.choice(everyone).presence, number % 4))
 
             await asyncio.gather(*(visit(number) for number in range(12)))
             await until(lambda: all({*p.presence.online_ids} == {0, 1} for p in everyone), SECONDS)
-            hub.fate = lambda topic, payload: [0]
+            network.fate = lambda topic, payload: [0]
             await asyncio.sleep(0.5)
             assert all({*process.presence.online_ids} == {0, 1} for process in everyone)
         await until(lambda: not any(process.presence.online_ids for process in everyone), SECONDS)
@@ -247,20 +248,20 @@ async def test_any_loss_delay_and_doubling_is_healed() -> None:
 
 @in_virtual_time
 async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
-    async with _on_a_hub(4, lease_seconds=30, renewal_seconds=1) as (hub, everyone):
+    async with _networked(4, lease_seconds=30, renewal_seconds=1) as (network, everyone):
         with ExitStack() as held:
-            hub.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
-            hub.said.clear()
+            network.fate = lambda topic, payload: [] if random.random() < 0.5 else [0]
+            network.said.clear()
             for user_id in range(2000):
-                held.enter_context(everyone[0].presence.hold(user_id))
+                held.enter_context(connected(everyone[0].presence, user_id))
                 if user_id % 50 == 0:
                     await asyncio.sleep(0.005)
-            spoken = [module._decoder.decode(payload) for _, payload in hub.said]
+            spoken = [module._decoder.decode(payload) for _, payload in network.said]
             # Three ask, each five times a second; one answers, five times a second.
             assert sum(news.whole for news in spoken) < 20
             assert sum(news.whole or not news.keys for news in spoken) < 70
-            hub.fate = lambda topic, payload: [0]
-            with everyone[0].presence.hold(5000):
+            network.fate = lambda topic, payload: [0]
+            with connected(everyone[0].presence, 5000):
                 await until(
                     lambda: all(len(p.presence.online_ids) == 2001 for p in everyone), SECONDS
                 )
@@ -268,18 +269,18 @@ async def test_the_whole_set_is_not_asked_for_nor_sent_without_end() -> None:
 
 @in_virtual_time
 async def test_while_the_bus_is_away_nobody_is_dropped_and_then_each_has_a_lease() -> None:
-    async with _on_a_hub(3) as (hub, [one, two, three]):
-        with one.presence.hold(ALICE), three.presence.hold(BOB):
+    async with _networked(3) as (network, [one, two, three]):
+        with connected(one.presence, ALICE), connected(three.presence, BOB):
             for user_id in (ALICE, BOB):
                 await two.hears(user_id, True)
-            for bus in hub.buses:
+            for bus in network.buses:
                 bus.connected = False
-            with one.presence.hold(CAROL):
+            with connected(one.presence, CAROL):
                 await one.vanish()  # nobody can hear of it
                 await asyncio.sleep(2 * LEASE)
                 assert two.said(ALICE) == two.said(BOB) == [True]
                 for process in (two, three):
-                    assert isinstance(process.bus, HubBus)
+                    assert isinstance(process.bus, LossyBus)
                     process.bus.connected = True
                 began = asyncio.get_running_loop().time()
                 await two.hears(ALICE, False)
@@ -295,15 +296,15 @@ async def test_while_the_bus_is_away_nobody_is_dropped_and_then_each_has_a_lease
 @in_virtual_time
 async def test_changes_during_an_outage_are_told_when_it_is_over() -> None:
     patient = {"renewal_seconds": 30.0, "lease_seconds": 90.0}
-    async with _on_a_hub(2, **patient) as (hub, [one, two]), AsyncExitStack() as held:
-        with one.presence.hold(ALICE):
+    async with _networked(2, **patient) as (network, [one, two]), AsyncExitStack() as held:
+        with connected(one.presence, ALICE):
             await two.hears(ALICE, True)
-            for bus in hub.buses:
+            for bus in network.buses:
                 bus.connected = False
             await asyncio.sleep(3 * SWEEP)
-        held.enter_context(one.presence.hold(BOB))
-        held.enter_context(two.presence.hold(CAROL))
-        for bus in hub.buses:
+        held.enter_context(connected(one.presence, BOB))
+        held.enter_context(connected(two.presence, CAROL))
+        for bus in network.buses:
             bus.connected = True
         await two.hears(ALICE, False, seconds=2)
         await two.hears(BOB, True, seconds=2)
@@ -314,10 +315,10 @@ async def test_redis_restarting_empty_or_hanging_drops_nobody(redis: Redis) -> N
     async with AsyncExitStack() as stack:
         processes = Processes(stack, redis.url)
         one, two = await processes.start(), await processes.start()
-        with one.presence.hold(ALICE):
+        with connected(one.presence, ALICE):
             await two.hears(ALICE, True)
             await asyncio.to_thread(redis.kill)
-            with two.presence.hold(BOB):
+            with connected(two.presence, BOB):
                 await asyncio.sleep(2 * LEASE)
                 assert two.said(ALICE) == [True]
                 await asyncio.to_thread(redis.start)
@@ -329,7 +330,7 @@ async def test_redis_restarting_empty_or_hanging_drops_nobody(redis: Redis) -> N
 
 @in_virtual_time
 async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    async with _on_a_hub(2) as (hub, [one, two]):
+    async with _networked(2) as (network, [one, two]):
         strangers = [
             b"",
             b"\xc1",
@@ -342,10 +343,10 @@ async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFix
             msgspec.msgpack.encode([b"x", 1, False, [BOB]]),
             msgspec.msgpack.encode({"process": b"x"}),
         ]
-        stranger = hub.bus()
+        stranger = network.bus()
         for payload in strangers:
             stranger.publish(Topic.ROSTER, payload)
-        with one.presence.hold(ALICE):
+        with connected(one.presence, ALICE):
             await two.hears(ALICE, True)
         assert len(caplog.records) == 2  # each says so once
         assert not any(record.exc_info for record in caplog.records)

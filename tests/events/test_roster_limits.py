@@ -13,7 +13,7 @@ from events.bus.bus import Bus, LoneBus, Topic
 from events.bus.redis_bus import RedisBus
 from events.roster import SILENT_RENEWALS, Roster, Told
 from events.roster_table import Key
-from tests.events.hub import Hub
+from tests.events.lossy_bus import Network
 from tests.faults.waits import until
 from tests.support.redis import Redis, redis_server
 from tests.support.virtual_time import in_virtual_time
@@ -59,41 +59,41 @@ async def acquainted(*everyone: Roster) -> None:
 
 
 @asynccontextmanager
-async def on_a_hub(number: int) -> AsyncIterator[tuple[Hub, list[Roster]]]:
+async def networked(number: int) -> AsyncIterator[tuple[Network, list[Roster]]]:
     async with AsyncExitStack() as stack:
-        hub = Hub()
-        everyone = [await start(stack, hub.bus()) for _ in range(number)]
+        network = Network()
+        everyone = [await start(stack, network.bus()) for _ in range(number)]
         await acquainted(*everyone)
-        yield hub, everyone
+        yield network, everyone
 
 
-async def renewed(hub: Hub, everyone: list[Roster], times: int) -> None:
+async def renewed(network: Network, everyone: list[Roster], times: int) -> None:
     """Wait until each has said so often again that it is alive."""
-    before = len(hub.said)
+    before = len(network.said)
 
     def all_have() -> bool:
-        said = [module._decoder.decode(payload) for _, payload in hub.said[before:]]
+        said = [module._decoder.decode(payload) for _, payload in network.said[before:]]
         words = [news.process for news in said if not news.keys]
         return all(words.count(roster._process) >= times for roster in everyone)
 
     await until(all_have, SECONDS)
 
 
-def told(hub: Hub) -> list[dict[int, list[Key]]]:
+def told(network: Network) -> list[dict[int, list[Key]]]:
     """What was said that says anything."""
-    said = [module._decoder.decode(payload) for _, payload in hub.said]
+    said = [module._decoder.decode(payload) for _, payload in network.said]
     return [news.keys for news in said if news.keys]
 
 
 @in_virtual_time
 async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
-    async with on_a_hub(3) as (hub, [one, two, three]):
+    async with networked(3) as (network, [one, two, three]):
         one.change(ALICE, 3)
         two.change(ALICE, 1)
         three.change(ALICE, 3)
         three.change(FREE, 1000)
-        await renewed(hub, [one, two, three], 3)
-        assert told(hub) == []  # nobody has a third of twelve
+        await renewed(network, [one, two, three], 3)
+        assert told(network) == []  # nobody has a third of twelve
         one.change(ALICE, 1)
         await until(lambda: {t.count(ALICE) for t in (one, two, three)} == {8}, SECONDS)
         two.change(ALICE, 5)
@@ -102,19 +102,19 @@ async def test_a_key_is_known_to_all_once_one_of_them_has_its_share() -> None:
             roster.change(ALICE, -own)
         await until(lambda: {t.count(ALICE) for t in (one, two)} == {0}, SECONDS)
         assert three.count(ALICE) == 3
-        await renewed(hub, [one, two, three], 2)
-        hub.said.clear()
-        await renewed(hub, [one, two, three], 3)
-        assert told(hub) == []  # below a share it is nobody's business again
+        await renewed(network, [one, two, three], 2)
+        network.said.clear()
+        await renewed(network, [one, two, three], 3)
+        assert told(network) == []  # below a share it is nobody's business again
 
 
 @in_virtual_time
 async def test_whoever_comes_hears_what_was_told_before() -> None:
-    async with on_a_hub(2) as (hub, [one, two]), AsyncExitStack() as stack:
+    async with networked(2) as (network, [one, two]), AsyncExitStack() as stack:
         one.change(ALICE, 8)
         two.change(BOB, 5)
         await until(lambda: two.count(ALICE) == 8, SECONDS)
-        three = await start(stack, hub.bus())
+        three = await start(stack, network.bus())
         # With three of them five is a share, which it was not before.
         await until(lambda: (three.count(ALICE), three.count(BOB)) == (8, 5), SECONDS)
         await until(lambda: one.count(BOB) == 5, SECONDS)
@@ -122,20 +122,20 @@ async def test_whoever_comes_hears_what_was_told_before() -> None:
 
 @in_virtual_time
 async def test_nothing_is_said_again_and_again_while_nothing_changes() -> None:
-    async with on_a_hub(3) as (hub, everyone):
+    async with networked(3) as (network, everyone):
         for number, roster in enumerate(everyone):
             roster.change(ALICE, 4 + number)
         await until(lambda: all(t.count(ALICE) == 15 for t in everyone), SECONDS)
         await until(lambda: not any(t._telling for t in everyone), SECONDS)
-        hub.said.clear()
-        await renewed(hub, everyone, 5)
-        assert told(hub) == []
-        assert len(hub.said) <= 3 * 7
+        network.said.clear()
+        await renewed(network, everyone, 5)
+        assert told(network) == []
+        assert len(network.said) <= 3 * 7
 
 
 @in_virtual_time
 async def test_a_process_that_dies_has_nothing_after_a_silence_and_one_that_ends_at_once() -> None:
-    async with on_a_hub(3) as (_, [one, two, three]):
+    async with networked(3) as (_, [one, two, three]):
         one.change(ALICE, 5)
         two.change(ALICE, 7)
         three.change(ALICE, 6)
@@ -150,10 +150,10 @@ async def test_a_process_that_dies_has_nothing_after_a_silence_and_one_that_ends
 
 @in_virtual_time
 async def test_whatever_is_lost_a_limit_is_seen_by_all_and_nobody_sees_one_that_is_not() -> None:
-    async with on_a_hub(4) as (hub, everyone):
+    async with networked(4) as (network, everyone):
         users = [f"{number}" for number in range(20)]
         for _ in range(4):
-            hub.fate = lambda topic, payload: random.choice([[], [0], [0.03], [0, 0.01]])
+            network.fate = lambda topic, payload: random.choice([[], [0], [0.03], [0, 0.01]])
             for _ in range(400):
                 roster, user = random.choice(everyone), random.choice(users)
                 by = random.choice([-1, 1, 1])
@@ -161,7 +161,7 @@ async def test_whatever_is_lost_a_limit_is_seen_by_all_and_nobody_sees_one_that_
                     roster.change(user, by)
                 if random.random() < 0.05:
                     await asyncio.sleep(0.01)
-            hub.fate = lambda topic, payload: [0]
+            network.fate = lambda topic, payload: [0]
 
             def agreed() -> bool:
                 for user in users:
@@ -176,16 +176,16 @@ async def test_whatever_is_lost_a_limit_is_seen_by_all_and_nobody_sees_one_that_
 
 @in_virtual_time
 async def test_while_the_bus_is_away_each_goes_by_its_own_and_then_by_all() -> None:
-    async with on_a_hub(2) as (hub, [one, two]):
+    async with networked(2) as (network, [one, two]):
         one.change(ALICE, 7)
         two.change(ALICE, 6)
         await until(lambda: one.count(ALICE) == two.count(ALICE) == 13, SECONDS)
-        for bus in hub.buses:
+        for bus in network.buses:
             bus.connected = False
         assert (one.count(ALICE), two.count(ALICE)) == (7, 6)
         two.change(ALICE, -6)
         await until(lambda: one._table.processes == two._table.processes == 1, SECONDS)
-        for bus in hub.buses:
+        for bus in network.buses:
             bus.connected = True
         assert one.count(ALICE) == 7  # nothing old comes back
         await until(lambda: two.count(ALICE) == 7, SECONDS)
@@ -211,8 +211,8 @@ async def test_redis_away_or_hanging_is_the_same(redis: Redis, how: str) -> None
 
 @in_virtual_time
 async def test_what_another_version_says_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    async with on_a_hub(2) as (hub, [one, two]):
-        stranger = hub.bus()
+    async with networked(2) as (network, [one, two]):
+        stranger = network.bus()
         for payload in (b"", b"\xff" * 9, msgspec.msgpack.encode([b"x", 1, True, {"y": "z"}])):
             stranger.publish(Topic.ROSTER, payload)
         one.change(ALICE, 6)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from events import roster as module
 from events.bus.bus import Topic
 from events.roster_table import Key
-from tests.events.hub import HubBus
+from tests.events.lossy_bus import LossyBus
 from tests.events.processes import Process, Processes
+from tests.support.presence import connected
 from tests.support.virtual_time import VirtualLoop, in_virtual_time, run_virtually
 
 # As a server has them.
@@ -104,9 +105,9 @@ class World:
         if isinstance(key, str):
             process.roster.change(key, by)
         elif by > 0:
-            process.presence.hold(key).__enter__()
+            process.presence.enter(key)
         else:
-            process.presence.hold(key).__exit__()
+            process.presence.leave(key)
 
     async def meet(self, event: Event) -> None:
         """Let it happen."""
@@ -117,11 +118,11 @@ class World:
             process, _ = self.alive.pop(1 + event.process % (len(self.alive) - 1))
             await (process.vanish() if event.what == "dies" else process.close())
         elif event.what == "loss":
-            self.processes.hub.fate = lambda topic, payload: self.chance.choice([[], [0]])
+            self.processes.network.fate = lambda topic, payload: self.chance.choice([[], [0]])
         elif event.what == "silence":
-            self.processes.hub.fate = lambda topic, payload: []
+            self.processes.network.fate = lambda topic, payload: []
         elif event.what == "disorder":
-            self.processes.hub.fate = self.disorder
+            self.processes.network.fate = self.disorder
         elif event.what == "peace":
             self.make_peace()
         elif event.what == "Redis goes away":
@@ -130,7 +131,7 @@ class World:
                 self.connect(process)
         elif event.what in {"is cut off", "loses Redis"}:
             process, _ = self.alive[event.process % len(self.alive)]
-            assert isinstance(process.bus, HubBus)
+            assert isinstance(process.bus, LossyBus)
             if event.what == "is cut off":
                 process.bus.cut = True
             else:
@@ -145,7 +146,7 @@ class World:
 
     def connect(self, process: Process) -> None:
         """Tell the process whether there is a Redis."""
-        assert isinstance(process.bus, HubBus)
+        assert isinstance(process.bus, LossyBus)
         process.bus.connected, process.bus.cut = self.has_redis, False
 
     def disorder(self, topic: Topic, payload: bytes) -> list[float]:
@@ -155,7 +156,7 @@ class World:
     def make_peace(self) -> None:
         """The bus is sound again."""
         self.has_redis = True
-        self.processes.hub.fate = lambda topic, payload: [0]
+        self.processes.network.fate = lambda topic, payload: [0]
         for process, _ in self.alive:
             self.connect(process)
 
@@ -223,7 +224,7 @@ def test_nobody_goes_who_is_held_however_often_redis_goes(steps: list[Step]) -> 
             for _ in range(3):
                 await world.start()
             with ExitStack() as held:
-                held.enter_context(world.alive[0][0].presence.hold(STAYS))
+                held.enter_context(connected(world.alive[0][0].presence, STAYS))
                 for step in steps:
                     await world.take(step)
                 await world.settle()
@@ -266,7 +267,7 @@ async def test_a_process_that_stood_still_for_longer_than_a_lease_drops_nobody(
         for _ in range(2):
             await world.start()
         [(one, _), (two, _)] = world.alive
-        with one.presence.hold(1):
+        with connected(one.presence, 1):
             await asyncio.sleep(HEALED + WINDOW)
             loop = asyncio.get_running_loop()
             assert isinstance(loop, VirtualLoop)
@@ -285,13 +286,13 @@ async def test_what_comes_late_or_twice_changes_nothing() -> None:
         for _ in range(2):
             await world.start()
         [(one, _), (two, _)] = world.alive
-        with one.presence.hold(1):
+        with connected(one.presence, 1):
             await asyncio.sleep(HEALED + WINDOW)
         await asyncio.sleep(WINDOW)
-        with one.presence.hold(2):
+        with connected(one.presence, 2):
             await asyncio.sleep(WINDOW)
-            stranger = world.processes.hub.bus()
-            for topic, payload in world.processes.hub.said[:]:
+            stranger = world.processes.network.bus()
+            for topic, payload in world.processes.network.said[:]:
                 if module._decoder.decode(payload).process == one.roster._process:
                     stranger.publish(topic, payload)
             await asyncio.sleep(HEALED + WINDOW)
@@ -306,7 +307,7 @@ async def test_connections_of_a_process_that_died_count_for_three_renewals() -> 
             await world.start()
         [(one, _), (two, _)] = world.alive
         await asyncio.sleep(HEALED)
-        with two.presence.hold(1):
+        with connected(two.presence, 1):
             two.roster.change("one", LIMIT)
             await asyncio.sleep(WINDOW)
             assert one.roster.count("one") == LIMIT

@@ -16,15 +16,16 @@ from db.log.admission import Admission
 from db.log.changes.blocks import ChangeBlock
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.visibility import Visibility
 from events import feed as feed_module
 from events.bus.bus import Topic
 from events.control import Control
 from events.facts import BlockChanged, Fact
 from events.feed import Feed
-from events.hub import Hub as ConnectionHub
+from events.hub import Hub
 from resolvers.messages import announce_committed
 from tests.db.rows import add_users, draft, everything, open_database
-from tests.events.hub import Hub, HubBus
+from tests.events.lossy_bus import LossyBus, Network
 from tests.support.inbox import Inbox
 
 POLL_SECONDS = 1.0
@@ -56,7 +57,7 @@ class Reader(Inbox[StoredMessage]):
 class Process:
     """A log and a feed, as one process has them; counts what it reads."""
 
-    def __init__(self, database: Database, bus: HubBus, poll_seconds: float | None) -> None:
+    def __init__(self, database: Database, bus: LossyBus, poll_seconds: float | None) -> None:
         self.bus = bus
         self.reader = Reader()
         self.head_reads = 0
@@ -72,14 +73,20 @@ class Process:
             async with database.read() as connection:
                 return [*await messages.read_entries(connection, after, upto, limit)]
 
-        self.connections = ConnectionHub(warning_seconds=0)
+        async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage]]:
+            head = await read_head()
+            return head, await read_entries(after, head, limit) if limit else []
+
+        self.connections = Hub(warning_seconds=0)
         self.control = Control()
         self.feed: Feed[StoredMessage] = Feed(
             hub=self.connections,
             read_entries=read_entries,
             read_head=read_head,
-            poll_seconds=lambda: poll_seconds,
+            read_written=read_written,
+            visibility=Visibility({}),
             control=self.control,
+            poll_seconds=lambda: poll_seconds,
         )
         self.log = MessageLog(
             database,
@@ -103,8 +110,10 @@ class Process:
 class Processes:
     """Several processes, one user who writes, and one who reads everywhere."""
 
-    def __init__(self, hub: Hub, database: Database, everyone: list[Process], writer: int) -> None:
-        self.hub = hub
+    def __init__(
+        self, network: Network, database: Database, everyone: list[Process], writer: int
+    ) -> None:
+        self.network = network
         self.database = database
         self.everyone = everyone
         self.writer = writer
@@ -119,7 +128,7 @@ class Processes:
 async def _processes(
     url: str, number: int = 2, *, poll_seconds: float | None = POLL_SECONDS
 ) -> AsyncIterator[Processes]:
-    hub = Hub()
+    network = Network()
     async with AsyncExitStack() as stack:
         # Databases of their own, as processes have: connections are not shared.
         databases = [open_database(url) for _ in range(number)]
@@ -127,10 +136,10 @@ async def _processes(
             stack.push_async_callback(database.close)
         await migrate.upgrade(databases[0])
         writer, reader = await add_users(databases[0], 2)
-        everyone = [Process(database, hub.bus(), poll_seconds) for database in databases]
+        everyone = [Process(database, network.bus(), poll_seconds) for database in databases]
         for process in everyone:
             await process.start(stack, reader)
-        yield Processes(hub, databases[0], everyone, writer)
+        yield Processes(network, databases[0], everyone, writer)
 
 
 async def test_each_message_comes_once_in_order_everywhere_and_nothing_is_read(
@@ -184,7 +193,7 @@ async def test_lost_late_doubled_and_reordered_announcements_change_nothing(
         return [chance.random() * 0.06 for _ in range(chance.choice([1, 1, 2]))]
 
     async with _processes(database_url, 3, poll_seconds=0.1) as processes:
-        processes.hub.fate = fate
+        processes.network.fate = fate
 
         async def chat(process: Process, seed: int) -> None:
             pace = random.Random(seed)
@@ -210,7 +219,7 @@ async def test_lost_late_doubled_and_reordered_announcements_change_nothing(
 async def test_a_lost_last_announcement_is_found_by_the_next_look(database_url: str) -> None:
     async with _processes(database_url) as processes:
         one, two = processes.everyone
-        processes.hub.fate = lambda topic, payload: []
+        processes.network.fate = lambda topic, payload: []
         began = time.monotonic()
         position = await processes.say(one)
         assert await two.reader.reaches(position, seconds=POLL_SECONDS + SLACK) == [position]
@@ -235,7 +244,7 @@ async def test_batches_out_of_order_wait_for_each_other_and_read_nothing(
     async with _processes(database_url, poll_seconds=None) as processes:
         one, two = processes.everyone
         delays = iter([0.08, 0.04, 0.0])
-        processes.hub.fate = lambda topic, payload: [next(delays)]
+        processes.network.fate = lambda topic, payload: [next(delays)]
         for _ in range(3):
             await processes.say(one)
         assert await two.reader.reaches(3) == [1, 2, 3]
@@ -250,9 +259,9 @@ async def test_a_hole_that_stays_is_read_once_after_its_patience(
     monkeypatch.setattr(feed_module, "HOLE_SECONDS", 0.2)
     async with _processes(database_url, poll_seconds=None) as processes:
         one, two = processes.everyone
-        processes.hub.fate = lambda topic, payload: []
+        processes.network.fate = lambda topic, payload: []
         await processes.say(one)
-        processes.hub.fate = lambda topic, payload: [0]
+        processes.network.fate = lambda topic, payload: [0]
         began = time.monotonic()
         for _ in range(5):
             await processes.say(one)
@@ -270,9 +279,9 @@ async def test_more_early_batches_than_are_kept_are_read_from_the_log(
     monkeypatch.setattr(feed_module, "MAX_EARLY", 3)
     async with _processes(database_url, poll_seconds=None) as processes:
         one, two = processes.everyone
-        processes.hub.fate = lambda topic, payload: []
+        processes.network.fate = lambda topic, payload: []
         await processes.say(one)
-        processes.hub.fate = lambda topic, payload: [0]
+        processes.network.fate = lambda topic, payload: [0]
         for _ in range(12):
             await processes.say(one)
             assert len(two.feed._early) <= 3
@@ -298,7 +307,19 @@ async def test_a_process_that_starts_later_begins_at_the_head(database_url: str)
         one = processes.everyone[0]
         for _ in range(5):
             await processes.say(one)
-        late = Process(processes.database, processes.hub.bus(), POLL_SECONDS)
+        late = Process(processes.database, processes.network.bus(), POLL_SECONDS)
         await late.start(stack, processes.writer)
         position = await processes.say(one)
         assert await late.reader.reaches(position) == [6]
+
+
+@pytest.mark.parametrize("is_lone", [True, False])
+async def test_a_lone_process_makes_nothing_for_others(
+    database_url: str, is_lone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _processes(database_url, 1) as processes:
+        [one] = processes.everyone
+        monkeypatch.setattr(LossyBus, "is_lone", is_lone)
+        position = await processes.say(one)
+        assert await one.reader.reaches(position) == [position]
+        assert (processes.network.said == []) is is_lone

@@ -73,7 +73,7 @@ async def test_what_is_for_one_does_not_overtake_what_is_for_all() -> None:
     spread, sinks = Spread[Word](), readers(MANY)
     spread.send(Word("one"), 3, sinks)
     spread.send(Word("two"), 3, sinks)
-    spread.deliver(sinks[-1], Word("mine"), 4)
+    spread.deliver(Word("mine"), 4, sinks[-1:])
     assert sinks[-1].got == ["one", "two", "mine"]
     await until_all_got(sinks[:-1], "one", "two")
     assert sinks[-1].got == ["one", "two", "mine"]

@@ -120,9 +120,9 @@ async def read_out(subscription: Subscription[str]) -> list[str]:
             return [item async for item in subscription]
 
 
-async def test_a_front_takes_what_comes_once_all_is_read() -> None:
+async def test_a_consumer_takes_what_comes_once_all_is_read() -> None:
     subscription, left = _subscription()
-    subscription.front = taker = Taker()
+    subscription.consumer = taker = Taker()
     subscription.deliver("a", 1)
     assert (taker.taken, taker.woken) == ([], 0)  # a reader reads it
     for turn in range(3):
@@ -140,9 +140,9 @@ async def test_a_front_takes_what_comes_once_all_is_read() -> None:
     assert left == [subscription]
 
 
-async def test_a_front_is_woken_once_and_its_reader_told_of_an_overflow() -> None:
+async def test_a_consumer_is_woken_once_and_its_reader_told_of_an_overflow() -> None:
     subscription, left = _subscription(max_items=2)
-    subscription.front = taker = Taker()
+    subscription.consumer = taker = Taker()
     assert await read_out(subscription) == []
     taker.willing = False
     for item in ("a", "b", "c", "d"):

@@ -18,6 +18,7 @@ from resolvers.presence import is_seen_online, last_seen_at, watch_presence
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import upload
+from tests.support.presence import connected
 
 NOBODY = 2**40
 
@@ -283,7 +284,7 @@ async def test_each_looks_offline_to_the_other(tmp_path: Path) -> None:
     async with running_context(tmp_path, presence_grace_seconds=0.02) as ctx:
         alice, bob, carol = await join(ctx), await join(ctx), await join(ctx)
         a, b, c = alice.user.id, bob.user.id, carol.user.id
-        with ctx.presence.hold(b):
+        with connected(ctx.presence, b):
             pass
         await until(lambda: not ctx.presence.online_ids, 5)
         assert last_seen_at(alice, await _record(alice, b)) is not None
@@ -295,7 +296,7 @@ async def test_each_looks_offline_to_the_other(tmp_path: Path) -> None:
             watches = (of_alice, of_bob, of_carol)
             for watch in watches:
                 assert await _next(watch) == []
-            with ctx.presence.hold(a), ctx.presence.hold(b):
+            with connected(ctx.presence, a), connected(ctx.presence, b):
                 for watch in watches:
                     assert await _next(watch) == [(a, True), (b, True)]
                 await blocks.block_user(alice, b)
@@ -315,7 +316,7 @@ async def test_each_looks_offline_to_the_other(tmp_path: Path) -> None:
             assert sorted(await _next(of_carol)) == sorted([(a, False), (b, False)])
             assert last_seen_at(alice, await _record(alice, b)) is None
             assert last_seen_at(carol, await _record(carol, b)) is not None
-            with ctx.presence.hold(b), ctx.presence.hold(c):
+            with connected(ctx.presence, b), connected(ctx.presence, c):
                 assert await _next(of_alice) == [(c, True)]
                 assert await _next(of_bob) == [(b, True), (c, True)]
                 await blocks.unblock_user(alice, b)

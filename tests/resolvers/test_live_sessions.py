@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from events.facts import Fact, SessionRenewed
-from events.hub import AlreadyEnded, of_user
+from events.hub import AlreadyEnded
 from events.subscription import SubscriberTooSlow
 from resolvers import auth, messages, sessions
 from resolvers.context import Context
@@ -73,10 +73,10 @@ async def test_whoever_was_put_out_hears_nothing_on_the_connection(person: Perso
     waiting = [asyncio.create_task(anext(watch)) for watch in hearing]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert len(person.ctx.hub.sinks_at(of_user(person.id))) == 2
+    assert len(person.ctx.hub.sinks_at(person.id)) == 2
     await sessions.log_out(socket)
     assert line.ended
-    assert person.ctx.hub.sinks_at(of_user(person.id)) == []
+    assert person.ctx.hub.sinks_at(person.id) == []
     with pytest.raises(SubscriberTooSlow):  # a request's reader comes back, and is refused
         await waiting[1]
     for ctx in (socket, request):

@@ -19,6 +19,7 @@ from resolvers.context import Context
 from resolvers.presence import watch_presence
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
+from tests.support.presence import connected
 from tests.support.sqlite import outsider as opened_by_outsider
 
 CROWD = 3000
@@ -79,7 +80,7 @@ async def test_a_burst_of_departures_is_recorded_in_few_statements_beside_the_se
         over = asyncio.Event()
         with ExitStack() as crowd:
             for id_ in ids:
-                crowd.enter_context(ctx.presence.hold(id_))
+                crowd.enter_context(connected(ctx.presence, id_))
             sending = asyncio.create_task(_longest_send(ctx, over))
         await until(lambda: not ctx.presence.online_ids, SECONDS)
         over.set()
@@ -93,7 +94,7 @@ async def test_a_stop_records_everyone_left(tmp_path: Path) -> None:
     async with _running(tmp_path) as (ctx, ids, written):
         with ExitStack() as crowd:
             for id_ in ids:
-                crowd.enter_context(ctx.presence.hold(id_))
+                crowd.enter_context(connected(ctx.presence, id_))
             await ctx.presence.close()
         assert await _unrecorded(ctx, ids) == 0
         assert len(written) == CROWD / presence_module.MOST_AT_ONCE
@@ -108,7 +109,7 @@ async def test_a_locked_database_keeps_nobody_online_and_is_said_in_few_lines(
             other.execute("BEGIN IMMEDIATE")
             with ExitStack() as crowd:
                 for id_ in ids:
-                    crowd.enter_context(ctx.presence.hold(id_))
+                    crowd.enter_context(connected(ctx.presence, id_))
             await until(lambda: not ctx.presence.online_ids, 5)
             other.execute("ROLLBACK")
         other.close()
@@ -123,7 +124,7 @@ async def test_a_refusing_database_is_said_in_a_line(
     async with _running(tmp_path) as (ctx, ids, _):
         async with ctx.db.write() as connection:
             await connection.execute(text("ALTER TABLE users RENAME TO away"))
-        with ctx.presence.hold(ids[0]):
+        with connected(ctx.presence, ids[0]):
             pass
         await until(lambda: not ctx.presence.online_ids, 5)
     [line] = [record for record in caplog.records if "Could not record" in record.message]
@@ -147,15 +148,15 @@ async def test_a_slow_watcher_of_a_burst_is_not_cut_off_and_ends_up_right(tmp_pa
     async with _running(tmp_path) as (ctx, ids, _), aclosing(watch_presence(ctx)) as watch:
         with ExitStack() as crowd, ExitStack() as stay:
             for id_ in ids:
-                crowd.enter_context(ctx.presence.hold(id_))
+                crowd.enter_context(connected(ctx.presence, id_))
             online: set[int] = set()
             assert await _hear(watch, online) == CROWD
             for _ in range(2):
                 crowd.close()
                 await until(lambda: not ctx.presence.online_ids, SECONDS)
                 for id_ in ids:
-                    crowd.enter_context(ctx.presence.hold(id_))
-            stay.enter_context(ctx.presence.hold(ids[7]))
+                    crowd.enter_context(connected(ctx.presence, id_))
+            stay.enter_context(connected(ctx.presence, ids[7]))
             crowd.close()
             await until(lambda: len(ctx.presence.online_ids) == 1, SECONDS)
             [place] = ctx.presence._watches

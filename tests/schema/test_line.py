@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import text
 
 from db.models import StoredMessage
-from events.hub import of_user
 from resolvers.context import Context
 from resolvers.messages import send_message
 from schema.transports.wire import CloseCode
@@ -180,7 +179,7 @@ async def test_an_end_keeps_what_was_sent_and_leaves_nothing(
                     line.socket.session_ended("Session ended")
                     await until(lambda: line.socket._peer.closed)
                     assert line.heard[-1]["close"] == CloseCode.UNAUTHORIZED
-        assert not ctx.hub.sinks_at(of_user(person.id))
+        assert not ctx.hub.sinks_at(person.id)
         assert [*contents(await watcher.expect("listen", 2))] == ["known", "in flight"]
         assert len(line.of("listen")) == 0
 
@@ -247,7 +246,7 @@ async def test_a_subscription_that_has_caught_up_needs_no_task(
         ]
         line.say(type="complete", id="listen")
         await line.settle()
-        assert not ctx.hub.sinks_at(of_user(person.id))
+        assert not ctx.hub.sinks_at(person.id)
         await say(ctx, person, "unheard")
         line.subscribe("listen", LISTEN)  # its id is free
         await line.settle()
@@ -294,7 +293,7 @@ async def test_who_reads_too_late_is_sent_away_and_has_missed_nothing_before(
         await until(lambda: "close" in line.heard[-1])
         assert line.heard[-1]["close"] == CloseCode.TRY_AGAIN_LATER
         assert [*contents(line.of("listen"))] == ["live", "0"]
-    assert not ctx.hub.sinks_at(of_user(person.id))
+    assert not ctx.hub.sinks_at(person.id)
 
 
 @pytest.mark.parametrize("how", ["complete", "hang up", "session"])
@@ -309,12 +308,12 @@ async def test_leaving_while_events_wait_leaves_nothing(
         await until(lambda: line.waited == 1)
         if how == "complete":
             line.say(type="complete", id="listen")
-            await until(lambda: not ctx.hub.sinks_at(of_user(person.id)))
+            await until(lambda: not ctx.hub.sinks_at(person.id))
         elif how == "session":
             line.socket.session_ended("Session ended")
-            await until(lambda: not ctx.hub.sinks_at(of_user(person.id)))
+            await until(lambda: not ctx.hub.sinks_at(person.id))
         assert "listen" in line.socket._by_id or how == "complete"
-    assert not ctx.hub.sinks_at(of_user(person.id))
+    assert not ctx.hub.sinks_at(person.id)
     assert how == "hang up" or line.of("listen") == []
 
 

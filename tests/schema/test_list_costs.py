@@ -14,6 +14,7 @@ from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context
+from tests.support.presence import connected
 
 FIELDS = "id displayName createdAt online lastSeenAt"
 
@@ -43,10 +44,10 @@ async def test_everyone_online_costs_as_many_as_there_are(tmp_path: Path) -> Non
         query = f"{{ a: onlineUsers {{ {FIELDS} }} b: onlineUsers {{ {FIELDS} }} }}"
         with ExitStack() as stack:
             for user_id in range(viewer.user.id, viewer.user.id + 900):
-                stack.enter_context(ctx.presence.hold(user_id))
+                stack.enter_context(connected(ctx.presence, user_id))
             assert "data" in await ask(viewer, query)  # 2 × (1 + 900 × 5)
             for user_id in range(viewer.user.id + 900, viewer.user.id + 2000):
-                stack.enter_context(ctx.presence.hold(user_id))
+                stack.enter_context(connected(ctx.presence, user_id))
             assert cost_told(await ask(viewer, query)) == 2 * (1 + 2000 * 5)
             # So many of them cost no more than so many.
             few = "query($n: Int) { " + query[1:].replace("onlineUsers", "onlineUsers(first: $n)")

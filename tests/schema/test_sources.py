@@ -64,7 +64,7 @@ class Subscription:
 
     @strawberry.subscription(graphql_type=Number)
     def shown(self, name: str) -> Source[Number]:
-        async def read(front: object) -> AsyncGenerator[Sequence[int], None]:
+        async def read(consumer: object) -> AsyncGenerator[Sequence[int], None]:
             async with aclosing(counting(name)) as numbers:
                 async for number in numbers:
                     yield (number.value,)
@@ -73,7 +73,7 @@ class Subscription:
 
     @strawberry.subscription(graphql_type=Number)
     def batched(self, name: str) -> Source[Number]:
-        async def read(front: object) -> AsyncGenerator[Batch, None]:
+        async def read(consumer: object) -> AsyncGenerator[Batch, None]:
             async with aclosing(counting(name)) as numbers:
                 async for number in numbers:
                     if number.value % 2:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from db import users
 from db.engines.database import DatabaseUnavailable
-from events.hub import EVERYBODY, of_user
+from events.hub import EVERYBODY
 from schema.transports.wire import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket
 from tests.support.faces import Account, new_account
@@ -163,7 +163,7 @@ async def test_a_peer_that_stops_reading_is_gone_soon_and_the_others_go_on(
                 while bob.id in server.ctx.presence.online_ids or len(connections) > 1:
                     await watcher.execute(SEND, {"c": content, "to": bob.id})
                     assert (await watcher.expect(id="listen"))["type"] == "next"
-            assert not server.ctx.hub.sinks_at(of_user(bob.id))
+            assert not server.ctx.hub.sinks_at(bob.id)
             seen = [await watcher.expect(id="presence") for _ in range(3)]
             states = [message["payload"]["data"]["presence"] for message in seen]
             assert [(s["user"]["id"], s["online"]) for s in states[1:]] == [
@@ -240,14 +240,14 @@ async def test_who_leaves_leaves_nothing_behind(
                 await socket.subscribe("b", LISTEN, {"after": "0"})
                 await socket.subscribe("c", PRESENCE)
                 await socket.settle()
-                assert len(ctx.hub.sinks_at(of_user(bob.id))) == 2
+                assert len(ctx.hub.sinks_at(bob.id)) == 2
                 assert len(ctx.presence._watches) == 2
                 if how == "complete":
                     await send_many(watcher, ["while others listen"], bob.id)
             gone = await watcher.expect(id="p")
             assert gone["payload"]["data"]["presence"]["online"] is False
             await watcher.settle()
-            assert not ctx.hub.sinks_at(of_user(bob.id))
+            assert not ctx.hub.sinks_at(bob.id)
             assert ctx.roster.own(bob.id) == 0
             assert len(ctx.presence._watches) == 1
             assert len(server.server.server_state.connections) == 1

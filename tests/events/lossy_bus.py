@@ -14,25 +14,27 @@ def sound(topic: Topic, payload: bytes) -> Sequence[float]:
     return [0]
 
 
-class Hub:
+class Network:
     """What Redis is to RedisBus; `fate` is asked for each receiver of each publication."""
 
     def __init__(self, fate: Fate = sound) -> None:
         self.fate = fate
-        self.buses: list[HubBus] = []
+        self.buses: list[LossyBus] = []
         self.said: list[tuple[Topic, bytes]] = []
 
-    def bus(self) -> "HubBus":
+    def bus(self) -> "LossyBus":
         """Return one process's bus."""
-        self.buses.append(HubBus(self))
+        self.buses.append(LossyBus(self))
         return self.buses[-1]
 
 
-class HubBus:
+class LossyBus:
     """A bus; while it is not `connected`, or is `cut` unnoticed, it neither tells nor hears."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    is_lone = False
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._subscribers = Subscribers()
         self.connected = True
         self.cut = False
@@ -45,10 +47,10 @@ class HubBus:
         """As Bus."""
         if self.cut or not self.connected:
             return
-        self._hub.said.append((topic, payload))
-        for other in self._hub.buses:
+        self._network.said.append((topic, payload))
+        for other in self._network.buses:
             if other is not self:
-                for delay in self._hub.fate(topic, payload):
+                for delay in self._network.fate(topic, payload):
                     asyncio.get_running_loop().call_later(delay, other.hear, topic, payload)
 
     def hear(self, topic: Topic, payload: bytes) -> None:
