@@ -14,9 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from compat.chat import ChatEvents
-from compat.errors import JSONAnswer, answer_error
-from compat.rest.client_library import client_library_route
-from compat.rest.files import file_routes
+from compat.errors import JSONAnswer
 from compat.rest.routes import rest_routes
 from db import facts, messages, migrate
 from db.engines.database import Database, DatabaseUnavailable
@@ -139,8 +137,6 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             playground_assets(),
             Route("/graphql", graphql),
             *rest_routes(ctx),
-            *file_routes(ctx),
-            client_library_route(),
             Mount("/socket.io", chat.app),
         ],
         middleware=[
@@ -158,7 +154,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
                 max_age=600,
             ),
         ],
-        exception_handlers={ParleyError: answer_error, HTTPException: _answer_http_error},
+        exception_handlers={HTTPException: _answer_http_error},
         lifespan=lifespan,
     )
     return Parley(app, drain)

@@ -12,13 +12,13 @@ from typing import Any, Literal
 from starlette.types import Receive, Scope, Send
 
 from compat.bodies import (
-    take_attachment,
-    take_content,
-    take_kind,
-    take_optional_text,
-    take_position,
-    take_receiver,
-    take_text,
+    parse_attachment,
+    parse_content,
+    parse_kind,
+    parse_optional_text,
+    parse_position,
+    parse_receiver,
+    parse_text,
 )
 from compat.errors import error_shape
 from compat.presence import OnlineLists
@@ -226,13 +226,13 @@ class ChatEvents:
             return  # it is gone
         try:
             body = _payload(arguments)
-            token = take_text(body, "token", "Token").removeprefix("Bearer ").strip()
+            token = parse_text(body, "token", "Token").removeprefix("Bearer ").strip()
         except BadInput:
             await self._refuse(sid, "Invalid token")
             return
         try:
             try:
-                after = take_position(body, "after")
+                after = parse_position(body, "after")
             except BadInput:
                 await authenticate_login(transport.ctx, token)  # a bad token is told of first
                 raise
@@ -310,16 +310,16 @@ class ChatEvents:
             ctx = self._ctx if transport is None or nobody else transport.ctx
             ctx.user  # noqa: B018  # the door, before the payload is looked at
             body = _payload(arguments)
-            receiver_id = take_receiver(body) if to == "somebody" else None
+            receiver_id = parse_receiver(body) if to == "somebody" else None
             if to == "somebody" and receiver_id is None:
                 raise BadInput("toUserId is required")
             sent = await send_message(
                 ctx,
                 receiver_id=receiver_id,
-                content=take_content(body),
-                kind=take_kind(body),
-                attachment_id=take_attachment(body),
-                client_message_id=take_optional_text(body, "clientMessageId"),
+                content=parse_content(body),
+                kind=parse_kind(body),
+                attachment_id=parse_attachment(body),
+                client_message_id=parse_optional_text(body, "clientMessageId"),
             )
             return message_shape(sent, ctx.file_urls)
         except Exception as error:  # the border: the client hears in its form
