@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from compat.chat import ChatEvents
+from compat.chat import ChatServer
 from compat.errors import JSONAnswer
 from compat.rest.routes import rest_routes
 from db import facts, messages, migrate
@@ -89,7 +89,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     follow_sessions(ctx)
     follow_losses(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
-    chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
+    chat = ChatServer(ctx, process=process)
 
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
@@ -129,7 +129,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         await asyncio.gather(graphql.drain(), chat.drain())
 
     app = Application(
-        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat)},
         callers=Callers(ctx.connection_slots, ctx.limits.proxies),
         caseless=("/api/",),
         routes=[
@@ -137,7 +137,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             playground_assets(),
             Route("/graphql", graphql),
             *rest_routes(ctx),
-            Mount("/socket.io", chat.app),
+            Mount("/socket.io", chat),
         ],
         middleware=[
             Middleware(AccessLog),
