@@ -2,12 +2,34 @@
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class RareWarning:
+    """A warning that is logged at most once a minute, however often its cause comes."""
+
+    SECONDS = 60.0
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._told_at = -self.SECONDS
+
+    def log(self, *arguments: object) -> None:
+        """Log it, unless that was done within the last minute."""
+        now = time.monotonic()
+        if now - self._told_at >= self.SECONDS:
+            self._told_at = now
+            logging.getLogger("parley.server").warning(self._text, *arguments)
+
+    def forget(self) -> None:
+        """Log it again the next time: the trouble was over in between."""
+        self._told_at = -self.SECONDS
 
 
 class JSONFormatter(logging.Formatter):

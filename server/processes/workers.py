@@ -1,4 +1,4 @@
-"""Several processes on one port: a supervisor with a front, and the workers it keeps alive."""
+"""Several processes on one port: a supervisor, its dispatcher, and the workers it keeps alive."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.processes.handoff import Front
-from server.processes.listeners import bind, listen
+from server.processes.dispatcher import Dispatcher
+from server.processes.listeners import listen
 from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
@@ -72,7 +72,7 @@ class Supervisor:
         self,
         settings: Settings,
         command: Sequence[str],
-        listeners: Sequence[socket.socket] | None = None,
+        listeners: Sequence[socket.socket],
     ) -> None:
         self._settings = settings
         self._listeners = listeners
@@ -89,9 +89,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        listeners = self._listeners or bind(self._settings.host, self._settings.port)
-        listen(listeners)
-        front = Front(listeners, self._choose)
+        listen(self._listeners)
+        dispatcher = Dispatcher(self._listeners, self._choose)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
         started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -103,12 +102,12 @@ class Supervisor:
                 # It would fail again.
                 logger.error("A worker ended before it had ever served; its last words are above")
                 return 3
-            front.start()
+            dispatcher.start()
             self._spare = await self._spawn("")
             await stopping
             return 0
         finally:
-            front.close()
+            dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
             await self._stop(keepers)
@@ -149,7 +148,9 @@ class Supervisor:
 
     async def _live(self, worker: Worker) -> None:
         worker.born_at, worker.ready_at = asyncio.get_running_loop().time(), 0.0
-        worker.child = child = await self._take_spare(worker.name) or await self._spawn(worker.name)
+        worker.child = child = await self._promote_spare(worker.name) or await self._spawn(
+            worker.name
+        )
         logger.info("Worker %s is process %d", worker.name, child.process.pid)
         listening = asyncio.create_task(self._listen_to(worker, child.channel))
         try:
@@ -177,7 +178,7 @@ class Supervisor:
             raise
         return Child(process, ours)
 
-    async def _take_spare(self, name: str) -> Child | None:
+    async def _promote_spare(self, name: str) -> Child | None:
         """Give the spare this name, and have another made; None when there is none."""
         spare, self._spare = self._spare, None
         if spare is None:
@@ -265,8 +266,4 @@ def worker_channel() -> tuple[str, socket.socket] | None:
 
 def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
-
-    async def run() -> int:
-        return await Supervisor(settings, [sys.executable, *sys.argv], listeners).run()
-
-    return asyncio.run(run())
+    return asyncio.run(Supervisor(settings, [sys.executable, *sys.argv], listeners).run())

@@ -14,9 +14,8 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.processes.descriptors import MOST_DESCRIPTORS, Descriptors
 from server.protocols import handshake
-from server.protocols.flow import HeldFlow
+from server.protocols.flow import BackpressureFlow
 from server.protocols.heads import CHUNK_LINE_BYTES, is_too_large, refusal_of_head
 from server.protocols.patience import Awaited, Patience
 from server.protocols.plain import Unchunked
@@ -28,7 +27,7 @@ from server.protocols.refusals import (
     Refusal,
 )
 from server.protocols.unfinished import Unfinished
-from server.protocols.visits import MAX_ON_PROBATION, Anybody, Visits
+from server.protocols.visits import MAX_ON_PROBATION, Visits
 from server.protocols.websocket import DirectWebSocket
 
 logger = logging.getLogger("parley.server")
@@ -40,7 +39,6 @@ PROBATION_SECONDS = 2.0
 # What may wait behind requests that are answered; while less does, we hear of a peer that leaves.
 MAX_UNFED_BYTES = 64 * 1024
 ALWAYS_SERVED = frozenset({b"/health", b"/ready"})
-MAX_UNFINISHED_BYTES = 64 * 1024 * 1024
 THEIR_FAULTS = (httptools.HttpParserError, UnicodeError)
 
 
@@ -55,10 +53,10 @@ class ImpatientHTTP(Patience):
     reads of the body, so that it does not count as held in memory.
     """
 
-    flow: HeldFlow
-    visits = Visits(Anybody(), Descriptors(MOST_DESCRIPTORS))
-    unfinished = Unfinished(MAX_UNFINISHED_BYTES)
-    takes_websocket: Callable[[str], bool] = staticmethod(lambda path: True)
+    flow: BackpressureFlow
+    visits: Visits
+    unfinished: Unfinished
+    serves_websocket: Callable[[str], bool]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -78,7 +76,7 @@ class ImpatientHTTP(Patience):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Count the connection; begin to wait for the headers."""
         super().connection_made(transport)
-        self.flow = HeldFlow(transport)
+        self.flow = BackpressureFlow(transport)
         direct = self._direct
         self._is_proxied = bool(direct) and self.visits.callers.is_proxy(direct)
         if direct and not self._is_proxied:
@@ -127,7 +125,7 @@ class ImpatientHTTP(Patience):
         if self._unfed or self.pipeline:
             self._unfed += data
             if len(self._unfed) > MAX_UNFED_BYTES:
-                self.flow.hold()
+                self.flow.block()
             return
         self._feed(data)
         self._settle()
@@ -238,7 +236,7 @@ class ImpatientHTTP(Patience):
 
     def _forget_unfinished(self) -> None:
         self._unfed = b""
-        self.flow.let_go()
+        self.flow.unblock()
         self.unfinished.release(self)
 
     def _stream(self) -> None:
@@ -252,7 +250,7 @@ class ImpatientHTTP(Patience):
 
     def _is_for_websocket(self) -> bool:
         path = unquote_to_bytes(httptools.parse_url(self.url).path or b"/")
-        return self._method == b"GET" and self.takes_websocket(path.decode("latin-1"))
+        return self._method == b"GET" and self.serves_websocket(path.decode("latin-1"))
 
     def _refusal_of_request(self) -> Refusal | None:
         if self._probation is not None and self._path() not in ALWAYS_SERVED:
@@ -368,7 +366,7 @@ class ImpatientHTTP(Patience):
             data, self._unfed = self._unfed, b""
             self._feed(data)
             if len(self._unfed) <= MAX_UNFED_BYTES:
-                self.flow.let_go()
+                self.flow.unblock()
             self._settle()
         elif self._awaited is Awaited.START:
             self.visits.rest(self)

@@ -11,9 +11,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import Protocol, State
 
 from server.headers import DEFAULTS, Header
-from server.protocols.crowd import crowds_of
 from server.protocols.handshake import answer, proof_for, subprotocols_of
 from server.protocols.refusals import Refusal, response
+from server.protocols.turns import crowds_of
 
 # RFC 6455 §4.2.2: a handshake may be refused with any status of HTTP.
 REFUSED = Refusal(403, "The WebSocket was refused", "FORBIDDEN")

@@ -12,11 +12,10 @@ from uvicorn._types import ASGISendEvent
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.protocol import State
 
-from server.protocols.crowd import crowds_of
 from server.protocols.inbox import Inbox
-from server.protocols.message_watch import MessageWatch
 from server.protocols.opening import Opening
-from server.protocols.outbox import outbox_of
+from server.protocols.progress import Progress, ProgressWatch, TransferLimits
+from server.protocols.turns import crowds_of, flusher_of
 from server.protocols.unfinished import Unfinished
 
 # uvicorn stops reading after each message, and begins again after each: two system calls. What
@@ -62,23 +61,20 @@ class DirectWebSocket(Opening):
 
     caller = ""
     unfinished: Unfinished
-    # How long a message may stand still, and how few bytes a second it may bring after a while.
-    message_seconds = 20.0
-    least_message_rate = 256.0
-    whole_message_seconds = 3600.0
+    message_limits = TransferLimits()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
         self.writable = _WRITABLE
         self._unsent: list[bytes] = []
-        self._outbox = outbox_of(self.loop)
+        self._flusher = flusher_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
         self._framing = False
         self._given_up = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
-        self._watch: MessageWatch | None = None  # of a message that has not come whole
+        self._watch: ProgressWatch | None = None  # of a message that has not come whole
 
     def _offer_extensions(self) -> None:
         extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
@@ -101,7 +97,7 @@ class DirectWebSocket(Opening):
         return self.writable.is_set()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, frame by frame."""
+        """Read what came, frame by frame."""
         if self._given_up:
             return
         if not self._framing:
@@ -120,21 +116,22 @@ class DirectWebSocket(Opening):
                 return
             data = bytes(self._rest)
             self._rest.clear()
-        self._take_frames(data)
+        self._read_frames(data)
         if self._rest or self.conn.current_size is not None or self._watch is not None:
             self._hold()
 
     def _hold(self) -> None:
         """Count what is held of a message that has not come whole, and bound its time."""
-        fragments = self.conn.current_size
-        if not self._framing or not (self._rest or fragments is not None):
+        if not self._framing or not (self._rest or self.conn.current_size is not None):
             self._release()
             return
-        size = len(self._rest) + (fragments or 0) + FRAGMENT_BYTES * len(self.frames)
         if self._watch is None:
-            self._watch = MessageWatch(self)
-        self._watch.size = size
-        self.unfinished.hold(self, size)
+            self._watch = ProgressWatch(self.message_limits, self._measure, self.give_up)
+        self.unfinished.hold(self, self._measure().size)
+
+    def _measure(self) -> Progress:
+        fragments = (self.conn.current_size or 0) + FRAGMENT_BYTES * len(self.frames)
+        return Progress(len(self._rest) + fragments, self.read_paused)
 
     def _release(self) -> None:
         if self._watch is not None:
@@ -190,7 +187,7 @@ class DirectWebSocket(Opening):
         self._rest.clear()
         self.frames = []
 
-    def _take_frames(self, data: bytes) -> None:
+    def _read_frames(self, data: bytes) -> None:
         start, end = 0, len(data)
         stop = start + 2
         while stop <= end:
@@ -212,7 +209,7 @@ class DirectWebSocket(Opening):
                 break
             conn = self.conn
             if data[start] == TEXT and conn.current_size is None and conn.state is State.OPEN:
-                self._take_text(data, start, body, stop)
+                self._read_text(data, start, body, stop)
             else:
                 super().data_received(data[start:stop])
                 if size > LARGE_MESSAGE and not conn.reader.buffer:
@@ -227,7 +224,7 @@ class DirectWebSocket(Opening):
         self._rest += data[start:]
         self._rest_size = stop - start
 
-    def _take_text(self, data: bytes, start: int, body: int, stop: int) -> None:
+    def _read_text(self, data: bytes, start: int, body: int, stop: int) -> None:
         try:
             text = apply_mask(data[body:stop], data[body - MASK_BYTES : body]).decode()
         except UnicodeDecodeError:
@@ -323,7 +320,7 @@ class DirectWebSocket(Opening):
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
         if not self._unsent:
-            self._outbox.add(self._flush)
+            self._flusher.add(self._flush)
         self._unsent += (frame_head(sum(map(len, parts))), *parts)
 
     def _write_frames(self, frames: bytes) -> None:

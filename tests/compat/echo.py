@@ -18,8 +18,8 @@ from compat.socketio.client import Client, Socket
 from compat.socketio.options import Options
 from compat.socketio.packets import EncodedEvent, encode_packet
 from compat.socketio.server import SocketServer
-from server.protocols.http import ImpatientHTTP
 from server.protocols.websocket import DirectWebSocket
+from tests.server.unbounded import unbounded_http
 
 SEPARATOR = "\x1e"
 DIRECT = True  # what `serving` does unless it is told; tests for both set it
@@ -177,7 +177,7 @@ async def serving(
 
     config = uvicorn.Config(
         echo,
-        http=ImpatientHTTP if direct else "auto",
+        http=unbounded_http() if direct else "auto",
         ws=Protocol,
         interface="asgi3",  # its `__call__` is no coroutine function
         lifespan="off",
