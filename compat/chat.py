@@ -132,8 +132,8 @@ class ChatServer(SocketServer):
         self._online = OnlineLists(ctx.presence, self.clients)
         on = self.on
         on("auth:login", self._log_in)
-        on("message:private", self._send_private)
-        on("message:send", self._send_broadcast)
+        on("message:private", partial(self._send, to_one=True))
+        on("message:send", partial(self._send, to_one=False))
 
     async def drain(self, timeout: float = DRAIN_SECONDS) -> None:
         """Let sends in flight finish, then close each session so that its client reconnects."""
@@ -272,36 +272,22 @@ class ChatServer(SocketServer):
             socket.tell("message:error", error_shape(error))
             socket.drop()
 
-    def _send_private(self, socket: ChatSocket, *arguments: object) -> Pending[MessageShape]:
-        ctx, body = self._read_send(socket, arguments)
-        receiver_id = parse_receiver(body)
-        if receiver_id is None:
-            raise BadInput("toUserId is required")
-        return _send(ctx, body, receiver_id)
-
-    def _send_broadcast(self, socket: ChatSocket, *arguments: object) -> Pending[MessageShape]:
-        ctx, body = self._read_send(socket, arguments)
-        return _send(ctx, body, None)
-
-    def _read_send(
-        self, socket: ChatSocket, arguments: tuple[object, ...]
-    ) -> tuple[Context, Mapping[str, Any]]:
-        """Return who sends, and what. Raises Unauthenticated first, then BadInput."""
+    def _send(self, socket: ChatSocket, *arguments: object, to_one: bool) -> Pending[MessageShape]:
         ctx = self._ctx if socket.viewer_id is None else socket.ctx
         ctx.user  # noqa: B018  # refused here, before the payload is looked at
-        return ctx, _payload(arguments)
-
-
-def _send(ctx: Context, body: Mapping[str, Any], receiver_id: int | None) -> Pending[MessageShape]:
-    sent = send_message(
-        ctx,
-        receiver_id=receiver_id,
-        content=parse_content(body),
-        kind=parse_kind(body),
-        attachment_id=parse_attachment(body),
-        client_message_id=parse_optional_text(body, "clientMessageId"),
-    )
-    return sent.then(partial(message_shape, urls=ctx.file_urls))
+        body = _payload(arguments)
+        receiver_id = parse_receiver(body) if to_one else None
+        if to_one and receiver_id is None:
+            raise BadInput("toUserId is required")
+        sent = send_message(
+            ctx,
+            receiver_id=receiver_id,
+            content=parse_content(body),
+            kind=parse_kind(body),
+            attachment_id=parse_attachment(body),
+            client_message_id=parse_optional_text(body, "clientMessageId"),
+        )
+        return sent.then(partial(message_shape, urls=ctx.file_urls))
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

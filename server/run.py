@@ -16,7 +16,7 @@ from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
 from server.processes.listeners import bind
 from server.processes.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
-from server.protocols.http import protocol_with
+from server.protocols.http import ImpatientHTTP
 from server.protocols.progress import TransferLimits
 from server.protocols.unfinished import Unfinished
 from server.protocols.visits import Visits
@@ -25,10 +25,10 @@ from settings import Settings
 
 logger = logging.getLogger("parley.server")
 
-# For connections that the dispatcher handed over before it heard that the worker stops.
+# How long a stopping worker still receives connections that the dispatcher has handed over.
 ON_THEIR_WAY_SECONDS = 0.1
 
-# How long a worker whose supervisor has died takes to say good-bye.
+# How long a worker takes to stop once its supervisor has died.
 ORPHAN_SECONDS = 1
 
 # The largest WebSocket message, beyond the largest body that it may carry as JSON.
@@ -36,7 +36,7 @@ FRAME_SLACK_BYTES = 64 * 1024
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM: takes no new connections, lets sends finish, has the clients reconnect, ends."""
+    """Stops on SIGTERM: accepts no connections, lets sends finish, makes clients reconnect."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class DrainingServer(uvicorn.Server):
         self._beginning: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, but take connections ourselves; say where it listens."""
+        """Start as uvicorn does, but accept connections here; say where the server listens."""
         if sockets is None and self._listeners is None:
             self._listeners = bind(self.config.host, self.config.port)
         await super().startup(sockets=[])
@@ -72,7 +72,7 @@ class DrainingServer(uvicorn.Server):
         seconds = self.config.timeout_graceful_shutdown or 1
         left = max(1, round(seconds / 2))
         try:
-            # Half of the time for what is in flight, half for what is left to say good-bye.
+            # Half of the time is for what is in flight, the other half for closing connections.
             async with asyncio.timeout(seconds / 2):
                 await self._drain()
         except TimeoutError:
@@ -101,7 +101,7 @@ class DrainingServer(uvicorn.Server):
 
 
 class HandedServer(DrainingServer):
-    """A worker's: listens nowhere; its connections come over a channel from the dispatcher."""
+    """A worker's server: listens nowhere; the dispatcher sends it connections over a channel."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class HandedServer(DrainingServer):
         self._beat: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then tell the dispatcher to send connections."""
+        """Start as uvicorn does, then ask the dispatcher for connections."""
         await super().startup(sockets=[])
         self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._receive)
@@ -123,7 +123,7 @@ class HandedServer(DrainingServer):
         self._say_alive()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Have the dispatcher send no more connections, take those on their way, then stop."""
+        """Stop the dispatcher, receive the connections that are on their way, then stop."""
         if self._beat is not None:
             self._beat.cancel()
         with contextlib.suppress(OSError):  # the dispatcher has gone
@@ -181,12 +181,17 @@ def make_server(
         SecurityHeaders(app, hsts_seconds=settings.hsts_seconds),
         host=settings.host,
         port=settings.port,
-        http=protocol_with(
-            head_seconds=settings.request_head_seconds,
-            body_limits=limits,
-            visits=Visits(app.callers, Descriptors()),
-            unfinished=unfinished,
-            serves_websocket=staticmethod(app.serves_websocket),
+        # uvicorn makes the connections by itself, so their bounds are attributes of the classes.
+        http=type(
+            "BoundHTTP",
+            (ImpatientHTTP,),
+            {
+                "head_seconds": settings.request_head_seconds,
+                "body_limits": limits,
+                "visits": Visits(app.callers, Descriptors()),
+                "unfinished": unfinished,
+                "serves_websocket": staticmethod(app.serves_websocket),
+            },
         ),
         ws=type("BoundWebSocket", (DirectWebSocket,), {"message_limits": limits}),
         timeout_keep_alive=settings.keep_alive_seconds,
@@ -200,10 +205,10 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Clients that know it (Node's agents) end an idle connection themselves, before we do: a
-        # request that meets our end on its way is lost.
+        # Clients that read this header (Node's agents) close an idle connection before the server
+        # does. A request that meets the server's close on its way would be lost.
         headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
-        # Whom to believe about the client's address, TRUSTED_PROXIES says
+        # TRUSTED_PROXIES says which proxies may tell the client's address
         # (resolvers/guards/addresses.py).
         proxy_headers=False,
     )

@@ -74,7 +74,7 @@ class Socket:
 
     async def half_read(self) -> bool:
         """Wait until the client has read half of what waits for it; False if it is gone."""
-        await self.client.engine_socket.half_read()
+        await self.client.engine_socket.outbox.room.wait()
         return not self.left
 
     def drop(self) -> None:

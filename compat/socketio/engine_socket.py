@@ -157,16 +157,8 @@ class EngineSocket:
 
     # From the client, over either transport.
 
-    def has_room(self) -> bool:
-        """Whether the client has read half of what waits for it."""
-        return self.outbox.room.is_set()
-
-    async def half_read(self) -> None:
-        """Wait until the client has read half of what waits for it."""
-        await self.outbox.room.wait()
-
-    async def half_read_while_handling(self) -> None:
-        """As `half_read`, for the task that handles the client's own packets.
+    async def wait_for_room(self) -> None:
+        """Wait, from within the handling of a packet, until the client has read half of its queue.
 
         Without this, a client that sends many events at once would overflow its queue by their
         answers.

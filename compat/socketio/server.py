@@ -161,7 +161,7 @@ class SocketServer:
             return False
         if socket.buffer is not None:
             return False
-        if not (client.slots and engine_socket.has_room() and self._accepting.is_set()):
+        if not (client.slots and engine_socket.outbox.room.is_set() and self._accepting.is_set()):
             return False
         try:
             received = StrictPacket(encoded_packet=data)
@@ -206,7 +206,7 @@ class SocketServer:
     async def _start_event(self, socket: Socket, received: StrictPacket) -> None:
         """Start its handler once the client has room and a slot; until then read nothing more."""
         client = socket.client
-        await client.engine_socket.half_read_while_handling()
+        await client.engine_socket.wait_for_room()
         await client.slot()
         await self._accepting.wait()
         if client.engine_socket.ending is not None:

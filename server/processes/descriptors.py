@@ -31,8 +31,8 @@ def raise_limit() -> int:
 class Descriptors:
     """Whether there is room for another connection, by the number of its descriptor.
 
-    The system gives the lowest number that is free, so a connection with a high one says that
-    nearly all are in use, by whatever they are used.
+    The system gives the lowest free number. So a connection with a high number shows that nearly
+    all descriptors are in use, whatever uses them.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -47,7 +47,7 @@ class Descriptors:
         )
 
     def is_short(self, descriptor: int) -> bool:
-        """Whether only what must be answered (`/ready`) is, on a connection with this number."""
+        """Whether a connection with this number may ask only for `/health` and `/ready`."""
         if descriptor < self._first_reserved:
             if self._short:
                 self._tell_over()

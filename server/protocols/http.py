@@ -32,11 +32,12 @@ from server.protocols.websocket import DirectWebSocket
 
 logger = logging.getLogger("parley.server")
 
-# Parsed at once: what is counted of a head, and how many small requests are taken from one
-# packet before the first of them is answered, is as exact as that.
+# The parser gets so many bytes at a time. The bounds on a head, and on the number of small requests
+# in one packet, are exact to this many bytes.
 SLICE_BYTES = 8 * 1024
 PROBATION_SECONDS = 2.0
-# What may wait behind requests that are answered; while less does, we hear of a peer that leaves.
+# Bytes that may wait behind a request that is being answered. While fewer wait the connection is
+# read, so that a peer that leaves is noticed.
 MAX_UNFED_BYTES = 64 * 1024
 ALWAYS_SERVED = frozenset({b"/health", b"/ready"})
 THEIR_FAULTS = (httptools.HttpParserError, UnicodeError)
@@ -49,8 +50,8 @@ class _Refused(Exception):
 class ImpatientHTTP(Patience):
     """One HTTP connection. Adds the ASGI extensions `parley.abort` and `parley.body`.
 
-    `abort` ends the connection at once. `streams` says that the application does not keep what it
-    reads of the body, so that it does not count as held in memory.
+    `abort` ends the connection at once. An application calls `streams` when it does not keep the
+    body that it reads: then the body does not count as held in memory.
     """
 
     flow: BackpressureFlow
@@ -65,7 +66,7 @@ class ImpatientHTTP(Patience):
         self._is_proxied = False
         self._probation: Refusal | None = None
         self._upgraded = False
-        self._unfed = b""  # behind requests that wait
+        self._unfed = b""  # bytes that wait behind a request
         self._found: Refusal | None = None
         self._instead: Refusal | None = None  # of what the request asks for
         self._method, self._version = b"", ""
@@ -117,9 +118,9 @@ class ImpatientHTTP(Patience):
         return self.client[0] if self.client else ""
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; wait for the rest of the request, if there is one."""
+        """Read what came; wait for the rest of the request, if there is one."""
         if self._over:
-            return  # thrown away: who is refused may still be sending
+            return  # thrown away: a refused peer may still be sending
         self._unset_keepalive_if_required()
         self.visits.wake(self)
         if self._unfed or self.pipeline:
@@ -180,7 +181,7 @@ class ImpatientHTTP(Patience):
         }
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers come this way too, and nobody here knows one."""
+        """Keep a header; count a trailer, which comes this way too and which nothing here uses."""
         if self._awaited is Awaited.BODY:
             self._trailers += 1
             return
@@ -221,7 +222,7 @@ class ImpatientHTTP(Patience):
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """What a chunk needs is no part of the head; what its line says beyond that is."""
+        """Count a chunk's line as part of the head only where it is longer than it needs to be."""
         self._overhead = max(0, self._overhead - CHUNK_LINE_BYTES)
 
     def on_message_complete(self) -> None:
@@ -267,8 +268,8 @@ class ImpatientHTTP(Patience):
                 if self._instead is None:
                     self._become_websocket(rest)
                     return
-            # The parser takes the end of the head for that of the message: a new one reads it
-            # again without the upgrade, then the body, and whatever follows.
+            # This parser has stopped behind the head. A new one reads the head again, without the
+            # upgrade, then the body, and whatever follows.
             head = [b"%s %s HTTP/%s" % (self._method, self.url, self._version.encode())]
             head += [b"%s: %s" % header for header in handshake.without_upgrade(self.headers)]
             self._renew_parser()
@@ -305,9 +306,9 @@ class ImpatientHTTP(Patience):
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         self._let_go()
-        protocol.take_handshake(self.url, self.headers, rest, refused=self._take_back)
+        protocol.begin(self.url, self.headers, rest, refused=self._resume_http)
 
-    def _take_back(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
+    def _resume_http(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
         """Go on with HTTP: the application did not want the WebSocket, and this is its answer."""
         self._upgraded = False
         self._leave = leave
@@ -376,7 +377,7 @@ class ImpatientHTTP(Patience):
         self._close()
 
     def give_up(self) -> None:
-        """End the connection: what it has sent of a request is needed for others."""
+        """End the connection: the memory of its unfinished request is needed for others."""
         self._refuse(TOO_MUCH_UNFINISHED)
 
     def send_400_response(self, msg: str) -> None:
@@ -391,8 +392,3 @@ class ImpatientHTTP(Patience):
         if found is None and is_callback and not isinstance(cause, THEIR_FAULTS):
             logger.error("A request could not be taken", exc_info=cause)
         self._refuse(found or NOT_HTTP)
-
-
-def protocol_with(**attributes: object) -> type[ImpatientHTTP]:
-    """Return the protocol with these attributes: uvicorn makes the connections by itself."""
-    return type("BoundHTTP", (ImpatientHTTP,), attributes)

@@ -49,13 +49,6 @@ class Crowd:
             self._task = None
 
 
-class Crowds:
-    """The connections that begin and those that end: neither crowd waits for the other."""
-
-    def __init__(self) -> None:
-        self.coming, self.going = Crowd(), Crowd()
-
-
 class Flusher:
     """Flushes what was written in one turn of the loop at the end of the next one.
 
@@ -98,5 +91,7 @@ class PerLoop(Generic[T]):
         return self._made[loop]
 
 
-crowds_of = PerLoop(Crowds)
+# The connections that begin and those that end: neither crowd waits for the other.
+coming_of = PerLoop(Crowd)
+going_of = PerLoop(Crowd)
 flusher_of = PerLoop(Flusher)

@@ -1,7 +1,7 @@
-"""What a process holds for bodies and messages that have not come whole.
+"""The memory that a process spends on bodies and messages that have not come whole.
 
-Each is bounded by itself, and each connection is counted; a thousand of them could still hold a
-gigabyte. Beyond the bound of the process the address that holds most loses its largest one.
+Each body is bounded, and so is the number of connections; a thousand of them could still hold a
+gigabyte. Beyond the bound of the process, the address that holds most loses its largest body.
 """
 
 from typing import Protocol
@@ -33,7 +33,7 @@ class Unfinished:
         )
 
     def hold(self, holder: Holder, size: int) -> None:
-        """The connection holds so much now. Beyond the bound somebody is ended, perhaps itself."""
+        """Note how much the connection holds. Beyond the bound one is ended, perhaps this one."""
         address = self._addresses.setdefault(holder, holder.caller)
         held = self._held.setdefault(address, {})
         more = size - held.get(holder, 0)
@@ -44,7 +44,7 @@ class Unfinished:
             self._end_one()
 
     def release(self, holder: Holder) -> None:
-        """The connection holds nothing any more, which it may say twice."""
+        """Note that the connection holds nothing any more. May be called again."""
         address = self._addresses.pop(holder, None)
         if address is None:
             return

@@ -68,11 +68,11 @@ class Visits:
         return TOO_MANY_CONNECTIONS
 
     def rest(self, visitor: Visitor) -> None:
-        """The connection is idle from now on."""
+        """Note that the connection is idle."""
         self._idle.setdefault(visitor.caller, {})[visitor] = None
 
     def wake(self, visitor: Visitor) -> None:
-        """The connection is idle no more, which it may say twice."""
+        """Note that the connection is idle no more. May be called again."""
         idle = self._idle.get(visitor.caller)
         if idle is not None and visitor in idle:
             del idle[visitor]

@@ -15,11 +15,11 @@ from websockets.protocol import State
 from server.protocols.inbox import Inbox
 from server.protocols.opening import Opening
 from server.protocols.progress import Progress, ProgressWatch, TransferLimits
-from server.protocols.turns import crowds_of, flusher_of
+from server.protocols.turns import flusher_of, going_of
 from server.protocols.unfinished import Unfinished
 
-# uvicorn stops reading after each message, and begins again after each: two system calls. What
-# came already waits in its queue either way.
+# uvicorn pauses and resumes reading for each message, which takes two system calls. Here reading
+# goes on while few messages wait for the application.
 MAX_UNREAD = 16
 LARGE_MESSAGE = 16 * 1024
 # RFC 6455 §5.2: a whole text message; the bit that says that a mask follows; its length.
@@ -27,11 +27,11 @@ TEXT = 0x81
 MASKED = 0x80
 MASK_BYTES = 4
 
-# What comes behind a handshake before its answer: clients wait for that.
+# Bytes that may come behind a handshake before its answer: proper clients wait for the answer.
 MAX_EARLY_BYTES = 64 * 1024
 # What a fragment costs beside its bytes.
 FRAGMENT_BYTES = 64
-# How long what a peer goes on sending is thrown away after its connection was given up.
+# For so long after a connection was given up, what its peer still sends is thrown away.
 GIVEN_UP_SECONDS = 1.0
 # Shared by all connections that may be written to: an event of its own takes a kilobyte.
 _WRITABLE = asyncio.Event()
@@ -52,11 +52,11 @@ class DirectWebSocket(Opening):
     `write_frames` sends many messages as one piece that can be made once for many peers: whole
     frames, each message behind its `head(size)`. `wait` waits until the peer has read.
 
-    `listen` is given a function that is called with each text message as it arrives, while no
-    earlier one waits to be received; when it returns False the message is received as ever.
+    `listen` takes a function. It is called with each text message as it arrives, while no earlier
+    one waits to be received; when it returns False, the message is to be received as usual.
 
-    A text message in one frame, which nearly all are, is read here: the library takes four times
-    as long. It is handed every other frame, whole, and judges it.
+    Nearly all messages are text in one frame. Those are read here: the library takes four times as
+    long. Every other frame goes to the library, whole.
     """
 
     caller = ""
@@ -140,7 +140,7 @@ class DirectWebSocket(Opening):
             self.unfinished.release(self)
 
     def give_up(self) -> None:
-        """End the connection: what it holds of a message is needed for others, or takes too long.
+        """End the connection: its unfinished message takes too long, or memory that others need.
 
         Clients reconnect after 1013. What still comes is thrown away for a moment: closed with
         something unread, the connection would be reset, and the peer would not read the reason.
@@ -167,9 +167,9 @@ class DirectWebSocket(Opening):
         self.close_timer = self.loop.call_later(GIVEN_UP_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection off, and refer to nothing that refers to it.
+        """Count the connection off, and break the reference cycles.
 
-        A closed connection must need no collector: the parser keeps the last frame that it read.
+        A closed connection must need no garbage collector: its parser keeps the last frame.
         """
         self._release()
         self.stop_keepalive()
@@ -177,7 +177,7 @@ class DirectWebSocket(Opening):
             self.leave()
         self.disconnected = True  # nothing is sent from here on
         self._listener = None
-        crowds_of(self.loop).going.add(partial(self._tell_lost, exc))
+        going_of(self.loop).add(partial(self._tell_lost, exc))
 
     def _tell_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -275,7 +275,7 @@ class DirectWebSocket(Opening):
         self._flush()
         await super().send(message)
 
-    def _begin(self) -> None:
+    def _begin_frames(self) -> None:
         """Take frames: the handshake was accepted."""
         self._framing = True
         early, self._early = self._early, b""

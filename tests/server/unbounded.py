@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from server.processes.descriptors import MOST_DESCRIPTORS, Descriptors
-from server.protocols.http import ImpatientHTTP, protocol_with
+from server.protocols.http import ImpatientHTTP
 from server.protocols.unfinished import Unfinished
 from server.protocols.visits import Visits
 
@@ -26,8 +26,9 @@ class Anybody:
 
 def unbounded_http(unfinished: Unfinished | None = None) -> type[ImpatientHTTP]:
     """Return the protocol; each path has a WebSocket."""
-    return protocol_with(
-        visits=Visits(Anybody(), Descriptors(MOST_DESCRIPTORS)),
-        unfinished=unfinished or Unfinished(64 * 1024 * 1024),
-        serves_websocket=staticmethod(lambda path: True),
-    )
+    attributes = {
+        "visits": Visits(Anybody(), Descriptors(MOST_DESCRIPTORS)),
+        "unfinished": unfinished or Unfinished(64 * 1024 * 1024),
+        "serves_websocket": staticmethod(lambda path: True),
+    }
+    return type("UnboundedHTTP", (ImpatientHTTP,), attributes)
