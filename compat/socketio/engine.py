@@ -89,9 +89,7 @@ class EngineServer:
         finally:
             socket.empty()
             self.sockets.pop(socket.sid, None)
-            if socket.count_off is not None:
-                socket.count_off()
-                socket.count_off = None
+            socket.count_off()
             # They refer to the session: a closed one must need no garbage collector.
             socket.transport = socket.direct = None
 
@@ -139,13 +137,13 @@ class EngineServer:
         await answer(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # What is only for the beginning is over, and forgotten, when the carrying begins.
+        # Beginning a session has a frame of its own, which an idle session must not keep.
         websocket = await self._accept(scope, receive, send)
         if websocket is not None:
             await websocket.carry(receive)
 
     async def _accept(self, scope: Scope, receive: Receive, send: Send) -> Websocket | None:
-        """Let a new connection in, or one that moves from polling; None for neither."""
+        """Begin a session, or move one from polling; None where that is refused."""
         await receive()  # websocket.connect
         query = QueryParams(scope["query_string"][:MAX_QUERY])
         socket = self._find(query)
@@ -154,24 +152,22 @@ class EngineServer:
             await send({"type": "websocket.close"})
             return None
         await send({"type": "websocket.accept"})
+        polling = None if socket is None else socket.transport
+        moves = isinstance(polling, Polling) and await polling.upgrade(receive, send)
+        if socket is not None and not moves:
+            with contextlib.suppress(*CLOSED):
+                await send({"type": "websocket.close"})
+            return None
+        websocket = Websocket(socket or self._add(scope), scope, send)
+        websocket.attach()
         if socket is None:
-            socket = self._add(scope)
-            websocket = Websocket(socket, scope, send)
-            websocket.attach()
             self._open(websocket, scope)
-            return websocket
-        polling = socket.transport
-        if isinstance(polling, Polling) and await polling.upgrade(receive, send):
-            websocket = Websocket(socket, scope, send)
-            websocket.attach()
+        else:
             forget_request(scope)
-            return websocket
-        with contextlib.suppress(*CLOSED):
-            await send({"type": "websocket.close"})
-        return None
+        return websocket
 
     def _find(self, query: QueryParams) -> EngineSocket | None:
-        """Return the session that a request names, unless it has ended and nobody is to be told."""
+        """Return the session that a request names, unless it has ended and its client was told."""
         socket = self.sockets.get(query.get("sid", ""))
         if socket is not None:
             socket.look()
@@ -182,8 +178,8 @@ class EngineServer:
     def _is_elsewhere(self, scope: Scope, query: QueryParams) -> bool:
         """Whether another process may hold the session, and was not asked for it yet.
 
-        A connection stays with the process that it was handed to. A browser that opened it for
-        something else may use it for a session of another's (docs/decisions/0007).
+        A connection stays with the process that it was handed to. A browser may have opened it for
+        something else, and use it for a session of another process (docs/decisions/0007).
         """
         holder = query["sid"].partition(".")[0]
         known = self.options.process and holder != self.options.process
@@ -212,7 +208,7 @@ class EngineServer:
         return _BAD_REQUEST if socket.upgraded or method not in ("GET", "POST") else None
 
     def _is_foreign(self, headers: Headers) -> bool:
-        """Browsers do not ask before they open a websocket to another site, so we look."""
+        """Whether a page of another site asks: browsers let any page open a websocket."""
         origin = headers.get("origin")
         if origin is None or "*" in self.options.origins or origin in self.options.origins:
             return False
@@ -222,8 +218,7 @@ class EngineServer:
         sid = new_id()
         if self.options.process:
             sid = f"{self.options.process}.{sid}"
-        socket = self.sockets[sid] = EngineSocket(self, sid)
-        socket.count_off = self.application.count(scope)
+        socket = self.sockets[sid] = EngineSocket(self, sid, self.application.count(scope))
         return socket
 
     def _open(self, transport: Polling | Websocket, scope: Scope) -> None:

@@ -58,14 +58,14 @@ class EngineSocket:
         "upgraded",
     )
 
-    def __init__(self, server: "EngineServer", sid: str) -> None:
+    def __init__(self, server: "EngineServer", sid: str, count_off: Callable[[], None]) -> None:
         self.server = server
         self.options = server.options
         self.sid = sid
         self.client: Any = None  # what the application keeps of the session
         self.ending: Ending | None = None
         self.upgraded = False
-        self.count_off: Callable[[], None] | None = None  # ends the count of its address
+        self.count_off = count_off  # from the sessions of its address
 
         self.outbox = Outbox(self.options.queue_messages, self.options.queue_bytes)
         self.transport: Transport | None = None

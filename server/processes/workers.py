@@ -17,8 +17,8 @@ from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
 
-# How a worker is told who it is: its name, and the descriptor of its channel to the supervisor.
-# A spare's name is empty: it is told one when it takes the place of a worker.
+# Tells a worker its name, and the descriptor of its channel to the supervisor. The name of a spare
+# is empty: it gets a name when it takes the place of a worker.
 WORKER_VARIABLE = "PARLEY_WORKER"
 READY = b"r"
 STOPPING = b"s"
@@ -31,11 +31,11 @@ STEADY_SECONDS = 5.0
 KILL_AFTER_SECONDS = 3.0
 # How often a worker says that its event loop runs.
 ALIVE_SECONDS = 1.0
-# One that is silent for so long gets no connections, and for so long is frozen, and ended.
+# After so long a silence a worker gets no connections; after the longer one it is killed as frozen.
 QUIET_SECONDS = 2.5
 FROZEN_SECONDS = 7.0
 LOOK_SECONDS = 0.5
-# A worker that does not serve after so long will not: it may have waited for others to migrate.
+# A worker that does not serve after so long never will. It may have to wait for a migration.
 START_SECONDS = 120.0
 
 
@@ -49,7 +49,7 @@ class Child:
 
 @dataclass(slots=True)
 class Worker:
-    """A place for a worker; processes come and go in it."""
+    """A worker's name and state; a process that ends is replaced by another."""
 
     name: str
     child: Child | None = None
@@ -131,7 +131,7 @@ class Supervisor:
         while True:
             try:
                 await self._live(worker)
-            except OSError as error:  # no process or descriptor to be had: perhaps later
+            except OSError as error:  # no process or descriptor is left: try again later
                 logger.error("Worker %s cannot be started: %s", worker.name, error)
             if not worker.was_ready.is_set():
                 return
@@ -191,7 +191,7 @@ class Supervisor:
         return spare
 
     async def _listen_to(self, worker: Worker, channel: socket.socket) -> None:
-        """Follow what the worker says of itself: that it is ready, lives, or is stopping."""
+        """Note what the worker reports: that it is ready, that it lives, that it is stopping."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # it has died, which is noticed elsewhere
             while told := await loop.sock_recv(channel, 1):
@@ -203,7 +203,7 @@ class Supervisor:
                     worker.ready = False
 
     async def _watch(self) -> None:
-        """End workers that are frozen: half of the connections would go to one of two."""
+        """Kill frozen workers: each would go on getting its share of the connections."""
         loop = asyncio.get_running_loop()
         while True:
             slept_at = loop.time()

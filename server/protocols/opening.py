@@ -40,6 +40,16 @@ class Opening(WebSocketsSansIOProtocol):
     def _begin_frames(self) -> None:
         raise NotImplementedError
 
+    def _pause_reading(self) -> None:
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
     def _offer_extensions(self) -> None:
         raise NotImplementedError
 
@@ -135,9 +145,7 @@ class Opening(WebSocketsSansIOProtocol):
         length = (b"content-length", b"%d" % len(body))
         own = [header for header in (length, *DEFAULTS) if header[0] not in given]
         told = response(status, [*self.default_headers, *headers, *own], body)
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._resume_reading()
         self.connections.discard(self)
         self.disconnected = True
         leave, self.leave = self.leave, None

@@ -105,9 +105,8 @@ class DirectWebSocket(Opening):
                 super().data_received(data)  # the connection is ending
                 return
             self._early += data
-            if len(self._early) > MAX_EARLY_BYTES and not self.read_paused:
-                self.read_paused = True
-                self.transport.pause_reading()
+            if len(self._early) > MAX_EARLY_BYTES:
+                self._pause_reading()
             return
         if self._rest:
             self._rest += data
@@ -161,9 +160,7 @@ class DirectWebSocket(Opening):
         self.conn.parser.close()  # it keeps the last frame that it read, a megabyte perhaps
         self.conn.reader.buffer = bytearray()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if self.read_paused and not self.transport.is_closing():
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._resume_reading()
         self.close_timer = self.loop.call_later(GIVEN_UP_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -258,16 +255,14 @@ class DirectWebSocket(Opening):
     def handle_ping(self) -> None:
         """Answer; read no more from a peer that does not read its answers: they would pile up."""
         super().handle_ping()
-        if not self.writable.is_set() and not self.read_paused and not self.transport.is_closing():
-            self.read_paused = True
-            self.transport.pause_reading()
+        if not self.writable.is_set():
+            self._pause_reading()
 
     def resume_writing(self) -> None:
         """Read on as well, unless what came already waits."""
         super().resume_writing()
-        if self.read_paused and self.queue.empty() and not self.transport.is_closing():
-            self.read_paused = False
-            self.transport.resume_reading()
+        if self.queue.empty():
+            self._resume_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send what was written before it, then the message."""
@@ -339,10 +334,8 @@ class DirectWebSocket(Opening):
                 self.transport.write(unsent)
 
     def _rest_from_reading(self, size: int) -> None:
-        few = self.queue.qsize() <= MAX_UNREAD and size <= LARGE_MESSAGE
-        if not self.read_paused and not few:
-            self.read_paused = True
-            self.transport.pause_reading()
+        if self.queue.qsize() > MAX_UNREAD or size > LARGE_MESSAGE:
+            self._pause_reading()
 
     def _abort(self) -> None:
         if self.transport is not None:
