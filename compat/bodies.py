@@ -57,7 +57,7 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
 
 
 def _read_urlencoded(content: bytes) -> Body:
-    # Starlette reads what was not percent-encoded (`curl -d` does not) as Latin-1.
+    # Not by Starlette, which reads text as Latin-1 that is not percent-encoded (as by `curl -d`).
     try:
         fields = parse_qsl(
             content.decode(),

@@ -50,9 +50,9 @@ class ChatSocket(Socket):
     ctx: Context
     server: "ChatServer"
     connection: Connection = field(init=False)
-    # By when somebody must have logged in; None once somebody has.
+    # Ends the wait for a login; None after the login.
     deadline: asyncio.TimerHandle | None = field(init=False, default=None)
-    # Whose messages the client hears; None before a login, and after the session's end.
+    # The user whose messages the client gets; None before a login and after the session's end.
     hears: int | None = field(init=False, default=None)
     resuming: asyncio.Task[None] | None = field(init=False, default=None)
     shown: int | None = field(init=False, default=None)  # see compat/presence.py
@@ -169,7 +169,7 @@ class ChatServer(SocketServer):
         ctx = client.kept = client.kept or self._called_from(client.scope)
         address = ctx.address  # read now: the headers are not kept
         socket = ChatSocket(client, sid, ctx, self)
-        # Dropped, a client whose user is still to log in comes back by itself, to wait again.
+        # A dropped client reconnects by itself, and waits again for its user to log in.
         loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
         socket.deadline = loop.call_later(seconds, self._give_up, socket)
         socket.buffer = LoginBuffer(self.budget, address, partial(self._refuse_buffered, socket))
@@ -230,7 +230,7 @@ class ChatServer(SocketServer):
             self._turn_away(socket, error)
             return
         if not socket.tell("auth:ok"):
-            return  # it ended while its token was being checked
+            return  # the connection ended while its token was checked
         socket.logged_in()
         socket.ctx = ctx
         if socket.hears != ctx.user.id or after is not None:

@@ -1,7 +1,8 @@
 """Who is online, told to the older clients: `user:online` and `user:offline`.
 
-A list costs the number online, for each client: the squares of a crowd. So lists wait for a window
-that grows with that, clients share what was encoded, and they are written a slice at a time.
+Each client gets the list of everyone online, so a crowd costs the square of its number. Therefore
+the lists of a window go out together, and the window grows with their cost; a list is encoded once
+for all clients that see the same people; and clients are written to in slices of the loop.
 """
 
 import asyncio
@@ -16,19 +17,19 @@ from events.slices import in_slices
 
 logger = logging.getLogger(__name__)
 
-# A newcomer waits so long for the first list; the others, for one after an arrival, at least.
+# The shortest window. A client that has just logged in gets its list after this time.
 LEAST_WINDOW_SECONDS = 0.05
 MOST_WINDOW_SECONDS = 10.0
-# About 6 MB a second of lists, and a twentieth of a core.
+# For each client and each person on its list: about 6 MB of lists a second, a twentieth of a core.
 WINDOW_SECONDS_PER_PAIR = 1e-6
-# What making a list for one person costs beside sending one.
+# A list that is made for one client alone costs as much as sending so many shared ones.
 OWN_LIST_PAIRS = 4
-# Where lists are so cheap, one comes after each login, as from the older server; where they are
-# not, one that would say nothing new is left out.
+# Up to this cost each login brings every client a list, as from the older server. Above it, a list
+# without news is left out.
 CHEAP_PAIRS = 100_000
-# So many departures of one window are told one by one; more, by one list.
+# Up to so many departures of a window are told one by one; more are told by one list.
 MOST_DEPARTURES = 32
-# When to look again at those who did not read.
+# How often to look again at the clients that did not read.
 LAGGING_SECONDS = 0.5
 
 
@@ -58,7 +59,7 @@ class OnlineLists:
         self._private: list[PresenceChanged] = []
         self._newcomers: set[Viewer] = set()
         self._lagging: set[Viewer] = set()
-        self._own_lists = 0  # that the last `user:online` to all took
+        self._own_lists = 0  # lists for one client alone, in the last round
         self._list_at: float | None = None  # when all get a list
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -110,12 +111,12 @@ class OnlineLists:
 
     def _run_at(self, moment: float) -> None:
         if self._task is not None:
-            return  # it looks for more when it is done
+            return  # `_ran` looks for more work
         if self._timer is not None:
             if self._timer_at <= moment:
                 return
             self._timer.cancel()
-        # Kept here: uvloop's handle of a moment that is almost past has no `when()`.
+        # Kept here: uvloop's handle has no `when()` for a moment that is almost past.
         self._timer_at = moment
         self._timer = asyncio.get_running_loop().call_at(moment, self._run)
 
@@ -232,5 +233,5 @@ def _leave_out(viewer: Viewer, user_ids: Collection[int]) -> None:
 
 
 def digest(user_ids: Collection[int]) -> int:
-    """Return a number for these people, in any order; that of some of them can be taken off."""
+    """Return a number for these people, in any order; subtract the digest of some to remove them."""
     return sum(map(hash, zip(user_ids, strict=True)))
