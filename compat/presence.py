@@ -233,5 +233,5 @@ def _leave_out(viewer: Viewer, user_ids: Collection[int]) -> None:
 
 
 def digest(user_ids: Collection[int]) -> int:
-    """Return a number for these people, in any order; subtract the digest of some to remove them."""
+    """Return a number for these people, in any order; subtract that of some to remove them."""
     return sum(map(hash, zip(user_ids, strict=True)))
