@@ -92,10 +92,10 @@ class Supervisor:
         listen(self._listeners)
         dispatcher = Dispatcher(self._listeners, self._choose)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
-        started = asyncio.gather(*(worker.was_ready.wait() for worker in self._workers.values()))
+        started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
         watching = asyncio.create_task(self._watch())
-        changes: list[asyncio.Future[Any]] = [started, stopping, *keepers]
+        changes: list[asyncio.Task[Any]] = [started, stopping, *keepers]
         try:
             await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
             if not started.done() and not stopping.done():
@@ -111,6 +111,10 @@ class Supervisor:
             for task in (started, stopping, watching):
                 task.cancel()
             await self._stop(keepers)
+
+    async def _all_ready(self) -> None:
+        for worker in self._workers.values():
+            await worker.was_ready.wait()
 
     def _choose(self, name: str | None) -> socket.socket | None:
         worker = self._workers.get(name) if name is not None else None
