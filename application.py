@@ -13,10 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from compat.chat import ChatEvents
-from compat.errors import JSONAnswer, answer_error
-from compat.rest.client_library import client_library_route
-from compat.rest.files import file_routes
+from compat.chat import ChatServer
+from compat.errors import JSONAnswer
 from compat.rest.routes import rest_routes
 from db import facts, messages, migrate
 from db.engines.database import Database, DatabaseUnavailable
@@ -93,7 +91,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     follow_sessions(ctx)
     follow_losses(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
-    chat = ChatEvents(ctx, origins=settings.cors_origins, process=process)
+    chat = ChatServer(ctx, process=process)
 
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
@@ -133,7 +131,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         await asyncio.gather(graphql.drain(), chat.drain())
 
     app = Application(
-        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat.app)},
+        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat)},
         callers=TcpSlots(ctx.connection_slots, ctx.proxies),
         caseless=("/api/",),
         routes=[
@@ -141,9 +139,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
             playground_assets(),
             Route("/graphql", graphql),
             *rest_routes(ctx),
-            *file_routes(ctx),
-            client_library_route(),
-            Mount("/socket.io", chat.app),
+            Mount("/socket.io", chat),
         ],
         middleware=[
             Middleware(AccessLog),
@@ -160,7 +156,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
                 max_age=600,
             ),
         ],
-        exception_handlers={ParleyError: answer_error, HTTPException: _answer_http_error},
+        exception_handlers={HTTPException: _answer_http_error},
         lifespan=lifespan,
     )
     return Parley(app, drain)

@@ -1,30 +1,32 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from compat.bodies import (
-    take_attachment,
-    take_content,
-    take_kind,
-    take_optional_text,
-    take_position,
-    take_receiver,
-    take_text,
+    parse_attachment,
+    parse_content,
+    parse_kind,
+    parse_optional_text,
+    parse_position,
+    parse_receiver,
+    parse_text,
 )
 from compat.errors import error_shape
 from compat.presence import OnlineLists
-from compat.shapes import ErrorShape, MessageShape, message_shape
-from compat.socketio.held import HeldEvents, Hold
-from compat.socketio.packets import EncodedEvent
+from compat.shapes import MessageShape, message_shape
+from compat.socketio.client import Client, Socket
+from compat.socketio.login_buffer import BufferBudget, LoginBuffer
+from compat.socketio.options import Options
+from compat.socketio.packets import EncodedEvent, encode_event
 from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.connection import Connection
@@ -34,6 +36,7 @@ from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.messages import send_message, watch_messages
+from resolvers.pending import Pending
 from server.moments import wire_moment
 from server.remote import Remote
 
@@ -41,54 +44,58 @@ DRAIN_SECONDS = 3.0
 
 
 @dataclass(slots=True, eq=False)
-class ChatTransport:
+class ChatSocket(Socket):
     """One client in the namespace: the wire of its connection, and the sink of its messages."""
 
-    events: "ChatEvents"
-    sid: str
     ctx: Context
-    # By when somebody must have logged in; None once somebody has.
-    deadline: asyncio.TimerHandle | None
+    server: "ChatServer"
     connection: Connection = field(init=False)
-    # Whose messages the client hears; None before a login, and after the session's end.
-    hears: int | None = None
-    resuming: asyncio.Task[None] | None = None
-    shown: int | None = None  # the digest of whom the client takes for online
+    # Ends the wait for a login; None after the login.
+    deadline: asyncio.TimerHandle | None = field(init=False, default=None)
+    # The user whose messages the client gets; None before a login and after the session's end.
+    hears: int | None = field(init=False, default=None)
+    resuming: asyncio.Task[None] | None = field(init=False, default=None)
+    shown: int | None = field(init=False, default=None)  # see compat/presence.py
 
     def __post_init__(self) -> None:
         self.connection = self.ctx.hub.open(self)
 
     @property
     def viewer_id(self) -> int | None:
-        """Who has logged in."""
+        """The user who has logged in."""
         return self.connection.user_id
 
     def session_ended(self, reason: str) -> None:
         """Say why, as for a token that was refused, and disconnect."""
         self.stop_hearing()
-        self.events.refuse_soon(self.sid, reason)
+        self.tell("auth:error", reason)
+        self.refuse()
 
     def token_expiring(self, expires_at: float) -> None:
         """Send `auth:expiring`."""
         moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
-        self.events.tell(self.sid, "auth:expiring", {"expiresAt": moment})
+        self.tell("auth:expiring", {"expiresAt": moment})
 
     def deliver(self, item: StoredMessage, size: int) -> None:
-        """Queue a `message:new`; the connection's own bounded queue ends it when it is full."""
-        self.events.push_message(self.sid, item)
+        """Queue a `message:new`; the session's own bounded queue ends it when it is full."""
+        self.push(self.server.encode_message(item))
 
     def interrupt(self) -> None:
-        """End the connection so that its client comes back and resumes."""
-        self.events.drop(self.sid)
+        """End the session so that its client comes back and resumes."""
+        self.drop()
+
+    def tell(self, event: str, *arguments: object) -> bool:
+        """Queue an event for this client alone; False if it is gone or too slow."""
+        return self.push(encode_event(event, *arguments))
 
     def logged_in(self) -> None:
-        """Wait for no login any more."""
+        """Wait no more for a login."""
         if self.deadline is not None:
             self.deadline.cancel()
             self.deadline = None
 
     def stop_hearing(self) -> None:
-        """Have no messages delivered any more."""
+        """Have no more messages delivered."""
         self.hears = None
         self.shown = None
         self.connection.detach(self)
@@ -98,232 +105,189 @@ class ChatTransport:
 
 
 class ChatServer(SocketServer):
-    """Tells those who want no acknowledgement of what failed, in an event."""
+    """Serves the older events; whatever a client does is an operation of `resolvers`."""
 
-    def encode_acknowledgement(self, result: object, number: int) -> EncodedEvent:
-        """Encode what a handler of ours returned: one value or none, without bytes."""
-        args = [] if result is None else [result]
-        return self.encode_text_acknowledgement(number, *args)
-
-    def on_unclaimed(self, sid: str, event: str, result: object) -> None:
-        """Send `message:error` for a send that failed."""
-        if isinstance(result, dict) and "error" in result:
-            self.push(sid, self.encode_text_event("message:error", result))
-
-    def on_held_too_many(self, sid: str, event: str) -> object:
-        """Refuse the newest: those before it keep their place."""
-        text = "Too many messages wait for auth:login; log in first"
-        return error_shape(RateLimited(text, retry_after_ms=1000))
-
-
-class ChatEvents:
-    """Serves Socket.IO under `app`; everything it does is an operation of `resolvers`."""
-
-    def __init__(self, ctx: Context, *, origins: tuple[str, ...], process: str = "") -> None:
+    def __init__(self, ctx: Context, *, process: str = "") -> None:
+        settings = ctx.settings
+        super().__init__(
+            Options(
+                origins=frozenset(settings.cors_origins),
+                process=process,
+                ping_interval=ceil(settings.ping_interval_seconds),  # clients take no fractions
+                ping_timeout=ceil(settings.ping_timeout_seconds),
+                max_payload=settings.max_body_bytes,
+                queue_messages=settings.max_queued_messages,
+                queue_bytes=settings.max_queued_bytes,
+                # An event right behind a login is from the user who logs in.
+                exclusive=frozenset({"auth:login"}),
+                needs_login=frozenset({"message:private", "message:send"}),
+            )
+        )
         self._ctx = ctx
-        self._transports: dict[str, ChatTransport] = {}  # for the library, which knows them so
-        self._refusing: set[asyncio.Task[None]] = set()
         self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
-        limits = ctx.settings
-        self._hold = Hold(limits.max_held_events, limits.max_held_bytes, limits.held_events_seconds)
-        self._server = ChatServer(
-            origins=origins,
-            process=process,
-            ping_interval=ceil(limits.ping_interval_seconds),  # the library takes no fractions
-            ping_timeout=ceil(limits.ping_timeout_seconds),
-            max_payload=limits.max_body_bytes,
-            queue_messages=limits.max_queued_messages,
-            queue_bytes=limits.max_queued_bytes,
-            # Whatever follows a login, in the same breath, is from who logged in.
-            exclusive=frozenset({"auth:login"}),
-            needs_login=frozenset({"message:private", "message:send"}),
+        self.clients: set[ChatSocket] = set()
+        self.budget = BufferBudget(
+            settings.max_held_events, settings.max_held_bytes, settings.held_events_seconds
         )
-        on = self._server.on
-        on("connect", self._connect)
-        on("disconnect", self._disconnect)
+        self._online = OnlineLists(ctx.presence, self.clients)
+        on = self.on
         on("auth:login", self._log_in)
-        on("message:private", self._send_private)
-        on("message:send", self._send_broadcast)
-        self._online = OnlineLists(
-            ctx.presence,
-            self._transports,
-            encode=self._server.encode_text_event,
-            push=self._server.push,
-            reads=self._server.reads,
-        )
-        self._server.eio.has_room = self._has_room
-        self._server.eio.count = self._count
+        on("message:private", partial(self._send, to_one=True))
+        on("message:send", partial(self._send, to_one=False))
 
-    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one request or connection, at any path that leads here."""
-        return self._server.eio.handle_request(scope, receive, send)
-
-    async def drain(self) -> None:
-        """Let sends in flight finish, then close each connection so that its client reconnects."""
-        for sid, transport in [*self._transports.items()]:
-            if transport.viewer_id is None:
-                self._refuse_held(sid)
-        await self._server.drain(DRAIN_SECONDS)
+    async def drain(self, timeout: float = DRAIN_SECONDS) -> None:
+        """Let sends in flight finish, then close each session so that its client reconnects."""
+        for socket in [*self.clients]:
+            if socket.viewer_id is None:
+                self._refuse_buffered(socket)
+        await super().drain(timeout)
 
     async def close(self) -> None:
         """Tell nobody any more who is online."""
         self._online.close()
 
-    def drop(self, sid: str) -> None:
-        """End one connection; its client connects again by itself."""
-        self._server.drop(sid)
-
-    def push_message(self, sid: str, message: StoredMessage) -> None:
-        """Queue a `message:new` for one connection."""
+    def encode_message(self, message: StoredMessage) -> EncodedEvent:
+        """Encode a `message:new`; the last one is kept, for the next client that gets it."""
         if self._encoded is None or self._encoded[0] is not message:
-            event = self._server.encode_text_event(
-                "message:new", message_shape(message, self._ctx.file_urls)
-            )
-            self._encoded = (message, event)
-        self._server.push(sid, self._encoded[1])
+            shape = message_shape(message, self._ctx.file_urls)
+            self._encoded = (message, encode_event("message:new", shape))
+        return self._encoded[1]
 
-    def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
+    def has_room(self, scope: Scope) -> bool:
+        """Whether the caller's address may open another connection."""
+        return self._ctx.connection_slots.has_room(self._called_from(scope).address)
+
+    def count(self, scope: Scope) -> Callable[[], None]:
+        """Count a connection for the caller's address; return how to count it off."""
+        return self._ctx.connection_slots.count(self._called_from(scope).address)
+
+    def _called_from(self, scope: Scope) -> Context:
+        return self._ctx.called_from(Remote(scope))
+
+    def on_connect(self, client: Client, sid: str, auth: object) -> ChatSocket:
         """Let anyone connect: nothing reaches them before `auth:login`, which has its time."""
-        ctx = environ.get("kept") or self._ctx.called_from(Remote(environ["asgi.scope"]))
-        address = ctx.address  # it is read now: the headers are not kept
-        environ["kept"] = ctx  # for a client that leaves the namespace and comes back
-        # Dropped, a client whose user is still to log in comes back by itself, to wait again.
+        ctx = client.kept = client.kept or self._called_from(client.scope)
+        address = ctx.address  # read now: the headers are not kept
+        socket = ChatSocket(client, sid, ctx, self)
+        # A dropped client reconnects by itself, and waits again for its user to log in.
         loop, seconds = asyncio.get_running_loop(), ctx.settings.auth_login_seconds
-        deadline = loop.call_later(seconds, self._give_up, sid)
-        self._transports[sid] = ChatTransport(self, sid, ctx, deadline)
-        expire = partial(self._refuse_held, sid)
-        self._server.hold(sid, HeldEvents(self._hold, address, expire))
+        socket.deadline = loop.call_later(seconds, self._give_up, socket)
+        socket.buffer = LoginBuffer(self.budget, address, partial(self._refuse_buffered, socket))
+        self.clients.add(socket)
+        return socket
 
-    def _give_up(self, sid: str) -> None:
-        self._refuse_held(sid)
-        self._server.drop(sid)
+    def on_disconnect(self, socket: Socket, reason: str) -> None:
+        """Forget the client."""
+        assert isinstance(socket, ChatSocket)  # noqa: S101  # `on_connect` makes no other
+        self.clients.discard(socket)
+        socket.logged_in()
+        socket.stop_hearing()
+        socket.connection.close()
 
-    def _refuse_held(self, sid: str, error: Exception | None = None) -> None:
-        """Tell the client of what it sent before a login that did not come, or failed."""
+    def on_handler_error(self, event: str, error: Exception) -> object:
+        """Return the error in the older form."""
+        return error_shape(error)
+
+    def on_unclaimed(self, socket: Socket, result: object) -> None:
+        """Send `message:error` for a send that failed."""
+        if isinstance(result, dict) and "error" in result:
+            socket.push(encode_event("message:error", result))
+
+    def on_buffer_full(self) -> object:
+        """Refuse the newest event: those before it keep their place."""
+        text = "Too many messages wait for auth:login; log in first"
+        return error_shape(RateLimited(text, retry_after_ms=1000))
+
+    def _give_up(self, socket: ChatSocket) -> None:
+        self._refuse_buffered(socket)
+        socket.drop()
+
+    def _refuse_buffered(self, socket: ChatSocket) -> None:
+        """Refuse what the client sent before a login that did not come, or failed."""
         try:
-            self._ctx.user  # noqa: B018  # what is said to anybody who has not logged in
+            self._ctx.user  # noqa: B018  # raises what anybody hears who has not logged in
         except ParleyError as nobody:
-            self._server.refuse_held(sid, error_shape(error or nobody))
+            self.answer_buffered(socket, error_shape(nobody))
 
-    def _has_room(self, scope: Scope) -> bool:
-        return self._ctx.connection_slots.has_room(self._address(scope))
-
-    def _count(self, scope: Scope) -> Callable[[], None]:
-        return self._ctx.connection_slots.count(self._address(scope))
-
-    def _address(self, scope: Scope) -> str:
-        return self._ctx.called_from(Remote(scope)).address
-
-    async def _disconnect(self, sid: str, reason: str) -> None:
-        if (transport := self._transports.pop(sid, None)) is not None:
-            transport.logged_in()
-            transport.stop_hearing()
-            transport.connection.close()
-
-    async def _log_in(self, sid: str, *arguments: object) -> None:
-        transport = self._transports.get(sid)
-        if transport is None:
-            return  # it is gone
+    async def _log_in(self, socket: ChatSocket, *arguments: object) -> None:
         try:
             body = _payload(arguments)
-            token = take_text(body, "token", "Token").removeprefix("Bearer ").strip()
+            token = parse_text(body, "token", "Token").removeprefix("Bearer ").strip()
         except BadInput:
-            await self._refuse(sid, "Invalid token")
+            self._refuse(socket, "Invalid token")
             return
         try:
             try:
-                after = take_position(body, "after")
+                after = parse_position(body, "after")
             except BadInput:
-                await authenticate_login(transport.ctx, token)  # a bad token is told of first
+                await authenticate_login(socket.ctx, token)  # a bad token is told of first
                 raise
-            ctx = await enter(transport.ctx, transport.connection, token)
+            ctx = await enter(socket.ctx, socket.connection, token)
         except (Unauthenticated, BadInput) as error:
-            await self._refuse(sid, error.message)
+            self._refuse(socket, error.message)
             return
         except Exception as error:  # the border: the client hears in its form
-            self._turn_away(sid, error)
+            self._turn_away(socket, error)
             return
-        if not self.tell(sid, "auth:ok"):
-            return  # it ended while its token was being checked
-        transport.logged_in()
-        transport.ctx = ctx
-        if transport.hears != ctx.user.id or after is not None:
-            transport.stop_hearing()  # another login on this connection
-            transport.hears = ctx.user.id
+        if not socket.tell("auth:ok"):
+            return  # the connection ended while its token was checked
+        socket.logged_in()
+        socket.ctx = ctx
+        if socket.hears != ctx.user.id or after is not None:
+            socket.stop_hearing()  # another login on this connection
+            socket.hears = ctx.user.id
             if after is None:
-                transport.connection.attach(transport)
+                socket.connection.attach(socket)
             else:
-                transport.resuming = asyncio.create_task(self._resume(sid, ctx, after))
-            self._server.admit(sid)
-        self._online.greet(sid)
+                socket.resuming = asyncio.create_task(self._resume(socket, ctx, after))
+            if socket.buffer is not None:
+                socket.buffer.admitted = True
+        self._online.greet(socket)
 
-    async def _refuse(self, sid: str, reason: str) -> None:
-        self._refuse_held(sid)
-        self.tell(sid, "auth:error", reason)
-        await self._server.refuse(sid)
+    def _refuse(self, socket: ChatSocket, reason: str) -> None:
+        self._refuse_buffered(socket)
+        socket.tell("auth:error", reason)
+        socket.refuse()
 
-    def _turn_away(self, sid: str, error: Exception) -> None:
+    def _turn_away(self, socket: ChatSocket, error: Exception) -> None:
         shape = error_shape(error)
-        self._server.refuse_held(sid, shape)  # it is told when to send them again
-        self.tell(sid, "auth:error", shape["error"], shape)
-        self._server.drop(sid)  # not for good: it comes back and tries again
+        self.answer_buffered(socket, shape)  # it says when to send them again
+        socket.tell("auth:error", shape["error"], shape)
+        socket.drop()  # not for good: the client comes back and tries again
 
-    async def _resume(self, sid: str, ctx: Context, after: int) -> None:
-        """Push what came past a position, then what comes, as fast as the client reads."""
+    async def _resume(self, socket: ChatSocket, ctx: Context, after: int) -> None:
+        """Push the messages past a position, then new ones, as fast as the client reads."""
         try:
             async with aclosing(watch_messages(ctx, after=after)) as stream:
                 async for message in stream:
-                    if not await self._server.room(sid):
+                    if not await socket.half_read():
                         return
-                    self.push_message(sid, message)
+                    socket.push(self.encode_message(message))
         except BadInput as error:
-            self.tell(sid, "auth:error", error.message)
-            await self._server.refuse(sid)
+            socket.tell("auth:error", error.message)
+            socket.refuse()
         except SubscriberTooSlow:
-            self._server.drop(sid)
+            socket.drop()
         except Exception as error:  # the border: the client comes back and resumes
-            self.tell(sid, "message:error", error_shape(error))
-            self._server.drop(sid)
+            socket.tell("message:error", error_shape(error))
+            socket.drop()
 
-    def refuse_soon(self, sid: str, reason: str) -> None:
-        """Say why in an `auth:error`, hear nothing more, and disconnect."""
-        self.tell(sid, "auth:error", reason)
-        refusing = asyncio.create_task(self._server.refuse(sid))
-        self._refusing.add(refusing)
-        refusing.add_done_callback(self._refusing.discard)
-
-    def tell(self, sid: str, event: str, *arguments: object) -> bool:
-        return self._server.push(sid, self._server.encode_text_event(event, *arguments))
-
-    async def _send_private(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
-        return await self._send(sid, arguments, to="somebody")
-
-    async def _send_broadcast(self, sid: str, *arguments: object) -> MessageShape | ErrorShape:
-        return await self._send(sid, arguments, to="everybody")
-
-    async def _send(
-        self, sid: str, arguments: tuple[object, ...], *, to: Literal["somebody", "everybody"]
-    ) -> MessageShape | ErrorShape:
-        try:
-            transport = self._transports.get(sid)
-            nobody = transport is None or transport.viewer_id is None
-            ctx = self._ctx if transport is None or nobody else transport.ctx
-            ctx.user  # noqa: B018  # the door, before the payload is looked at
-            body = _payload(arguments)
-            receiver_id = take_receiver(body) if to == "somebody" else None
-            if to == "somebody" and receiver_id is None:
-                raise BadInput("toUserId is required")
-            sent = await send_message(
-                ctx,
-                receiver_id=receiver_id,
-                content=take_content(body),
-                kind=take_kind(body),
-                attachment_id=take_attachment(body),
-                client_message_id=take_optional_text(body, "clientMessageId"),
-            )
-            return message_shape(sent, ctx.file_urls)
-        except Exception as error:  # the border: the client hears in its form
-            return error_shape(error)
+    def _send(self, socket: ChatSocket, *arguments: object, to_one: bool) -> Pending[MessageShape]:
+        ctx = self._ctx if socket.viewer_id is None else socket.ctx
+        ctx.user  # noqa: B018  # refused here, before the payload is looked at
+        body = _payload(arguments)
+        receiver_id = parse_receiver(body) if to_one else None
+        if to_one and receiver_id is None:
+            raise BadInput("toUserId is required")
+        sent = send_message(
+            ctx,
+            receiver_id=receiver_id,
+            content=parse_content(body),
+            kind=parse_kind(body),
+            attachment_id=parse_attachment(body),
+            client_message_id=parse_optional_text(body, "clientMessageId"),
+        )
+        return sent.then(partial(message_shape, urls=ctx.file_urls))
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

@@ -1,9 +1,8 @@
-"""From an operation's error to the older forms."""
+"""An operation's error in the older forms: as a REST answer, and for Socket.IO."""
 
 import logging
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -40,34 +39,27 @@ class JSONAnswer(Response):
         return _encoder.encode(content)
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
-    """Return a refusal as the older server answers one: a status and a `message`."""
-    assert isinstance(error, ParleyError)  # noqa: S101  # Starlette calls this for nothing else
-    status = STATUS[error.code]
-    body: dict[str, object] = {"message": error.message, "code": error.code.value}
-    if error.retry_after_ms is not None:
-        body["retryAfterMs"] = error.retry_after_ms
-    return JSONAnswer(body, status, retry_after(error.retry_after_ms))
-
-
-def answer_unexpected(error: Exception) -> Response:
-    """Return what nobody foresaw as a failure in the same form; it is logged, not shown."""
-    logger.error("A request's handler failed", exc_info=error)
-    return JSONAnswer({"message": UNEXPECTED, "code": Code.INTERNAL.value}, 500)
+def error_answer(error: Exception) -> Response:
+    """Return an error as the older server answers one: a status and a `message`."""
+    shape = error_shape(error)
+    body = {"message" if name == "error" else name: value for name, value in shape.items()}
+    if not isinstance(error, ParleyError):
+        return JSONAnswer(body, 500)
+    return JSONAnswer(body, STATUS[error.code], retry_after(error.retry_after_ms))
 
 
 def cut_off(scope: Scope, error: ParleyError) -> None:
-    """End an answer whose status has gone out: that it has no end is all that tells the client."""
+    """Abort an answer whose status has gone out: its client sees that the end is missing."""
     logger.warning("An answer was cut off: %s", error.message)
     scope["extensions"]["parley.abort"]["abort"]()
 
 
 def error_shape(error: Exception) -> ErrorShape:
-    """Return an error as Socket.IO clients get it; what is not meant for them is logged."""
+    """Return an error as Socket.IO clients get it; an unforeseen one is logged, not shown."""
     if isinstance(error, ParleyError):
         shape: ErrorShape = {"error": error.message, "code": error.code.value}
         if error.retry_after_ms is not None:
             shape["retryAfterMs"] = error.retry_after_ms
         return shape
-    logger.error("An event's handler failed", exc_info=error)
+    logger.error("A request or an event could not be handled", exc_info=error)
     return {"error": UNEXPECTED, "code": Code.INTERNAL.value}

@@ -1,34 +1,35 @@
 """Who is online, told to the older clients: `user:online` and `user:offline`.
 
-A list costs the number online, for each client: the squares of a crowd. So lists wait for a window
-that grows with that, clients share what was encoded, and they are written a slice at a time.
+Each client gets the list of everyone online, so a crowd costs the square of its number. Therefore
+the lists of a window go out together, and the window grows with their cost; a list is encoded once
+for all clients that see the same people; and clients are written to in slices of the loop.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from compat.socketio.packets import EncodedEvent
+from compat.socketio.packets import EncodedEvent, encode_event
 from events.facts import PresenceChanged
 from events.presence import Presence
 from events.slices import in_slices
 
 logger = logging.getLogger(__name__)
 
-# A newcomer waits so long for the first list; the others, for one after an arrival, at least.
+# The shortest window. A client that has just logged in gets its list after this time.
 LEAST_WINDOW_SECONDS = 0.05
 MOST_WINDOW_SECONDS = 10.0
-# About 6 MB a second of lists, and a twentieth of a core.
+# For each client and each person on its list: about 6 MB of lists a second, a twentieth of a core.
 WINDOW_SECONDS_PER_PAIR = 1e-6
-# What making a list for one person costs beside sending one.
+# A list that is made for one client alone costs as much as sending so many shared ones.
 OWN_LIST_PAIRS = 4
-# Where lists are so cheap, one comes after each login, as from the older server; where they are
-# not, one that would say nothing new is left out.
+# Up to this cost each login brings every client a list, as from the older server. Above it, a list
+# without news is left out.
 CHEAP_PAIRS = 100_000
-# So many departures of one window are told one by one; more, by one list.
+# Up to so many departures of a window are told one by one; more are told by one list.
 MOST_DEPARTURES = 32
-# When to look again at those who did not read.
+# How often to look again at the clients that did not read.
 LAGGING_SECONDS = 0.5
 
 
@@ -39,44 +40,36 @@ class Viewer(Protocol):
 
     @property
     def viewer_id(self) -> int | None:
-        """Who has logged in; None for nobody, who is told nothing."""
+        """The user who has logged in; None for nobody, who is told nothing."""
+
+    def reads(self) -> bool:
+        """Whether hardly anything waits for the client."""
+
+    def push(self, encoded: EncodedEvent) -> bool:
+        """Queue an event."""
 
 
 class OnlineLists:
-    """Tells every viewer; `push(sid, event)` queues an event for one of them.
+    """Tells every viewer. A viewer that does not read is told nothing, and gets one list later."""
 
-    One that does not read (`reads(sid)`) is told nothing meanwhile, and gets one list afterwards.
-    """
-
-    def __init__(
-        self,
-        presence: Presence,
-        viewers: Mapping[str, Viewer],
-        *,
-        encode: Callable[..., EncodedEvent],
-        push: Callable[[str, EncodedEvent], object],
-        reads: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, presence: Presence, viewers: Collection[Viewer]) -> None:
         self._presence = presence
         self._viewers = viewers
-        self._encode = encode
-        self._push = push
-        self._reads = reads
         self._departed: dict[int, None] = {}
         self._private: list[PresenceChanged] = []
-        self._newcomers: dict[str, None] = {}
-        self._lagging: dict[str, None] = {}
-        self._own_lists = 0  # that the last `user:online` to all took
+        self._newcomers: set[Viewer] = set()
+        self._lagging: set[Viewer] = set()
+        self._own_lists = 0  # lists for one client alone, in the last round
         self._list_at: float | None = None  # when all get a list
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._everyone: tuple[EncodedEvent, int] | None = None  # the list and its digest
-        presence.listen(self._take)
+        presence.listen(self._note)
 
-    def greet(self, sid: str) -> None:
-        """Tell one who has just logged in, and all others, of everyone online."""
-        self._newcomers[sid] = None
+    def greet(self, viewer: Viewer) -> None:
+        """Tell a viewer who has just logged in, and all others, of everyone online."""
+        self._newcomers.add(viewer)
         self._everyone = None
         self._list_soon()
         self._run_at(self._now() + LEAST_WINDOW_SECONDS)
@@ -91,7 +84,7 @@ class OnlineLists:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _take(self, window: Sequence[PresenceChanged]) -> None:
+    def _note(self, window: Sequence[PresenceChanged]) -> None:
         """Note what has changed; tell it as soon as its window is over."""
         self._everyone = None
         for change in window:
@@ -118,12 +111,12 @@ class OnlineLists:
 
     def _run_at(self, moment: float) -> None:
         if self._task is not None:
-            return  # it looks for more when it is done
+            return  # `_ran` looks for more work
         if self._timer is not None:
             if self._timer_at <= moment:
                 return
             self._timer.cancel()
-        # Kept here: uvloop's handle of a moment that is almost past has no `when()`.
+        # Kept here: uvloop's handle has no `when()` for a moment that is almost past.
         self._timer_at = moment
         self._timer = asyncio.get_running_loop().call_at(moment, self._run)
 
@@ -158,7 +151,7 @@ class OnlineLists:
             show = self._show if pairs <= CHEAP_PAIRS else self._show_news
             self._lagging.clear()
             await in_slices([*self._viewers], show)
-        newcomers, self._newcomers = [*self._newcomers, *self._lagging], {}
+        newcomers, self._newcomers = [*self._newcomers, *self._lagging], set()
         self._lagging.clear()
         await in_slices(newcomers, self._show_news)
 
@@ -166,77 +159,79 @@ class OnlineLists:
         """Tell of blocks, which change what one person sees."""
         if not changes:
             return
-        for sid, viewer in [*self._viewers.items()]:
+        for viewer in [*self._viewers]:
             for change in changes:
                 if viewer.viewer_id == change.seen_by:
                     if change.online:
-                        self._show_news(sid)
+                        self._show_news(viewer)
                     else:
-                        self._leave_out(viewer, [change.user_id])
-                        self._push(sid, self._encode("user:offline", change.user_id))
+                        _leave_out(viewer, [change.user_id])
+                        viewer.push(encode_event("user:offline", change.user_id))
 
     async def _tell_departures(self, user_ids: Sequence[int]) -> None:
-        events = {user_id: self._encode("user:offline", user_id) for user_id in user_ids}
+        events = {user_id: encode_event("user:offline", user_id) for user_id in user_ids}
         frames = [frame for event in events.values() for frame in event.frames]
         together = EncodedEvent.of(*frames)
         sees, sees_everybody = self._presence.sees, self._presence.sees_everybody
 
-        def tell(sid: str) -> None:
-            viewer = self._viewers.get(sid)
-            if viewer is None or viewer.viewer_id is None:
+        def tell(viewer: Viewer) -> None:
+            user_id = self._user_to_tell(viewer)
+            if user_id is None:
                 return
-            if not self._reads(sid):
-                viewer.shown = None
-                self._lagging[sid] = None
-            elif sees_everybody(viewer.viewer_id):
-                self._leave_out(viewer, user_ids)
-                self._push(sid, together)
+            if sees_everybody(user_id):
+                _leave_out(viewer, user_ids)
+                viewer.push(together)
             else:
-                seen = [user_id for user_id in user_ids if sees(viewer.viewer_id, user_id)]
-                self._leave_out(viewer, seen)
-                for user_id in seen:
-                    self._push(sid, events[user_id])
+                seen = [departed for departed in user_ids if sees(user_id, departed)]
+                _leave_out(viewer, seen)
+                for departed in seen:
+                    viewer.push(events[departed])
 
         await in_slices([*self._viewers], tell)
 
-    def _leave_out(self, viewer: Viewer, user_ids: Collection[int]) -> None:
-        if viewer.shown is not None:
-            viewer.shown -= digest(user_ids)
-
-    def _show(self, sid: str, *, news: bool = False) -> None:
-        """Push everyone whom the client may see; with `news`, if it was not told the same."""
-        viewer = self._viewers.get(sid)
-        if viewer is None or viewer.viewer_id is None:
-            return
-        if not self._reads(sid):
+    def _user_to_tell(self, viewer: Viewer) -> int | None:
+        """Return the viewer's user; None where it is not told now: nobody is there, or reads."""
+        if viewer.viewer_id is not None and not viewer.reads():
             viewer.shown = None
-            self._lagging[sid] = None
+            self._lagging.add(viewer)
+            return None
+        return viewer.viewer_id
+
+    def _show(self, viewer: Viewer, *, news: bool = False) -> None:
+        """Push everyone whom the viewer may see; with `news`, unless it was told the same."""
+        user_id = self._user_to_tell(viewer)
+        if user_id is None:
             return
-        if self._presence.sees_everybody(viewer.viewer_id):
+        if self._presence.sees_everybody(user_id):
             event, seen = self._list_of_all()
             if news and viewer.shown == seen:
                 return
         else:
-            # What is not news would tell of somebody whom the client must not see.
+            # A list without news would tell of a change of somebody whom the viewer must not see.
             self._own_lists += 1
-            ids = [change.user_id for change in self._presence.snapshot(viewer.viewer_id)]
+            ids = [change.user_id for change in self._presence.snapshot(user_id)]
             seen = digest(ids)
             if viewer.shown == seen:
                 return
-            event = self._encode("user:online", ids)
+            event = encode_event("user:online", ids)
         viewer.shown = seen
-        self._push(sid, event)
+        viewer.push(event)
 
-    def _show_news(self, sid: str) -> None:
-        self._show(sid, news=True)
+    def _show_news(self, viewer: Viewer) -> None:
+        self._show(viewer, news=True)
 
     def _list_of_all(self) -> tuple[EncodedEvent, int]:
         if self._everyone is None:
             everyone = [*self._presence.online_ids]
-            self._everyone = self._encode("user:online", everyone), digest(everyone)
+            self._everyone = encode_event("user:online", everyone), digest(everyone)
         return self._everyone
 
 
+def _leave_out(viewer: Viewer, user_ids: Collection[int]) -> None:
+    if viewer.shown is not None:
+        viewer.shown -= digest(user_ids)
+
+
 def digest(user_ids: Collection[int]) -> int:
-    """Return a number for these people, in any order; that of some of them can be taken off."""
+    """Return a number for these people, in any order; subtract that of some to remove them."""
     return sum(map(hash, zip(user_ids, strict=True)))

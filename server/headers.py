@@ -1,7 +1,7 @@
-"""The headers that tell browsers what an answer may be used for; on every answer over HTTP.
+"""The headers that tell browsers what they may use an answer for; on every answer over HTTP.
 
-A route that knows better says so itself: the playground what it loads, a file that other sites may
-show it, an asset for how long it is kept.
+A route may set any of them itself: the playground says what it loads, a file that other sites may
+show it, an asset how long it may be kept.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,14 +21,14 @@ DEFAULTS: tuple[Header, ...] = (
 
 
 def security_headers(hsts_seconds: int) -> tuple[Header, ...]:
-    """Return those of each answer; `hsts_seconds` where browsers are to insist on https."""
+    """Return the headers of each answer; with `hsts_seconds`, browsers insist on https."""
     if not hsts_seconds:
         return DEFAULTS
     return (*DEFAULTS, (b"strict-transport-security", b"max-age=%d" % hsts_seconds))
 
 
 class SecurityHeaders:
-    """ASGI middleware, outermost, that adds to each answer the headers that it does not have."""
+    """ASGI middleware, the outermost, that adds the headers which an answer does not have."""
 
     def __init__(self, app: ASGIApp, *, hsts_seconds: int = 0) -> None:
         self.app = app

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -16,14 +15,13 @@ MAX_CONTAINERS = 10_000
 MAX_VALUES = 50_000
 MAX_LENIENT_VALUES = 20_000  # by Python's own decoder, ten times slower
 
-# A string whole, what begins a list or an object, and what parts values.
-_TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*"?|([\[{])|,', re.DOTALL)
-_TOKENS_OF_BYTES = re.compile(_TOKENS.pattern.encode(), re.DOTALL)
-# Far deeper than what anybody means, and than the least that an interpreter reads.
+# A whole string, the beginning of a list or an object, or a comma.
+_TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|([\[{])|,', re.DOTALL)
+# Far deeper than any client means, and less deep than every interpreter reads.
 MAX_DEPTH = 200
-# Without its end too: looking for one again from each mark takes long where there is none.
+# Also a string without its end: looking for the end again from each mark would take long.
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-# Each bracket as a step, and one more: a byte cannot be less than nothing.
+# Each bracket as a step up or down, and 1 more: a byte cannot be negative.
 STEPS = bytes.maketrans(b"[{]}", b"\2\2\0\0")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -31,17 +29,17 @@ _decoder = msgspec.json.Decoder()
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return what JSON says. Raises ValueError; for what is nested too deep, too.
+    """Return what JSON says. Raises ValueError, also for too many values or too deep nesting.
 
-    Half of a surrogate pair, which a client that cuts text by its length writes as an escape,
-    becomes U+FFFD, as it does where a browser sends text; a number that nothing holds becomes
-    the largest that something does, and is refused where it is used.
+    Half of a surrogate pair becomes U+FFFD, as where a browser sends text: clients that cut text by
+    its length write such a half as an escape. A number that is too large becomes the largest that a
+    float holds, and is refused where it is used.
     """
     check_json(text)
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError:
-        check_amount(text, MAX_LENIENT_VALUES)
+        check_amount(_encoded(text), MAX_LENIENT_VALUES)
         # Not left to `loads`, which would take other encodings, and surrogates unescaped.
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
         return _whole(
@@ -51,29 +49,24 @@ def read_json(text: bytes | str) -> Any:
 
 def check_json(text: bytes | str) -> None:
     """Raise ValueError for JSON of too many values, or nested too deeply, to be looked into."""
-    check_amount(text)
-    check_depth(text)
+    if len(text) > MAX_DEPTH:
+        text = _encoded(text)
+        check_depth(text)
+        check_amount(text)
 
 
-def check_amount(text: bytes | str, values: int = MAX_VALUES) -> None:
-    """Raise ValueError for JSON of so many values that to read it takes long."""
+def check_amount(text: bytes, values: int = MAX_VALUES) -> None:
+    """Raise ValueError for JSON of so many values that reading it takes long.
+
+    A string is one value, whatever it contains.
+    """
     if len(text) <= MAX_CONTAINERS:
         return
-    if isinstance(text, str):
-        containers, commas = text.count("[") + text.count("{"), text.count(",")
-    else:
-        containers, commas = text.count(b"[") + text.count(b"{"), text.count(b",")
-    if containers > MAX_CONTAINERS or commas > values:
-        _count_outside_strings(text, values)
-
-
-def _count_outside_strings(text: bytes | str, values: int) -> None:
-    """As `check_amount`: a text is one value, whatever it is of."""
-    tokens: Iterator[Any] = (
-        _TOKENS.finditer(text) if isinstance(text, str) else _TOKENS_OF_BYTES.finditer(text)
-    )
+    containers, commas = text.count(b"[") + text.count(b"{"), text.count(b",")
+    if containers <= MAX_CONTAINERS and commas <= values:
+        return
     containers = 0
-    for found, token in enumerate(tokens):
+    for found, token in enumerate(_TOKENS.finditer(text)):
         containers += token.lastindex is not None
         if containers > MAX_CONTAINERS or found > 2 * values:
             raise ValueError("it has too many values")
@@ -82,20 +75,18 @@ def _count_outside_strings(text: bytes | str, values: int) -> None:
 def check_depth(text: bytes | str) -> None:
     """Raise ValueError for JSON that is nested deeper than MAX_DEPTH.
 
-    Interpreters differ in how deep they read: what one takes must not depend on which it is.
+    Interpreters differ in how deep they read: what is accepted must not depend on the interpreter.
     """
-    if len(text) <= MAX_DEPTH:
-        return
-    # Hardly a text has so many brackets at all.
-    if isinstance(text, str):
-        if text.count("[") + text.count("{") <= MAX_DEPTH:
-            return
-        text = text.encode(errors="replace")
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+    text = _encoded(text)
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:  # nearly always
         return
     brackets = STRING.sub(b"", text).translate(STEPS, NO_BRACKETS)
     if max(accumulate(step - 1 for step in brackets), default=0) > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+
+
+def _encoded(text: bytes | str) -> bytes:
+    return text.encode(errors="replace") if isinstance(text, str) else text
 
 
 def read_json_as(text: bytes | str, kind: type[T]) -> T:

@@ -2,12 +2,34 @@
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class RareWarning:
+    """A warning that is logged at most once a minute, however often its cause comes."""
+
+    SECONDS = 60.0
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._told_at = -self.SECONDS
+
+    def log(self, *arguments: object) -> None:
+        """Log it, unless that was done within the last minute."""
+        now = time.monotonic()
+        if now - self._told_at >= self.SECONDS:
+            self._told_at = now
+            logging.getLogger("parley.server").warning(self._text, *arguments)
+
+    def forget(self) -> None:
+        """Log it again the next time: the trouble was over in between."""
+        self._told_at = -self.SECONDS
 
 
 class JSONFormatter(logging.Formatter):
@@ -28,7 +50,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a person; control characters of whoever sent them cannot forge another."""
+    """A line for a person; control characters in a client's input cannot forge another line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -46,15 +68,15 @@ def configure_logs(level: str, form: Literal["text", "json"]) -> None:
         else TextFormatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s", "%H:%M:%S")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These tell of each step at INFO, and of requests that the access log tells better.
+    # At INFO these log each step, and requests, which the access log has already.
     for name in ("alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # At DEBUG these repeat statements and bodies: hashes, passwords, what people wrote.
     for name in ("aiosqlite", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # A traceback for each connection that the database dropped; callers hear of it in a line.
+    # It logs a traceback for each connection that the database dropped; our own log has a line.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # It repeats bodies at DEBUG, and remarks on every malformed form, which anyone may send.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    # It passes on the database's remarks on our statements, none of which is news.
+    # It logs the database's warnings about our statements, which nobody needs.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -5,7 +5,8 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
@@ -15,7 +16,8 @@ from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
 from server.processes.listeners import bind
 from server.processes.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
-from server.protocols.http import protocol_with
+from server.protocols.http import ImpatientHTTP
+from server.protocols.progress import TransferLimits
 from server.protocols.unfinished import Unfinished
 from server.protocols.visits import Visits
 from server.protocols.websocket import DirectWebSocket
@@ -23,10 +25,10 @@ from settings import Settings
 
 logger = logging.getLogger("parley.server")
 
-# For connections that the front handed over before it heard that the worker stops.
+# How long a stopping worker still receives connections that the dispatcher has handed over.
 ON_THEIR_WAY_SECONDS = 0.1
 
-# How long a worker whose supervisor has died takes to say good-bye.
+# How long a worker takes to stop once its supervisor has died.
 ORPHAN_SECONDS = 1
 
 # The largest WebSocket message, beyond the largest body that it may carry as JSON.
@@ -34,7 +36,7 @@ FRAME_SLACK_BYTES = 64 * 1024
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM: takes no new connections, lets sends finish, has the clients reconnect, ends."""
+    """Stops on SIGTERM: accepts no connections, lets sends finish, makes clients reconnect."""
 
     def __init__(
         self,
@@ -48,9 +50,10 @@ class DrainingServer(uvicorn.Server):
         self._listeners = listeners
         self.is_listening = False
         self._acceptor: Acceptor | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, but take connections ourselves; say where it listens."""
+        """Start as uvicorn does, but accept connections here; say where the server listens."""
         if sockets is None and self._listeners is None:
             self._listeners = bind(self.config.host, self.config.port)
         await super().startup(sockets=[])
@@ -69,7 +72,7 @@ class DrainingServer(uvicorn.Server):
         seconds = self.config.timeout_graceful_shutdown or 1
         left = max(1, round(seconds / 2))
         try:
-            # Half of the time for what is in flight, half for what is left to say good-bye.
+            # Half of the time is for what is in flight, the other half for closing connections.
             async with asyncio.timeout(seconds / 2):
                 await self._drain()
         except TimeoutError:
@@ -78,23 +81,27 @@ class DrainingServer(uvicorn.Server):
         self.config.timeout_graceful_shutdown = left
         await super().shutdown(sockets)
 
-    async def _serve_connection(self, connection: socket.socket) -> None:
-        def protocol() -> asyncio.Protocol:
-            make: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = make(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return made
+    def _serve_connection(self, connection: socket.socket, address: str = "") -> None:
+        task = asyncio.create_task(self._begin(connection))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
 
+    async def _begin(self, connection: socket.socket) -> None:
+        protocol: Any = partial(
+            cast(Any, self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
         try:
             await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
         except OSError as error:
-            logger.debug("A connection was gone before it was taken: %s", error)
+            logger.debug("A connection was gone before it was served: %s", error)
             connection.close()
 
 
 class HandedServer(DrainingServer):
-    """A worker's: listens nowhere; its connections come over a channel from the front."""
+    """A worker's server: listens nowhere; the dispatcher sends it connections over a channel."""
 
     def __init__(
         self,
@@ -105,25 +112,24 @@ class HandedServer(DrainingServer):
     ) -> None:
         super().__init__(config, drain=drain)
         self._channel = channel
-        self._handing: set[asyncio.Task[None]] = set()
         self._beat: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then tell the front to send connections."""
+        """Start as uvicorn does, then ask the dispatcher for connections."""
         await super().startup(sockets=[])
         self._channel.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._channel, self._take)
+        asyncio.get_running_loop().add_reader(self._channel, self._receive)
         self._channel.send(READY)
         self._say_alive()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Have the front send no more connections, take those on their way, then stop."""
+        """Stop the dispatcher, receive the connections that are on their way, then stop."""
         if self._beat is not None:
             self._beat.cancel()
-        with contextlib.suppress(OSError):  # the front has gone
+        with contextlib.suppress(OSError):  # the dispatcher has gone
             self._channel.send(STOPPING)
         await asyncio.sleep(ON_THEIR_WAY_SECONDS)
-        self._take()
+        self._receive()
         asyncio.get_running_loop().remove_reader(self._channel)
         await super().shutdown(sockets)
 
@@ -132,7 +138,7 @@ class HandedServer(DrainingServer):
             self._channel.send(ALIVE)
         self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._say_alive)
 
-    def _take(self) -> None:
+    def _receive(self) -> None:
         for _ in range(100):  # others must get a turn
             try:
                 told, descriptors, _flags, _address = socket.recv_fds(self._channel, 1, 1)
@@ -141,16 +147,14 @@ class HandedServer(DrainingServer):
             except OSError:
                 told, descriptors = b"", []
             if not told:
-                # The front has gone: a worker without one would serve nobody, for ever. It hurries,
-                # since whoever starts the server again waits for what this one holds.
+                # The supervisor has gone: no connection would come any more. The worker hurries: a
+                # server that is started again waits for the database and the port.
                 asyncio.get_running_loop().remove_reader(self._channel)
                 self.config.timeout_graceful_shutdown = ORPHAN_SECONDS
                 self.should_exit = True
                 return
             for descriptor in descriptors:
-                task = asyncio.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
-                self._handing.add(task)
-                task.add_done_callback(self._handing.discard)
+                self._serve_connection(socket.socket(fileno=descriptor))
 
 
 def make_server(
@@ -164,29 +168,32 @@ def make_server(
     """Return a server for the application, ready to `run()` or `await serve()`.
 
     It listens on `listeners`, which were bound before, or else where the settings say. With a
-    channel it is a worker's: its connections come from the front.
+    channel it is a worker's: its connections come from the dispatcher.
     """
     # A body of the largest size must have room beside others.
     unfinished = Unfinished(max(settings.max_unfinished_bytes, 4 * settings.max_body_bytes))
-    slowness: dict[str, object] = {
-        "message_seconds": settings.request_body_seconds,
-        "least_message_rate": settings.min_body_bytes_per_second,
-        "whole_message_seconds": settings.whole_body_seconds,
-    }
+    limits = TransferLimits(
+        settings.request_body_seconds,
+        settings.min_body_bytes_per_second,
+        settings.whole_body_seconds,
+    )
     config = uvicorn.Config(
         SecurityHeaders(app, hsts_seconds=settings.hsts_seconds),
         host=settings.host,
         port=settings.port,
-        http=protocol_with(
-            head_seconds=settings.request_head_seconds,
-            body_seconds=settings.request_body_seconds,
-            least_body_rate=settings.min_body_bytes_per_second,
-            whole_body_seconds=settings.whole_body_seconds,
-            visits=Visits(app.callers, Descriptors()),
-            unfinished=unfinished,
-            takes_websocket=staticmethod(app.takes_websocket),
+        # uvicorn makes the connections by itself, so their bounds are attributes of the classes.
+        http=type(
+            "BoundHTTP",
+            (ImpatientHTTP,),
+            {
+                "head_seconds": settings.request_head_seconds,
+                "body_limits": limits,
+                "visits": Visits(app.callers, Descriptors()),
+                "unfinished": unfinished,
+                "serves_websocket": staticmethod(app.serves_websocket),
+            },
         ),
-        ws=type("BoundWebSocket", (DirectWebSocket,), slowness),
+        ws=type("BoundWebSocket", (DirectWebSocket,), {"message_limits": limits}),
         timeout_keep_alive=settings.keep_alive_seconds,
         ws_max_size=settings.max_body_bytes + FRAME_SLACK_BYTES,
         ws_ping_interval=settings.ping_interval_seconds,
@@ -198,11 +205,10 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Clients that know it (Node's agents) end an idle connection themselves, before we do: a
-        # request that meets our end on its way is lost.
+        # Clients that read this header (Node's agents) close an idle connection before the server
+        # does. A request that meets the server's close on its way would be lost.
         headers=[("Keep-Alive", f"timeout={settings.keep_alive_seconds}")],
-        # Whom to believe about the client's address, TRUSTED_PROXIES says
-        # (server/proxies.py).
+        # TRUSTED_PROXIES says which proxies may tell the client's address (server/proxies.py).
         proxy_headers=False,
     )
     if channel is not None:

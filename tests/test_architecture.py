@@ -71,8 +71,8 @@ SUB_ROOMS = {
     },
     "server": {
         "":           {"server.protocols", "server.processes", "server.middleware"},
-        "processes":  set(),
-        "protocols":  {"server.headers", "server.processes.descriptors"},
+        "processes":  {"server.logs"},
+        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors"},
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {

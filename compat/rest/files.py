@@ -1,4 +1,4 @@
-"""`GET /files/{id}` and its thumbnail: attachments over plain HTTP, for every client.
+"""The REST routes for files: upload one; read an attachment or its thumbnail, on any client.
 
 Byte ranges and conditions as in RFC 9110 (§13, §14), file names as in RFC 6266.
 """
@@ -6,22 +6,26 @@ Byte ranges and conditions as in RFC 9110 (§13, §14), file names as in RFC 626
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import NamedTuple
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 from starlette.types import Scope
 
-from compat.errors import JSONAnswer, answer_unexpected, cut_off
+from compat.bodies import parse_kind
+from compat.errors import JSONAnswer, cut_off
+from compat.rest.routing import identify_caller
+from compat.shapes import attachment_shape
 from resolvers.attachments.files import OpenFile, open_attachment, read_file
+from resolvers.attachments.forms import field_instead, receive_form
+from resolvers.attachments.uploads import upload_attachment
 from resolvers.auth import enter_request
 from resolvers.context import Context
-from resolvers.errors import Code, NotFound, ParleyError
+from resolvers.errors import BadInput, Code, NotFound, ParleyError
 from resolvers.guards.file_urls import Part
 from resolvers.guards.validation import check_query, find_id
 from server.bearer import bearer_token
+from server.multipart import MultipartBody
 
 # Shown in a page; what is of another type is only ever downloaded.
 INLINE = frozenset(
@@ -46,32 +50,32 @@ SIGNED_PARAMETERS = ("expires", "signature")
 ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 
 
-class Slice(NamedTuple):
-    """The bytes from `start` up to, and without, `end`."""
-
-    start: int
-    end: int
-
-
-def file_routes(ctx: Context) -> list[Route]:
-    """Return the routes, bound to this server."""
-
-    async def serve(request: Request) -> Response:
-        id_ = find_id(request.path_params["id"])
-        thumbnail = request.scope["path"].endswith("/thumbnail")
-        try:
-            return await _serve(ctx, request, Part(id_ or 0, thumbnail))
-        except ParleyError:
-            raise
-        except Exception as error:  # the border: outside of CORS, a browser could not read it
-            return answer_unexpected(error)
-
-    return [
-        Route(path, serve, methods=["GET"]) for path in ("/files/{id}", "/files/{id}/thumbnail")
-    ]
+async def upload(ctx: Context, request: Request) -> Response:
+    """Keep the form's one file as an attachment."""
+    viewer = await identify_caller(ctx, request)
+    extension = request.scope.get("extensions", {}).get("parley.body")
+    if extension is not None:  # another server than ours has none
+        extension["streams"]()  # the body goes to the disk: do not count it as held in memory
+    try:
+        body = MultipartBody(request.headers, request.stream())
+        async with receive_form(viewer, body, max_files=1) as form:
+            if not form.files:
+                wrong = next((name for name in form.fields if name != "kind"), None)
+                hint = "" if wrong is None else f"; {field_instead(wrong)}"
+                raise BadInput(f"The form has no file{hint}")
+            [received] = form.files.values()
+            if not (received.filename or received.size):
+                raise BadInput("No file was chosen")  # a browser's form, sent without one
+            kept = await upload_attachment(viewer, received, kind=parse_kind(form.fields))
+    except ClientDisconnect as error:
+        raise BadInput("The body was cut short") from error
+    return JSONAnswer(attachment_shape(kept, ctx.file_urls), 201)
 
 
-async def _serve(ctx: Context, request: Request, part: Part) -> Response:
+async def serve_file(ctx: Context, request: Request) -> Response:
+    """Answer with an attachment or its thumbnail: the whole of it, or the range asked for."""
+    thumbnail = request.scope["path"].endswith("/thumbnail")
+    part = Part(find_id(request.path_params["id"]) or 0, thumbnail)
     left = None
     check_query(request.scope["query_string"])
     parameters = request.query_params
@@ -97,13 +101,13 @@ async def _serve(ctx: Context, request: Request, part: Part) -> Response:
     # RFC 9110 §14.2: a range is only defined for GET.
     wanted = _range(request, file) if request.method == "GET" else None
     if wanted is None:
-        return await _stream(ctx, request, file, Slice(0, file.size), 200, headers)
-    if wanted.start >= wanted.end:
+        return await _stream(ctx, request, file, range(file.size), 200, headers)
+    if not wanted:
         headers["Content-Range"] = f"bytes */{file.size}"
         body = {"message": "The file has no such range", "code": Code.BAD_USER_INPUT.value}
         del headers["Content-Disposition"]
         return JSONAnswer(body, 416, headers)
-    headers["Content-Range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.size}"
+    headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{file.size}"
     return await _stream(ctx, request, file, wanted, 206, headers)
 
 
@@ -111,14 +115,14 @@ async def _stream(
     ctx: Context,
     request: Request,
     file: OpenFile,
-    part: Slice,
+    part: range,
     status: int,
     headers: dict[str, str],
 ) -> Response:
-    headers["Content-Length"] = str(part.end - part.start)
+    headers["Content-Length"] = str(len(part))
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=file.media_type)
-    chunks = read_file(ctx, file, part.start, part.end)
+    chunks = read_file(ctx, file, part.start, part.stop)
     # The first is read before the status goes out: an error can still be one.
     first = await anext(chunks, b"")
     body = _write(request.scope, first, chunks)
@@ -138,7 +142,7 @@ async def _write(
                 return
 
 
-def _range(request: Request, file: OpenFile) -> Slice | None:
+def _range(request: Request, file: OpenFile) -> range | None:
     """Return the one range that is asked for, empty when the file has none such; None for all."""
     condition = request.headers.get("if-range")
     matched = ONE_RANGE.fullmatch(request.headers.get("range", "").strip())
@@ -148,10 +152,10 @@ def _range(request: Request, file: OpenFile) -> Slice | None:
     if len(first) > 18 or len(last) > 18 or not (first or last):
         return None
     if not first:
-        return Slice(max(0, file.size - int(last)), file.size)
+        return range(max(0, file.size - int(last)), file.size)
     if last and int(last) < int(first):
         return None  # invalid, so it is as if it were not there (§14.2)
-    return Slice(int(first), min(file.size, int(last) + 1) if last else file.size)
+    return range(int(first), min(file.size, int(last) + 1) if last else file.size)
 
 
 def _is_known(header: str | None, etag: str) -> bool:

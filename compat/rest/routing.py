@@ -1,31 +1,48 @@
-"""What the older REST routes have in common: who calls, and the border for what goes wrong."""
+"""What the older REST routes share: their ASGI application, and who calls."""
+
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.routing import Route
-from starlette.types import Scope
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from compat.rest.answering import Answering, Endpoint
+from compat.errors import error_answer
 from resolvers.auth import enter_request
 from resolvers.context import Context
 from server.bearer import bearer_token
 from server.remote import Remote
 
+Endpoint = Callable[[Context, Request], Awaitable[Response]]
 
-def route(method: str, path: str, endpoint: Endpoint) -> Route:
-    """Route to the endpoint; its unforeseen errors are answered in the older form too."""
-    return Route(path, Answering(endpoint), methods=[method])
+
+class EndpointApp:
+    """An endpoint as an ASGI application. Its errors are answered in the older form.
+
+    Given a mere function, Starlette would wrap each request and its answer three times more.
+    """
+
+    def __init__(self, ctx: Context, endpoint: Endpoint) -> None:
+        self._ctx = ctx
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self._endpoint(self._ctx, request)
+        except Exception as error:  # the border: outside of CORS, a browser could not read it
+            response = error_answer(error)
+        await response(scope, receive, send)
+
+
+def as_anonymous(ctx: Context, request: Request) -> Context:
+    """Return the context of a caller who needs no token."""
+    return ctx.called_from(Remote(request.scope))
 
 
 async def identify_caller(ctx: Context, request: Request) -> Context:
     """Return the caller's context. Raises Unauthenticated."""
     token = bearer_token(request.headers.get("authorization"))
-    viewer = await enter_request(ctx.called_from(Remote(request.scope)), token)
-    viewer.user  # noqa: B018  # the door, before a large body is read
+    viewer = await enter_request(as_anonymous(ctx, request), token)
+    viewer.user  # noqa: B018  # refused here, before a large body is read
     return viewer
-
-
-def keeps_no_body(scope: Scope) -> None:
-    """Say that the body goes to the disk as it comes, so that it is not counted as held."""
-    extension = scope.get("extensions", {}).get("parley.body")
-    if extension is not None:  # another server has none
-        extension["streams"]()

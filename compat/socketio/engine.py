@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 import gzip
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from compat.socketio.connection import CLOSE_GRACE, LINGER, Connection
 from compat.socketio.endings import Ending
+from compat.socketio.engine_socket import CLOSE_GRACE, LINGER, EngineSocket
+from compat.socketio.options import Options
 from compat.socketio.packets import BadPacket, EncodedEvent, Frame, encode_payload
 from compat.socketio.polling import Polling
-from compat.socketio.transports import Direct, forget_request
+from compat.socketio.transports import CLOSED, forget_request
 from compat.socketio.websocket import Websocket
 
 # The bodies that the Node server answers with; clients show them.
@@ -38,89 +39,64 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Application(Protocol):
-    """The layer above: what Engine.IO connections carry is for it."""
+    """The layer above, for which the sessions carry messages."""
 
-    async def take_client(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        """Serve a connection that has opened."""
+    def has_room(self, scope: Scope) -> bool:
+        """Whether the caller's address may open another session."""
 
-    async def take_packet(self, eio_sid: str, data: Frame) -> None:
-        """Act on a message. Raises BadPacket, which ends the connection."""
+    def count(self, scope: Scope) -> Callable[[], None]:
+        """Count a session for the caller's address; return how to count it off."""
 
-    async def lose_client(self, eio_sid: str, reason: str) -> None:
-        """Forget a connection that has ended."""
+    def on_open(self, socket: EngineSocket, scope: Scope) -> None:
+        """Serve a session that has opened."""
 
-    def take_now(self, connection: Connection, data: str) -> bool:
-        """Whether a message could be taken at once, without waiting."""
+    async def on_message(self, socket: EngineSocket, data: Frame) -> None:
+        """Act on a message. Raises BadPacket, which ends the session."""
+
+    def handle_now(self, socket: EngineSocket, data: str) -> bool:
+        """Act on a message at once, without waiting; False where that is not possible."""
+
+    def on_close(self, socket: EngineSocket, reason: str) -> None:
+        """Forget a session that has ended."""
 
 
 class EngineServer:
-    """Serves Engine.IO 4: our connections, and an answer for every request.
+    """Serves Engine.IO 4: an answer for every request, and a bound for every queue.
 
     python-engineio's own server lets bad requests through as unhandled exceptions, or answers them
     200, and queues without a bound.
     """
 
-    def __init__(
-        self,
-        application: Application,
-        *,
-        origins: Sequence[str],
-        ping_interval: float,
-        ping_timeout: float,
-        max_payload: int,
-        queue_messages: int,
-        queue_bytes: int,
-        send_timeout: float,
-        process: str = "",
-    ) -> None:
-        self._application = application
-        self.take_now = application.take_now  # no call in between: it is asked for each message
-        self.sockets: dict[str, Connection] = {}
-        self.ping_interval = ping_interval
-        self.ping_timeout = ping_timeout
-        self.origins = frozenset(origins)
-        self.max_payload = max_payload
-        self.queue_messages = queue_messages
-        self.queue_bytes = queue_bytes
-        self.send_timeout = send_timeout
+    def __init__(self, application: Application, options: Options) -> None:
+        self.application = application
+        self.options = options
+        self.sockets: dict[str, EngineSocket] = {}
         self.draining = False
-        self.process = process
         self._farewells: set[asyncio.Task[None]] = set()
-        # Whether another connection may be opened from there; to count it, and to count it off.
-        self.has_room: Callable[[Scope], bool] = lambda scope: True
-        self.count: Callable[[Scope], Callable[[], None]] = lambda scope: lambda: None
 
-    # What a connection asks of its server.
-
-    async def on_message(self, connection: Connection, data: Frame) -> None:
-        """Have the application act on a message."""
-        await self._application.take_packet(connection.sid, data)
-
-    def on_end(self, connection: Connection, ending: Ending) -> None:
-        """See that the client is told, and the application."""
-        task = asyncio.create_task(self._farewell(connection, ending))
+    def on_end(self, socket: EngineSocket, ending: Ending) -> None:
+        """Tell the client and the application, in a task."""
+        task = asyncio.create_task(self._farewell(socket, ending))
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
-    async def _farewell(self, connection: Connection, ending: Ending) -> None:
+    async def _farewell(self, socket: EngineSocket, ending: Ending) -> None:
         try:
-            await self._application.lose_client(connection.sid, ending.reason)
+            self.application.on_close(socket, ending.reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
-                    await connection.over.wait()
+                    await socket.over.wait()
         finally:
-            connection.empty()
-            self.sockets.pop(connection.sid, None)
-            if connection.count_off is not None:
-                connection.count_off()
-                connection.count_off = None
-            # It refers to the connection: a closed one must need no collector.
-            connection.transport = connection.direct = None
+            socket.empty()
+            self.sockets.pop(socket.sid, None)
+            socket.count_off()
+            # They refer to the session: a closed one must need no garbage collector.
+            socket.transport = socket.direct = None
 
     async def end_all(self, ending: Ending) -> None:
-        """End every connection, and wait (not for long) until the clients are told."""
-        for connection in list(self.sockets.values()):
-            connection.end(ending)
+        """End every session, and wait (not for long) until the clients are told."""
+        for socket in list(self.sockets.values()):
+            socket.end(ending)
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=CLOSE_GRACE + 1)
 
@@ -134,8 +110,8 @@ class EngineServer:
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = QueryParams(scope["query_string"][:MAX_QUERY])
-        connection = self._find(query)
-        refusal = self._refusal(scope, query, connection)
+        socket = self._find(query)
+        refusal = self._refusal(scope, query, socket)
         if refusal is _UNKNOWN_SESSION and self._is_elsewhere(scope, query):
             answer: Response = _again(scope)
             await answer(scope, receive, send)
@@ -144,75 +120,73 @@ class EngineServer:
             status, code, message = refusal
             headers = {"Retry-After": "10"} if status == 429 else None
             answer = JSONResponse({"code": code, "message": message}, status, headers)
-        elif connection is None:
+        elif socket is None:
             polling = Polling(self._add(scope))
-            await self._open(polling, scope)
-            answer = _payload(polling.take_payload())
+            self._open(polling, scope)
+            answer = _payload(polling.pop_payload())
         else:
-            transport = connection.transport
+            transport = socket.transport
             assert isinstance(transport, Polling)  # noqa: S101  # or it would have been refused
             if scope["method"] == "GET":
                 answer = await self._poll(transport, scope, receive)
             else:
                 answer = await self._post(transport, receive)
-        if self.process:
+        if self.options.process:
             # The next request may be another session's, whose process only a new connection finds.
             answer.headers["Connection"] = "close"
         await answer(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # What is only for the beginning is over, and forgotten, when the carrying begins.
+        # Beginning a session has a frame of its own, which an idle session must not keep.
         websocket = await self._accept(scope, receive, send)
         if websocket is not None:
             await websocket.carry(receive)
 
     async def _accept(self, scope: Scope, receive: Receive, send: Send) -> Websocket | None:
-        """Let a new connection in, or one that moves from polling; None for neither."""
+        """Begin a session, or move one from polling; None where that is refused."""
         await receive()  # websocket.connect
         query = QueryParams(scope["query_string"][:MAX_QUERY])
-        connection = self._find(query)
-        if self._refusal(scope, query, connection) is not None:
+        socket = self._find(query)
+        if self._refusal(scope, query, socket) is not None:
             # 403: uvicorn logs an error for each refusal that has a status of its own.
             await send({"type": "websocket.close"})
             return None
         await send({"type": "websocket.accept"})
-        if connection is None:
-            connection = self._add(scope)
-            websocket = Websocket(connection, send, _abort(scope), _direct(scope))
-            websocket.take_over()
-            await self._open(websocket, scope)
-            return websocket
-        polling = connection.transport
-        if isinstance(polling, Polling) and await polling.upgrade(receive, send):
-            websocket = Websocket(connection, send, _abort(scope), _direct(scope))
-            websocket.take_over()
+        polling = None if socket is None else socket.transport
+        moves = isinstance(polling, Polling) and await polling.upgrade(receive, send)
+        if socket is not None and not moves:
+            with contextlib.suppress(*CLOSED):
+                await send({"type": "websocket.close"})
+            return None
+        websocket = Websocket(socket or self._add(scope), scope, send)
+        websocket.attach()
+        if socket is None:
+            self._open(websocket, scope)
+        else:
             forget_request(scope)
-            return websocket
-        with contextlib.suppress(OSError, RuntimeError):
-            await send({"type": "websocket.close"})
-        return None
+        return websocket
 
-    def _find(self, query: QueryParams) -> Connection | None:
-        """Return the session that a request names, unless it has ended and nobody is to be told."""
-        connection = self.sockets.get(query.get("sid", ""))
-        if connection is not None:
-            connection.look()
-            if connection.ending is not None and connection.ending.told:
+    def _find(self, query: QueryParams) -> EngineSocket | None:
+        """Return the session that a request names, unless it has ended and its client was told."""
+        socket = self.sockets.get(query.get("sid", ""))
+        if socket is not None:
+            socket.look()
+            if socket.ending is not None and socket.ending.told:
                 return None
-        return connection
+        return socket
 
     def _is_elsewhere(self, scope: Scope, query: QueryParams) -> bool:
         """Whether another process may hold the session, and was not asked for it yet.
 
-        A connection stays with the process that it was handed to. A browser that opened it for
-        something else may use it for a session of another's (docs/decisions/0007).
+        A connection stays with the process that it was handed to. A browser may have opened it for
+        something else, and use it for a session of another process (docs/decisions/0007).
         """
         holder = query["sid"].partition(".")[0]
-        known = self.process and holder != self.process
+        known = self.options.process and holder != self.options.process
         return bool(known and scope["type"] == "http" and _MOVED not in query)
 
     def _refusal(
-        self, scope: Scope, query: QueryParams, connection: Connection | None
+        self, scope: Scope, query: QueryParams, socket: EngineSocket | None
     ) -> tuple[int, int, str] | None:
         websocket = scope["type"] == "websocket"
         method = "GET" if websocket else scope["method"]
@@ -220,45 +194,44 @@ class EngineServer:
             return _UNKNOWN_TRANSPORT
         if self._is_foreign(Headers(scope=scope)):
             return _FOREIGN_ORIGIN
-        if connection is None:
+        if socket is None:
             if "sid" in query:
                 return _UNKNOWN_SESSION
             if query.get("EIO") != "4":
                 return _BAD_VERSION
             if method != "GET":
                 return _BAD_METHOD
-            if not self.has_room(scope):
+            if not self.application.has_room(scope):
                 return _TOO_MANY
             return _DRAINING if self.draining else None
         # Not on the transport that the connection uses, or not a method of polling.
-        return _BAD_REQUEST if connection.upgraded or method not in ("GET", "POST") else None
+        return _BAD_REQUEST if socket.upgraded or method not in ("GET", "POST") else None
 
     def _is_foreign(self, headers: Headers) -> bool:
-        """Browsers do not ask before they open a websocket to another site, so we look."""
+        """Whether a page of another site asks: browsers let any page open a websocket."""
         origin = headers.get("origin")
-        if origin is None or "*" in self.origins or origin in self.origins:
+        if origin is None or "*" in self.options.origins or origin in self.options.origins:
             return False
         return origin.partition("://")[2] != headers.get("host")
 
-    def _add(self, scope: Scope) -> Connection:
+    def _add(self, scope: Scope) -> EngineSocket:
         sid = new_id()
-        if self.process:
-            sid = f"{self.process}.{sid}"
-        connection = self.sockets[sid] = Connection(self, sid)
-        connection.count_off = self.count(scope)
-        return connection
+        if self.options.process:
+            sid = f"{self.options.process}.{sid}"
+        socket = self.sockets[sid] = EngineSocket(self, sid, self.application.count(scope))
+        return socket
 
-    async def _open(self, transport: Polling | Websocket, scope: Scope) -> None:
-        connection = transport.connection
+    def _open(self, transport: Polling | Websocket, scope: Scope) -> None:
+        socket = transport.socket
         opening = {
-            "sid": connection.sid,
+            "sid": socket.sid,
             "upgrades": ["websocket"] if isinstance(transport, Polling) else [],
-            "pingInterval": int(self.ping_interval * 1000),
-            "pingTimeout": int(self.ping_timeout * 1000),
-            "maxPayload": self.max_payload,
+            "pingInterval": int(self.options.ping_interval * 1000),
+            "pingTimeout": int(self.options.ping_timeout * 1000),
+            "maxPayload": self.options.max_payload,
         }
-        connection.push(EncodedEvent.of("0" + msgspec.json.encode(opening).decode()))
-        await self._application.take_client(connection.sid, _environ(scope))
+        socket.push(EncodedEvent.of("0" + msgspec.json.encode(opening).decode()))
+        self.application.on_open(socket, scope)
 
     async def _poll(self, polling: Polling, scope: Scope, receive: Receive) -> Response:
         try:
@@ -292,30 +265,3 @@ def _again(scope: Scope) -> Response:
 
 def _payload(frames: list[Frame]) -> Response:
     return PlainTextResponse(encode_payload(frames), headers=_NO_STORE)
-
-
-def _abort(scope: Scope) -> Callable[[], object]:
-    """How to cut the transport of a peer that does not read; our uvicorn protocol offers it."""
-    extension = scope.get("extensions", {}).get("parley.abort", {})
-    abort: Callable[[], object] = extension.get("abort", lambda: None)
-    return abort
-
-
-def _direct(scope: Scope) -> Direct | None:
-    """How to use the websocket without waiting; our uvicorn protocol offers it."""
-    extensions = scope.get("extensions", {})
-    if "parley.write" not in extensions:
-        return None
-    writing = extensions["parley.write"]
-    return Direct(writing["write"], writing["writable"], extensions["parley.read"]["listen"])
-
-
-def _environ(scope: Scope) -> dict[str, object]:
-    """What handlers see of the request; its headers are in the scope."""
-    return {
-        "asgi.scope": scope,
-        "REQUEST_METHOD": "GET",
-        "PATH_INFO": scope["path"],
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "REMOTE_ADDR": scope["client"][0] if scope.get("client") else "",
-    }

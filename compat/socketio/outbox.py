@@ -1,17 +1,17 @@
-"""What waits for one client."""
+"""The queue of one client."""
 
 import asyncio
 from collections import deque
 
 from compat.socketio.packets import EncodedEvent
 
-# Shared by all that have room: an idle connection needs neither an event nor a queue of its own.
+# Shared by all queues that have room: an idle connection needs no event of its own.
 _ROOM = asyncio.Event()
 _ROOM.set()
 
 
 class Outbox:
-    """A queue bounded in messages and in bytes; putting more than that is refused."""
+    """A queue bounded in messages and in bytes; `put` refuses more."""
 
     def __init__(self, messages: int, size: int) -> None:
         self._most = (messages, size)
@@ -32,7 +32,7 @@ class Outbox:
         self._count(-1, -item.size)
         return True
 
-    def take(self) -> EncodedEvent | None:
+    def pop(self) -> EncodedEvent | None:
         if not self._items:
             return None
         item = self._items.popleft()

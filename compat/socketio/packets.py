@@ -35,7 +35,7 @@ class BadPacket(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """What one push sends: its Engine.IO packets and their size, shared by all recipients."""
+    """An event as it is sent: its Engine.IO packets and their size, shared by all receivers."""
 
     frames: tuple[Frame, ...]
     size: int
@@ -43,7 +43,7 @@ class EncodedEvent:
 
     @classmethod
     def of(cls, *frames: Frame) -> "EncodedEvent":
-        """Count the bytes once, here, not for each recipient."""
+        """Count the bytes once, not for each receiver."""
         encoded = tuple(f if isinstance(f, bytes) else f.encode() for f in frames)
         texts = () if any(isinstance(frame, bytes) for frame in frames) else encoded
         return cls(frames, sum(map(len, encoded)), texts)
@@ -82,16 +82,17 @@ class _Json:
 
 
 class StrictPacket(packet.Packet):  # type: ignore[misc]  # the library has no types
-    """A Socket.IO packet that cannot be read into anything a handler does not expect."""
+    """A Socket.IO packet; `decode` refuses every packet that a handler would not expect."""
 
     # Not by `json=`: that changes the JSON of every client and server in the process.
     json = _Json
     data: Any
     attachments: list[bytes]
-    text = ""  # as it came, where whoever reads it needs that
+    text = ""  # as it came
 
     def decode(self, encoded_packet: str) -> int:
         """Read it, or raise `BadPacket`; returns how many binary attachments follow."""
+        self.text = encoded_packet
         match = _PACKET.fullmatch(encoded_packet)
         if match is None:
             raise BadPacket("unknown Socket.IO packet")
@@ -159,3 +160,14 @@ def encode_packet(
     encoded = StrictPacket(kind, data, namespace, number).encode()
     parts = encoded if isinstance(encoded, list) else [encoded]
     return EncodedEvent.of(*(MESSAGE + p if isinstance(p, str) else bytes(p) for p in parts))
+
+
+def encode_event(event: str, *args: object) -> EncodedEvent:
+    """An event of the default namespace, to push to many; its arguments hold no bytes."""
+    return EncodedEvent.of(f"{MESSAGE}{packet.EVENT}{_Json.dumps([event, *args])}")
+
+
+def encode_acknowledgement(number: int, result: object) -> EncodedEvent:
+    """The acknowledgement of an event: one value without bytes, or none."""
+    args = [] if result is None else [result]
+    return EncodedEvent.of(f"{MESSAGE}{packet.ACK}{number}{_Json.dumps(args)}")

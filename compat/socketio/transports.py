@@ -1,4 +1,4 @@
-"""What a connection reads from its two transports, and a shorter way to use one of them."""
+"""What polling and the websocket share, and a shorter way to use a websocket."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,24 +7,42 @@ from starlette.types import Receive, Scope
 
 from compat.socketio.packets import BadPacket, Frame
 
+# What ASGI servers raise when a websocket is sent to that is closed.
+CLOSED = (OSError, RuntimeError)
+
 
 class Direct(NamedTuple):
-    """How to write to a websocket at once, in UTF-8, while it is writable; and to be called with
-    what comes from it."""
+    """How to use a websocket without a task and without waiting (server/protocols/websocket.py)."""
 
-    write: Callable[[bytes], None]
+    write: Callable[[bytes], None]  # a text in UTF-8, while `writable`
     writable: Callable[[], bool]
-    listen: Callable[[Callable[[str], bool]], None]
+    listen: Callable[[Callable[[str], bool]], None]  # be called with each text as it arrives
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Direct | None":
+        """Return it, where the server offers it: only ours does."""
+        extensions = scope.get("extensions", {})
+        if "parley.write" not in extensions:
+            return None
+        writing = extensions["parley.write"]
+        return cls(writing["write"], writing["writable"], extensions["parley.read"]["listen"])
+
+
+def abort_of(scope: Scope) -> Callable[[], object]:
+    """Return how to cut the transport of a peer that does not read; only our server offers it."""
+    extension = scope.get("extensions", {}).get("parley.abort", {})
+    abort: Callable[[], object] = extension.get("abort", lambda: None)
+    return abort
 
 
 def forget_request(scope: Scope) -> None:
-    """Let go of what only the opening of a websocket needs, which an idle one would keep."""
+    """Forget what only the opening of a websocket needs: an idle one would keep it."""
     scope["headers"] = []
     scope["extensions"] = {}
 
 
 async def next_frame(receive: Receive) -> Frame | None:
-    """The next websocket message; None after the last one."""
+    """Return the next websocket message; None after the last one."""
     message = await receive()
     if message["type"] != "websocket.receive":
         return None
@@ -33,12 +51,12 @@ async def next_frame(receive: Receive) -> Frame | None:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body by what arrives, whatever Content-Length says; None if over the limit."""
+    """Return the whole body; None if more than the limit arrives, whatever Content-Length says."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            body.clear()  # the error's traceback holds it, for as long as nobody looks for cycles
+            body.clear()  # the error's traceback keeps it until the garbage collector runs
             raise BadPacket("cut short")
         body += message.get("body", b"")
         if len(body) > limit:

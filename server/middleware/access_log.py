@@ -16,7 +16,7 @@ class AccessLog:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve, and log what came of it; without a frame of its own when nobody reads that."""
+        """Serve, and log the outcome; without a frame of its own where that is not logged."""
         if scope["type"] not in {"http", "websocket"} or not logger.isEnabledFor(logging.INFO):
             return self._app(scope, receive, send)
         return self._serve(scope, receive, send)
@@ -44,20 +44,11 @@ class AccessLog:
         try:
             await self._app(scope, watch, watching_send)
         finally:
-            milliseconds = (time.perf_counter() - started) * 1000
-            method = scope.get("method", "WS")
-            logger.info(
-                "%s %s %s %.1fms",
-                method,
-                scope["path"],
-                status,
-                milliseconds,
-                extra={
-                    "fields": {
-                        "method": method,
-                        "path": scope["path"],
-                        "status": status,
-                        "ms": round(milliseconds, 1),
-                    }
-                },
-            )
+            fields = {
+                "method": scope.get("method", "WS"),
+                "path": scope["path"],
+                "status": status,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+            }
+            line = "%(method)s %(path)s %(status)s %(ms).1fms"
+            logger.info(line, fields, extra={"fields": fields})

@@ -1,4 +1,4 @@
-"""CORS, at no cost for what no page of another origin asks."""
+"""CORS, at no cost for requests that no page of another origin makes."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware

@@ -7,38 +7,38 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.protocols.visits import Anybody, Callers
+from server.protocols.visits import Callers
 
 
 class Application(Starlette):
     """Starlette, whose routing, middleware and answers to errors are for HTTP only.
 
-    Each layer would keep a frame for as long as an idle WebSocket lasts. `sockets` names who
-    serves them by the first part of the path. `callers` knows how many connections each address
-    may have.
+    WebSockets go past these layers, each of which would keep a frame for as long as an idle one
+    lasts: `sockets` has an application for each first part of a path. `callers` knows how many
+    connections each address may have.
 
     A path may end in a slash. Below the prefixes of `caseless`, upper case is the same as lower
-    case. The older server's Express takes both, so that its clients may send either.
+    case. The older server's Express accepts both, so its clients may send either.
     """
 
     def __init__(
         self,
         *,
         sockets: Mapping[str, ASGIApp],
+        callers: Callers,
         caseless: tuple[str, ...] = (),
-        callers: Callers | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         # A redirect would name the Host header's host, and http behind a proxy that ends TLS.
         self.router.redirect_slashes = False
         self._sockets = sockets
-        self.callers = callers or Anybody()
+        self.callers = callers
         self._caseless = caseless
         # The paths of mounted applications, which keep their slash.
         self._mounted = {route.path for route in self.routes if isinstance(route, Mount)}
 
-    def takes_websocket(self, path: str) -> bool:
+    def serves_websocket(self, path: str) -> bool:
         """Whether there is a WebSocket at the path; elsewhere its handshake is a plain GET."""
         return _first_part(path) in self._sockets
 

@@ -1,7 +1,7 @@
 """Takes new connections, many in one turn of the loop.
 
-libuv takes one in each turn. When the loop is busy a turn lasts tens of milliseconds: a crowd that
-came back waited in the backlog until it overflowed, and the system dropped or reset connections.
+libuv takes one in each turn. When the loop is busy, a turn lasts tens of milliseconds. Then a crowd
+that reconnects would wait in the backlog until it overflows and the system resets connections.
 """
 
 import asyncio
@@ -9,33 +9,30 @@ import errno
 import logging
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from server.processes.listeners import listen
 
 logger = logging.getLogger("parley.server")
 
-# So many in a turn, so that others get one too.
+# How many are taken in one turn: other work must get its turn.
 AT_ONCE = 12
 # How long to wait when the system has no descriptor left.
 PAUSE_SECONDS = 0.1
-# The peer was gone before its connection was taken (accept(2)): the next one is another's.
+# The peer had gone before its connection was accepted (accept(2)): go on with the next one.
 _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR})
 
 
 class Acceptor:
-    """Hands each new connection of the listening sockets to `serve`, in a task."""
+    """Calls `serve` with each new connection of the listening sockets, and its address."""
 
     def __init__(
-        self,
-        listeners: Sequence[socket.socket],
-        serve: Callable[[socket.socket], Awaitable[None]],
+        self, listeners: Sequence[socket.socket], serve: Callable[[socket.socket, str], object]
     ) -> None:
         self._listeners = [*listeners]
         self._serve = serve
         self._loop = asyncio.get_running_loop()
-        self._serving: set[asyncio.Future[None]] = set()
-        # While at most half of the descriptors are in use, a crowd may come in.
+        # Up to this descriptor, half of those that there are, a crowd may come in at once.
         self._roomy = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
     def start(self) -> None:
@@ -43,7 +40,7 @@ class Acceptor:
         listen(self._listeners)
         for listener in self._listeners:
             listener.setblocking(False)
-            self._loop.add_reader(listener, self._take, listener)
+            self._loop.add_reader(listener, self._accept, listener)
 
     def close(self) -> None:
         """Take no more connections."""
@@ -52,10 +49,10 @@ class Acceptor:
             self._loop.remove_reader(listener)
             listener.close()
 
-    def _take(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         for _ in range(AT_ONCE):
             try:
-                connection, _address = listener.accept()
+                connection, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -65,14 +62,13 @@ class Acceptor:
                     self._loop.call_later(PAUSE_SECONDS, self._resume, listener)
                     return
                 continue
+            descriptor = connection.fileno()
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = asyncio.ensure_future(self._serve(connection))
-            self._serving.add(task)
-            task.add_done_callback(self._serving.discard)
-            if connection.fileno() > self._roomy:
-                return  # one in a turn: each may have to be refused before the next one comes
+            self._serve(connection, str(address[0]))
+            if descriptor > self._roomy:
+                return  # it may have to be refused, which frees its descriptor for the next one
 
     def _resume(self, listener: socket.socket) -> None:
         if listener in self._listeners:
-            self._loop.add_reader(listener, self._take, listener)
+            self._loop.add_reader(listener, self._accept, listener)

@@ -4,7 +4,8 @@ import contextlib
 import logging
 import os
 import resource
-import time
+
+from server.logs import RareWarning
 
 logger = logging.getLogger("parley.server")
 
@@ -13,7 +14,6 @@ MOST_DESCRIPTORS = 1_048_576
 # Kept back for the database, for files and for `/ready`: so many, or the share that is more.
 RESERVED = 128
 RESERVED_SHARE = 20
-LOG_SECONDS = 60.0
 
 
 def raise_limit() -> int:
@@ -31,8 +31,8 @@ def raise_limit() -> int:
 class Descriptors:
     """Whether there is room for another connection, by the number of its descriptor.
 
-    The system gives the lowest number that is free, so a connection with a high one says that
-    nearly all are in use, by whatever they are used.
+    The system gives the lowest free number. So a connection with a high number shows that nearly
+    all descriptors are in use, whatever uses them.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -40,32 +40,25 @@ class Descriptors:
         reserve = min(max(RESERVED, self._limit // RESERVED_SHARE), self._limit // 4)
         self._first_reserved = self._limit - reserve
         self._last_served = self._limit - reserve // 2
-        self._told_at = -LOG_SECONDS
         self._short = False
+        self._shortage = RareWarning(
+            "Nearly all of %d file descriptors are in use: new connections are refused, and"
+            " idle ones are closed. Raise the limit (ulimit -Hn, LimitNOFILE)"
+        )
 
     def is_short(self, descriptor: int) -> bool:
-        """Whether only what must be answered (`/ready`) is, on a connection with this number."""
+        """Whether a connection with this number may ask only for `/health` and `/ready`."""
         if descriptor < self._first_reserved:
             if self._short:
                 self._tell_over()
             return False
-        self._tell()
+        self._short = True
+        self._shortage.log(self._limit)
         return True
 
     def is_out(self, descriptor: int) -> bool:
         """Whether a connection with this number is closed without a look at it."""
         return descriptor >= self._last_served
-
-    def _tell(self) -> None:
-        self._short = True
-        now = time.monotonic()
-        if now - self._told_at >= LOG_SECONDS:
-            self._told_at = now
-            logger.warning(
-                "Nearly all of %d file descriptors are in use: new connections are refused, and"
-                " idle ones are closed. Raise the limit (ulimit -Hn, LimitNOFILE)",
-                self._limit,
-            )
 
     def _tell_over(self) -> None:
         # The connection may have got a number that was free below all others: look for the next.
@@ -74,5 +67,5 @@ class Descriptors:
             os.close(lowest)
             if lowest < self._first_reserved - RESERVED // 8:
                 self._short = False
-                self._told_at = -LOG_SECONDS
+                self._shortage.forget()
                 logger.warning("There are file descriptors again: new connections are served")

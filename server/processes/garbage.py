@@ -1,32 +1,32 @@
 """When Python's garbage collector runs: often and for a moment, never for long amid a crowd.
 
-By itself it looks at what is new after so many objects more. Where thousands of connections end
-while thousands begin there are hardly more, so what is new piled up, half a million objects of it,
-and one look took 0.4 s. Looking through all there is takes as long, with 10,000 connections.
-Nothing of a message or of a connection needs it (tests/test_cycles.py): it may be seldom.
+By itself the collector looks at new objects once their number has grown by so many. Where thousands
+of connections end while thousands begin, the number hardly grows: half a million new objects piled
+up, and one look took 0.4 s. A full collection takes as long, with 10,000 connections. Neither a
+message nor a connection needs the collector (tests/test_cycles.py), so it may run seldom.
 """
 
 import asyncio
 import gc
 
-# For between two steps, should more than this be made there: a request that makes a great deal.
+# Between two steps the collector runs only for a request that makes more objects than this.
 COLLECT_AFTER = (10_000, 5, 1_000_000)
 STEP_SECONDS = 0.1
-# Everything is looked at so often: then, or, while the loop is late, as soon as it no longer is.
+# How often there is a full collection; while the loop is late it waits, but not for ever.
 FULL_SECONDS = 600.0
 MOST_WAIT_SECONDS = 1200.0
 LATE_SECONDS = 0.02
 
 
 def spare_the_collector() -> None:
-    """Leave what was made until here out of all collections: modules, the schema, the routes."""
+    """Exclude all objects made so far from collections: modules, the schema, the routes."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
 
 
 async def collect_in_steps() -> None:
-    """Look at what was made since the step before, without end."""
+    """Collect, in each step, among the objects made since the last step; run until cancelled."""
     clock = asyncio.get_running_loop().time
     full_at = clock() + FULL_SECONDS
     while True:

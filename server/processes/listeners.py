@@ -4,8 +4,8 @@ import errno
 import socket
 from collections.abc import Sequence
 
-# A crowd that reconnects at once waits here to be accepted. What does not fit is dropped, and comes
-# again after seconds, or never. The system has a bound of its own (net.core.somaxconn).
+# Connections that wait to be accepted. When a crowd reconnects and does not fit, the system drops
+# connections: they come again after seconds, or never. It has its own bound (net.core.somaxconn).
 BACKLOG = 16_384
 # Where PORT=0: a port that is free for one address may be taken for another.
 ATTEMPTS = 20
@@ -27,25 +27,27 @@ def bind(host: str, port: int) -> list[socket.socket]:
     `host` has names and addresses, separated by commas. Without one, and for `*` or `::`, it is
     every address of both families, of IPv4 alone where the system has no IPv6.
     """
-    for attempt in range(ATTEMPTS):
+    failure = OSError(errno.EADDRNOTAVAIL, "there is no such address here")
+    for _ in range(1 if port else ATTEMPTS):
         bound: list[socket.socket] = []
-        chosen = port
         try:
             for family, address, optional in _addresses(host):
-                listener = _bind_one(family, address, chosen, optional=optional)
-                if listener is not None:
-                    bound.append(listener)
-                    chosen = listener.getsockname()[1]
+                chosen = bound[0].getsockname()[1] if bound else port
+                try:
+                    bound.append(_bind_one(family, address, chosen))
+                except OSError as error:
+                    if not optional or error.errno not in NO_IPV6:
+                        raise
             if bound:
                 return bound
-            raise OSError(errno.EADDRNOTAVAIL, "there is no such address here")
         except OSError as error:  # a name that nobody knows is one too
-            for listener in bound:
-                listener.close()
-            another = port == 0 and bound and error.errno == errno.EADDRINUSE
-            if not another or attempt == ATTEMPTS - 1:
-                raise _explained(error, host, port) from error
-    raise AssertionError  # the last attempt returned or raised
+            failure = error
+        for listener in bound:
+            listener.close()
+        if failure.errno != errno.EADDRINUSE:
+            break
+    where = f"{host} port {port}" if host else f"port {port}"
+    raise OSError(f"cannot listen on {where}: {failure.strerror or failure}") from failure
 
 
 def listen(listeners: Sequence[socket.socket]) -> None:
@@ -74,29 +76,15 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str, bool]]:
     return list(found.values())
 
 
-def _bind_one(
-    family: socket.AddressFamily, address: str, port: int, *, optional: bool
-) -> socket.socket | None:
-    try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        if optional and error.errno in NO_IPV6:
-            return None
-        raise
+def _bind_one(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # IPv4 has a socket of its own, so that its addresses look as they always do.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address, port))
-    except OSError as error:
+    except OSError:
         listener.close()
-        if optional and error.errno in NO_IPV6:
-            return None
         raise
     return listener
-
-
-def _explained(error: OSError, host: str, port: int) -> OSError:
-    where = f"{host} port {port}" if host else f"port {port}"
-    return OSError(f"cannot listen on {where}: {error.strerror or error}")

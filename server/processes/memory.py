@@ -9,7 +9,7 @@ LARGE_BLOCK_BYTES = 256 * 1024
 
 
 def give_back_large_blocks() -> None:
-    """Have the memory of large bodies and messages go back to the system when they are gone.
+    """Give the memory of large bodies and messages back to the system when they are gone.
 
     glibc raises that threshold to 32 MiB by itself, and then keeps hundreds of megabytes after a
     flood of bodies of a megabyte each. Other C libraries have no such function.

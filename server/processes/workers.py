@@ -1,4 +1,4 @@
-"""Several processes on one port: a supervisor with a front, and the workers it keeps alive."""
+"""Several processes on one port: a supervisor, its dispatcher, and the workers it keeps alive."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.processes.handoff import Front
-from server.processes.listeners import bind, listen
+from server.processes.dispatcher import Dispatcher
+from server.processes.listeners import listen
 from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
 
-# How a worker is told who it is: its name, and the descriptor of its channel to the supervisor.
-# A spare's name is empty: it is told one when it takes the place of a worker.
+# Tells a worker its name, and the descriptor of its channel to the supervisor. The name of a spare
+# is empty: it gets a name when it takes the place of a worker.
 WORKER_VARIABLE = "PARLEY_WORKER"
 READY = b"r"
 STOPPING = b"s"
@@ -31,11 +31,11 @@ STEADY_SECONDS = 5.0
 KILL_AFTER_SECONDS = 3.0
 # How often a worker says that its event loop runs.
 ALIVE_SECONDS = 1.0
-# One that is silent for so long gets no connections, and for so long is frozen, and ended.
+# After so long a silence a worker gets no connections; after the longer one it is killed as frozen.
 QUIET_SECONDS = 2.5
 FROZEN_SECONDS = 7.0
 LOOK_SECONDS = 0.5
-# A worker that does not serve after so long will not: it may have waited for others to migrate.
+# A worker that does not serve after so long never will. It may have to wait for a migration.
 START_SECONDS = 120.0
 
 
@@ -49,7 +49,7 @@ class Child:
 
 @dataclass(slots=True)
 class Worker:
-    """A place for a worker; processes come and go in it."""
+    """A worker's name and state; a process that ends is replaced by another."""
 
     name: str
     child: Child | None = None
@@ -72,7 +72,7 @@ class Supervisor:
         self,
         settings: Settings,
         command: Sequence[str],
-        listeners: Sequence[socket.socket] | None = None,
+        listeners: Sequence[socket.socket],
     ) -> None:
         self._settings = settings
         self._listeners = listeners
@@ -89,9 +89,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        listeners = self._listeners or bind(self._settings.host, self._settings.port)
-        listen(listeners)
-        front = Front(listeners, self._choose)
+        listen(self._listeners)
+        dispatcher = Dispatcher(self._listeners, self._choose)
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
         started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -103,12 +102,12 @@ class Supervisor:
                 # It would fail again.
                 logger.error("A worker ended before it had ever served; its last words are above")
                 return 3
-            front.start()
+            dispatcher.start()
             self._spare = await self._spawn("")
             await stopping
             return 0
         finally:
-            front.close()
+            dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
             await self._stop(keepers)
@@ -136,7 +135,7 @@ class Supervisor:
         while True:
             try:
                 await self._live(worker)
-            except OSError as error:  # no process or descriptor to be had: perhaps later
+            except OSError as error:  # no process or descriptor is left: try again later
                 logger.error("Worker %s cannot be started: %s", worker.name, error)
             if not worker.was_ready.is_set():
                 return
@@ -149,7 +148,9 @@ class Supervisor:
 
     async def _live(self, worker: Worker) -> None:
         worker.born_at, worker.ready_at = asyncio.get_running_loop().time(), 0.0
-        worker.child = child = await self._take_spare(worker.name) or await self._spawn(worker.name)
+        worker.child = child = await self._promote_spare(worker.name) or await self._spawn(
+            worker.name
+        )
         logger.info("Worker %s is process %d", worker.name, child.process.pid)
         listening = asyncio.create_task(self._listen_to(worker, child.channel))
         try:
@@ -177,7 +178,7 @@ class Supervisor:
             raise
         return Child(process, ours)
 
-    async def _take_spare(self, name: str) -> Child | None:
+    async def _promote_spare(self, name: str) -> Child | None:
         """Give the spare this name, and have another made; None when there is none."""
         spare, self._spare = self._spare, None
         if spare is None:
@@ -194,7 +195,7 @@ class Supervisor:
         return spare
 
     async def _listen_to(self, worker: Worker, channel: socket.socket) -> None:
-        """Follow what the worker says of itself: that it is ready, lives, or is stopping."""
+        """Note what the worker reports: that it is ready, that it lives, that it is stopping."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # it has died, which is noticed elsewhere
             while told := await loop.sock_recv(channel, 1):
@@ -206,7 +207,7 @@ class Supervisor:
                     worker.ready = False
 
     async def _watch(self) -> None:
-        """End workers that are frozen: half of the connections would go to one of two."""
+        """Kill frozen workers: each would go on getting its share of the connections."""
         loop = asyncio.get_running_loop()
         while True:
             slept_at = loop.time()
@@ -265,8 +266,4 @@ def worker_channel() -> tuple[str, socket.socket] | None:
 
 def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
-
-    async def run() -> int:
-        return await Supervisor(settings, [sys.executable, *sys.argv], listeners).run()
-
-    return asyncio.run(run())
+    return asyncio.run(Supervisor(settings, [sys.executable, *sys.argv], listeners).run())

@@ -1,24 +1,24 @@
-"""Whether a connection is read: not while too much of it waits already."""
+"""Whether a connection is read: not while too much of what it sent waits."""
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 
-class HeldFlow(FlowControl):
-    """uvicorn's, which applications resume each time that they ask for more; unless it is held."""
+class BackpressureFlow(FlowControl):
+    """uvicorn's flow control, which reads on whenever an application asks; unless it is blocked."""
 
-    _held = False
+    _blocked = False
 
-    def hold(self) -> None:
-        """Read no more, whoever asks."""
-        self._held = True
+    def block(self) -> None:
+        """Stop reading, whoever asks to read on."""
+        self._blocked = True
         self.pause_reading()
 
-    def let_go(self) -> None:
+    def unblock(self) -> None:
         """Read on."""
-        self._held = False
+        self._blocked = False
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Read on, unless held."""
-        if not self._held:
+        """Read on, unless blocked."""
+        if not self._blocked:
             super().resume_reading()

@@ -1,4 +1,4 @@
-"""How large the head of a request may be, and what must be in it."""
+"""The bounds on the head of a request, and what it must contain."""
 
 import re
 from collections.abc import Sequence

@@ -14,9 +14,8 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.processes.descriptors import MOST_DESCRIPTORS, Descriptors
 from server.protocols import handshake
-from server.protocols.flow import HeldFlow
+from server.protocols.flow import BackpressureFlow
 from server.protocols.heads import CHUNK_LINE_BYTES, is_too_large, refusal_of_head
 from server.protocols.patience import Awaited, Patience
 from server.protocols.plain import Unchunked
@@ -28,19 +27,19 @@ from server.protocols.refusals import (
     Refusal,
 )
 from server.protocols.unfinished import Unfinished
-from server.protocols.visits import MAX_ON_PROBATION, Anybody, Visits
+from server.protocols.visits import MAX_ON_PROBATION, Visits
 from server.protocols.websocket import DirectWebSocket
 
 logger = logging.getLogger("parley.server")
 
-# Parsed at once: what is counted of a head, and how many small requests are taken from one
-# packet before the first of them is answered, is as exact as that.
+# The parser gets so many bytes at a time. The bounds on a head, and on the number of small requests
+# in one packet, are exact to this many bytes.
 SLICE_BYTES = 8 * 1024
 PROBATION_SECONDS = 2.0
-# What may wait behind requests that are answered; while less does, we hear of a peer that leaves.
+# Bytes that may wait behind a request that is being answered. While fewer wait the connection is
+# read, so that a peer that leaves is noticed.
 MAX_UNFED_BYTES = 64 * 1024
 ALWAYS_SERVED = frozenset({b"/health", b"/ready"})
-MAX_UNFINISHED_BYTES = 64 * 1024 * 1024
 THEIR_FAULTS = (httptools.HttpParserError, UnicodeError)
 
 
@@ -51,14 +50,14 @@ class _Refused(Exception):
 class ImpatientHTTP(Patience):
     """One HTTP connection. Adds the ASGI extensions `parley.abort` and `parley.body`.
 
-    `abort` ends the connection at once. `streams` says that the application does not keep what it
-    reads of the body, so that it does not count as held in memory.
+    `abort` ends the connection at once. An application calls `streams` when it does not keep the
+    body that it reads: then the body does not count as held in memory.
     """
 
-    flow: HeldFlow
-    visits = Visits(Anybody(), Descriptors(MOST_DESCRIPTORS))
-    unfinished = Unfinished(MAX_UNFINISHED_BYTES)
-    takes_websocket: Callable[[str], bool] = staticmethod(lambda path: True)
+    flow: BackpressureFlow
+    visits: Visits
+    unfinished: Unfinished
+    serves_websocket: Callable[[str], bool]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,7 +66,7 @@ class ImpatientHTTP(Patience):
         self._is_proxied = False
         self._probation: Refusal | None = None
         self._upgraded = False
-        self._unfed = b""  # behind requests that wait
+        self._unfed = b""  # bytes that wait behind a request
         self._found: Refusal | None = None
         self._instead: Refusal | None = None  # of what the request asks for
         self._method, self._version = b"", ""
@@ -78,7 +77,7 @@ class ImpatientHTTP(Patience):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Count the connection; begin to wait for the headers."""
         super().connection_made(transport)
-        self.flow = HeldFlow(transport)
+        self.flow = BackpressureFlow(transport)
         direct = self._direct
         self._is_proxied = bool(direct) and self.visits.callers.is_proxy(direct)
         if direct and not self._is_proxied:
@@ -119,15 +118,15 @@ class ImpatientHTTP(Patience):
         return self.client[0] if self.client else ""
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; wait for the rest of the request, if there is one."""
+        """Read what came; wait for the rest of the request, if there is one."""
         if self._over:
-            return  # thrown away: who is refused may still be sending
+            return  # thrown away: a refused peer may still be sending
         self._unset_keepalive_if_required()
         self.visits.wake(self)
         if self._unfed or self.pipeline:
             self._unfed += data
             if len(self._unfed) > MAX_UNFED_BYTES:
-                self.flow.hold()
+                self.flow.block()
             return
         self._feed(data)
         self._settle()
@@ -182,7 +181,7 @@ class ImpatientHTTP(Patience):
         }
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers come this way too, and nobody here knows one."""
+        """Keep a header; count a trailer, which comes this way too and which nothing here uses."""
         if self._awaited is Awaited.BODY:
             self._trailers += 1
             return
@@ -223,7 +222,7 @@ class ImpatientHTTP(Patience):
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """What a chunk needs is no part of the head; what its line says beyond that is."""
+        """Count a chunk's line as part of the head only where it is longer than it needs to be."""
         self._overhead = max(0, self._overhead - CHUNK_LINE_BYTES)
 
     def on_message_complete(self) -> None:
@@ -238,7 +237,7 @@ class ImpatientHTTP(Patience):
 
     def _forget_unfinished(self) -> None:
         self._unfed = b""
-        self.flow.let_go()
+        self.flow.unblock()
         self.unfinished.release(self)
 
     def _stream(self) -> None:
@@ -252,7 +251,7 @@ class ImpatientHTTP(Patience):
 
     def _is_for_websocket(self) -> bool:
         path = unquote_to_bytes(httptools.parse_url(self.url).path or b"/")
-        return self._method == b"GET" and self.takes_websocket(path.decode("latin-1"))
+        return self._method == b"GET" and self.serves_websocket(path.decode("latin-1"))
 
     def _refusal_of_request(self) -> Refusal | None:
         if self._probation is not None and self._path() not in ALWAYS_SERVED:
@@ -269,8 +268,8 @@ class ImpatientHTTP(Patience):
                 if self._instead is None:
                     self._become_websocket(rest)
                     return
-            # The parser takes the end of the head for that of the message: a new one reads it
-            # again without the upgrade, then the body, and whatever follows.
+            # This parser has stopped behind the head. A new one reads the head again, without the
+            # upgrade, then the body, and whatever follows.
             head = [b"%s %s HTTP/%s" % (self._method, self.url, self._version.encode())]
             head += [b"%s: %s" % header for header in handshake.without_upgrade(self.headers)]
             self._renew_parser()
@@ -307,9 +306,9 @@ class ImpatientHTTP(Patience):
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         self._let_go()
-        protocol.take_handshake(self.url, self.headers, rest, refused=self._take_back)
+        protocol.begin(self.url, self.headers, rest, refused=self._resume_http)
 
-    def _take_back(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
+    def _resume_http(self, answer: bytes, leave: Callable[[], None] | None, rest: bytes) -> None:
         """Go on with HTTP: the application did not want the WebSocket, and this is its answer."""
         self._upgraded = False
         self._leave = leave
@@ -368,7 +367,7 @@ class ImpatientHTTP(Patience):
             data, self._unfed = self._unfed, b""
             self._feed(data)
             if len(self._unfed) <= MAX_UNFED_BYTES:
-                self.flow.let_go()
+                self.flow.unblock()
             self._settle()
         elif self._awaited is Awaited.START:
             self.visits.rest(self)
@@ -378,7 +377,7 @@ class ImpatientHTTP(Patience):
         self._close()
 
     def give_up(self) -> None:
-        """End the connection: what it has sent of a request is needed for others."""
+        """End the connection: the memory of its unfinished request is needed for others."""
         self._refuse(TOO_MUCH_UNFINISHED)
 
     def send_400_response(self, msg: str) -> None:
@@ -393,8 +392,3 @@ class ImpatientHTTP(Patience):
         if found is None and is_callback and not isinstance(cause, THEIR_FAULTS):
             logger.error("A request could not be taken", exc_info=cause)
         self._refuse(found or NOT_HTTP)
-
-
-def protocol_with(**attributes: object) -> type[ImpatientHTTP]:
-    """Return the protocol with these attributes: uvicorn makes the connections by itself."""
-    return type("BoundHTTP", (ImpatientHTTP,), attributes)

@@ -11,16 +11,16 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import Protocol, State
 
 from server.headers import DEFAULTS, Header
-from server.protocols.crowd import crowds_of
 from server.protocols.handshake import answer, proof_for, subprotocols_of
 from server.protocols.refusals import Refusal, response
+from server.protocols.turns import coming_of
 
 # RFC 6455 §4.2.2: a handshake may be refused with any status of HTTP.
 REFUSED = Refusal(403, "The WebSocket was refused", "FORBIDDEN")
 FAILED = Refusal(500, "Internal error", "INTERNAL")
 
-# Given what is written, what counts the connection off, and what came behind the handshake.
-TakeBack = Callable[[bytes, Callable[[], None] | None, bytes], None]
+# Given the answer, what counts the connection off, and the bytes that came behind the handshake.
+OnRefused = Callable[[bytes, Callable[[], None] | None, bytes], None]
 
 
 class Opening(WebSocketsSansIOProtocol):
@@ -33,27 +33,37 @@ class Opening(WebSocketsSansIOProtocol):
         super().__init__(*args, **options)
         self.leave: Callable[[], None] | None = None  # counts the connection off
         self._proof = ""
-        self._refused: TakeBack | None = None  # until the handshake is answered
+        self._refused: OnRefused | None = None  # until the handshake is answered
         self._denial: tuple[int, Sequence[Header], bytes] | None = None
         self._early = b""  # what came behind the handshake
 
-    def _begin(self) -> None:
+    def _begin_frames(self) -> None:
         raise NotImplementedError
+
+    def _pause_reading(self) -> None:
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
 
     def _offer_extensions(self) -> None:
         raise NotImplementedError
 
-    def take_handshake(
+    def begin(
         self,
         url: bytes,
         headers: Sequence[tuple[bytes, bytes]],
         rest: bytes,
         *,
-        refused: TakeBack,
+        refused: OnRefused,
     ) -> None:
-        """Begin with a sound handshake, and what came behind it.
+        """Begin with a sound handshake, and the bytes that came behind it.
 
-        `refused` takes the connection back when the application does not want it.
+        `refused` is called with the answer when the application does not want the WebSocket.
         """
         self._refused = refused
         self._early = rest
@@ -82,7 +92,7 @@ class Opening(WebSocketsSansIOProtocol):
         }
         self._offer_extensions()
         self.queue.put_nowait({"type": "websocket.connect"})
-        crowds_of(self.loop).coming.add(self._run)
+        coming_of(self.loop).add(self._run)
 
     def _run(self) -> None:
         task = self.loop.create_task(self.run_asgi())
@@ -98,7 +108,7 @@ class Opening(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.accept":
             self._accept(message)
         elif message["type"] == "websocket.close":
-            self._refuse(REFUSED.status, REFUSED.headers_of(REFUSED.body), REFUSED.body)
+            self._refuse(*REFUSED.answer)
         elif message["type"] == "websocket.http.response.start" and self._denial is None:
             self._denial = (message["status"], [*message.get("headers", ())], b"")
         elif message["type"] == "websocket.http.response.body" and self._denial is not None:
@@ -122,7 +132,7 @@ class Opening(WebSocketsSansIOProtocol):
         headers = [*always, *message.get("headers", [])]
         self.transport.write(answer(self._proof, headers, message.get("subprotocol")))
         self.start_keepalive()
-        self._begin()
+        self._begin_frames()
 
     def _refuse(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Answer as HTTP, and give the connection back: a request may wait behind this one."""
@@ -135,9 +145,7 @@ class Opening(WebSocketsSansIOProtocol):
         length = (b"content-length", b"%d" % len(body))
         own = [header for header in (length, *DEFAULTS) if header[0] not in given]
         told = response(status, [*self.default_headers, *headers, *own], body)
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._resume_reading()
         self.connections.discard(self)
         self.disconnected = True
         leave, self.leave = self.leave, None
@@ -148,7 +156,7 @@ class Opening(WebSocketsSansIOProtocol):
     def send_500_response(self) -> None:
         """Say that it failed, where the handshake is still to be answered."""
         if not self.handshake_complete:
-            self._refuse(FAILED.status, FAILED.headers_of(FAILED.body), FAILED.body)
+            self._refuse(*FAILED.answer)
 
     async def run_asgi(self) -> None:
         """Run the application; afterwards the connection ends, unless it went on with HTTP."""

@@ -6,23 +6,20 @@ import fcntl
 import socket
 import struct
 import termios
-from collections import deque
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.protocols.progress import Progress, ProgressWatch, TransferLimits
 from server.protocols.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, Refusal
 
-# How often in that time we look: it must not count while we ourselves do not read.
-BODY_LOOKS = 4
-# A body may be slow for so long: uploads over a bad line pause. From then on it has a least rate.
-BODY_GRACE_SECONDS = 30.0
-# A body that was answered before its end is read on, since most clients look for the answer only
-# then; but not for ever.
+# How long the rest of a body is read that was answered before its end: most clients look for the
+# answer only when they have sent everything.
 ANSWERED_BODY_SECONDS = 30.0
-# How long a client that is refused has to read it: closing while it sends would throw it away.
+# How long a refused client may read its answer: a close while it sends would throw the answer away.
 LINGER_SECONDS = 2.0
 
 
@@ -40,29 +37,21 @@ class Patience(HttpToolsProtocol):
     Neither a slow handler nor an answer that is being read, however slowly, ends one.
     """
 
-    # uvicorn waits without end for a request that was begun; each such connection costs a
-    # descriptor. From the connection, or the first byte on a kept-alive one, to the end of the
-    # headers: one packet for nearly all, and dripping them byte by byte gains nothing.
+    # From the connection, or from the first byte on a kept-alive one, to the end of the headers.
+    # Nearly all clients send them in one packet; uvicorn would wait for the rest without end.
     head_seconds = 10.0
-    # How long a body may stand still, how few bytes a second it may bring after a while, and how
-    # long it may take in all.
-    body_seconds = 20.0
-    least_body_rate = 256.0
-    whole_body_seconds = 3600.0
+    body_limits = TransferLimits()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._awaited = Awaited.START
         self._answered: RequestResponseCycle | None = None
-        self._reading: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | ProgressWatch | None = None  # a head, or a body
         self._writing: asyncio.TimerHandle | None = None
         self._ignoring: asyncio.TimerHandle | None = None
         self._over = False  # whether the last answer was decided on
         self._last_answer = b""  # which waits for those before it
         self._body_bytes = 0  # that have come of the body
-        self._looks: deque[float] | None = None  # what each of the last looks found to be new
-        self._seen_bytes = 0
-        self._waited_seconds = 0.0  # for this body
         # What a peer's WebSocket has to answer a ping.
         self._write_seconds = (self.config.ws_ping_interval or 0) + (
             self.config.ws_ping_timeout or 0
@@ -77,7 +66,7 @@ class Patience(HttpToolsProtocol):
         self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def _let_go(self) -> None:
-        """Refer to nothing that refers to this: a closed connection must need no collector."""
+        """Break the reference cycles: a closed connection must need no garbage collector."""
         self.parser = None  # type: ignore[assignment]  # as uvicorn does, of a lost one
         self.scope = None  # type: ignore[assignment]  # its extension is a method of ours
         self.cycle = None  # type: ignore[assignment]  # it calls us at the end of its answer
@@ -87,14 +76,14 @@ class Patience(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_timers()
-        # uvicorn tells only the request that came last: the one before it would go on, and fail.
+        # uvicorn tells only the last request: the one before it would go on, and fail.
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
             self._answered.message_event.set()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Where the connection is to end now, or its peer to send no more, see that it does."""
+        """Bound the time in which the peer reads the answer, or sends the rest of its body."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_writing()
@@ -105,11 +94,10 @@ class Patience(HttpToolsProtocol):
         """Wait for the rest of a request, if one has begun."""
         if self._awaited is Awaited.BODY:
             if self._reading is None:
-                self._looks, self._seen_bytes = deque(maxlen=BODY_LOOKS), self._body_bytes
-                self._waited_seconds = 0.0
-                self._look_at_body_later()
-        # An empty line, or the end of a body that was answered early, ends uvicorn's keep-alive
-        # timer although no request begins.
+                give_up = partial(self._refuse, BODY_TOO_SLOW)
+                self._reading = ProgressWatch(self.body_limits, self._measure_body, give_up)
+        # uvicorn's keep-alive timer ends at an empty line too, and at the end of a body that was
+        # answered early, although no request begins.
         elif self._reading is None and (
             self._awaited is Awaited.HEADERS or not self._is_answering()
         ):
@@ -121,7 +109,7 @@ class Patience(HttpToolsProtocol):
         self._watch_writing()
 
     def resume_writing(self) -> None:
-        """The peer has read; where the connection is to end, it has to read the rest too."""
+        """Stop the wait, unless the connection is to end: then the peer has to read the rest."""
         super().resume_writing()
         if self._writing is not None and not self.transport.is_closing():
             self._writing.cancel()
@@ -134,7 +122,7 @@ class Patience(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection, also when its last answer is never read."""
         if _waiting_bytes(self.transport, termios.FIONREAD):
-            # A request has come, and we were too busy to read it yet: it is not to be lost.
+            # A request has come that we were too busy to read: it must not be lost.
             self.timeout_keep_alive_task = self.loop.call_later(
                 1.0, self.timeout_keep_alive_handler
             )
@@ -150,34 +138,15 @@ class Patience(HttpToolsProtocol):
         else:
             self._close()
 
-    def _look_at_body_later(self) -> None:
-        self._reading = self.loop.call_later(self.body_seconds / BODY_LOOKS, self._look_at_body)
-
-    def _look_at_body(self) -> None:
-        self._reading = None
+    def _measure_body(self) -> Progress:
         cycle = self.cycle
-        ours = (
+        paused = (
             self.flow.read_paused
             or bool(self.pipeline)
             or cycle.waiting_for_100_continue
             or (cycle.response_started and not cycle.response_complete)
         )
-        assert self._looks is not None  # noqa: S101  # the first look was asked for with it
-        if ours:
-            self._looks.clear()
-        else:
-            self._looks.append(self._body_bytes - self._seen_bytes)
-            self._waited_seconds += self.body_seconds / BODY_LOOKS
-        self._seen_bytes = self._body_bytes
-        least = 1.0
-        if self._waited_seconds > BODY_GRACE_SECONDS:
-            least = max(least, self.least_body_rate * self.body_seconds)
-        if self._waited_seconds > self.whole_body_seconds or (
-            len(self._looks) == BODY_LOOKS and sum(self._looks) < least
-        ):
-            self._refuse(BODY_TOO_SLOW)
-        else:
-            self._look_at_body_later()
+        return Progress(self._body_bytes, paused)
 
     def _is_answering(self) -> bool:
         # None before the first request, whatever its type says.
@@ -227,7 +196,7 @@ class Patience(HttpToolsProtocol):
             self._abort()
 
     def _forget_unsent(self) -> None:
-        """Have the kernel throw away its part too: it would go on offering it for minutes."""
+        """Have the kernel throw its part away too: it would try to send it for minutes."""
         connection: socket.socket | None = self.transport.get_extra_info("socket")
         if connection is not None:
             with (
@@ -237,14 +206,16 @@ class Patience(HttpToolsProtocol):
                 same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _unread_bytes(self) -> int:
-        """What waits for the peer, the kernel's part too: that can be megabytes, and only a third
-        of it at a time makes room for ours, which takes a slow reader minutes.
+        """How much the peer has still to read.
+
+        The kernel's part counts too: it can be megabytes, and makes room for ours only when a third
+        of it is read, for which a slow reader takes minutes.
         """
         ours = self.transport.get_write_buffer_size()
         return ours + _waiting_bytes(self.transport, termios.TIOCOUTQ)
 
     def _close(self) -> None:
-        """End the connection when the peer has read what there is, or stops to."""
+        """End the connection once the peer has read everything, or stops reading."""
         if not self.transport.is_closing():
             self.transport.close()
         self._watch_writing()

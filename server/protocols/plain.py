@@ -1,4 +1,4 @@
-"""Answers to HTTP/1.0, which knows no chunks: what has no length ends with its connection."""
+"""Answers to HTTP/1.0, which knows no chunks: without a length, the connection's end ends them."""
 
 import sys
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-# More than any answer has: uvicorn counts down, and looks that nothing is missing.
+# Longer than any answer: uvicorn counts the bytes down, and checks that none is missing.
 _ENDLESS = sys.maxsize
 
 

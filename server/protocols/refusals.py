@@ -1,4 +1,4 @@
-"""What a request is refused with before any application sees it, in the form of the REST routes."""
+"""The answers to requests that no application gets to see, in the form of the REST routes."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.headers import DEFAULTS, Header
 
-# When room may have come: nobody knows.
+# Nobody knows when there will be room.
 RETRY_SECONDS = 10
 
 
@@ -24,35 +24,25 @@ class Refusal:
     headers: Sequence[Header] = ()
 
     @property
-    def body(self) -> bytes:
-        """The JSON that says why."""
+    def answer(self) -> tuple[int, list[Header], bytes]:
+        """The status, the headers, and the JSON that says why."""
         told: dict[str, object] = {"message": self.message, "code": self.code}
+        headers = [*self.headers, (b"content-type", b"application/json"), *DEFAULTS]
         if self.retry_seconds is not None:
             told["retryAfterMs"] = self.retry_seconds * 1000
-        return json.dumps(told).encode()
-
-    def headers_of(self, body: bytes) -> list[Header]:
-        """The headers of the answer."""
-        headers = [
-            *self.headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            *DEFAULTS,
-        ]
-        if self.retry_seconds is not None:
             headers.append((b"retry-after", b"%d" % self.retry_seconds))
-        return headers
+        body = json.dumps(told).encode()
+        return self.status, [*headers, (b"content-length", b"%d" % len(body))], body
 
     def to_bytes(self) -> bytes:
         """The whole answer, which is the last one of its connection."""
-        body = self.body
-        return response(self.status, [*self.headers_of(body), (b"connection", b"close")], body)
+        status, headers, body = self.answer
+        return response(status, [*headers, (b"connection", b"close")], body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in turn, behind the answers to earlier requests."""
-        body = self.body
-        headers = self.headers_of(body)
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        status, headers, body = self.answer
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 

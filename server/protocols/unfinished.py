@@ -1,17 +1,12 @@
-"""What a process holds for bodies and messages that have not come whole.
+"""The memory that a process spends on bodies and messages that have not come whole.
 
-Each is bounded by itself, and each connection is counted; a thousand of them could still hold a
-gigabyte. Beyond the bound of the process the address that holds most loses its largest one.
+Each body is bounded, and so is the number of connections; a thousand of them could still hold a
+gigabyte. Beyond the bound of the process, the address that holds most loses its largest body.
 """
 
-import logging
-import time
 from typing import Protocol
 
-logger = logging.getLogger("parley.server")
-
-# One line for a flood of them.
-LOG_SECONDS = 60.0
+from server.logs import RareWarning
 
 
 class Holder(Protocol):
@@ -28,35 +23,33 @@ class Unfinished:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._total = 0
+        self.total = 0  # bytes, of all connections
         self._held: dict[str, dict[Holder, int]] = {}
         self._sums: dict[str, int] = {}
         self._addresses: dict[Holder, str] = {}  # by which each is counted off
-        self._told_at = -LOG_SECONDS
-
-    @property
-    def total(self) -> int:
-        """How many bytes are held for all of them."""
-        return self._total
+        self._full = RareWarning(
+            "Unfinished requests and messages hold more than MAX_UNFINISHED_BYTES (%d);"
+            " those of %s, which hold most, are ended"
+        )
 
     def hold(self, holder: Holder, size: int) -> None:
-        """The connection holds so much now. Beyond the bound somebody is ended, perhaps itself."""
+        """Note how much the connection holds. Beyond the bound one is ended, perhaps this one."""
         address = self._addresses.setdefault(holder, holder.caller)
         held = self._held.setdefault(address, {})
         more = size - held.get(holder, 0)
         held[holder] = size
-        self._total += more
+        self.total += more
         self._sums[address] = self._sums.get(address, 0) + more
-        while self._total > self._most:
+        while self.total > self._most:
             self._end_one()
 
     def release(self, holder: Holder) -> None:
-        """The connection holds nothing any more, which it may say twice."""
+        """Note that the connection holds nothing any more. May be called again."""
         address = self._addresses.pop(holder, None)
         if address is None:
             return
         size = self._held[address].pop(holder)
-        self._total -= size
+        self.total -= size
         self._sums[address] -= size
         if not self._held[address]:
             del self._held[address], self._sums[address]
@@ -65,14 +58,6 @@ class Unfinished:
         address = max(self._sums, key=self._sums.__getitem__)
         held = self._held[address]
         victim = max(held, key=held.__getitem__)
-        now = time.monotonic()
-        if now - self._told_at >= LOG_SECONDS:
-            self._told_at = now
-            logger.warning(
-                "Unfinished requests and messages hold more than MAX_UNFINISHED_BYTES (%d);"
-                " those of %s, which hold most, are ended",
-                self._most,
-                address or "unknown addresses",
-            )
+        self._full.log(self._most, address or "unknown addresses")
         self.release(victim)
         victim.give_up()

@@ -4,17 +4,13 @@ An idle kept-alive connection ends when its address needs the room for a new one
 lets a server end such a connection at any time).
 """
 
-import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from server.logs import RareWarning
 from server.processes.descriptors import Descriptors
 from server.protocols.refusals import NO_DESCRIPTORS, TOO_MANY_CONNECTIONS, Refusal
 
-logger = logging.getLogger("parley.server")
-
-LOG_SECONDS = 60.0
 # Connections that are to be refused may still ask for `/health` and `/ready`: so many at once.
 MAX_ON_PROBATION = 32
 
@@ -35,30 +31,6 @@ class Callers(Protocol):
         """Count a connection, and return what counts it off again."""
 
 
-class Anybody:
-    """The callers of a server that counts nobody."""
-
-    def is_proxy(self, direct: str) -> bool:
-        """There is no proxy."""
-        return False
-
-    def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
-        """Return the address as it is."""
-        return direct
-
-    def has_room(self, address: str) -> bool:
-        """There is."""
-        return True
-
-    def count(self, address: str) -> Callable[[], None]:
-        """Count nothing."""
-        return _nothing
-
-
-def _nothing() -> None:
-    """Count nothing off."""
-
-
 class Visitor(Protocol):
     """An open HTTP connection."""
 
@@ -76,7 +48,10 @@ class Visits:
         self.descriptors = descriptors
         self.on_probation = 0
         self._idle: dict[str, dict[Visitor, None]] = {}  # the longest idle first
-        self._told_at = -LOG_SECONDS
+        self._full = RareWarning(
+            "%s has MAX_CONNECTIONS_PER_ADDRESS open: more are refused. Where that is a proxy,"
+            " name it in TRUSTED_PROXIES"
+        )
 
     def refusal_of(self, descriptor: int, address: str) -> Refusal | None:
         """Return what a new connection is refused with; None when it may be served."""
@@ -89,22 +64,15 @@ class Visits:
         """Return what another connection of the address is refused with, if it is."""
         if not address or self.callers.has_room(address) or self._end_idle(address):
             return None
-        now = time.monotonic()
-        if now - self._told_at >= LOG_SECONDS:
-            self._told_at = now
-            logger.warning(
-                "%s has MAX_CONNECTIONS_PER_ADDRESS open: more are refused. Where that is a proxy,"
-                " name it in TRUSTED_PROXIES",
-                address,
-            )
+        self._full.log(address)
         return TOO_MANY_CONNECTIONS
 
     def rest(self, visitor: Visitor) -> None:
-        """The connection is idle from now on."""
+        """Note that the connection is idle."""
         self._idle.setdefault(visitor.caller, {})[visitor] = None
 
     def wake(self, visitor: Visitor) -> None:
-        """The connection is idle no more, which it may say twice."""
+        """Note that the connection is idle no more. May be called again."""
         idle = self._idle.get(visitor.caller)
         if idle is not None and visitor in idle:
             del idle[visitor]

@@ -12,15 +12,14 @@ from uvicorn._types import ASGISendEvent
 from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]  # it is in C, mostly
 from websockets.protocol import State
 
-from server.protocols.crowd import crowds_of
 from server.protocols.inbox import Inbox
-from server.protocols.message_watch import MessageWatch
 from server.protocols.opening import Opening
-from server.protocols.outbox import outbox_of
+from server.protocols.progress import Progress, ProgressWatch, TransferLimits
+from server.protocols.turns import flusher_of, going_of
 from server.protocols.unfinished import Unfinished
 
-# uvicorn stops reading after each message, and begins again after each: two system calls. What
-# came already waits in its queue either way.
+# uvicorn pauses and resumes reading for each message, which takes two system calls. Here reading
+# goes on while few messages wait for the application.
 MAX_UNREAD = 16
 LARGE_MESSAGE = 16 * 1024
 # RFC 6455 §5.2: a whole text message; the bit that says that a mask follows; its length.
@@ -28,11 +27,11 @@ TEXT = 0x81
 MASKED = 0x80
 MASK_BYTES = 4
 
-# What comes behind a handshake before its answer: clients wait for that.
+# Bytes that may come behind a handshake before its answer: proper clients wait for the answer.
 MAX_EARLY_BYTES = 64 * 1024
 # What a fragment costs beside its bytes.
 FRAGMENT_BYTES = 64
-# How long what a peer goes on sending is thrown away after its connection was given up.
+# For so long after a connection was given up, what its peer still sends is thrown away.
 GIVEN_UP_SECONDS = 1.0
 # Shared by all connections that may be written to: an event of its own takes a kilobyte.
 _WRITABLE = asyncio.Event()
@@ -53,32 +52,29 @@ class DirectWebSocket(Opening):
     `write_frames` sends many messages as one piece that can be made once for many peers: whole
     frames, each message behind its `head(size)`. `wait` waits until the peer has read.
 
-    `listen` is given a function that is called with each text message as it arrives, while no
-    earlier one waits to be received; when it returns False the message is received as ever.
+    `listen` takes a function. It is called with each text message as it arrives, while no earlier
+    one waits to be received; when it returns False, the message is to be received as usual.
 
-    A text message in one frame, which nearly all are, is read here: the library takes four times
-    as long. It is handed every other frame, whole, and judges it.
+    Nearly all messages are text in one frame. Those are read here: the library takes four times as
+    long. Every other frame goes to the library, whole.
     """
 
     caller = ""
     unfinished: Unfinished
-    # How long a message may stand still, and how few bytes a second it may bring after a while.
-    message_seconds = 20.0
-    least_message_rate = 256.0
-    whole_message_seconds = 3600.0
+    message_limits = TransferLimits()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.queue = Inbox()  # type: ignore[assignment]  # what uvicorn asks of it
         self.writable = _WRITABLE
         self._unsent: list[bytes] = []
-        self._outbox = outbox_of(self.loop)
+        self._flusher = flusher_of(self.loop)
         self._listener: Callable[[str], bool] | None = None
         self._framing = False
         self._given_up = False
         self._rest = bytearray()  # a frame that has not come whole
         self._rest_size = 0  # how long it will be, as far as that is known
-        self._watch: MessageWatch | None = None  # of a message that has not come whole
+        self._watch: ProgressWatch | None = None  # of a message that has not come whole
 
     def _offer_extensions(self) -> None:
         extensions: dict[object, object] = self.scope["extensions"]  # type: ignore[assignment]  # the ASGI type closes the dict
@@ -101,7 +97,7 @@ class DirectWebSocket(Opening):
         return self.writable.is_set()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, frame by frame."""
+        """Read what came, frame by frame."""
         if self._given_up:
             return
         if not self._framing:
@@ -109,9 +105,8 @@ class DirectWebSocket(Opening):
                 super().data_received(data)  # the connection is ending
                 return
             self._early += data
-            if len(self._early) > MAX_EARLY_BYTES and not self.read_paused:
-                self.read_paused = True
-                self.transport.pause_reading()
+            if len(self._early) > MAX_EARLY_BYTES:
+                self._pause_reading()
             return
         if self._rest:
             self._rest += data
@@ -120,21 +115,22 @@ class DirectWebSocket(Opening):
                 return
             data = bytes(self._rest)
             self._rest.clear()
-        self._take_frames(data)
+        self._read_frames(data)
         if self._rest or self.conn.current_size is not None or self._watch is not None:
             self._hold()
 
     def _hold(self) -> None:
         """Count what is held of a message that has not come whole, and bound its time."""
-        fragments = self.conn.current_size
-        if not self._framing or not (self._rest or fragments is not None):
+        if not self._framing or not (self._rest or self.conn.current_size is not None):
             self._release()
             return
-        size = len(self._rest) + (fragments or 0) + FRAGMENT_BYTES * len(self.frames)
         if self._watch is None:
-            self._watch = MessageWatch(self)
-        self._watch.size = size
-        self.unfinished.hold(self, size)
+            self._watch = ProgressWatch(self.message_limits, self._measure, self.give_up)
+        self.unfinished.hold(self, self._measure().size)
+
+    def _measure(self) -> Progress:
+        fragments = (self.conn.current_size or 0) + FRAGMENT_BYTES * len(self.frames)
+        return Progress(len(self._rest) + fragments, self.read_paused)
 
     def _release(self) -> None:
         if self._watch is not None:
@@ -143,7 +139,7 @@ class DirectWebSocket(Opening):
             self.unfinished.release(self)
 
     def give_up(self) -> None:
-        """End the connection: what it holds of a message is needed for others, or takes too long.
+        """End the connection: its unfinished message takes too long, or memory that others need.
 
         Clients reconnect after 1013. What still comes is thrown away for a moment: closed with
         something unread, the connection would be reset, and the peer would not read the reason.
@@ -164,15 +160,13 @@ class DirectWebSocket(Opening):
         self.conn.parser.close()  # it keeps the last frame that it read, a megabyte perhaps
         self.conn.reader.buffer = bytearray()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if self.read_paused and not self.transport.is_closing():
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._resume_reading()
         self.close_timer = self.loop.call_later(GIVEN_UP_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection off, and refer to nothing that refers to it.
+        """Count the connection off, and break the reference cycles.
 
-        A closed connection must need no collector: the parser keeps the last frame that it read.
+        A closed connection must need no garbage collector: its parser keeps the last frame.
         """
         self._release()
         self.stop_keepalive()
@@ -180,7 +174,7 @@ class DirectWebSocket(Opening):
             self.leave()
         self.disconnected = True  # nothing is sent from here on
         self._listener = None
-        crowds_of(self.loop).going.add(partial(self._tell_lost, exc))
+        going_of(self.loop).add(partial(self._tell_lost, exc))
 
     def _tell_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -190,7 +184,7 @@ class DirectWebSocket(Opening):
         self._rest.clear()
         self.frames = []
 
-    def _take_frames(self, data: bytes) -> None:
+    def _read_frames(self, data: bytes) -> None:
         start, end = 0, len(data)
         stop = start + 2
         while stop <= end:
@@ -212,7 +206,7 @@ class DirectWebSocket(Opening):
                 break
             conn = self.conn
             if data[start] == TEXT and conn.current_size is None and conn.state is State.OPEN:
-                self._take_text(data, start, body, stop)
+                self._read_text(data, start, body, stop)
             else:
                 super().data_received(data[start:stop])
                 if size > LARGE_MESSAGE and not conn.reader.buffer:
@@ -227,7 +221,7 @@ class DirectWebSocket(Opening):
         self._rest += data[start:]
         self._rest_size = stop - start
 
-    def _take_text(self, data: bytes, start: int, body: int, stop: int) -> None:
+    def _read_text(self, data: bytes, start: int, body: int, stop: int) -> None:
         try:
             text = apply_mask(data[body:stop], data[body - MASK_BYTES : body]).decode()
         except UnicodeDecodeError:
@@ -261,16 +255,14 @@ class DirectWebSocket(Opening):
     def handle_ping(self) -> None:
         """Answer; read no more from a peer that does not read its answers: they would pile up."""
         super().handle_ping()
-        if not self.writable.is_set() and not self.read_paused and not self.transport.is_closing():
-            self.read_paused = True
-            self.transport.pause_reading()
+        if not self.writable.is_set():
+            self._pause_reading()
 
     def resume_writing(self) -> None:
         """Read on as well, unless what came already waits."""
         super().resume_writing()
-        if self.read_paused and self.queue.empty() and not self.transport.is_closing():
-            self.read_paused = False
-            self.transport.resume_reading()
+        if self.queue.empty():
+            self._resume_reading()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send what was written before it, then the message."""
@@ -278,7 +270,7 @@ class DirectWebSocket(Opening):
         self._flush()
         await super().send(message)
 
-    def _begin(self) -> None:
+    def _begin_frames(self) -> None:
         """Take frames: the handshake was accepted."""
         self._framing = True
         early, self._early = self._early, b""
@@ -323,7 +315,7 @@ class DirectWebSocket(Opening):
         if self.close_sent or self.disconnected:
             return  # whoever reads hears of it
         if not self._unsent:
-            self._outbox.add(self._flush)
+            self._flusher.add(self._flush)
         self._unsent += (frame_head(sum(map(len, parts))), *parts)
 
     def _write_frames(self, frames: bytes) -> None:
@@ -342,10 +334,8 @@ class DirectWebSocket(Opening):
                 self.transport.write(unsent)
 
     def _rest_from_reading(self, size: int) -> None:
-        few = self.queue.qsize() <= MAX_UNREAD and size <= LARGE_MESSAGE
-        if not self.read_paused and not few:
-            self.read_paused = True
-            self.transport.pause_reading()
+        if self.queue.qsize() > MAX_UNREAD or size > LARGE_MESSAGE:
+            self._pause_reading()
 
     def _abort(self) -> None:
         if self.transport is not None:

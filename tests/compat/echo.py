@@ -14,10 +14,12 @@ import websockets
 from socketio import packet
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from compat.socketio.client import Client, Socket
+from compat.socketio.options import Options
 from compat.socketio.packets import EncodedEvent, encode_packet
 from compat.socketio.server import SocketServer
-from server.protocols.http import ImpatientHTTP
 from server.protocols.websocket import DirectWebSocket
+from tests.server.unbounded import unbounded_http
 
 SEPARATOR = "\x1e"
 DIRECT = True  # what `serving` does unless it is told; tests for both set it
@@ -28,8 +30,10 @@ class Echo(SocketServer):
     """Tells the test, by queues, what reached its handlers."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"origins": ["*"], "exclusive": frozenset(["login"]), **options})
+        exclusive = frozenset(["login"])
+        super().__init__(Options(**{"origins": {"*"}, "exclusive": exclusive, **options}))
         self.url = ""
+        self.stays: dict[str, Socket] = {}  # those that are over, too
         self.arrived: asyncio.Queue[str] = asyncio.Queue()
         self.left: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.lost: asyncio.Queue[None] = asyncio.Queue()  # websocket transports
@@ -39,74 +43,94 @@ class Echo(SocketServer):
         self.stopping = asyncio.Event()
         self.running = 0
         self.complaints: list[str] = []  # warnings and errors in the log
-        for name in ("connect", "disconnect", "echo", "note", "wait", "login", "fail", "leave"):
+        for name in ("echo", "note", "wait", "login", "fail", "leave"):
             self.on(name, getattr(self, "on_" + name))
 
-    async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
-        self.addresses[sid] = environ.setdefault("kept", environ.get("REMOTE_ADDR"))
-        if auth == {"wait": True}:
-            self.notes.put_nowait("connecting")
-            await self.gate.wait()
-        self.tell("welcome", to=sid)
+    def on_connect(self, client: Client, sid: str, auth: object) -> Socket:
+        client.kept = client.kept or client.scope["client"][0]
+        self.addresses[sid] = client.kept
+        self.stays[sid] = Socket(client, sid)
+        # Behind the answer to its CONNECT.
+        asyncio.get_running_loop().call_soon(self.welcome, sid, auth)
         self.arrived.put_nowait(sid)
-        return bool(auth != {"stranger": True})
+        return self.stays[sid]
 
-    async def on_disconnect(self, sid: str, reason: str) -> None:
-        self.left.put_nowait((sid, reason))
+    def welcome(self, sid: str, auth: object) -> None:
+        """Greet a client that has connected."""
+        self.tell("welcome", to=sid)
 
-    async def on_echo(self, sid: str, *args: Any) -> Any:
+    def on_disconnect(self, socket: Socket, reason: str) -> None:
+        self.left.put_nowait((socket.sid, reason))
+
+    async def on_echo(self, socket: Socket, *args: Any) -> Any:
         return args
 
-    async def on_note(self, sid: str, note: Any) -> None:
+    def on_note(self, socket: Socket, note: Any) -> None:
         self.notes.put_nowait(note)
 
-    async def on_wait(self, sid: str, note: Any) -> Any:
+    async def on_wait(self, socket: Socket, note: Any) -> Any:
         self.running += 1
         self.notes.put_nowait(note)
         await self.gate.wait()
         self.running -= 1
         return note
 
-    async def on_login(self, sid: str, note: Any) -> None:
-        await self.on_wait(sid, note)
+    async def on_login(self, socket: Socket, note: Any) -> None:
+        await self.on_wait(socket, note)
 
-    async def on_fail(self, sid: str) -> None:
+    async def on_fail(self, socket: Socket) -> None:
         raise LookupError("on purpose")
 
-    async def on_leave(self, sid: str) -> None:
-        self.push(sid, self.encode_event("auth:error", "Invalid token"))
-        await self.refuse(sid)
+    async def on_leave(self, socket: Socket) -> None:
+        socket.push(self.encode_event("auth:error", "Invalid token"))
+        socket.refuse()
 
     def encode_event(self, event: str, *args: object) -> EncodedEvent:
         """Encode an event, whose arguments may hold bytes."""
         return encode_packet(packet.EVENT, [event, *args])
 
+    def encode_acknowledgement(self, number: int, result: object) -> EncodedEvent:
+        """Encode any number of values, which may hold bytes."""
+        args = list(result) if isinstance(result, tuple) else [] if result is None else [result]
+        return encode_packet(packet.ACK, args, number)
+
+    def push(self, sid: str, encoded: EncodedEvent) -> bool:
+        """Push to one stay of a client, which may be over."""
+        return self.stays[sid].push(encoded)
+
+    def drop(self, sid: str) -> None:
+        self.stays[sid].drop()
+
+    def refuse(self, sid: str) -> None:
+        self.stays[sid].refuse()
+
     def tell(self, event: str, *args: object, to: str | None = None) -> None:
         """Push an event to one client, or to all."""
         encoded = self.encode_event(event, *args)
-        for sid in [*self._by_sid] if to is None else [to]:
+        for sid in [*self.stays] if to is None else [to]:
             self.push(sid, encoded)
 
     def transport(self, sid: str) -> str:
         """Which transport the client has come to use."""
-        return "websocket" if self._by_sid[sid].connection.upgraded else "polling"
+        return "websocket" if self.stays[sid].client.engine_socket.upgraded else "polling"
 
-    def on_handler_error(self, sid: str, event: str, error: Exception) -> object:
+    def on_handler_error(self, event: str, error: Exception) -> object:
         return {"error": type(error).__name__, "event": event}
 
     async def settled(self) -> None:
         """Wait for farewells; then nothing of any client may be left."""
-        if self.eio._farewells:
-            await asyncio.wait(self.eio._farewells, timeout=WAIT)
-        left = (self.eio.sockets, self._clients, self._by_sid, self._running)
+        if self.engine._farewells:
+            await asyncio.wait(self.engine._farewells, timeout=WAIT)
+        left = (self.engine.sockets, self._running)
         # Interpreters differ in how many turns of the loop the end of a task takes.
         for _ in range(10):
             if not any(left):
                 break
             await asyncio.sleep(0)
         assert not any(left)
+        assert all(stay.left for stay in self.stays.values())
         names = [t.get_coro().__qualname__ for t in asyncio.all_tasks()]  # type: ignore[union-attr]  # tasks of coroutines only
-        ours = ("Connection.", "Polling.", "Websocket.", "SocketServer.")
+        ours = ("EngineSocket.", "Polling.", "Websocket.", "SocketServer.", "EngineServer.")
         assert not [n for n in names if n.startswith(ours)], names
 
 
@@ -153,8 +177,9 @@ async def serving(
 
     config = uvicorn.Config(
         echo,
-        http=ImpatientHTTP if direct else "auto",
+        http=unbounded_http() if direct else "auto",
         ws=Protocol,
+        interface="asgi3",  # its `__call__` is no coroutine function
         lifespan="off",
         log_config=None,
         ws_ping_interval=None,

@@ -17,7 +17,7 @@ import socketio
 import websockets
 from starlette.routing import Mount
 
-from compat.chat import ChatEvents
+from compat.chat import ChatServer
 from compat.presence import LEAST_WINDOW_SECONDS
 from events.hub import EVERYBODY
 from tests.support.faces import Account, Refused, RestFace, SocketIOFace, new_account
@@ -109,14 +109,11 @@ async def raw(server: RunningServer, *, reading: bool = True) -> AsyncIterator[R
                     await asyncio.gather(reader, return_exceptions=True)
 
 
-def events_of(server: RunningServer) -> ChatEvents:
-    """The events' handlers, to see what they hold; another thread's: only look."""
+def chat_of(server: RunningServer) -> ChatServer:
+    """The Socket.IO server, to see what it holds; another thread's: only look."""
     app: Any = server.app
-    mount = next(
-        route for route in app.routes if isinstance(route, Mount) and "socket" in route.path
-    )
-    found: ChatEvents = mount.app.__self__  # type: ignore[attr-defined]  # a bound method
-    return found
+    mounts = (route.app for route in app.routes if isinstance(route, Mount))
+    return next(mounted for mounted in mounts if isinstance(mounted, ChatServer))
 
 
 def entered(server: RunningServer) -> list[int | None]:
@@ -374,10 +371,10 @@ async def test_a_login_that_races_with_its_connections_end_leaves_no_ghost(
                     await client.send("auth:login", login)
                     if number % 4 < 2:
                         client.websocket.transport.abort()
-            events = events_of(server)
-            await eventually(lambda: len(events._server.eio.sockets) == 1)
+            chat = chat_of(server)
+            await eventually(lambda: len(chat.engine.sockets) == 1)
             await eventually(lambda: [*server.ctx.presence.online_ids] == [other.id])
-            assert len(events._transports) == 1
+            assert len(chat.clients) == 1
             assert entered(server) == [other.id]
             await watcher.send("still here")
             await watcher.hear("still here")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.compat.test_chat import Raw, entered, events_of, eventually, raw
+from tests.compat.test_chat import Raw, chat_of, entered, eventually, raw
 from tests.support.faces import Account, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
 
@@ -143,11 +143,11 @@ async def test_leaving_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> No
                     await log_in(client, bob, 0)
                     assert str(await client.websocket.recv()) == '42["auth:ok"]'
                     client.websocket.transport.abort()
-            events = events_of(server)
-            await eventually(lambda: len(events._server.eio.sockets) == 1)
+            chat = chat_of(server)
+            await eventually(lambda: len(chat.engine.sockets) == 1)
             await eventually(lambda: [*server.ctx.presence.online_ids] == [alice.id])
             await eventually(lambda: entered(server) == [alice.id])
-            assert len(events._transports) == 1
+            assert len(chat.clients) == 1
             # The pool's one connection is free.
             async with raw(server) as client:
                 await log_in(client, bob, 0)

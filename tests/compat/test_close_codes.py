@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.test_chat import events_of, eventually
+from tests.compat.test_chat import chat_of, eventually
 from tests.support.faces import Account, RestFace, SocketIOFace, new_account
 from tests.support.node import NodeProcess, node_process
 from tests.support.server import RunningServer, running_server
@@ -37,7 +37,7 @@ async def expect_back(client: NodeProcess, code: int, reason: str = "transport c
 async def expect_final(server: RunningServer, client: NodeProcess) -> None:
     """Assert that it was told to stay away, and does: one would wait for its next attempt."""
     assert (await client.expect_type("disconnect"))["reason"] == "io server disconnect"
-    await eventually(lambda: not events_of(server)._server.eio.sockets)
+    await eventually(lambda: not chat_of(server).engine.sockets)
     with pytest.raises(AssertionError, match="nothing in 1 s"):
         await client.expect_type("reconnect_attempt", timeout=1)
 
@@ -54,7 +54,7 @@ async def test_a_client_that_was_frozen_comes_back(tmp_path: Path) -> None:
             os.kill(client.pid, signal.SIGSTOP)
             try:
                 await sender.send("meanwhile")
-                await eventually(lambda: not events_of(server)._server.eio.sockets)
+                await eventually(lambda: not chat_of(server).engine.sockets)
             finally:
                 os.kill(client.pid, signal.SIGCONT)
             await expect_back(client, 1013)
@@ -70,7 +70,7 @@ async def test_a_slow_reader_comes_back(tmp_path: Path) -> None:
             await client.expect_type("event", event="auth:ok")
             os.kill(client.pid, signal.SIGSTOP)
             try:
-                while events_of(server)._server.eio.sockets:
+                while chat_of(server).engine.sockets:
                     await sender.send("x" * 16_000)  # until the kernel's buffers are full as well
             finally:
                 os.kill(client.pid, signal.SIGCONT)

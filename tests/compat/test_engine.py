@@ -41,7 +41,7 @@ async def test_requests_that_are_no_engine_io_are_refused(
         response = await http.request(method, f"{echo.url}?{query}")
         assert response.status_code == status
         assert set(response.json()) == {"code", "message"}
-        assert not echo.eio.sockets
+        assert not echo.engine.sockets
 
 
 async def test_a_websocket_that_is_no_engine_io_is_refused() -> None:

@@ -18,7 +18,7 @@ async def test_a_socket_io_disconnect_leaves_the_transport_for_another_connect()
             assert (await next_of(echo.left))[1] == "client namespace disconnect"
             assert await next_of(echo.notes) == number
             assert not echo.push(first, echo.encode_event("tick"))
-            assert echo.eio.sockets
+            assert echo.engine.sockets
             await client.send("40")
             answer = json.loads((await received(client)).removeprefix("40"))
             assert answer["sid"] != first

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import websockets
 
+from compat.socketio.client import Socket
 from tests.compat.echo import WAIT, Echo, Poller, poller, serving, websocket_url
 
 PING_INTERVAL = 0.3
@@ -26,15 +27,14 @@ class Suite(Echo):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.on("message", self.on_message)
+        self.on("message", self.on_text)
         self.on("message-with-ack", self.on_echo)
 
-    async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+    def welcome(self, sid: str, auth: object) -> None:
         self.tell("auth", auth or {}, to=sid)
-        return True
 
-    async def on_message(self, sid: str, *args: Any) -> None:
-        self.tell("message-back", *args, to=sid)
+    def on_text(self, socket: Socket, *args: Any) -> None:
+        self.tell("message-back", *args, to=socket.sid)
 
 
 @asynccontextmanager

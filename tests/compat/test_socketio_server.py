@@ -8,6 +8,7 @@ import socketio
 import websockets
 from starlette.applications import Starlette
 
+from compat.socketio.options import Options
 from compat.socketio.server import SocketServer
 from tests.compat.echo import (
     WAIT,
@@ -54,57 +55,6 @@ async def test_an_unknown_namespace_is_named_in_an_error_object() -> None:
         assert await received(client) == '44/admin,{"message":"Invalid namespace"}'
         await client.send("40")
         assert (await received(client)).startswith("40{")
-
-
-async def test_what_the_connect_handler_emits_comes_after_connect() -> None:
-    async with serving() as echo, websocket(echo, connect=False) as client:
-        await client.send('40{"wait":true}')
-        assert await next_of(echo.notes) == "connecting"
-        echo.tell("everyone")  # it counts as one of all already
-        echo.gate.set()
-        packets = [await received(client) for _ in range(3)]
-        assert packets[0].startswith("40{")
-        assert packets[1:] == ['42["everyone"]', '42["welcome"]']
-
-
-async def test_what_waits_for_connect_is_bounded_too() -> None:
-    async with serving(queue_messages=5) as echo, websocket(echo, connect=False) as client:
-        await client.send('40{"wait":true}')
-        await next_of(echo.notes)
-        for _ in range(6):
-            echo.tell("everyone")
-        with pytest.raises(websockets.ConnectionClosed) as caught:
-            await received(client)
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1013
-        echo.gate.set()
-        # It was let in while it left: the application hears of both.
-        sid = await next_of(echo.arrived)
-        assert await next_of(echo.left) == (sid, "slow reader")
-
-
-async def test_a_refused_client_is_told_and_may_try_again() -> None:
-    async with serving() as echo, websocket(echo, connect=False) as client:
-        await client.send('40{"stranger":true}')
-        assert await received(client) == '44{"message":"Connection rejected by server"}'
-        assert not echo.push(await next_of(echo.arrived), echo.encode_event("tick"))
-        await client.send("40")
-        assert (await received(client)).startswith("40{")
-        assert echo.left.empty()
-
-
-async def test_a_connect_handler_that_fails_refuses() -> None:
-    async with serving() as echo:
-
-        async def fail(*_: object) -> None:
-            raise LookupError("on purpose")
-
-        echo.on("connect", fail)
-        async with websocket(echo, connect=False) as client:
-            await client.send("40")
-            assert await received(client) == '44{"message":"Connection rejected by server"}'
-        assert echo.complaints == ["connect handler failed"]
-        echo.complaints.clear()
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
@@ -191,14 +141,12 @@ async def test_acknowledgements_carry_what_the_handler_returned() -> None:
         assert await received(client) == "434[]"
 
 
-async def test_a_failing_handler_is_logged_and_acknowledged_by_the_hook() -> None:
+async def test_a_failing_handler_is_acknowledged_by_the_hook() -> None:
     async with serving() as echo, websocket(echo) as client:
         await client.send('425["fail"]')
         assert await received(client) == '435[{"error":"LookupError","event":"fail"}]'
         await client.send('426["fail","too many arguments"]')
         assert await received(client) == '436[{"error":"TypeError","event":"fail"}]'
-        assert echo.complaints == ["handler of fail failed"] * 2
-        echo.complaints.clear()
 
 
 @pytest.mark.parametrize("event", ["wait", "login"])
@@ -207,7 +155,7 @@ async def test_a_connection_that_ends_leaves_its_handlers_running(event: str) ->
         await client.send(f'421["{event}","x"]')
         await next_of(echo.notes)
         sid = await next_of(echo.arrived)
-        await echo.refuse(sid)
+        echo.refuse(sid)
         assert await next_of(echo.left) == (sid, "server disconnect")
         assert echo.running == 1
         echo.gate.set()
@@ -227,7 +175,6 @@ async def test_a_push_reaches_one_client_and_is_false_when_it_left() -> None:
         await next_of(echo.left)
         await next_of(echo.left)
         assert not echo.push(sid, encoded)
-        assert not echo.push("nobody", encoded)
 
 
 async def test_an_encoded_event_reaches_both_transports_alike() -> None:
@@ -254,14 +201,13 @@ async def test_a_refused_websocket_gets_what_was_queued_then_disconnect() -> Non
     async with serving() as echo, websocket(echo) as client:
         sid = await next_of(echo.arrived)
         echo.push(sid, echo.encode_event("auth:error", "Invalid token"))
-        await echo.refuse(sid)
+        echo.refuse(sid)
         assert await received(client) == '42["auth:error","Invalid token"]'
         assert await received(client) == "41"
         with pytest.raises(websockets.ConnectionClosed):
             await received(client)
         assert await next_of(echo.left) == (sid, "server disconnect")
-        await echo.refuse(sid)
-        await echo.refuse("nobody")
+        echo.refuse(sid)
 
 
 @pytest.mark.parametrize("waiting", [True, False])
@@ -310,7 +256,7 @@ async def test_it_mounts_in_starlette_and_two_do_not_share_anything() -> None:
         await client.send('420["echo"]')
         assert await received(client) == "430[]"
     app = Starlette()
-    app.mount("/socket.io", SocketServer(origins=["*"]))
+    app.mount("/socket.io", SocketServer(Options(origins=frozenset())))
     assert app.routes
 
 

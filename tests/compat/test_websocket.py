@@ -120,7 +120,7 @@ async def test_what_was_just_written_is_sent_before_the_farewell() -> None:
     async with serving() as echo, websocket(echo) as client:
         sid = await next_of(echo.arrived)
         assert all(echo.push(sid, echo.encode_event("tick", number)) for number in range(100))
-        await echo.refuse(sid)
+        echo.refuse(sid)
         assert await ticks(client, 100) == list(range(100))
         assert await received(client) == "41"
         assert await closed(client) == (1000, "")

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from server import run
 from server.protocols import patience, plain
-from server.protocols.flow import HeldFlow
+from server.protocols.flow import BackpressureFlow
 from server.protocols.http import ImpatientHTTP
 from server.protocols.opening import Opening
 from server.protocols.patience import Patience
@@ -106,12 +106,12 @@ def test_flow_control_pauses_once_and_resumes_once() -> None:
         def resume_reading(self) -> None:
             calls.append("resume")
 
-    assert unlike(HeldFlow, FlowControl, ["resume_reading"]) == []
-    flow = HeldFlow(Counting())
-    flow.hold()
+    assert unlike(BackpressureFlow, FlowControl, ["resume_reading"]) == []
+    flow = BackpressureFlow(Counting())
+    flow.block()
     flow.resume_reading()
     assert (calls, flow.read_paused) == (["pause"], True)
-    flow.let_go()
+    flow.unblock()
     assert (calls, flow.read_paused) == (["pause", "resume"], False)
 
 

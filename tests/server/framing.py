@@ -11,10 +11,10 @@ from uvicorn.server import ServerState
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
-from server.protocols.http import protocol_with
 from server.protocols.unfinished import Unfinished
 from server.protocols.websocket import DirectWebSocket
 from tests.server.test_handshake import SOUND, Wire, request_of
+from tests.server.unbounded import unbounded_http
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FINAL = 0x80
@@ -134,7 +134,7 @@ class Opened:
         )
         config.load()
         self.wire, self._state = Wire(), ServerState()
-        protocol = protocol_with(unfinished=self.unfinished)(config, self._state, {})
+        protocol = unbounded_http(self.unfinished)(config, self._state, {})
         self.wire.set_protocol(protocol)
         protocol.connection_made(self.wire)
 

@@ -8,7 +8,7 @@ import uvloop
 from server.processes.acceptor import AT_ONCE as ACCEPTED_AT_ONCE
 from server.processes.acceptor import Acceptor
 from server.processes.listeners import bind
-from server.protocols.crowd import AT_ONCE, Crowd
+from server.protocols.turns import AT_ONCE, Crowd
 from tests.faults.waits import until
 
 
@@ -55,10 +55,7 @@ async def _turns_to_accept(count: int) -> int:
     (listener,) = bind("127.0.0.1", 0)
     served: list[socket.socket] = []
 
-    async def serve(connection: socket.socket) -> None:
-        served.append(connection)
-
-    acceptor = Acceptor([listener], serve)
+    acceptor = Acceptor([listener], lambda connection, address: served.append(connection))
     acceptor.start()
     clients = [socket.create_connection(listener.getsockname()) for _ in range(count)]
     turns = 0

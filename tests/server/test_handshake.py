@@ -13,8 +13,8 @@ from uvicorn.server import ServerState
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from server.protocols.http import ImpatientHTTP
 from server.protocols.websocket import DirectWebSocket
+from tests.server.unbounded import unbounded_http
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 SOUND = (
@@ -126,7 +126,7 @@ async def talk(chunks: list[bytes]) -> Outcome:
     loop = asyncio.get_running_loop()
     wire, state = Wire(), ServerState()
     state.default_headers = config.encoded_headers
-    protocol = ImpatientHTTP(config, state, {"started": True}, loop)
+    protocol = unbounded_http()(config, state, {"started": True}, loop)
     wire.set_protocol(protocol)
     protocol.connection_made(wire)
     for chunk in chunks:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.protocols import patience
+from server.protocols.progress import TransferLimits
 from tests.compat.test_rest_trouble import long_history
 from tests.server.raw_http import HANDSHAKE, RawConnection, new_session
 from tests.support.faces import Account, new_account
@@ -35,7 +36,7 @@ def short(sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     protocol = sqlite_chat.server.config.http_protocol_class
     monkeypatch.setattr(sqlite_chat.server.config, "timeout_keep_alive", 1)
     monkeypatch.setattr(protocol, "head_seconds", 0.3)
-    monkeypatch.setattr(protocol, "body_seconds", 0.4)
+    monkeypatch.setattr(protocol, "body_limits", TransferLimits(0.4))
     monkeypatch.setitem(QUICK, "request_head_seconds", 0.3)
     monkeypatch.setitem(QUICK, "request_body_seconds", 0.4)
     monkeypatch.setattr(patience, "ANSWERED_BODY_SECONDS", 0.6)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from server.protocols import message_watch, patience
+from server.protocols import progress
 from server.protocols.unfinished import Unfinished
 from tests.attacks.wires import CLOSE, Ended, Wire, client_frame, http_request, websocket
 from tests.support.faces import new_account
@@ -154,7 +154,7 @@ async def _drip(wire: Wire, piece: bytes, pause: float) -> None:
 async def test_a_body_that_drips_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], piece: bytes
 ) -> None:
-    monkeypatch.setattr(patience, "BODY_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(progress, "GRACE_SECONDS", 0.5)
     with running_server(tmp_path, request_body_seconds=0.4, **settings) as server:
         wire = await Wire.open(server.settings.port)
         await wire.send(HEAD % (b"/graphql", 100_000) + b" " * 50_000)
@@ -171,7 +171,7 @@ async def test_a_body_that_drips_is_ended(
 async def test_a_body_at_more_than_the_least_rate_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "BODY_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "GRACE_SECONDS", 0.1)
     slow = {"request_body_seconds": 0.4, "min_body_bytes_per_second": 1000}
     with running_server(tmp_path, **slow) as server:
         wire = await Wire.open(server.settings.port)
@@ -205,7 +205,7 @@ async def test_a_message_that_does_not_go_on_is_ended(
     more: bytes,
     drips: bool,
 ) -> None:
-    monkeypatch.setattr(message_watch, "BODY_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "GRACE_SECONDS", 0.1)
     slow = {"request_body_seconds": 0.4, "min_body_bytes_per_second": 10_000}
     with running_server(tmp_path, **slow) as server:
         wire = await websocket(server.settings.port, path)
@@ -251,7 +251,7 @@ async def test_open_messages_of_many_hold_no_more_than_the_bound(tmp_path: Path)
 async def test_large_messages_one_after_the_other_are_no_unfinished_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message_watch, "BODY_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "GRACE_SECONDS", 0.1)
     slow = {"request_body_seconds": 0.2, "whole_body_seconds": 0.4}
     with running_server(tmp_path, **slow) as server:
         wire = await websocket(server.settings.port, "/graphql")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from server.processes.listeners import bind
 from server.processes.workers import Supervisor
 from tests.faults.load import register
 from tests.faults.processes import MAIN, WORKER_ENDED, Parley, parleys
@@ -334,7 +335,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(redis: Redis, tmp_path: Path) ->
 async def test_a_command_that_fails_is_run_once_a_worker(tmp_path: Path) -> None:
     note = f"open({str(tmp_path / 'runs')!r}, 'a').write('x'); raise SystemExit(1)"
     settings = make_settings(tmp_path, workers=3, redis_url="redis://127.0.0.1:1/0")
-    supervisor = Supervisor(settings, [sys.executable, "-c", note])
+    supervisor = Supervisor(settings, [sys.executable, "-c", note], bind("127.0.0.1", 0))
     async with asyncio.timeout(10):
         assert await supervisor.run() == 3
     assert (tmp_path / "runs").read_text() in {"x", "xx", "xxx"}

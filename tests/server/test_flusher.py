@@ -1,21 +1,21 @@
-"""The outbox: one visit to all who wrote in a turn, at the end of the next."""
+"""The flusher: one visit to all who wrote in a turn, at the end of the next."""
 
 import asyncio
 
 import pytest
 
-from server.protocols.outbox import outbox_of
+from server.protocols.turns import flusher_of
 
 
 async def test_writers_of_a_turn_are_flushed_once_and_those_of_the_next_one_turn_later() -> None:
-    outbox = outbox_of(asyncio.get_running_loop())
-    assert outbox is outbox_of(asyncio.get_running_loop())
+    flusher = flusher_of(asyncio.get_running_loop())
+    assert flusher is flusher_of(asyncio.get_running_loop())
     flushed: list[str] = []
-    outbox.add(lambda: flushed.append("a"))
-    outbox.add(lambda: flushed.append("b"))
+    flusher.add(lambda: flushed.append("a"))
+    flusher.add(lambda: flushed.append("b"))
     await asyncio.sleep(0)
     assert flushed == []  # there is still room for what the next turn writes
-    outbox.add(lambda: flushed.append("c"))
+    flusher.add(lambda: flushed.append("c"))
     await asyncio.sleep(0)
     assert flushed == ["a", "b"]
     await asyncio.sleep(0)
@@ -25,15 +25,15 @@ async def test_writers_of_a_turn_are_flushed_once_and_those_of_the_next_one_turn
 
 
 async def test_a_connection_that_fails_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
-    outbox = outbox_of(asyncio.get_running_loop())
+    flusher = flusher_of(asyncio.get_running_loop())
     flushed: list[str] = []
 
     def fail() -> None:
         raise RuntimeError("the handle is closed")
 
-    outbox.add(fail)
-    outbox.add(lambda: flushed.append("after"))
+    flusher.add(fail)
+    flusher.add(lambda: flushed.append("after"))
     for _ in range(2):
         await asyncio.sleep(0)
     assert flushed == ["after"]
-    assert "could not be sent" in caplog.text
+    assert "could not be begun, ended, or written to" in caplog.text

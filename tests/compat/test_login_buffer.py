@@ -11,9 +11,14 @@ import aiohttp
 import pytest
 import socketio
 
-from compat.socketio.held import EVENT_BYTES, MAX_ADDRESS_BYTES, HeldEvents, Hold
+from compat.socketio.login_buffer import (
+    EVENT_BYTES,
+    MAX_ADDRESS_BYTES,
+    BufferBudget,
+    LoginBuffer,
+)
 from compat.socketio.packets import StrictPacket
-from tests.compat.test_chat import TRANSPORTS, Raw, each_transport, events_of, eventually, raw
+from tests.compat.test_chat import TRANSPORTS, Raw, chat_of, each_transport, eventually, raw
 from tests.support.faces import Account, RestFace, new_account
 from tests.support.node import node_process
 from tests.support.server import RunningServer, running_server
@@ -45,7 +50,7 @@ async def history(server: RunningServer, account: Account, prefix: str = "") -> 
 
 
 def nothing_held(server: RunningServer) -> bool:
-    return not events_of(server)._hold.taken
+    return not chat_of(server).budget.used
 
 
 async def send(client: Raw, content: str, ack: int | None = None) -> None:
@@ -172,9 +177,9 @@ async def test_strangers_of_one_address_fill_no_more_than_its_share(tmp_path: Pa
             # 9.9 MB came: the last ones are refused, and told.
             refused = await strangers[-1].acks.expect(lambda ack: "error" in ack[1], WAIT)
             assert refused[1]["code"] == "RATE_LIMITED"
-            hold = events_of(server)._hold
-            assert MAX_ADDRESS_BYTES * 0.9 < hold.total <= MAX_ADDRESS_BYTES
-            assert [*hold.taken.values()] == [hold.total]
+            budget = chat_of(server).budget
+            assert MAX_ADDRESS_BYTES * 0.9 < budget.total <= MAX_ADDRESS_BYTES
+            assert [*budget.used.values()] == [budget.total]
             # Who logs in first needs no room.
             async with raw(server) as client:
                 await client.send("auth:login", {"token": account.token})
@@ -182,7 +187,7 @@ async def test_strangers_of_one_address_fill_no_more_than_its_share(tmp_path: Pa
                 _, sent = await client.acks.expect(lambda ack: ack[0] == 1, WAIT)
                 assert sent["content"] == "not in the way"
         await eventually(lambda: nothing_held(server))
-        assert events_of(server)._hold.total == 0
+        assert chat_of(server).budget.total == 0
 
 
 async def test_what_is_held_of_who_goes_away_is_forgotten(
@@ -289,30 +294,28 @@ async def test_the_javascript_client_loses_and_doubles_nothing_of_what_it_sent_d
 
 def event(size: int) -> StrictPacket:
     text = json.dumps(["message:send", "x" * size])
-    received = StrictPacket(encoded_packet=f"2{text}")
-    received.text = f"2{text}"
-    return received
+    return StrictPacket(encoded_packet=f"2{text}")
 
 
 async def test_an_address_and_the_process_have_bounds_beyond_those_of_a_connection() -> None:
     each = len(event(1000).text) + EVENT_BYTES
-    hold = Hold(100, 100_000, 60, address_size=3 * each, process_size=5 * each)
+    budget = BufferBudget(100, 100_000, 60, address_size=3 * each, process_size=5 * each)
     held = {
-        name: HeldEvents(hold, name[0], lambda: None) for name in ("a1", "a2", "b1", "b2", "c1")
+        name: LoginBuffer(budget, name[0], lambda: None) for name in ("a1", "a2", "b1", "b2", "c1")
     }
     assert [held[name].put(event(1000)) for name in ("a1", "a2", "a1")] == [True] * 3
     assert not held["a2"].put(event(1000))  # the address is full, whichever connection asks
     assert [held[name].put(event(1000)) for name in ("b1", "b2")] == [True] * 2
     assert not held["c1"].put(event(1000))  # so is the process
-    assert held["a1"].take() is not None
+    assert held["a1"].pop() is not None
     assert held["c1"].put(event(1000))
     for one in held.values():
         one.clear()
-    assert not hold.taken
+    assert not budget.used
 
 
 async def test_small_events_are_not_nearly_free() -> None:
-    held = HeldEvents(Hold(10**6, 10_000, 60), "a", lambda: None)
+    held = LoginBuffer(BufferBudget(10**6, 10_000, 60), "a", lambda: None)
     number = 0
     while held.put(event(1)):
         number += 1

@@ -1,9 +1,9 @@
 """Gives each new connection to one of several workers, the one that a Socket.IO client knows.
 
 Long-polling needs all requests of one client to reach the process that holds its session. The
-front accepts every connection, looks at the first request's line without taking it from the
+dispatcher accepts every connection, looks at the first request's line without taking it from the
 socket, and hands the socket itself to a worker: the one whose name begins the session's id, else
-the next in turn. From then on the front is not in the way.
+the next in turn. From then on the dispatcher is not in the way.
 """
 
 import asyncio
@@ -13,10 +13,12 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
 
-logger = logging.getLogger("parley.front")
+logger = logging.getLogger("parley.dispatcher")
 
 # The session's id begins with its worker's name and a dot (compat/socketio/engine.py).
 _SESSION = re.compile(rb"^[A-Z]+ [^ ]*[?&]sid=([A-Za-z0-9_-]+)\.")
@@ -26,69 +28,53 @@ PATIENCE_SECONDS = 5.0
 # A worker that is busy, or has just died, is given the connection again so soon.
 HAND_AGAIN_SECONDS = 0.02
 MAX_UNDECIDED = 5000
-# So many of one address are looked at; the rest go to the workers, whose limits apply, at once.
+# Of one address. Further connections go to the workers at once, whose limits apply.
 MAX_UNDECIDED_OF_ADDRESS = 1000
 
 
-class Front:
+@dataclass(slots=True)
+class Undecided:
+    """A connection whose first line has not come yet."""
+
+    address: str
+    patience: asyncio.TimerHandle
+
+
+class Dispatcher:
     """Accepts on the listening sockets; `choose(name)` gives the worker's channel, or None."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         choose: Callable[[str | None], socket.socket | None],
-        *,
-        descriptors: Descriptors | None = None,
     ) -> None:
-        self._listeners = listeners
+        self._acceptor = Acceptor(listeners, self._receive)
         self._choose = choose
-        # Each with the end of its patience.
-        self._undecided: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._from: dict[socket.socket, str] = {}
+        self._undecided: dict[socket.socket, Undecided] = {}
         self._addresses: Counter[str] = Counter()  # of the undecided
-        self._descriptors = descriptors or Descriptors()
+        self._descriptors = Descriptors()
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Begin to accept."""
-        for listener in self._listeners:
-            listener.setblocking(False)
-            self._loop.add_reader(listener, self._accept, listener)
+        self._acceptor.start()
 
     def close(self) -> None:
         """Accept no more; hand on what is undecided."""
-        for listener in self._listeners:
-            self._loop.remove_reader(listener)
-            listener.close()
+        self._acceptor.close()
         for connection in [*self._undecided]:
             self._decide(connection, None)
         for connection in [*self._undecided]:  # no worker took it
             self._forget(connection)
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(100):  # others must get a turn
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                # Out of files, most likely: leave it in the backlog for a moment.
-                logger.warning("Could not accept a connection: %s", error)
-                self._loop.remove_reader(listener)
-                self._loop.call_later(0.5, self._loop.add_reader, listener, self._accept, listener)
-                return
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            deadline = self._loop.time() + PATIENCE_SECONDS
-            timer = self._loop.call_at(deadline, self._decide, connection, None)
-            self._undecided[connection] = timer
-            self._from[connection] = str(address[0])
-            self._addresses[self._from[connection]] += 1
-            of_address = self._addresses[self._from[connection]]
-            if of_address > MAX_UNDECIDED_OF_ADDRESS or self._is_crowded(connection):
-                self._decide(connection, None)
-            else:
-                self._loop.add_reader(connection, self._look, connection, 0)
+    def _receive(self, connection: socket.socket, address: str) -> None:
+        patience = self._loop.call_later(PATIENCE_SECONDS, self._decide, connection, None)
+        self._undecided[connection] = Undecided(address, patience)
+        self._addresses[address] += 1
+        if self._addresses[address] > MAX_UNDECIDED_OF_ADDRESS or self._is_crowded(connection):
+            self._decide(connection, None)
+        else:
+            self._loop.add_reader(connection, self._look, connection, 0)
 
     def _is_crowded(self, connection: socket.socket) -> bool:
         short = self._descriptors.is_short(connection.fileno())
@@ -122,7 +108,7 @@ class Front:
             try:
                 socket.send_fds(channel, [b"c"], [connection.fileno()])
             except OSError as error:
-                in_time = self._loop.time() < self._undecided[connection].when()
+                in_time = self._loop.time() < self._undecided[connection].patience.when()
                 if in_time and not self._is_crowded(connection):
                     self._loop.call_later(HAND_AGAIN_SECONDS, self._decide, connection, name)
                     return
@@ -131,11 +117,11 @@ class Front:
         self._forget(connection)
 
     def _forget(self, connection: socket.socket) -> None:
-        self._undecided.pop(connection).cancel()
-        address = self._from.pop(connection)
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+        undecided = self._undecided.pop(connection)
+        undecided.patience.cancel()
+        self._addresses[undecided.address] -= 1
+        if not self._addresses[undecided.address]:
+            del self._addresses[undecided.address]
         self._loop.remove_reader(connection)
         connection.close()
 

@@ -1,4 +1,4 @@
-"""The front: each connection to the right worker, whole, at once, and nothing left behind."""
+"""The dispatcher: each connection to the right worker, whole, at once, and nothing left behind."""
 
 import asyncio
 import socket
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from server.processes import handoff
-from server.processes.handoff import Front
+from server.processes import dispatcher
+from server.processes.dispatcher import Dispatcher
 from tests.faults.waits import until
 from tests.support.inbox import Inbox
 
@@ -72,7 +72,7 @@ class Place:
 
 
 class House:
-    """A front, its places, and clients of it."""
+    """A dispatcher, its places, and clients of it."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
@@ -80,8 +80,8 @@ class House:
         self.places = [Place("0"), Place("1"), Place("b-2")]
         self.turn = 0
         self.asked: list[str | None] = []
-        self.front = Front([self.listener], self.choose)
-        self.front.start()
+        self.dispatcher = Dispatcher([self.listener], self.choose)
+        self.dispatcher.start()
         self.clients: list[socket.socket] = []
 
     def choose(self, name: str | None) -> socket.socket | None:
@@ -116,7 +116,7 @@ async def _house() -> AsyncIterator[House]:
         yield house
     finally:
         if house.listener.fileno() >= 0:
-            house.front.close()
+            house.dispatcher.close()
         for place in house.places:
             place.close()
         for client in house.clients:
@@ -169,7 +169,7 @@ async def test_wherever_the_session_stands_in_the_line_it_is_found(line: bytes) 
         b"GET /?sid=\xff.abc HTTP/1.1\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
         b"\r\n",
-        b"x" * handoff.PEEKED_BYTES,
+        b"x" * dispatcher.PEEKED_BYTES,
     ],
 )
 async def test_what_names_no_session_goes_to_the_next_in_turn(start: bytes) -> None:
@@ -196,7 +196,7 @@ async def test_a_line_that_comes_in_pieces_is_waited_for() -> None:
             while len(read) < len(request):
                 read += await _read(taken)
         assert read == request
-        # What is handed on wakes its reader at the first byte, whatever the front had waited for.
+        # What is handed on wakes its reader at the first byte, whatever was waited for before.
         client.send(b"x")
         assert await _read(taken) == b"x"
         assert house.asked == ["1"]
@@ -205,7 +205,7 @@ async def test_a_line_that_comes_in_pieces_is_waited_for() -> None:
 async def test_the_slow_and_the_silent_are_handed_on_in_time_and_hold_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handoff, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(dispatcher, "PATIENCE_SECONDS", 1.0)
     async with _house() as house:
         slow = [await house.client(b"GET /so") for _ in range(300)]
         silent = [await house.client() for _ in range(100)]
@@ -221,7 +221,7 @@ async def test_the_slow_and_the_silent_are_handed_on_in_time_and_hold_up_nobody(
         assert time.process_time() - spent < 0.25
         taken = await house.total(400, seconds=3)
         assert len(taken) == len(slow) + len(silent)
-        assert not house.front._undecided
+        assert not house.dispatcher._undecided
         # The rest of the line reaches the worker.
         by_peer = {connection.getpeername(): connection for connection in taken}
         slow[0].send(b"cket.io HTTP/1.1\r\n")
@@ -235,13 +235,13 @@ async def test_the_slow_and_the_silent_are_handed_on_in_time_and_hold_up_nobody(
 async def test_of_one_address_so_many_are_looked_at_and_the_rest_go_on_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handoff, "MAX_UNDECIDED_OF_ADDRESS", 5)
+    monkeypatch.setattr(dispatcher, "MAX_UNDECIDED_OF_ADDRESS", 5)
     async with _house() as house:
         for _ in range(20):
             await house.client()
         assert len(await house.total(15, seconds=2)) == 15
-        assert len(house.front._undecided) == 5
-        assert house.front._addresses["127.0.0.1"] == 5
+        assert len(house.dispatcher._undecided) == 5
+        assert house.dispatcher._addresses["127.0.0.1"] == 5
 
 
 async def test_half_a_line_and_then_the_end_does_not_spin() -> None:
@@ -270,7 +270,7 @@ async def test_connections_opened_and_dropped_leave_nothing() -> None:
                 house.clients.pop().close()
                 for place in house.places:
                     place.drop()
-        await until(lambda: not house.front._undecided, 5)
+        await until(lambda: not house.dispatcher._undecided, 5)
         await asyncio.sleep(0.05)
         for place in house.places:
             place.drop()
@@ -286,7 +286,7 @@ async def test_a_client_that_resets_before_its_line_is_forgotten() -> None:
             )
             client.close()
         await house.client(WHOLE)
-        await until(lambda: bool(house.asked and not house.front._undecided), 2)
+        await until(lambda: bool(house.asked and not house.dispatcher._undecided), 2)
 
 
 async def test_a_busy_worker_gets_its_connections_when_it_has_time() -> None:
@@ -297,7 +297,7 @@ async def test_a_busy_worker_gets_its_connections_when_it_has_time() -> None:
         for _ in range(number):
             await house.client(A_POLL % b"1")
         await asyncio.sleep(0.2)
-        assert house.front._undecided
+        assert house.dispatcher._undecided
         place.work()
         assert len(await place.take(number)) == number
         assert set(house.asked) == {"1"}
@@ -312,7 +312,7 @@ async def test_a_hung_worker_does_not_keep_new_clients_from_the_others() -> None
         stuck = number // 3
         taken = await house.total(number - stuck)
         assert len(taken) >= number - stuck
-        await until(lambda: not house.front._undecided, 5)
+        await until(lambda: not house.dispatcher._undecided, 5)
 
 
 async def test_a_worker_that_has_died_unnoticed_costs_no_new_client_its_connection() -> None:
@@ -329,28 +329,28 @@ async def test_with_no_worker_at_all_a_connection_is_ended_not_kept() -> None:
         client = await house.client(WHOLE)
         with suppress(ConnectionResetError):  # as good as an end
             assert await _read(client) == b""
-        assert not house.front._undecided
+        assert not house.dispatcher._undecided
         house.places = places
 
 
 async def test_more_undecided_than_the_limit_are_handed_on_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handoff, "MAX_UNDECIDED", 20)
+    monkeypatch.setattr(dispatcher, "MAX_UNDECIDED", 20)
     async with _house() as house:
         for _ in range(60):
             await house.client()
         await house.total(40, seconds=2)
-        assert len(house.front._undecided) == 20
+        assert len(house.dispatcher._undecided) == 20
 
 
 async def test_closing_hands_on_what_is_undecided_and_listens_no_more() -> None:
     async with _house() as house:
         await house.client(b"GET /ha")
-        await until(lambda: bool(house.front._undecided), 5)
-        house.front.close()
+        await until(lambda: bool(house.dispatcher._undecided), 5)
+        house.dispatcher.close()
         [taken] = await house.total(1)
         assert await _read(taken) == b"GET /ha"
         with pytest.raises(ConnectionRefusedError):
             await house.client()
-        assert not house.front._undecided
+        assert not house.dispatcher._undecided
