@@ -3,19 +3,17 @@
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from resolvers import blocks
-from resolvers.errors import NotFound
-from resolvers.guards.fields import find_id
 from schema.context import Info
+from schema.scalars import known_id
 from schema.users import User
 
 
 @strawberry.type
 class BlockQueries:
-    @strawberry.field(
-        description="Whom one has blocked, the latest first; MAX_BLOCKED_USERS (1000) at most."
-    )
+    @field(description="Whom one has blocked, the latest first; MAX_BLOCKED_USERS (1000) at most.")
     async def blocked_users(self, info: Info) -> list[User]:
         return [User.of(record) for record in await blocks.list_blocked_users(info.context.ctx)]
 
@@ -28,30 +26,19 @@ class BlockMutations:
         " told. What was written before stays. Blocking again changes nothing."
     )
     async def block_user(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Whom to keep away.")],
+        self, info: Info, id: Annotated[ID, argument("Whom to keep away.")]
     ) -> User:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        return User.of(await blocks.block_user(ctx, _known_id(id)))
+        return User.of(await blocks.block_user(ctx, known_id(id, "User not found")))
 
     @strawberry.mutation(
         description="End one's block of a user; whether they have blocked oneself is theirs to"
         " end. Without a block this changes nothing."
     )
     async def unblock_user(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Who may come back.")],
+        self, info: Info, id: Annotated[ID, argument("Who may come back.")]
     ) -> User:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        return User.of(await blocks.unblock_user(ctx, _known_id(id)))
-
-
-def _known_id(value: strawberry.ID) -> int:
-    id_ = find_id(value)
-    if id_ is None:
-        raise NotFound("User not found")
-    return id_
+        return User.of(await blocks.unblock_user(ctx, known_id(id, "User not found")))

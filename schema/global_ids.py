@@ -8,6 +8,7 @@ identification, relay.dev/graphql/objectidentification.htm).
 from typing import NamedTuple
 
 import strawberry
+from strawberry import ID, field
 from strawberry.relay.utils import from_base64, to_base64
 
 from resolvers.guards.fields import find_id
@@ -25,17 +26,15 @@ class Reference(NamedTuple):
 
 @strawberry.interface(description="What `node` finds by its `globalId`.")
 class Node:
-    id: strawberry.ID = strawberry.field(
-        description="A decimal string; things of other types may have the same."
-    )
+    id: ID = field(description="A decimal string; things of other types may have the same.")
 
-    @strawberry.field(
+    @field(
         description="Opaque; no other thing, of whichever type, has the same. For `node`, and for"
         " clients that cache by one key, such as Relay.",
         metadata=SAME_FOR_ALL,
     )
-    def global_id(self) -> strawberry.ID:
-        return strawberry.ID(to_base64(type(self).__name__, self.id))
+    def global_id(self) -> ID:
+        return ID(to_base64(type(self).__name__, self.id))
 
 
 def reference_of(global_id: str) -> Reference | None:

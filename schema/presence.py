@@ -1,13 +1,14 @@
 """Presence in GraphQL."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import StoredUser
 from events.facts import PresenceChanged
@@ -16,7 +17,7 @@ from events.slices import Pace
 from resolvers import presence
 from schema.context import Info
 from schema.execution.batches import Batch
-from schema.execution.memo import Memo
+from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.loaders import Loaders
 from schema.users import User
@@ -31,12 +32,12 @@ EVENTS_PER_SECOND = 10_000
 
 @strawberry.type(description="Someone came online or went offline.")
 class PresenceChange:
-    user: User = strawberry.field(description="Who.")
-    online: bool = strawberry.field(description="Whether they are online now.")
-    last_seen_at: datetime | None = strawberry.field(
+    user: User = field(description="Who.")
+    online: bool = field(description="Whether they are online now.")
+    last_seen_at: datetime | None = field(
         description="When their last connection ended; null while online."
     )
-    encoded: strawberry.Private[dict[Any, bytes]] = field(default_factory=dict)
+    encoded: strawberry.Private[dict[Any, bytes]] = dataclasses.field(default_factory=dict)
 
 
 def _event(change: PresenceChanged, record: StoredUser) -> PresenceChange:
@@ -53,8 +54,8 @@ class Shown:
         self._loaders = loaders
         self._made: dict[PresenceChanged, PresenceChange | None] = {}
         self._forget_at = 0.0
-        self._making: Memo[Sequence[PresenceChanged], asyncio.Task[Batch]]
-        self._making = Memo(self._start, recent=RECENT)
+        self._making: RecentCache[Sequence[PresenceChanged], asyncio.Task[Batch]]
+        self._making = RecentCache(self._start, recent=RECENT)
 
     async def batch(self, changes: Sequence[PresenceChanged]) -> Batch:
         """Return the events of these changes; the same for the same sequence."""
@@ -101,9 +102,9 @@ class PresenceSubscriptions:
         self,
         info: Info,
         user_ids: Annotated[
-            list[strawberry.ID] | None,
-            strawberry.argument(
-                description="Whom to watch, 1,000 at most; null for everyone. An id that is"
+            list[ID] | None,
+            argument(
+                "Whom to watch, 1,000 at most; null for everyone. An id that is"
                 " unknown, or not to be seen, is passed over."
             ),
         ] = None,

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import NewType
 
 import strawberry
+from strawberry import ID
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import MessageKind
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
+from resolvers.guards.fields import find_id
 from resolvers.uploads import ReceivedFile
 from server.moments import wire_moment
 
@@ -22,7 +24,7 @@ DATE_TIME = strawberry.scalar(
 Upload = NewType("Upload", ReceivedFile)
 
 
-def _take_upload(value: object) -> object:
+def _parse_upload(value: object) -> object:
     if not isinstance(value, ReceivedFile):
         raise BadInput("A file is sent by the GraphQL multipart request specification")
     return value
@@ -33,7 +35,7 @@ UPLOAD = strawberry.scalar(
     description="A file, sent by the GraphQL multipart request specification.",
     specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
     serialize=lambda file: None,  # it is never an answer
-    parse_value=_take_upload,
+    parse_value=_parse_upload,
 )
 
 CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, Upload: UPLOAD})
@@ -51,6 +53,13 @@ for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defin
     _value.description = KINDS[MessageKind(_value.value)]
 
 
-def wire_id(value: int) -> strawberry.ID:
+def wire_id(value: int) -> ID:
     """Return an id as clients see it: a decimal string."""
-    return strawberry.ID(str(value))
+    return ID(str(value))
+
+
+def known_id(value: ID, missing: str) -> int:
+    """Return the number that a client's id names. Raises NotFound, with this text, for no id."""
+    if (id_ := find_id(value)) is None:
+        raise NotFound(missing)
+    return id_

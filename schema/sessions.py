@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import StoredSession
 from resolvers import accounts, sessions
@@ -11,22 +12,22 @@ from resolvers.guards.fields import find_id
 from schema.context import Info
 from schema.global_ids import Node
 from schema.scalars import wire_id
-from schema.users import AuthPayload
+from schema.users import AuthPayload, NewPassword
 
 
 @strawberry.type(description="A login of one's own that goes on: a browser, a phone.")
 class Session(Node):
-    id: strawberry.ID = strawberry.field(description="A decimal string, for `revokeSession`.")
-    created_at: datetime = strawberry.field(description="When it was logged in.")
-    last_seen_at: datetime = strawberry.field(
+    id: ID = field(description="A decimal string, for `revokeSession`.")
+    created_at: datetime = field(description="When it was logged in.")
+    last_seen_at: datetime = field(
         description="When it was last seen to come, give or take a minute."
     )
-    expires_at: datetime = strawberry.field(description="When it ends, unless it is renewed.")
-    client: str = strawberry.field(
+    expires_at: datetime = field(description="When it ends, unless it is renewed.")
+    client: str = field(
         description="What it said it is (`User-Agent`), as it logged in; perhaps empty."
     )
-    address: str = strawberry.field(description="The address from which it logged in.")
-    current: bool = strawberry.field(description="Whether it is the one that asks.")
+    address: str = field(description="The address from which it logged in.")
+    current: bool = field(description="Whether it is the one that asks.")
 
     @classmethod
     def of(cls, record: StoredSession, *, current: bool) -> "Session":
@@ -44,7 +45,7 @@ class Session(Node):
 
 @strawberry.type
 class SessionQueries:
-    @strawberry.field(description="One's own sessions, the latest first; there are 100 at most.")
+    @field(description="One's own sessions, the latest first; there are 100 at most.")
     async def sessions(self, info: Info) -> list[Session]:
         ctx = info.context.ctx
         current = ctx.user.session
@@ -73,11 +74,7 @@ class SessionMutations:
         description="End one of one's sessions. What is not one's own is NOT_FOUND."
     )
     async def revoke_session(
-        self,
-        info: Info,
-        id: Annotated[
-            strawberry.ID, strawberry.argument(description="The session's id.")
-        ],  # GraphQL's word
+        self, info: Info, id: Annotated[ID, argument("The session's id.")]
     ) -> bool:
         await sessions.revoke_session(info.context.ctx, find_id(id))
         return True
@@ -97,21 +94,12 @@ class SessionMutations:
     async def change_password(
         self,
         info: Info,
-        current_password: Annotated[
-            str, strawberry.argument(description="What it was: a token alone is not enough.")
-        ],
-        new_password: Annotated[
-            str,
-            strawberry.argument(
-                description="`minPasswordLength` characters at least; 72 bytes in UTF-8 at most:"
-                " bcrypt reads no more."
-            ),
-        ],
+        current_password: Annotated[str, argument("What it was: a token alone is not enough.")],
+        new_password: NewPassword,
     ) -> AuthPayload:
+        ctx = info.context.ctx
         return AuthPayload.of(
-            await sessions.change_password(
-                info.context.ctx, current=current_password, new=new_password
-            )
+            await sessions.change_password(ctx, current=current_password, new=new_password)
         )
 
     @strawberry.mutation(
@@ -121,9 +109,7 @@ class SessionMutations:
     async def delete_account(
         self,
         info: Info,
-        password: Annotated[
-            str, strawberry.argument(description="Its password: a token alone is not enough.")
-        ],
+        password: Annotated[str, argument("Its password: a token alone is not enough.")],
     ) -> bool:
         await accounts.delete_own_account(info.context.ctx, password)
         return True

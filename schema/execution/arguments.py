@@ -139,10 +139,7 @@ class _CoercedArguments:
 
 
 def compile_arguments(
-    schema: GraphQLSchema,
-    operation: OperationDefinitionNode,
-    node: FieldNode,
-    field: GraphQLField,
+    schema: GraphQLSchema, operation: OperationDefinitionNode, node: FieldNode, field: GraphQLField
 ) -> Arguments:
     """Return how the field's arguments come about."""
     coerced = _CoercedArguments(schema, operation, node, field)

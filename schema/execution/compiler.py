@@ -51,10 +51,7 @@ MAX_OBJECTS = 500
 
 class _Compiler:
     def __init__(
-        self,
-        schema: GraphQLSchema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
     ) -> None:
         self._schema = schema
         self._fragments = {

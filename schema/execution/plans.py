@@ -28,7 +28,7 @@ from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
 from schema.execution.batches import Batch, BatchResults, Results
 from schema.execution.errors import format_error
-from schema.execution.memo import Memo
+from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 
 Result = dict[str, Any]
@@ -101,10 +101,12 @@ class Plan:
         self._calls = calls
         self._waits = waits  # the root's function is a coroutine's
         self._shared = shared
-        encoded: Memo[Any, msgspec.Raw] = Memo(self._encode)
+        encoded: RecentCache[Any, msgspec.Raw] = RecentCache(self._encode)
         self.encode = encoded.of  # an event's result, where it is the same for all
         self._encode_once = self._encode  # one object: what is kept is found by it
-        self._encoding: Memo[Any, asyncio.Task[msgspec.Raw]] = Memo(self._start_encoding)
+        self._encoding: RecentCache[Any, asyncio.Task[msgspec.Raw]] = RecentCache(
+            self._start_encoding
+        )
 
     def start(
         self, context: OperationContext, variables: Mapping[str, Any] | None

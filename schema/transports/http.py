@@ -221,8 +221,5 @@ def _respond(
     result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
 ) -> Response:
     return Response(
-        _encoder.encode(result),
-        status,
-        headers=headers,
-        media_type=f"{media_type}; charset=utf-8",
+        _encoder.encode(result), status, headers=headers, media_type=f"{media_type}; charset=utf-8"
     )
