@@ -13,7 +13,7 @@ from db.models import StoredMessage
 from events.hub import of_user
 from resolvers.context import Context
 from resolvers.messages import send_message
-from schema.transports.wire import CloseCode
+from schema.transports.protocol import CloseCode
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import Person
 from tests.schema.line import Line, open_line, until
@@ -178,7 +178,7 @@ async def test_an_end_keeps_what_was_sent_and_leaves_nothing(
                 line.subscribe("1", SEND, c="in flight")
                 if end == "session":
                     line.socket.session_ended("Session ended")
-                    await until(lambda: line.socket._peer.closed)
+                    await until(lambda: line.socket._writer.closed)
                     assert line.heard[-1]["close"] == CloseCode.UNAUTHORIZED
         assert not ctx.hub.sinks_at(of_user(person.id))
         assert [*contents(await watcher.expect("listen", 2))] == ["known", "in flight"]

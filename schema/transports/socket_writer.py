@@ -1,37 +1,35 @@
-"""The client at the other end of one WebSocket: what it is sent, and how it is sent away."""
+"""Writing to the client of one WebSocket, and closing the connection."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from resolvers.context import Context
 from schema.execution.batches import BatchResults, Results
-from schema.transports import wire
-from schema.transports.heartbeat import Beside, Heartbeat
-from schema.transports.wire import CloseCode
+from schema.transports import protocol
+from schema.transports.protocol import CloseCode
 
 logger = logging.getLogger("parley.graphql")
 
 # RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code.
 MAX_REASON_BYTES = 123
-# How long a close frame may wait for a peer that does not read.
+# How long a close frame may wait for a client that does not read.
 CLOSE_SECONDS = 5
 
 
-class Peer:
-    """Is sent messages until the connection is closed, by either side; `heartbeat` looks after it.
+class SocketWriter:
+    """Sends messages to a client until either side closes the connection.
 
     `write` never waits, and takes no more than the server's buffers do; `send` waits. Once it is
-    `leaving`, it is shown no more events.
+    `leaving`, the client is sent no more events.
     """
 
-    __slots__ = ("_direct", "_put", "_websocket", "_writable", "closed", "heartbeat", "leaving")
+    __slots__ = ("_direct", "_put", "_websocket", "_writable", "blocked_since", "closed", "leaving")
 
-    def __init__(self, websocket: WebSocket, ctx: Context, beside: Beside) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self._writable: Callable[[], bool] | None = None
         if (direct := websocket.scope.get("extensions", {}).get("parley.write")) is not None:
@@ -40,7 +38,7 @@ class Peer:
         self._direct: dict[str, Any] | None = direct
         self.closed = False
         self.leaving = False
-        self.heartbeat = Heartbeat(ctx, self, beside)
+        self.blocked_since: float | None = None  # the loop's time since which a message waits
 
     async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection, once."""
@@ -52,9 +50,9 @@ class Peer:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(code, cut)
         except TimeoutError:
-            self.abort()  # the peer reads nothing, not even the close frame
+            self.abort()  # the client reads nothing, not even the close frame
         except (WebSocketDisconnect, RuntimeError, OSError):
-            logger.debug("The peer was gone before the close")
+            logger.debug("The client was gone before the close")
 
     def abort(self) -> None:
         """End the connection now, without a close frame."""
@@ -71,30 +69,26 @@ class Peer:
         return True
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send a message. Raises WebSocketDisconnect when the peer is gone."""
+        """Send a message. Raises WebSocketDisconnect when the client is gone."""
         if self.closed:
             return
-        encoded = wire.encode(message)
-        if self.write(encoded):
-            return
-        self.heartbeat.wait()
-        try:
-            await self._websocket.send({"type": "websocket.send", "text": encoded.decode()})
-        finally:
-            self.heartbeat.sending_since = None
+        encoded = protocol.encode(message)
+        if not self.write(encoded):
+            sent = {"type": "websocket.send", "text": encoded.decode()}
+            await self._blocked(self._websocket.send(sent))
 
     async def send_results(self, id_: str, head: bytes, results: Results) -> None:
-        """Send results of one subscription; wait until the peer has read. `head` begins each.
+        """Send results of one subscription; wait until the client has read. `head` begins each.
 
         What comes meanwhile can still be replaced. Raises WebSocketDisconnect.
         """
         direct = self._direct
         if direct is None:
             for result in results:
-                payload = msgspec.Raw(result)
-                await self.send({"id": id_, "type": "next", "payload": payload})
+                await self.send({"id": id_, "type": "next", "payload": msgspec.Raw(result)})
             return
-        await self._wait_for_room(direct)
+        if not direct["writable"]():
+            await self._blocked(direct["wait"]())
         if self.closed or self.leaving:
             return
         if isinstance(results, BatchResults):
@@ -104,19 +98,19 @@ class Peer:
         else:
             for result in results:
                 self._put(head, result, b"}")
-        await self._wait_for_room(direct)
+        if not direct["writable"]():
+            await self._blocked(direct["wait"]())
 
-    async def _wait_for_room(self, direct: dict[str, Any]) -> None:
-        if direct["writable"]():
-            return
-        self.heartbeat.wait()
+    async def _blocked(self, waiting: Awaitable[None]) -> None:
+        if self.blocked_since is None:
+            self.blocked_since = asyncio.get_running_loop().time()
         try:
-            await direct["wait"]()
+            await waiting
         finally:
-            self.heartbeat.sending_since = None
+            self.blocked_since = None
 
     async def ping(self, patience: float) -> None:
-        """Ask the peer whether it lives; end the connection when that cannot be sent in time."""
+        """Ask the client whether it lives; end the connection when that cannot be sent in time."""
         try:
             async with asyncio.timeout(patience):
                 await self.send({"type": "ping"})
