@@ -1,8 +1,7 @@
-"""Ids that no two things share, for clients that cache by one key.
+"""Global object identification (relay.dev/graphql/objectidentification.htm).
 
-`id` stays what it was: a number of its type's own, so that user 1 and message 1 have the same.
-`globalId` names the type too (docs/decisions/0021-global-ids.md; Relay calls it object
-identification, relay.dev/graphql/objectidentification.htm).
+User 1 and message 1 have the same `id`. A `globalId` names the type too: clients that cache by one
+key use it (docs/decisions/0021-global-ids.md).
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Loaders: what a page of N things asks for is one query, not N."""
+"""Loaders: the users of a page of N messages are one query, not N."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,14 +14,14 @@ from resolvers.users import get_users, get_users_of_streams
 class Loaders:
     """The loaders of one query or mutation, or of all subscriptions together.
 
-    Subscriptions share them, so that what a thousand of them ask for at one event is one query;
-    nothing is kept from one event to the next.
+    Subscriptions share them: what a thousand subscriptions ask for at one event is one query.
+    Nothing is kept from one event to the next.
     """
 
     def __init__(self, ctx: Context, *, shared: bool = False) -> None:
         self._ctx = ctx
         self._shared = shared
-        self.presence: Any = None  # what schema/presence.py keeps for all subscriptions
+        self.presence: Any = None  # the PresenceEvents of all subscriptions (schema/presence.py)
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:

@@ -45,115 +45,90 @@ def _limit(description: str) -> Any:
     return field(description=description)
 
 
-@strawberry.type(
-    description="What the server takes; beyond a rate, RATE_LIMITED says when to retry."
-)
+@strawberry.type(description="What one may ask of the server; RATE_LIMITED says when to retry.")
 class ServerLimits:
-    enforced: bool = _limit(
-        "Whether rates and numbers of connections are limited; sizes and times are."
-    )
-    sends_per_user: RateLimit = _limit("Messages that a user may send.")
-    uploads_per_user: RateLimit = _limit("Uploads that a user may begin.")
-    renewals_per_user: RateLimit = _limit("Renewals of the tokens of one user.")
-    upload_bytes_per_user: RateLimit = _limit("Bytes of uploads that a user may send.")
+    enforced: bool = _limit("Whether rates and connections are limited; sizes always are.")
+    sends_per_user: RateLimit = _limit("Messages that one user sends.")
+    uploads_per_user: RateLimit = _limit("Uploads that one user begins.")
+    renewals_per_user: RateLimit = _limit("Token renewals of one user.")
+    upload_bytes_per_user: RateLimit = _limit("Bytes that one user uploads.")
     registrations_per_address: RateLimit = _limit("Registrations from one address.")
-    logins_per_address: RateLimit = _limit("Logins from one address, to whatever accounts.")
+    logins_per_address: RateLimit = _limit("Logins from one address, to all accounts together.")
     logins_per_account: RateLimit = _limit("Logins to one account from one address.")
     logins_per_account_from_elsewhere: RateLimit = _limit(
-        "Logins to one account from all addresses that it did not log in from lately."
+        "Logins to one account from all unfamiliar addresses together."
     )
-    failed_login_weight: int = _limit("How many logins one that fails counts as.")
+    failed_login_weight: int = _limit("How many logins one failed login counts as.")
     wider_network_factor: int = _limit(
-        "How many times the rates of an address the IPv4 /24 or IPv6 /48 around it has;"
-        " the IPv6 /32 has the square of it."
+        "How many times the rates of an address its IPv4 /24 or IPv6 /48 has; its IPv6 /32 has "
+        "the square of that."
     )
-    familiar_address_seconds: int = _limit(
-        "How long an address stays an account's own after a login."
-    )
-    bad_tokens_per_address: RateLimit = _limit(
-        "Bad tokens from one address, in `connection_init` and `auth:login`."
-    )
-    anonymous_graphql_ms_per_address: RateLimit = _limit(
-        "Milliseconds for new documents and execution without a login, of one address."
-    )
-    graphql_ms_per_user: RateLimit = _limit(
-        "Milliseconds for documents of one user that are new to the server."
-    )
-    email_lookups_per_user: RateLimit = _limit("Users whom one user may look up by their e-mail.")
-    searches_per_user: RateLimit = _limit("Searches of one user.")
-    reads_per_user: RateLimit = _limit(
-        "Pages of messages and users, and whole histories, read by one user."
-    )
-    reads_at_once_per_user: int = _limit(
-        "Such reads of one user that run at once; a few more wait."
-    )
-    max_connections_per_user: int = _limit(
-        "Open connections of one user, in all processes together."
-    )
+    familiar_address_seconds: int = _limit("How long an address stays familiar after a login.")
+    bad_tokens_per_address: RateLimit = _limit("Bad tokens from one address.")
+    anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
+    graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
+    email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    searches_per_user: RateLimit = _limit("Searches by one user.")
+    reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
+    max_connections_per_user: int = _limit("Open connections of one user, in all processes.")
     max_connections_per_address: int = _limit(
-        "Open TCP connections from one address, in all processes together; of Socket.IO"
-        " clients the same number."
+        "Open TCP connections from one address, in all processes; as many Socket.IO clients."
     )
     max_subscriptions_per_connection: int = _limit("Subscriptions on one connection.")
     max_body_bytes: int = _limit("The largest request body, and the largest WebSocket message.")
     max_message_bytes: int = _limit("The largest content of a message, in UTF-8.")
     max_page_size: int = _limit("The most nodes that one page may have.")
-    max_query_tokens: int = _limit("The longest document, in tokens.")
-    max_query_characters: int = _limit("The same in characters.")
-    max_query_definitions: int = _limit("Its operations and fragments together.")
-    max_query_overlaps: int = _limit(
-        "Comparisons of its fields of one name; plain ones count once, others more."
-    )
-    max_query_depth: int = _limit("How deep its fields may be nested.")
-    max_query_fields: int = _limit("Its fields, those of a fragment counted wherever it is spread.")
-    max_query_root_fields: int = _limit("Its fields at the root.")
-    max_query_aliases: int = _limit("Its aliases.")
-    max_query_directives: int = _limit("Its directives.")
-    max_query_cost: int = _limit(
-        "What it may show at most: each field, as often as the pages around it have nodes."
-    )
-    max_pending_sends: int = _limit("Sends that may wait to be stored, in one process.")
-    max_queued_messages: int = _limit("Messages that may wait for a slow reader.")
-    max_queued_bytes: int = _limit("The same in bytes.")
+    max_query_tokens: int = _limit("Tokens in a document.")
+    max_query_characters: int = _limit("Characters in a document.")
+    max_query_definitions: int = _limit("Operations and fragments in a document.")
+    max_query_overlaps: int = _limit("Comparisons of fields of one name in a document, weighted.")
+    max_query_depth: int = _limit("How deep an operation's fields may be nested.")
+    max_query_fields: int = _limit("Fields in an operation; a fragment's count at each spread.")
+    max_query_root_fields: int = _limit("Fields at the root of an operation.")
+    max_query_aliases: int = _limit("Aliases in an operation.")
+    max_query_directives: int = _limit("Directives in an operation.")
+    max_query_cost: int = _limit("Fields in an answer; in a list each counts once an item.")
+    max_pending_sends: int = _limit("Sends that wait to be stored, in one process.")
+    max_queued_messages: int = _limit("Messages that wait for one slow reader.")
+    max_queued_bytes: int = _limit("Bytes of messages that wait for one slow reader.")
     max_image_bytes: int = _limit("The largest image.")
     max_voice_bytes: int = _limit("The largest voice note.")
     max_file_bytes: int = _limit("The largest file of any other kind.")
-    max_uploads_at_once: int = _limit("Uploads of one user that may be under way.")
+    max_uploads_at_once: int = _limit("Uploads of one user that are under way.")
     max_uploads_per_address: int = _limit(
-        "Uploads from one address that may be under way, in one process."
+        "Uploads from one address that are under way, in one process."
     )
     storage_per_user: float = _limit(
-        "Bytes of all attachments of one user that are kept; 0 is no limit."
+        "Bytes of one user's attachments that are kept; 0 is no limit."
     )
-    max_unsent_uploads: int = _limit("Uploads of one user that may wait to be sent.")
+    max_unsent_uploads: int = _limit("Uploads of one user that wait to be sent.")
     unsent_upload_seconds: int = _limit("How long an upload that nobody sends is kept.")
     media_seconds: int = _limit("How long it may take to look at a file.")
     request_head_seconds: float = _limit("How long a request's headers may take.")
-    request_body_seconds: float = _limit(
-        "How long a request's body, or a WebSocket message, may stand still."
+    request_body_seconds: float = _limit("How long a body or a WebSocket message may stand still.")
+    whole_body_seconds: float = _limit("How long a body or a WebSocket message may take.")
+    min_body_bytes_per_second: int = _limit(
+        "The least rate of a body or message, after 30 seconds."
     )
-    whole_body_seconds: float = _limit("How long either may take in all.")
-    min_body_bytes_per_second: int = _limit("The least rate of either, after 30 seconds.")
-    max_unfinished_bytes: int = _limit(
-        "What one process holds of bodies and messages that have not come whole."
-    )
+    max_unfinished_bytes: int = _limit("Bytes of unfinished bodies and messages, in one process.")
     keep_alive_seconds: int = _limit("How long a connection stays open between requests.")
     connection_init_seconds: float = _limit("How long a WebSocket may wait with connection_init.")
     auth_login_seconds: float = _limit("How long a Socket.IO client may wait with auth:login.")
-    held_events_seconds: float = _limit("How long its messages from before auth:login are held.")
-    max_held_events: int = _limit("Messages of one Socket.IO connection that may be held.")
-    max_held_bytes: int = _limit("The same in bytes.")
-    ping_interval_seconds: float = _limit(
-        "After how long a silent client is pinged; over Socket.IO in whole seconds."
-    )
-    ping_timeout_seconds: float = _limit("How long it has to answer.")
+    held_events_seconds: float = _limit("How long messages sent before auth:login are held.")
+    max_held_events: int = _limit("Messages held for one Socket.IO connection.")
+    max_held_bytes: int = _limit("Bytes of messages held for one Socket.IO connection.")
+    ping_interval_seconds: float = _limit("How long a client may be silent before it is pinged.")
+    ping_timeout_seconds: float = _limit("How long a client has to answer a ping.")
     token_lifetime_seconds: int = _limit("How long a token lasts.")
-    token_warning_seconds: float = _limit("How long before that a connection is told so.")
-    max_sessions_per_user: int = _limit("Sessions of one user; a login beyond ends the oldest.")
+    token_warning_seconds: float = _limit(
+        "How long before a token's end its connections are warned."
+    )
+    max_sessions_per_user: int = _limit("Sessions of one user; one more login ends the oldest.")
     max_session_age_seconds: int = _limit("How long after its login a session may be renewed.")
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
-    file_url_seconds: int = _limit("How long the signed address of a file opens it, at least.")
+    file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
 
 
 @strawberry.type(description="What anyone may know of the server.")

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-# Of so many documents' results, and of ids of so many lengths, what was made is kept: nearly all
-# clients share one. What others ask for is made anew for each.
+# How many documents' results, and how many lengths of ids, an event or a batch keeps: nearly all
+# clients share one. For the other clients the result is made anew each time.
 MOST_KEPT = 4
 
 Head = Callable[[int], bytes]
@@ -26,9 +26,9 @@ class Results:
 
 
 class Batch:
-    """Events for whoever may see all of them, each of which looks the same to everybody.
+    """Events that every reader of the batch may see, and that are the same for everybody.
 
-    An event keeps what was made of it in its `encoded`, by who made it.
+    Each event has a dictionary `encoded`: its results, by the function that encoded them.
     """
 
     __slots__ = ("_pieces", "events")
@@ -42,7 +42,7 @@ class Batch:
 
 
 class BatchResults(Results):
-    """The results of a batch for one document: made once, for all who subscribed with it."""
+    """The results of a batch for one document, made once for all who subscribed with it."""
 
     __slots__ = ("_batch", "_encode")
 
@@ -55,10 +55,10 @@ class BatchResults(Results):
         return map(self._encode_once, self._batch.events)
 
     def pieces(self, id_size: int, head: Head) -> list[bytes]:
-        """Return what the subscription's id, in JSON, goes between: then it is frames of messages.
+        """Return the frames of the batch's messages in pieces; the subscription's id joins them.
 
-        `head(size)` is what comes before a message on the wire. Clients' ids differ, but seldom in
-        length: then all else is the same for all.
+        `head(size)` is what comes before a message of that size on the wire. Clients' ids differ,
+        but seldom in length: with ids of one length all pieces are the same.
         """
         kept, key = self._batch._pieces, (self._encode, id_size)
         pieces = kept.get(key)

@@ -21,14 +21,14 @@ from schema.execution.requests import GraphQLRequest
 
 
 class PersistedQueryUnknown(RequestRefused):
-    """The client is to send the whole document; over HTTP with 200, as its library wants it."""
+    """The client is to send the whole document. Over HTTP its library expects the status 200."""
 
 
 class PersistedQueries:
-    """The documents that were registered, by their hashes; those used last are kept.
+    """A cache of the documents that were registered, by their hashes.
 
-    Where they are not served, a hash alone is answered so that the client sends whole documents
-    from then on.
+    If it does not serve, a hash alone is refused so that the client sends whole documents from then
+    on.
     """
 
     def __init__(self, *, serves: bool = True) -> None:
@@ -57,7 +57,7 @@ class PersistedQueries:
         return text
 
     def register(self, request: GraphQLRequest) -> None:
-        """Keep the document of a request that was found valid, if it has a hash."""
+        """Keep the document of a request, which was found valid, if the request has a hash."""
         query = request.query
         if (
             not (self._serves and query and request.is_persisted)

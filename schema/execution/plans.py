@@ -27,7 +27,7 @@ from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
 from schema.execution.batches import Batch, BatchResults, Results
 from schema.execution.errors import format_error
-from schema.execution.recent import RecentCache
+from schema.execution.recent import RecentCache, RecentTasks
 from schema.execution.sources import Source
 
 Result = dict[str, Any]
@@ -106,8 +106,7 @@ class Plan:
         encoded: RecentCache[Any, msgspec.Raw] = RecentCache(self._encode)
         self.encode = encoded.of  # an event's result, where it is the same for everybody
         self._encode_once = self._encode  # one object: events find their encoded result by it
-        self._encoding: RecentCache[Any, asyncio.Task[msgspec.Raw]]
-        self._encoding = RecentCache(self._start_encoding)
+        self._encoding: RecentTasks[Any, msgspec.Raw] = RecentTasks(self._encode_calling)
 
     def start(
         self, context: OperationContext, variables: Mapping[str, Any] | None
@@ -194,18 +193,11 @@ class Plan:
             return self.encode(event) if self._shared else self._encode(event)
         if not self._shared:
             return await self._encode_calling(event, _info(context))
-        # Shielded: other subscribers wait for the same task.
-        return await asyncio.shield(self._encoding.of(event, _info(context)))
+        return await self._encoding.of(event, _info(context))
 
     def _encode(self, event: Any) -> msgspec.Raw:
         completed = {self._root.key: self._root.complete(event, _NOTHING_LATER)}
         return msgspec.Raw(_encoder.encode({"data": completed}))
-
-    def _start_encoding(self, event: Any, info: Info) -> "asyncio.Task[msgspec.Raw]":
-        task = asyncio.create_task(self._encode_calling(event, info))
-        # Those who wait are told of a failure. If nobody waits, asyncio would log it.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return task
 
     async def _encode_calling(self, event: Any, info: Info) -> msgspec.Raw:
         return msgspec.Raw(_encoder.encode({"data": await self._complete_calling(event, info)}))

@@ -1,7 +1,8 @@
-"""A cache of what was made of the latest objects, for many who need it at about the same time."""
+"""Caches of what was made of the latest objects, for many who need it at about the same time."""
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,3 +35,23 @@ class RecentCache(Generic[K, V]):
             self._older, self._newer = self._newer, {}
         self._newer[id(key)] = (key, made)
         return made
+
+
+class RecentTasks(Generic[K, V]):
+    """The same for values that a coroutine makes: all who ask wait for one task."""
+
+    def __init__(
+        self, make: Callable[..., Coroutine[Any, Any, V]], *, recent: int = RECENT
+    ) -> None:
+        self._make = make
+        self._tasks: RecentCache[K, asyncio.Task[V]] = RecentCache(self._start, recent=recent)
+
+    async def of(self, key: K, *arguments: object) -> V:
+        """Return what was made of this object, or make it. Raises what making it raises."""
+        return await asyncio.shield(self._tasks.of(key, *arguments))
+
+    def _start(self, key: K, *arguments: object) -> asyncio.Task[V]:
+        task = asyncio.create_task(self._make(key, *arguments))
+        # Those who wait are told of a failure. If nobody waits, asyncio would log it.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task

@@ -18,7 +18,12 @@ from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
-from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
+from schema.transports.uploads import (
+    check_preflight,
+    not_a_request,
+    read_multipart,
+    require_document,
+)
 from server.json_input import read_json_as
 from server.retry_after import retry_after
 from web.playground import playground_page
@@ -164,7 +169,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
         if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
-        return whole(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
+        return require_document(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
     except msgspec.ValidationError as error:
         raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
