@@ -161,10 +161,18 @@ class Operations:
                     try:
                         shown = await plan.show_event(event, context)
                     except Exception:  # graphql-core says which field, and what that makes null
-                        arguments = self._arguments(operation, context, variables)
-                        result = execute(**arguments, root_value=event)
-                        shown = _event(await result if isawaitable(result) else result)
-                    yield Results([shown])
+                        shown = await self._show_event(operation, context, variables, event)
+                    yield [shown]
+
+    async def _show_event(
+        self,
+        operation: Operation,
+        context: OperationContext,
+        variables: dict[str, Any] | None,
+        event: object,
+    ) -> msgspec.Raw:
+        result = execute(**self._arguments(operation, context, variables), root_value=event)
+        return _event(await result if isawaitable(result) else result)
 
     async def _walk(
         self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
@@ -180,7 +188,7 @@ class Operations:
         # graphql-core types the stream as an iterator, but it has the generator's `aclose`.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
-                yield Results([_event(result)])
+                yield [_event(result)]
 
 
 def _check_amounts(variables: dict[str, Any] | None) -> None:

@@ -31,11 +31,10 @@ class SocketWriter:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
-        self._writable: Callable[[], bool] | None = None
-        if (direct := websocket.scope.get("extensions", {}).get("parley.write")) is not None:
-            self._put: Callable[..., None] = direct["write"]
-            self._writable = direct["writable"]
-        self._direct: dict[str, Any] | None = direct
+        # Our server's extension of ASGI (server/protocols/websocket.py).
+        self._direct: dict[str, Any] = websocket.scope["extensions"]["parley.write"]
+        self._put: Callable[..., None] = self._direct["write"]
+        self._writable: Callable[[], bool] = self._direct["writable"]
         self.closed = False
         self.leaving = False
         self.blocked_since: float | None = None  # the loop's time since which a message waits
@@ -57,13 +56,11 @@ class SocketWriter:
     def abort(self) -> None:
         """End the connection now, without a close frame."""
         self.closed = True
-        extension = self._websocket.scope.get("extensions", {}).get("parley.abort")
-        if extension is not None:
-            extension["abort"]()
+        self._websocket.scope["extensions"]["parley.abort"]["abort"]()
 
     def write(self, *parts: bytes) -> bool:
         """Send a message, encoded, in parts; False when that cannot be done without waiting."""
-        if self.closed or self._writable is None or not self._writable():
+        if self.closed or not self._writable():
             return False
         self._put(*parts)
         return True
@@ -82,24 +79,21 @@ class SocketWriter:
 
         What comes meanwhile can still be replaced. Raises WebSocketDisconnect.
         """
-        direct = self._direct
-        if direct is None:
-            for result in results:
-                await self.send({"id": id_, "type": "next", "payload": msgspec.Raw(result)})
-            return
-        if not direct["writable"]():
-            await self._blocked(direct["wait"]())
+        await self._wait_until_writable()
         if self.closed or self.leaving:
             return
         if isinstance(results, BatchResults):
             written_id = msgspec.json.encode(id_)[1:-1]
-            pieces = results.pieces(len(written_id), direct["head"])
-            direct["write_frames"](written_id.join(pieces))
+            pieces = results.pieces(len(written_id), self._direct["head"])
+            self._direct["write_frames"](written_id.join(pieces))
         else:
             for result in results:
                 self._put(head, result, b"}")
-        if not direct["writable"]():
-            await self._blocked(direct["wait"]())
+        await self._wait_until_writable()
+
+    async def _wait_until_writable(self) -> None:
+        if not self._writable():
+            await self._blocked(self._direct["wait"]())
 
     async def _blocked(self, waiting: Awaitable[None]) -> None:
         if self.blocked_since is None:

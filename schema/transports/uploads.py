@@ -55,9 +55,8 @@ async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQ
 
     Raises BadInput, and what `receive_form` raises.
     """
-    body = request.scope.get("extensions", {}).get("parley.body")
-    if body is not None:
-        body["streams"]()  # the body goes to the disk, and is not held in memory
+    # The body goes to the disk, and is not held in memory.
+    request.scope["extensions"]["parley.body"]["streams"]()
     async with receive_form(
         ctx,
         request.stream(),

@@ -56,8 +56,7 @@ class GraphQLSocket:
             ctx.settings.connection_init_seconds, self._close_uninitialised
         )
         self._connection = ctx.hub.open(self)
-        if (reading := websocket.scope.get("extensions", {}).get("parley.read")) is not None:
-            reading["listen"](self._start_at_once)
+        websocket.scope["extensions"]["parley.read"]["listen"](self._start_at_once)
 
     async def serve(self) -> None:
         """Read messages until the end, then end every operation."""
