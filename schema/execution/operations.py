@@ -62,7 +62,7 @@ class Operations:
 
     def recall(self, ctx: Context, request: GraphQLRequest) -> Operation | None:
         """Return the operation if its document is in the cache and not a persisted one."""
-        if request.query is None or request.is_persisted:
+        if request.query is None or request.persisted_query is not None:
             return None
         known = ctx.viewer is not None
         return self._documents.recall(request.query, request.operation_name, known=known)
