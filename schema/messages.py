@@ -20,7 +20,7 @@ from schema.execution.plans import SAME_FOR_ALL
 from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.global_ids import Node
-from schema.pagination import PageInfo, cursor_of, page_info, page_request
+from schema.pagination import RelayConnection, page_request
 from schema.scalars import known_id, wire_id
 from schema.users import User
 
@@ -78,36 +78,6 @@ _shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
 _show = _shared.of
 
 
-@strawberry.type(description="A message in a list.")
-class MessageEdge:
-    cursor: str = field(description="Opaque; for `after` and `before`.")
-    node: Message = field(description="The message.")
-
-
-@strawberry.type(description="A page of messages, oldest first.")
-class MessageConnection:
-    page: strawberry.Private[messages.Page]
-
-    @field(description="The messages with their cursors.")
-    def edges(self) -> list[MessageEdge]:
-        return [
-            MessageEdge(cursor=cursor_of(record.id), node=Message.of(record))
-            for record in self.page.messages
-        ]
-
-    @field(description="The messages without.")
-    def nodes(self) -> list[Message]:
-        return [Message.of(record) for record in self.page.messages]
-
-    @field(description="Where this page lies.")
-    def page_info(self) -> PageInfo:
-        return page_info(
-            [record.id for record in self.page.messages],
-            has_previous=self.page.has_older,
-            has_next=self.page.has_newer,
-        )
-
-
 @strawberry.type
 class MessageQueries:
     @field(
@@ -130,12 +100,17 @@ class MessageQueries:
             str | None,
             argument("Only those before this cursor, or before the message with this id."),
         ] = None,
-    ) -> MessageConnection:
+    ) -> RelayConnection[Message]:
         ctx = info.context.ctx
         asked = page_request(first, after, last, before)
         with_id = _optional_id(with_, "User not found")
         page = await messages.list_messages(ctx, with_id=with_id, **asked._asdict())
-        return MessageConnection(page=page)
+        return RelayConnection(
+            records=page.messages,
+            show=Message.of,
+            has_previous=page.has_older,
+            has_next=page.has_newer,
+        )
 
     @field(description="A message; null when there is none that one may see.")
     async def message(

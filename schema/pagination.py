@@ -1,8 +1,9 @@
 """Relay cursor connections (relay.dev/graphql/connections.htm) over ids."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 from strawberry import field
@@ -16,12 +17,48 @@ DEFAULT_PAGE = 50
 MAX_CURSOR = 64  # characters: a cursor holds one id
 
 
+T = TypeVar("T")
+
+
 @strawberry.type(description="Where a page lies among its list.")
 class PageInfo:
     has_next_page: bool = field(description="Whether there is more past `endCursor`.")
     has_previous_page: bool = field(description="Whether there is more before `startCursor`.")
     start_cursor: str | None = field(description="The first edge's cursor.")
     end_cursor: str | None = field(description="The last edge's cursor.")
+
+
+@strawberry.type(description="An item of a page.")
+class Edge(Generic[T]):
+    cursor: str = field(description="Opaque; for `after` and `before`.")
+    node: T = field(description="The item.")
+
+
+@strawberry.type(name="Connection", description="A page of a list.")
+class RelayConnection(Generic[T]):
+    records: strawberry.Private[Sequence[Any]]  # in the order of their ids
+    show: strawberry.Private[Callable[[Any], T]]
+    has_previous: strawberry.Private[bool]
+    has_next: strawberry.Private[bool]
+
+    @field(description="The items with their cursors.")
+    def edges(self) -> list[Edge[T]]:
+        return [
+            Edge(cursor=cursor_of(record.id), node=self.show(record)) for record in self.records
+        ]
+
+    @field(description="The items without their cursors.")
+    def nodes(self) -> list[T]:
+        return [self.show(record) for record in self.records]
+
+    @field(description="Where this page lies.")
+    def page_info(self) -> PageInfo:
+        return PageInfo(
+            has_next_page=self.has_next,
+            has_previous_page=self.has_previous,
+            start_cursor=cursor_of(self.records[0].id) if self.records else None,
+            end_cursor=cursor_of(self.records[-1].id) if self.records else None,
+        )
 
 
 class PageRequest(NamedTuple):
@@ -71,14 +108,4 @@ def page_request(
         before=None if before is None else id_at(before, "before"),
         newest=first is None,
         limit=next((size for size in (first, last) if size is not None), DEFAULT_PAGE),
-    )
-
-
-def page_info(ids: list[int], *, has_previous: bool, has_next: bool) -> PageInfo:
-    """Return the PageInfo of a page of these ids."""
-    return PageInfo(
-        has_next_page=has_next,
-        has_previous_page=has_previous,
-        start_cursor=cursor_of(ids[0]) if ids else None,
-        end_cursor=cursor_of(ids[-1]) if ids else None,
     )

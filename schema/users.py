@@ -12,7 +12,7 @@ from resolvers.guards.fields import find_id
 from resolvers.sessions import LoggedIn
 from schema.context import Info
 from schema.global_ids import Node
-from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
+from schema.pagination import DEFAULT_PAGE, RelayConnection, id_at
 from schema.scalars import wire_id
 
 NewPassword = Annotated[
@@ -66,19 +66,6 @@ class User(Node):
             record=record,
             is_self=is_self,
         )
-
-
-@strawberry.type(description="A user in a list.")
-class UserEdge:
-    cursor: str = field(description="Opaque; for `after`.")
-    node: User = field(description="The user.")
-
-
-@strawberry.type(description="A page of users, in the order in which they registered.")
-class UserConnection:
-    edges: list[UserEdge] = field(description="The users with their cursors.")
-    nodes: list[User] = field(description="The users without.")
-    page_info: PageInfo = field(description="Where this page lies.")
 
 
 @strawberry.type(description="Who has come in, and the token that proves it.")
@@ -138,7 +125,7 @@ class UserQueries:
         ] = None,
         first: Annotated[int | None, argument("The page's size, 200 at most.")] = DEFAULT_PAGE,
         after: Annotated[str | None, argument("The cursor past which to begin.")] = None,
-    ) -> UserConnection:
+    ) -> RelayConnection[User]:
         start = 0 if after is None else id_at(after, "after")
         page, more = await users.list_users(
             info.context.ctx,
@@ -146,16 +133,8 @@ class UserQueries:
             first=DEFAULT_PAGE if first is None else first,
             after=start,
         )
-        nodes = [User.of(record) for record in page]
-        return UserConnection(
-            edges=[
-                UserEdge(cursor=cursor_of(record.id), node=node)
-                for record, node in zip(page, nodes, strict=True)
-            ],
-            nodes=nodes,
-            page_info=page_info(
-                [record.id for record in page], has_previous=after is not None, has_next=more
-            ),
+        return RelayConnection(
+            records=page, show=User.of, has_previous=after is not None, has_next=more
         )
 
     @field(
