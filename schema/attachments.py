@@ -21,7 +21,7 @@ from schema.scalars import Upload, known_id, wire_id
 class Attachment(Node):
     id: ID = field(description="A decimal string.")
     kind: MessageKind = field(description="What its bytes are: IMAGE, VOICE or FILE.")
-    filename: str = field(description="The name it was sent under, made safe.")
+    filename: str = field(description="The name under which it was uploaded, made safe.")
     media_type: str = field(description="What its bytes are, as a MIME type.")
     size: int = field(description="In bytes.")
     sha256: str = field(description="Of its content, in hexadecimal.")
@@ -35,16 +35,16 @@ class Attachment(Node):
     record: strawberry.Private[StoredAttachment]
 
     @field(
-        description="Where it is served. The address is signed: it needs no token, and expires"
-        " (FILE_URL_SECONDS); ask again for a fresh one.",
+        description="The address that serves it. It is signed: it needs no token, and expires"
+        " (FILE_URL_SECONDS); ask again for a fresh address.",
         metadata=SAME_FOR_ALL,
     )
     def url(self, info: Info) -> str:
         return info.context.ctx.file_urls.url(Part(self.record.id))
 
     @field(
-        description="Where a WebP picture of it, at most 320 pixels wide and high, is served."
-        " Null for what is no image.",
+        description="The signed address of a WebP picture of it, at most 320 pixels wide and high."
+        " Null when it is no image.",
         metadata=SAME_FOR_ALL,
     )
     def thumbnail_url(self, info: Info) -> str | None:
@@ -74,8 +74,8 @@ class Attachment(Node):
 @strawberry.type
 class AttachmentQueries:
     @field(
-        description="An upload of one's own, or what a message that one may see carries; null when"
-        " there is none."
+        description="An upload of yours, or the attachment of a message that you may see; else"
+        " null."
     )
     async def attachment(
         self, info: Info, id: Annotated[ID, argument("The attachment's id.")]
@@ -91,11 +91,11 @@ class AttachmentQueries:
 @strawberry.type
 class AttachmentMutations:
     @strawberry.mutation(
-        description="Upload a file, to be sent by `sendMessage(attachmentId: …)` within a day. By"
-        " the GraphQL multipart request specification, with the header `GraphQL-Preflight: 1` (or"
-        " `Apollo-Require-Preflight`). What a file is, its bytes say: its name and the type it was"
-        " sent with do not count. Images are turned upright and lose what else is in them, where"
-        " they were taken above all; HEIC becomes JPEG."
+        description="Upload a file; send it by `sendMessage(attachmentId: …)` within a day. Use the"
+        " GraphQL multipart request specification, with the header `GraphQL-Preflight: 1` (or"
+        " `Apollo-Require-Preflight`). The server recognises a file by its bytes, not by its name"
+        " or media type. Images are turned upright and lose their metadata, such as the place where"
+        " they were taken; HEIC becomes JPEG."
     )
     async def upload_attachment(
         self,
@@ -104,8 +104,8 @@ class AttachmentMutations:
         kind: Annotated[
             MessageKind | None,
             argument(
-                "IMAGE or VOICE: refuse what is not one. FILE: keep it byte by byte,"
-                " also when it is an image. Without it: whatever the file is."
+                "IMAGE or VOICE: refuse another file. FILE: keep it byte by byte, also an image."
+                " Without it: the kind that the file is."
             ),
         ] = None,
     ) -> Attachment:

@@ -23,12 +23,12 @@ class Reference(NamedTuple):
     id: int
 
 
-@strawberry.interface(description="What `node` finds by its `globalId`.")
+@strawberry.interface(description="A thing that `node` finds by its `globalId`.")
 class Node:
-    id: ID = field(description="A decimal string; things of other types may have the same.")
+    id: ID = field(description="A decimal string; a thing of another type may have the same id.")
 
     @field(
-        description="Opaque; no other thing, of whichever type, has the same. For `node`, and for"
+        description="Opaque, and of this thing alone among all types. It is for `node`, and for"
         " clients that cache by one key, such as Relay.",
         metadata=SAME_FOR_ALL,
     )

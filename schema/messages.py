@@ -28,29 +28,29 @@ from schema.users import User
 @strawberry.type(description="A message: direct, or to everybody.")
 class Message(Node):
     id: ID = field(
-        description="A decimal string: the position in the server's log. Later ones are greater."
+        description="A decimal string: the position in the log. Later messages have greater ids."
     )
-    sender_id: ID = field(description="Who sent it.")
-    receiver_id: ID | None = field(description="Who it is for; null for a broadcast to everybody.")
+    sender_id: ID = field(description="The sender.")
+    receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
     kind: MessageKind = field(description="What the content is.")
     content: str = field(
-        description="What was typed; beside an attachment a caption, which may be empty."
+        description="The text; beside an attachment a caption, which may be empty."
     )
     client_message_id: str | None = field(description="The key that its sender gave it, if any.")
     attachment: Attachment | None = field(
-        description="What it carries, when its kind is IMAGE, FILE or VOICE."
+        description="Its file, when its kind is IMAGE, FILE or VOICE."
     )
     created_at: datetime = field(description="When the server stored it.")
     record: strawberry.Private[StoredMessage]
 
-    @field(description="Who sent it.", metadata=SAME_FOR_ALL)
+    @field(description="The sender.", metadata=SAME_FOR_ALL)
     async def sender(self, info: Info) -> User:
         record = await info.context.loaders.users.load(self.record.sender_id)
         if record is None:
             raise NotFound("User not found")
         return User.of(record)
 
-    @field(description="Who it is for; null for a broadcast.", metadata=SAME_FOR_ALL)
+    @field(description="The receiver; null for a broadcast.", metadata=SAME_FOR_ALL)
     async def receiver(self, info: Info) -> User | None:
         if self.record.receiver_id is None:
             return None
@@ -81,15 +81,15 @@ _show = _shared.of
 @strawberry.type
 class MessageQueries:
     @field(
-        description="What one may see: sent by or to oneself, and broadcasts. Oldest first within"
-        " the page; without `first` or `last`, the newest 50."
+        description="The messages that you may see: your own, those to you, and broadcasts. A page"
+        " is oldest first; without `first` or `last` it has the newest 50."
     )
     async def messages(
         self,
         info: Info,
         with_: Annotated[
             ID | None,
-            argument(name="with", description="Only those between oneself and this user."),
+            argument(name="with", description="Only those between you and this user."),
         ] = None,
         first: Annotated[int | None, argument("This many from the old end.")] = None,
         after: Annotated[
@@ -112,7 +112,7 @@ class MessageQueries:
             has_next=page.has_newer,
         )
 
-    @field(description="A message; null when there is none that one may see.")
+    @field(description="A message; null when there is none that you may see.")
     async def message(
         self, info: Info, id: Annotated[ID, argument("The message's id.")]
     ) -> Message | None:
@@ -127,39 +127,39 @@ class MessageQueries:
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
-        description="Send a message. It is stored when this answers; a retry with the same"
-        " `clientMessageId` answers the first one.",
+        description="Send a message. It is stored when this answers. A retry with the same"
+        " `clientMessageId` answers the first message.",
         graphql_type=Message,
     )
     def send_message(
         self,
         info: Info,
-        receiver_id: Annotated[ID | None, argument("Who it is for; without it, everybody.")] = None,
+        receiver_id: Annotated[ID | None, argument("The receiver; without it, everybody.")] = None,
         content: Annotated[
             str | None,
             argument(
-                "What to say: at most 16 KiB in UTF-8, not blank; beside an attachment"
-                " a caption, which may be left out."
+                "The text: at most 16 KiB in UTF-8, not blank; beside an attachment a caption,"
+                " which may be left out."
             ),
         ] = None,
         kind: Annotated[
             MessageKind | None,
             argument(
-                "What it is. Without it: the attachment's kind, or EMOJI for one to"
+                "What the content is. Without it: the attachment's kind, or EMOJI for one to"
                 " three emoji and nothing else, or TEXT."
             ),
         ] = None,
         attachment_id: Annotated[
             ID | None,
             argument(
-                "An upload of one's own, or to forward, what a message that one may see carries."
+                "An upload of yours, or to forward, the attachment of a message that you see."
             ),
         ] = None,
         client_message_id: Annotated[
             str | None,
             argument(
-                "A key of one's own choice, 1 to 128 characters, unique for each"
-                " message: with it a retry is safe. Another message under it is a CONFLICT."
+                "A key of your choice, 1 to 128 characters, unique for each message: with it a"
+                " retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
     ) -> Pending[Message]:
@@ -176,8 +176,8 @@ class MessageMutations:
 @strawberry.type
 class MessageSubscriptions:
     @strawberry.subscription(
-        description="Each message one may see, one's own included, in order and once. With"
-        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing.",
+        description="Each message that you may see, your own too, in order and once. With `after`,"
+        " first all messages past it: after a cut, pass the last id that you have seen.",
         graphql_type=Message,
     )
     def message_added(

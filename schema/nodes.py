@@ -23,14 +23,14 @@ Found = Mapping[int, Node]
 
 @strawberry.type
 class NodeQueries:
-    @field(description="The thing with this `globalId`; null when one may see none.")
+    @field(description="The thing with this `globalId`; null when you may see none.")
     async def node(self, info: Info, id: Annotated[ID, argument("Its `globalId`.")]) -> Node | None:
         [found] = await _find(info, [id])
         return found
 
     @field(
         description="The things with these `globalId`s, at most 100, in this order; null for each"
-        " that one may not see."
+        " that you may not see."
     )
     async def nodes(
         self, info: Info, ids: Annotated[list[ID], argument("Their `globalId`s.")]

@@ -31,9 +31,9 @@ RECENT = 64
 EVENTS_PER_SECOND = 10_000
 
 
-@strawberry.type(description="Someone came online or went offline.")
+@strawberry.type(description="A user came online or went offline.")
 class PresenceChange:
-    user: User = field(description="Who.")
+    user: User = field(description="The user.")
     online: bool = field(description="Whether they are online now.")
     last_seen_at: datetime | None = field(
         description="When their last connection ended; null while online."
@@ -85,8 +85,8 @@ def _events_of(loaders: Loaders) -> PresenceEvents:
 @strawberry.type
 class PresenceSubscriptions:
     @strawberry.subscription(
-        description="First everyone who is online now, one by one, then each change. A user is"
-        " online while any connection of theirs is open, and for a short grace after.",
+        description="First each user who is online now, then each change. A user is online while a"
+        " connection of theirs is open, and for a few seconds after.",
         graphql_type=PresenceChange,
     )
     def presence(
@@ -95,8 +95,8 @@ class PresenceSubscriptions:
         user_ids: Annotated[
             list[ID] | None,
             argument(
-                "Whom to watch, 1,000 at most; null for everyone. An id that is"
-                " unknown, or not to be seen, is passed over."
+                "The users to watch, 1,000 at most; null for all. Nothing is told of an id that is"
+                " unknown, or that you may not see."
             ),
         ] = None,
     ) -> Source[PresenceChange]:

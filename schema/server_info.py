@@ -35,7 +35,7 @@ class Directory(Enum):
     OFF = strawberry.enum_value("off", description="Nobody.")
 
 
-@strawberry.type(description="So many in any window of so many seconds.")
+@strawberry.type(description="At most `amount` in any window of `seconds`.")
 class RateLimit:
     amount: int = field(description="How many.")
     seconds: int = field(description="The length of the window.")
@@ -45,7 +45,7 @@ def _limit(description: str) -> Any:
     return field(description=description)
 
 
-@strawberry.type(description="What one may ask of the server; RATE_LIMITED says when to retry.")
+@strawberry.type(description="The server's limits. RATE_LIMITED says when to retry.")
 class ServerLimits:
     enforced: bool = _limit("Whether rates and connections are limited; sizes always are.")
     sends_per_user: RateLimit = _limit("Messages that one user sends.")
@@ -136,17 +136,17 @@ class ServerInfo:
     limits: ServerLimits = field(description="Its limits.")
     broadcasters: Broadcasters = field(description="Who may send messages without a receiver.")
     registration_open: bool = field(
-        description="Whether anybody may make an account; else only the operator does."
+        description="Whether anybody may make an account; else only the operator."
     )
     directory: Directory = field(
         description="Whom a user finds and sees online, beside themselves."
     )
     epoch: str = field(
-        description="Which log the server has. After a loss of stored messages it is another one:"
-        " then query anew what you keep."
+        description="Which log the server has. When it changes, stored messages were lost: query"
+        " anew what you keep."
     )
     cursor: ID = field(
-        description="Where the log is now: the `after` of messageAdded for all that comes next."
+        description="Where the log is now: as `after` of messageAdded, it gives all that follows."
     )
 
 

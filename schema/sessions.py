@@ -15,19 +15,15 @@ from schema.scalars import wire_id
 from schema.users import AuthPayload, NewPassword
 
 
-@strawberry.type(description="A login of one's own that goes on: a browser, a phone.")
+@strawberry.type(description="A login of yours that has not ended: a browser, a phone.")
 class Session(Node):
     id: ID = field(description="A decimal string, for `revokeSession`.")
     created_at: datetime = field(description="When it was logged in.")
-    last_seen_at: datetime = field(
-        description="When it was last seen to come, give or take a minute."
-    )
+    last_seen_at: datetime = field(description="When its last request came, within a minute.")
     expires_at: datetime = field(description="When it ends, unless it is renewed.")
-    client: str = field(
-        description="What it said it is (`User-Agent`), as it logged in; perhaps empty."
-    )
+    client: str = field(description="The `User-Agent` of its login; may be empty.")
     address: str = field(description="The address from which it logged in.")
-    current: bool = field(description="Whether it is the one that asks.")
+    current: bool = field(description="Whether this request comes from it.")
 
     @classmethod
     def of(cls, record: StoredSession, *, current: bool) -> "Session":
@@ -45,7 +41,7 @@ class Session(Node):
 
 @strawberry.type
 class SessionQueries:
-    @field(description="One's own sessions, the latest first; there are 100 at most.")
+    @field(description="Your sessions, the latest first; there are 100 at most.")
     async def sessions(self, info: Info) -> list[Session]:
         ctx = info.context.ctx
         current = ctx.user.session
@@ -58,20 +54,20 @@ class SessionQueries:
 @strawberry.type
 class SessionMutations:
     @strawberry.mutation(
-        description="End this session: its tokens are good no more, and its connections are"
-        " closed with 4401. A token of the older server names no session: all of those end."
+        description="End this session: its tokens are refused from now on, and its connections are"
+        " closed with 4401. A token of the older server names no session: all such tokens end."
     )
     async def logout(self, info: Info) -> bool:
         await sessions.log_out(info.context.ctx)
         return True
 
-    @strawberry.mutation(description="End all of one's sessions, and all older tokens.")
+    @strawberry.mutation(description="End all your sessions, and all tokens of the older server.")
     async def logout_everywhere(self, info: Info) -> bool:
         await sessions.log_out_everywhere(info.context.ctx)
         return True
 
     @strawberry.mutation(
-        description="End one of one's sessions. What is not one's own is NOT_FOUND."
+        description="End one of your sessions. Another user's session is NOT_FOUND."
     )
     async def revoke_session(
         self, info: Info, id: Annotated[ID, argument("The session's id.")]
@@ -80,21 +76,21 @@ class SessionMutations:
         return True
 
     @strawberry.mutation(
-        description="A fresh token of this session. Its open connections go on as long as it."
-        " A session of `maxSessionAgeSeconds` is renewed no more: UNAUTHENTICATED, log in again."
+        description="A fresh token of this session, whose open connections go on until it expires."
+        " After `maxSessionAgeSeconds` a session cannot be renewed: UNAUTHENTICATED, log in again."
     )
     async def renew_token(self, info: Info) -> AuthPayload:
         return AuthPayload.of(await sessions.renew_token(info.context.ctx))
 
     @strawberry.mutation(
-        description="Replace the password. All sessions end, this one too, and all older tokens:"
+        description="Replace the password. All sessions end, and all tokens of the older server:"
         " their connections are closed with 4401. The answer is the token of a new session, in"
-        " which the connection that asked goes on."
+        " which this connection goes on."
     )
     async def change_password(
         self,
         info: Info,
-        current_password: Annotated[str, argument("What it was: a token alone is not enough.")],
+        current_password: Annotated[str, argument("The present one: a token alone is not enough.")],
         new_password: NewPassword,
     ) -> AuthPayload:
         ctx = info.context.ctx
@@ -103,13 +99,13 @@ class SessionMutations:
         )
 
     @strawberry.mutation(
-        description='Delete one\'s account. Its messages stay, from a "Deleted user"; the e-mail'
-        " is free again."
+        description='Delete your account. Its messages stay, from a "Deleted user". Its e-mail is'
+        " free again."
     )
     async def delete_account(
         self,
         info: Info,
-        password: Annotated[str, argument("Its password: a token alone is not enough.")],
+        password: Annotated[str, argument("The password: a token alone is not enough.")],
     ) -> bool:
         await accounts.delete_own_account(info.context.ctx, password)
         return True

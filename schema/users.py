@@ -1,4 +1,4 @@
-"""Users in GraphQL: register, log in, oneself and the others."""
+"""Users in GraphQL: register, log in, the viewer and other users."""
 
 from datetime import datetime
 from typing import Annotated
@@ -31,34 +31,34 @@ class User(Node):
     record: strawberry.Private[StoredUser]
     is_self: strawberry.Private[bool] = False
 
-    @field(description="The e-mail address; null for anyone but oneself.")
+    @field(description="The e-mail address; null for other users.")
     def email(self, info: Info) -> str | None:
         viewer = info.context.ctx.viewer
         known = self.is_self or (viewer is not None and viewer.id == self.record.id)
         return self.record.email if known else None
 
     @field(
-        description="Whether any connection of theirs is open now; false while a block keeps the"
-        " two apart, and for whom the `directory` hides."
+        description="Whether a connection of theirs is open now; false while there is a block"
+        " between you, and when the `directory` hides them."
     )
     def online(self, info: Info) -> bool:
         return presence.is_seen_online(info.context.ctx, self.record.id)
 
     @field(
-        description="When their last connection ended; null while online, if never, while a"
-        " block keeps the two apart, and for whom the `directory` hides."
+        description="When their last connection ended; null if never, while they are online, while"
+        " there is a block between you, and when the `directory` hides them."
     )
     def last_seen_at(self, info: Info) -> datetime | None:
         return presence.last_seen_at(info.context.ctx, self.record)
 
-    @field(description="Whether one has blocked them; nobody sees whom others block.")
+    @field(description="Whether you have blocked them. Nobody sees the blocks of others.")
     def blocked(self, info: Info) -> bool:
         ctx = info.context.ctx
         return ctx.viewer is not None and ctx.blocks.has_blocked(ctx.viewer.id, self.record.id)
 
     @classmethod
     def of(cls, record: StoredUser, *, is_self: bool = False) -> "User":
-        """Return the user as GraphQL shows them; `is_self` to whoever just proved to be them."""
+        """Return the user as GraphQL shows them; `is_self` when they have just logged in."""
         return cls(
             id=wire_id(record.id),
             display_name=record.display_name,
@@ -68,17 +68,17 @@ class User(Node):
         )
 
 
-@strawberry.type(description="Who has come in, and the token that proves it.")
+@strawberry.type(description="A login: the user and the token.")
 class AuthPayload:
     token: str = field(
         description="Send it as `Authorization: Bearer …`, over WebSocket in `connection_init`."
     )
     expires_at: datetime = field(description="When the token ends.")
-    user: User = field(description="Oneself.")
+    user: User = field(description="The user who logged in.")
 
     @classmethod
     def of(cls, logged_in: LoggedIn) -> "AuthPayload":
-        """Return the answer to somebody who has come in."""
+        """Return the answer to a login."""
         return cls(
             token=logged_in.issued.token,
             expires_at=logged_in.issued.expires_at,
@@ -88,7 +88,7 @@ class AuthPayload:
 
 @strawberry.type
 class UserQueries:
-    @field(description="Oneself.")
+    @field(description="The user who is logged in.")
     async def me(self, info: Info) -> User:
         return User.of(await users.get_me(info.context.ctx))
 
@@ -104,8 +104,8 @@ class UserQueries:
         return None if record is None else User.of(record)
 
     @field(
-        description="The user with exactly this e-mail address, to begin a conversation; null for"
-        " none, and where the `directory` is OFF."
+        description="The user with exactly this e-mail address; null when there is none, and where"
+        " the `directory` is OFF."
     )
     async def user_by_email(
         self, info: Info, email: Annotated[str, argument("An e-mail address, in any case.")]
@@ -113,10 +113,7 @@ class UserQueries:
         record = await users.find_by_email(info.context.ctx, email)
         return None if record is None else User.of(record)
 
-    @field(
-        description="Everyone with an account whom the `directory` shows, in the order of"
-        " registration."
-    )
+    @field(description="The users whom the `directory` shows you, in the order of registration.")
     async def users(
         self,
         info: Info,
@@ -138,14 +135,14 @@ class UserQueries:
         )
 
     @field(
-        description="Everyone online now whom one may see, in the order of arrival. It costs as"
-        " many as there are: where many are online, ask for the `first`, or subscribe to"
-        " `presence`."
+        description="The users who are online now and whom you may see, in the order of arrival."
+        " Each of them counts in the cost: where many are online, ask for the `first`, or subscribe"
+        " to `presence`."
     )
     async def online_users(
         self,
         info: Info,
-        first: Annotated[int | None, argument("At most so many, 200 or fewer; else all.")] = None,
+        first: Annotated[int | None, argument("At most so many, up to 200; null for all.")] = None,
     ) -> list[User]:
         found = await users.list_online_users(info.context.ctx, first=first)
         return [User.of(record) for record in found]
@@ -153,7 +150,7 @@ class UserQueries:
 
 @strawberry.type
 class UserMutations:
-    @strawberry.mutation(description="Make an account. An e-mail that is taken is a CONFLICT.")
+    @strawberry.mutation(description="Make an account. A taken e-mail is a CONFLICT.")
     async def register(
         self,
         info: Info,
@@ -168,7 +165,7 @@ class UserMutations:
         )
 
     @strawberry.mutation(
-        description="Come in. A wrong password and an unknown e-mail give the same answer."
+        description="Log in. A wrong password and an unknown e-mail give the same answer."
     )
     async def login(
         self,
