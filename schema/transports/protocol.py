@@ -73,21 +73,27 @@ _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessa
 _encoder = msgspec.json.Encoder()
 
 
-class BadMessage(Exception):
-    """Not a message of the protocol; the text says why."""
+class SocketRefused(Exception):
+    """The connection has to be closed, with this code and reason."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 def decode(text: str) -> ClientMessage:
-    """Return the client's message. Raises BadMessage."""
+    """Return the client's message. Raises SocketRefused for what is none of the protocol."""
     try:
         message = _decode(text)
-        if type(message) is Subscribe and not message.payload.has_document:
-            raise BadMessage("Invalid message: Object missing required field `query`")
-        return message
     except msgspec.ValidationError as error:
-        raise BadMessage(f"Invalid message: {error}") from error
+        raise SocketRefused(CloseCode.BAD_REQUEST, f"Invalid message: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise BadMessage("Invalid message: not JSON") from error
+        raise SocketRefused(CloseCode.BAD_REQUEST, "Invalid message: not JSON") from error
+    if type(message) is Subscribe and not message.payload.has_document:
+        text = "Invalid message: Object missing required field `query`"
+        raise SocketRefused(CloseCode.BAD_REQUEST, text)
+    return message
 
 
 def _decode(text: str) -> ClientMessage:

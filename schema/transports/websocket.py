@@ -21,7 +21,7 @@ from schema.execution.operations import EventLost, Operations, is_outage, refusa
 from schema.execution.plans import Result
 from schema.transports import protocol
 from schema.transports.heartbeat import Heartbeat
-from schema.transports.protocol import CloseCode
+from schema.transports.protocol import CloseCode, SocketRefused
 from schema.transports.response_stream import ResponseStream
 from schema.transports.socket_writer import SocketWriter
 
@@ -65,6 +65,8 @@ class GraphQLSocket:
                 await self._handle(await self._receive())
         except WebSocketDisconnect:
             pass
+        except SocketRefused as refused:
+            await self._writer.close(refused.code, refused.reason)
         except Exception:  # the border: the client hears that it may come back, and no more
             logger.exception("A connection failed")
             await self._writer.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
@@ -154,31 +156,28 @@ class GraphQLSocket:
             return False
         try:
             message = protocol.decode(text)
-        except protocol.BadMessage:
-            return False
-        if not isinstance(message, protocol.Subscribe) or self._fault_of(message) is not None:
-            return False
-        operation = self._operations.recall(self._ctx, message.payload)
-        full = self._in_flight >= MAX_IN_FLIGHT
-        if full or operation is None or operation.type is OperationType.SUBSCRIPTION:
-            return False
-        try:
+            if not isinstance(message, protocol.Subscribe):
+                return False
+            self._check_subscribe(message)
+            operation = self._operations.recall(self._ctx, message.payload)
+            full = self._in_flight >= MAX_IN_FLIGHT
+            if full or operation is None or operation.type is OperationType.SUBSCRIPTION:
+                return False
             self._start(message.id, operation, message.payload.variables)
-        except RequestRefused:
+        except (SocketRefused, RequestRefused):
             return False
         self._heartbeat.hear()
         return True
 
-    def _fault_of(self, message: protocol.Subscribe) -> tuple[CloseCode, str] | None:
-        """Return why such a message closes the connection, if it does."""
+    def _check_subscribe(self, message: protocol.Subscribe) -> None:
+        """Raise SocketRefused for a message that has to close the connection."""
         if not self._acknowledged:
-            return CloseCode.UNAUTHORIZED, "Unauthorized"
+            raise SocketRefused(CloseCode.UNAUTHORIZED, "Unauthorized")
         if message.id in self._by_id:
             text = f"Subscriber for {message.id} already exists"
-            return CloseCode.SUBSCRIBER_ALREADY_EXISTS, text
-        return None
+            raise SocketRefused(CloseCode.SUBSCRIBER_ALREADY_EXISTS, text)
 
-    async def _receive(self) -> protocol.ClientMessage | None:
+    async def _receive(self) -> protocol.ClientMessage:
         self._receiving = True
         event = await self._websocket.receive()
         self._receiving = False
@@ -189,15 +188,10 @@ class GraphQLSocket:
         self._heartbeat.hear()
         text = event.get("text")
         if text is None:
-            await self._writer.close(CloseCode.BAD_REQUEST, "Invalid message: not text")
-            return None
-        try:
-            return protocol.decode(text)
-        except protocol.BadMessage as error:
-            await self._writer.close(CloseCode.BAD_REQUEST, str(error))
-            return None
+            raise SocketRefused(CloseCode.BAD_REQUEST, "Invalid message: not text")
+        return protocol.decode(text)
 
-    async def _handle(self, message: protocol.ClientMessage | None) -> None:
+    async def _handle(self, message: protocol.ClientMessage) -> None:
         match message:
             case protocol.Subscribe():
                 await self._handle_subscribe(message)
@@ -215,23 +209,19 @@ class GraphQLSocket:
     async def _handle_init(self, message: protocol.ConnectionInit) -> None:
         if self._initialised:
             text = "Too many initialisation requests"
-            await self._writer.close(CloseCode.TOO_MANY_INITIALISATIONS, text)
-            return
+            raise SocketRefused(CloseCode.TOO_MANY_INITIALISATIONS, text)
         self._initialised = True
         self._init_timer.cancel()
         authorization = protocol.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
             try:
                 self._ctx = await enter(self._ctx, self._connection, bearer_token(authorization))
-            except Unauthenticated:
-                await self._writer.close(CloseCode.FORBIDDEN, "Forbidden")
-                return
+            except Unauthenticated as error:
+                raise SocketRefused(CloseCode.FORBIDDEN, "Forbidden") from error
             except TooManyConnections as error:
-                await self._writer.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
-                return
+                raise SocketRefused(CloseCode.TOO_MANY_CONNECTIONS, error.message) from error
             except ParleyError as error:
-                await self._writer.close(CloseCode.TRY_AGAIN_LATER, error.message)
-                return
+                raise SocketRefused(CloseCode.TRY_AGAIN_LATER, error.message) from error
         self._acknowledged = True
         await self._writer.send({"type": "connection_ack"})
 
@@ -247,9 +237,7 @@ class GraphQLSocket:
         id_, payload = message.id, message.payload
         if self._writer.leaving:
             return
-        if (fault := self._fault_of(message)) is not None:
-            await self._writer.close(*fault)
-            return
+        self._check_subscribe(message)
         try:
             operation = self._operations.prepare(self._ctx, payload)
             if operation.type is OperationType.SUBSCRIPTION:
