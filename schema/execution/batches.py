@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-# How many documents' results, and how many lengths of ids, an event or a batch keeps: nearly all
-# clients share one. For the other clients the result is made anew each time.
+# The results for so many documents, and for ids of so many lengths, are kept: nearly all clients
+# share one. For other clients they are made each time.
 MOST_KEPT = 4
 
 Head = Callable[[int], bytes]
@@ -14,9 +14,9 @@ Encoded = bytes | msgspec.Raw
 
 
 class Batch:
-    """Events that every reader of the batch may see, and that are the same for everybody.
+    """Events for viewers who may see all of them, each of which looks the same to everybody.
 
-    Each event has a dictionary `encoded`: its results, by the function that encoded them.
+    An event keeps its encoded results in `encoded`, by their encoder.
     """
 
     __slots__ = ("_pieces", "events")
@@ -42,10 +42,10 @@ class BatchResults:
         return map(self._encode_once, self._batch.events)
 
     def pieces(self, id_size: int, head: Head) -> list[bytes]:
-        """Return the frames of the batch's messages in pieces; the subscription's id joins them.
+        """Return pieces that, joined by the subscription's id in JSON, are frames of messages.
 
-        `head(size)` is what comes before a message of that size on the wire. Clients' ids differ,
-        but seldom in length: with ids of one length all pieces are the same.
+        `head(size)` returns the head of a frame. Clients' ids differ, but seldom in length: so all
+        clients share the pieces.
         """
         kept, key = self._batch._pieces, (self._encode, id_size)
         pieces = kept.get(key)

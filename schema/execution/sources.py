@@ -9,19 +9,19 @@ from events.subscription import Front
 
 T = TypeVar("T")
 
-# A function from a front, if there is one, to batches of items.
+# Of a front, where there is one: what comes, in batches, perhaps of one item each.
 Read = Callable[[Front | None], AsyncGenerator[Iterable[Any], None]]
 
 
 class Source(Generic[T]):
     """The events of one subscription.
 
-    `read` yields batches of items, and `show` makes an item an event of the field's type. A `read`
-    that is given a front may end when nothing is queued: from then on the front gets each item as
-    it comes, and no reader waits (docs/decisions/0015-one-path.md). Where an event has to be made
-    for each subscriber, the `pace` bounds how many are made in a second.
+    `read` yields batches of items, and `show` makes an item the event that the field's type says. A
+    `read` that is given a front may end as soon as all there was has been read: from then on the
+    front is given each item as it comes, and no reader waits (docs/decisions/0015-one-path.md).
+    Events that have to be made for each subscriber apart take turns by the `pace`, if there is one.
 
-    graphql-core iterates it: then it yields the events one by one.
+    Iterated, it yields the events one by one: so graphql-core reads it.
     """
 
     __slots__ = ("_pace", "read", "show")
@@ -35,11 +35,11 @@ class Source(Generic[T]):
 
     @classmethod
     def of(cls, returned: Any) -> "Source[Any]":
-        """Return what a field's function returned as a source; it may be a generator of events."""
+        """Return what a field's function returned as a source; a mere generator becomes one."""
         return returned if isinstance(returned, Source) else Source(lambda front: _ones(returned))
 
     async def turn(self) -> None:
-        """Wait until the next event that is made for one subscriber may be made."""
+        """Wait until the next event that is made for one subscriber may be."""
         if self._pace is not None:
             await self._pace.turn()
 
