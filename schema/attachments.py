@@ -1,51 +1,50 @@
 """Attachments in GraphQL: upload, look at, open."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import MessageKind, StoredAttachment
 from resolvers.attachments import files, uploads
 from resolvers.errors import NotFound
 from resolvers.guards.file_urls import Part
-from resolvers.guards.validation import find_id
 from schema.context import Info
 from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node
-from schema.scalars import Upload, wire_id
+from schema.scalars import Upload, known_id, wire_id
 
 
 @strawberry.type(description="An image, a voice note or another file.")
 class Attachment(Node):
-    id: strawberry.ID = strawberry.field(description="A decimal string.")
-    kind: MessageKind = strawberry.field(description="What its bytes are: IMAGE, VOICE or FILE.")
-    filename: str = strawberry.field(description="The name it was sent under, made safe.")
-    media_type: str = strawberry.field(description="What its bytes are, as a MIME type.")
-    size: int = strawberry.field(description="In bytes.")
-    sha256: str = strawberry.field(description="Of its content, in hexadecimal.")
-    width: int | None = strawberry.field(description="In pixels, of an image or a video.")
-    height: int | None = strawberry.field(description="In pixels, of an image or a video.")
-    duration_ms: int | None = strawberry.field(
-        description="In milliseconds, of a voice note or a video."
-    )
-    waveform: list[int] | None = strawberry.field(
+    id: ID = field(description="A decimal string.")
+    kind: MessageKind = field(description="What its bytes are: IMAGE, VOICE or FILE.")
+    filename: str = field(description="The name under which it was uploaded, made safe.")
+    media_type: str = field(description="What its bytes are, as a MIME type.")
+    size: int = field(description="In bytes.")
+    sha256: str = field(description="Of its content, in hexadecimal.")
+    width: int | None = field(description="In pixels, of an image or a video.")
+    height: int | None = field(description="In pixels, of an image or a video.")
+    duration_ms: int | None = field(description="In milliseconds, of a voice note or a video.")
+    waveform: list[int] | None = field(
         description="How loud a voice note is over its time: at most 100 numbers from 0 to 100."
     )
-    created_at: datetime = strawberry.field(description="When it was uploaded.")
+    created_at: datetime = field(description="When it was uploaded.")
     record: strawberry.Private[StoredAttachment]
 
-    @strawberry.field(
-        description="Where it is served. The address is signed: it needs no token, and expires"
-        " (FILE_URL_SECONDS); ask again for a fresh one.",
+    @field(
+        description="The address that serves it. It is signed: it needs no token, and expires"
+        " (FILE_URL_SECONDS); ask again for a fresh address.",
         metadata=SAME_FOR_ALL,
     )
     def url(self, info: Info) -> str:
         return info.context.ctx.file_urls.url(Part(self.record.id))
 
-    @strawberry.field(
-        description="Where a WebP picture of it, at most 320 pixels wide and high, is served."
-        " Null for what is no image.",
+    @field(
+        description="The signed address of a WebP picture of it, at most 320 pixels wide and high."
+        " Null when it is no image.",
         metadata=SAME_FOR_ALL,
     )
     def thumbnail_url(self, info: Info) -> str | None:
@@ -74,44 +73,39 @@ class Attachment(Node):
 
 @strawberry.type
 class AttachmentQueries:
-    @strawberry.field(
-        description="An upload of one's own, or what a message that one may see carries; null when"
-        " there is none."
+    @field(
+        description="An upload of yours, or the attachment of a message that you may see; else"
+        " null."
     )
     async def attachment(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="The attachment's id.")],
+        self, info: Info, id: Annotated[ID, argument("The attachment's id.")]
     ) -> Attachment | None:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        id_ = find_id(id)
-        if id_ is None:
-            return None
-        try:
+        with suppress(NotFound):
+            id_ = known_id(id, "Attachment not found")
             return Attachment.of(await files.get_attachment(ctx, id_))
-        except NotFound:
-            return None
+        return None
 
 
 @strawberry.type
 class AttachmentMutations:
     @strawberry.mutation(
-        description="Upload a file, to be sent by `sendMessage(attachmentId: …)` within a day. By"
-        " the GraphQL multipart request specification, with the header `GraphQL-Preflight: 1` (or"
-        " `Apollo-Require-Preflight`). What a file is, its bytes say: its name and the type it was"
-        " sent with do not count. Images are turned upright and lose what else is in them, where"
-        " they were taken above all; HEIC becomes JPEG."
+        description="Upload a file; send it by `sendMessage(attachmentId: …)` within a day. Use the"
+        " GraphQL multipart request specification, with the header `GraphQL-Preflight: 1` (or"
+        " `Apollo-Require-Preflight`). The server recognises a file by its bytes, not by its name"
+        " or media type. Images are turned upright and lose their metadata, such as the place where"
+        " they were taken; HEIC becomes JPEG."
     )
     async def upload_attachment(
         self,
         info: Info,
-        file: Annotated[Upload, strawberry.argument(description="The file.")],
+        file: Annotated[Upload, argument("The file.")],
         kind: Annotated[
             MessageKind | None,
-            strawberry.argument(
-                description="IMAGE or VOICE: refuse what is not one. FILE: keep it byte by byte,"
-                " also when it is an image. Without it: whatever the file is."
+            argument(
+                "IMAGE or VOICE: refuse another file. FILE: keep it byte by byte, also an image."
+                " Without it: the kind that the file is."
             ),
         ] = None,
     ) -> Attachment:

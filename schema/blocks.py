@@ -3,19 +3,17 @@
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from resolvers import blocks
-from resolvers.errors import NotFound
-from resolvers.guards.validation import find_id
 from schema.context import Info
+from schema.scalars import known_id
 from schema.users import User
 
 
 @strawberry.type
 class BlockQueries:
-    @strawberry.field(
-        description="Whom one has blocked, the latest first; MAX_BLOCKED_USERS (1000) at most."
-    )
+    @field(description="Your blocks, the latest first; MAX_BLOCKED_USERS (1000) at most.")
     async def blocked_users(self, info: Info) -> list[User]:
         return [User.of(record) for record in await blocks.list_blocked_users(info.context.ctx)]
 
@@ -23,35 +21,20 @@ class BlockQueries:
 @strawberry.type
 class BlockMutations:
     @strawberry.mutation(
-        description="Keep a user away: until `unblockUser`, neither can write to the other, see"
-        " whether the other is online, or see what the other writes to everybody. They are not"
-        " told. What was written before stays. Blocking again changes nothing."
+        description="Keep a user away: until `unblockUser`, neither of you can write to the other,"
+        " see whether the other is online, or see the other's broadcasts. The user is not told."
+        " Messages from before the block stay. Blocking again changes nothing."
     )
-    async def block_user(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Whom to keep away.")],
-    ) -> User:
+    async def block_user(self, info: Info, id: Annotated[ID, argument("The user's id.")]) -> User:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        return User.of(await blocks.block_user(ctx, _known_id(id)))
+        return User.of(await blocks.block_user(ctx, known_id(id, "User not found")))
 
     @strawberry.mutation(
-        description="End one's block of a user; whether they have blocked oneself is theirs to"
-        " end. Without a block this changes nothing."
+        description="End your block of a user; a block of theirs is theirs to end. Without a block"
+        " this changes nothing."
     )
-    async def unblock_user(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Who may come back.")],
-    ) -> User:
+    async def unblock_user(self, info: Info, id: Annotated[ID, argument("The user's id.")]) -> User:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        return User.of(await blocks.unblock_user(ctx, _known_id(id)))
-
-
-def _known_id(value: strawberry.ID) -> int:
-    id_ = find_id(value)
-    if id_ is None:
-        raise NotFound("User not found")
-    return id_
+        return User.of(await blocks.unblock_user(ctx, known_id(id, "User not found")))

@@ -1,13 +1,13 @@
-"""Ids that no two things share, for clients that cache by one key.
+"""Global object identification (relay.dev/graphql/objectidentification.htm).
 
-`id` stays what it was: a number of its type's own, so that user 1 and message 1 have the same.
-`globalId` names the type too (docs/decisions/0021-global-ids.md; Relay calls it object
-identification, relay.dev/graphql/objectidentification.htm).
+User 1 and message 1 have the same `id`. A `globalId` names the type too: clients that cache by one
+key use it (docs/decisions/0021-global-ids.md).
 """
 
 from typing import NamedTuple
 
 import strawberry
+from strawberry import ID, field
 from strawberry.relay.utils import from_base64, to_base64
 
 from resolvers.guards.validation import find_id
@@ -23,19 +23,17 @@ class Reference(NamedTuple):
     id: int
 
 
-@strawberry.interface(description="What `node` finds by its `globalId`.")
+@strawberry.interface(description="A thing that `node` finds by its `globalId`.")
 class Node:
-    id: strawberry.ID = strawberry.field(
-        description="A decimal string; things of other types may have the same."
-    )
+    id: ID = field(description="A decimal string; a thing of another type may have the same id.")
 
-    @strawberry.field(
-        description="Opaque; no other thing, of whichever type, has the same. For `node`, and for"
+    @field(
+        description="Opaque, and of this thing alone among all types. It is for `node`, and for"
         " clients that cache by one key, such as Relay.",
         metadata=SAME_FOR_ALL,
     )
-    def global_id(self) -> strawberry.ID:
-        return strawberry.ID(to_base64(type(self).__name__, self.id))
+    def global_id(self) -> ID:
+        return ID(to_base64(type(self).__name__, self.id))
 
 
 def reference_of(global_id: str) -> Reference | None:

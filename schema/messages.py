@@ -1,11 +1,12 @@
 """Messages in GraphQL: send, read back, subscribe."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import MessageKind, StoredMessage
 from events.subscription import Consumer
@@ -15,45 +16,41 @@ from resolvers.guards.validation import find_id
 from resolvers.pending import Pending
 from schema.attachments import Attachment
 from schema.context import Info
-from schema.execution.memo import Memo
 from schema.execution.plans import SAME_FOR_ALL
+from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.global_ids import Node
-from schema.pagination import PageInfo, cursor_of, page_info, slice_of
-from schema.scalars import wire_id
+from schema.pagination import RelayConnection, page_request
+from schema.scalars import known_id, wire_id
 from schema.users import User
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
 class Message(Node):
-    id: strawberry.ID = strawberry.field(
-        description="A decimal string: the position in the server's log. Later ones are greater."
+    id: ID = field(
+        description="A decimal string: the position in the log. Later messages have greater ids."
     )
-    sender_id: strawberry.ID = strawberry.field(description="Who sent it.")
-    receiver_id: strawberry.ID | None = strawberry.field(
-        description="Who it is for; null for a broadcast to everybody."
+    sender_id: ID = field(description="The sender.")
+    receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
+    kind: MessageKind = field(description="What the content is.")
+    content: str = field(
+        description="The text; beside an attachment a caption, which may be empty."
     )
-    kind: MessageKind = strawberry.field(description="What the content is.")
-    content: str = strawberry.field(
-        description="What was typed; beside an attachment a caption, which may be empty."
+    client_message_id: str | None = field(description="The key that its sender gave it, if any.")
+    attachment: Attachment | None = field(
+        description="Its file, when its kind is IMAGE, FILE or VOICE."
     )
-    client_message_id: str | None = strawberry.field(
-        description="The key that its sender gave it, if any."
-    )
-    attachment: Attachment | None = strawberry.field(
-        description="What it carries, when its kind is IMAGE, FILE or VOICE."
-    )
-    created_at: datetime = strawberry.field(description="When the server stored it.")
+    created_at: datetime = field(description="When the server stored it.")
     record: strawberry.Private[StoredMessage]
 
-    @strawberry.field(description="Who sent it.", metadata=SAME_FOR_ALL)
+    @field(description="The sender.", metadata=SAME_FOR_ALL)
     async def sender(self, info: Info) -> User:
         record = await info.context.loaders.users.load(self.record.sender_id)
         if record is None:
             raise NotFound("User not found")
         return User.of(record)
 
-    @strawberry.field(description="Who it is for; null for a broadcast.", metadata=SAME_FOR_ALL)
+    @field(description="The receiver; null for a broadcast.", metadata=SAME_FOR_ALL)
     async def receiver(self, info: Info) -> User | None:
         if self.record.receiver_id is None:
             return None
@@ -76,155 +73,102 @@ class Message(Node):
         )
 
 
-# One object for its sender and all subscribers, so that what is made of it is made once.
-_shown: Memo[StoredMessage, Message] = Memo(Message.of)
-_show = _shown.of
-
-
-@strawberry.type(description="A message in a list.")
-class MessageEdge:
-    cursor: str = strawberry.field(description="Opaque; for `after` and `before`.")
-    node: Message = strawberry.field(description="The message.")
-
-
-@strawberry.type(description="A page of messages, oldest first.")
-class MessageConnection:
-    page: strawberry.Private[messages.Page]
-
-    @strawberry.field(description="The messages with their cursors.")
-    def edges(self) -> list[MessageEdge]:
-        return [
-            MessageEdge(cursor=cursor_of(record.id), node=Message.of(record))
-            for record in self.page.messages
-        ]
-
-    @strawberry.field(description="The messages without.")
-    def nodes(self) -> list[Message]:
-        return [Message.of(record) for record in self.page.messages]
-
-    @strawberry.field(description="Where this page lies.")
-    def page_info(self) -> PageInfo:
-        return page_info(
-            [record.id for record in self.page.messages],
-            has_previous=self.page.has_older,
-            has_next=self.page.has_newer,
-        )
+# The sender and all subscribers get one object: each document's result of it is encoded once.
+_shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
+_show = _shared.of
 
 
 @strawberry.type
 class MessageQueries:
-    @strawberry.field(
-        description="What one may see: sent by or to oneself, and broadcasts. Oldest first within"
-        " the page; without `first` or `last`, the newest 50."
+    @field(
+        description="The messages that you may see: your own, those to you, and broadcasts. A page"
+        " is oldest first; without `first` or `last` it has the newest 50."
     )
     async def messages(
         self,
         info: Info,
         with_: Annotated[
-            strawberry.ID | None,
-            strawberry.argument(
-                name="with", description="Only those between oneself and this user."
-            ),
+            ID | None,
+            argument(name="with", description="Only those between you and this user."),
         ] = None,
-        first: Annotated[
-            int | None, strawberry.argument(description="This many from the old end.")
-        ] = None,
+        first: Annotated[int | None, argument("This many from the old end.")] = None,
         after: Annotated[
-            str | None,
-            strawberry.argument(
-                description="Only those past this cursor, or past the message with this id."
-            ),
+            str | None, argument("Only those past this cursor, or past the message with this id.")
         ] = None,
-        last: Annotated[
-            int | None, strawberry.argument(description="This many from the new end.")
-        ] = None,
+        last: Annotated[int | None, argument("This many from the new end.")] = None,
         before: Annotated[
             str | None,
-            strawberry.argument(
-                description="Only those before this cursor, or before the message with this id."
-            ),
+            argument("Only those before this cursor, or before the message with this id."),
         ] = None,
-    ) -> MessageConnection:
+    ) -> RelayConnection[Message]:
         ctx = info.context.ctx
-        part = slice_of(first, after, last, before)
-        page = await messages.list_messages(
-            ctx,
-            with_id=_known_id(with_, "User not found"),
-            after=part.after,
-            before=part.before,
-            newest=part.newest,
-            limit=part.limit,
+        asked = page_request(first, after, last, before)
+        with_id = _optional_id(with_, "User not found")
+        page = await messages.list_messages(ctx, with_id=with_id, **asked._asdict())
+        return RelayConnection(
+            records=page.messages,
+            show=Message.of,
+            has_previous=page.has_older,
+            has_next=page.has_newer,
         )
-        return MessageConnection(page=page)
 
-    @strawberry.field(description="A message; null when there is none that one may see.")
+    @field(description="A message; null when there is none that you may see.")
     async def message(
-        self,
-        info: Info,
-        id: Annotated[
-            strawberry.ID, strawberry.argument(description="The message's id.")
-        ],  # GraphQL's word
+        self, info: Info, id: Annotated[ID, argument("The message's id.")]
     ) -> Message | None:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        id_ = find_id(id)
-        if id_ is None:
-            return None
-        try:
+        with suppress(NotFound):
+            id_ = known_id(id, "Message not found")
             return Message.of(await messages.get_message(ctx, id_))
-        except NotFound:
-            return None
+        return None
 
 
 @strawberry.type
 class MessageMutations:
     @strawberry.mutation(
-        description="Send a message. It is stored when this answers; a retry with the same"
-        " `clientMessageId` answers the first one.",
+        description="Send a message. It is stored when this answers. A retry with the same"
+        " `clientMessageId` answers the first message.",
         graphql_type=Message,
     )
     def send_message(
         self,
         info: Info,
-        receiver_id: Annotated[
-            strawberry.ID | None,
-            strawberry.argument(description="Who it is for; without it, everybody."),
-        ] = None,
+        receiver_id: Annotated[ID | None, argument("The receiver; without it, everybody.")] = None,
         content: Annotated[
             str | None,
-            strawberry.argument(
-                description="What to say: at most 16 KiB in UTF-8, not blank; beside an attachment"
-                " a caption, which may be left out."
+            argument(
+                "The text: at most 16 KiB in UTF-8, not blank; beside an attachment a caption,"
+                " which may be left out."
             ),
         ] = None,
         kind: Annotated[
             MessageKind | None,
-            strawberry.argument(
-                description="What it is. Without it: the attachment's kind, or EMOJI for one to"
+            argument(
+                "What the content is. Without it: the attachment's kind, or EMOJI for one to"
                 " three emoji and nothing else, or TEXT."
             ),
         ] = None,
         attachment_id: Annotated[
-            strawberry.ID | None,
-            strawberry.argument(
-                description="An upload of one's own, or to forward, what a message that one may"
-                " see carries."
+            ID | None,
+            argument(
+                "An upload of yours, or to forward, the attachment of a message that you see."
             ),
         ] = None,
         client_message_id: Annotated[
             str | None,
-            strawberry.argument(
-                description="A key of one's own choice, 1 to 128 characters, unique for each"
-                " message: with it a retry is safe. Another message under it is a CONFLICT."
+            argument(
+                "A key of your choice, 1 to 128 characters, unique for each message: with it a"
+                " retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
     ) -> Pending[Message]:
         return messages.send_message(
             info.context.ctx,
-            receiver_id=_known_id(receiver_id, "Receiver not found"),
+            receiver_id=_optional_id(receiver_id, "Receiver not found"),
             content=content or "",
             kind=kind,
-            attachment_id=_known_id(attachment_id, "Attachment not found"),
+            attachment_id=_optional_id(attachment_id, "Attachment not found"),
             client_message_id=client_message_id,
         ).then(_show)
 
@@ -232,17 +176,14 @@ class MessageMutations:
 @strawberry.type
 class MessageSubscriptions:
     @strawberry.subscription(
-        description="Each message one may see, one's own included, in order and once. With"
-        " `after`, first all those past it: after a cut, pass the last id seen and miss nothing.",
+        description="Each message that you may see, your own too, in order and once. With `after`,"
+        " first all messages past it: after a cut, pass the last id that you have seen.",
         graphql_type=Message,
     )
     def message_added(
         self,
         info: Info,
-        after: Annotated[
-            strawberry.ID | None,
-            strawberry.argument(description="The id of the last message seen; 0 for all."),
-        ] = None,
+        after: Annotated[ID | None, argument("The id of the last message seen; 0 for all.")] = None,
     ) -> Source[Message]:
         ctx = info.context.ctx
 
@@ -255,19 +196,14 @@ class MessageSubscriptions:
         return Source(read, _show)
 
 
-def _known_id(value: strawberry.ID | None, missing: str) -> int | None:
+def _optional_id(value: ID | None, missing: str) -> int | None:
+    return None if value is None else known_id(value, missing)
+
+
+def _position(value: ID | None) -> int | None:
     if value is None:
         return None
-    id_ = find_id(value)
-    if id_ is None:
-        raise NotFound(missing)
-    return id_
-
-
-def _position(value: strawberry.ID | None) -> int | None:
-    if value is None or value == "0":
-        return None if value is None else 0
-    position = find_id(value)
+    position = 0 if value == "0" else find_id(value)
     if position is None:
         raise BadInput("after is not a message's id")
     return position

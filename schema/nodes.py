@@ -1,16 +1,18 @@
 """Things in GraphQL by their global ids, whatever their types."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from resolvers import messages, sessions, users
 from resolvers.attachments import files
 from resolvers.errors import BadInput, NotFound
 from schema.attachments import Attachment
 from schema.context import Info
-from schema.global_ids import Node, Reference, reference_of
+from schema.global_ids import Node, reference_of
 from schema.messages import Message
 from schema.sessions import Session
 from schema.users import User
@@ -22,23 +24,17 @@ Found = Mapping[int, Node]
 
 @strawberry.type
 class NodeQueries:
-    @strawberry.field(description="The thing with this `globalId`; null when one may see none.")
-    async def node(
-        self,
-        info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="Its `globalId`.")],
-    ) -> Node | None:
+    @field(description="The thing with this `globalId`; null when you may see none.")
+    async def node(self, info: Info, id: Annotated[ID, argument("Its `globalId`.")]) -> Node | None:
         [found] = await _find(info, [id])
         return found
 
-    @strawberry.field(
+    @field(
         description="The things with these `globalId`s, at most 100, in this order; null for each"
-        " that one may not see."
+        " that you may not see."
     )
     async def nodes(
-        self,
-        info: Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their `globalId`s.")],
+        self, info: Info, ids: Annotated[list[ID], argument("Their `globalId`s.")]
     ) -> list[Node | None]:
         if len(ids) > MAX_NODES:
             raise BadInput(f"nodes finds {MAX_NODES} things at most")
@@ -57,11 +53,10 @@ async def _find(info: Info, ids: Sequence[str]) -> list[Node | None]:
         for name, numbers in named.items()
         if name in _FINDERS
     }
-    return [None if reference is None else _pick(found, reference) for reference in references]
-
-
-def _pick(found: Mapping[str, Found], reference: Reference) -> Node | None:
-    return found.get(reference.type_name, {}).get(reference.id)
+    return [
+        None if reference is None else found.get(reference.type_name, {}).get(reference.id)
+        for reference in references
+    ]
 
 
 async def _users(info: Info, ids: Collection[int]) -> Found:
@@ -78,10 +73,8 @@ async def _messages(info: Info, ids: Collection[int]) -> Found:
 async def _attachments(info: Info, ids: Collection[int]) -> Found:
     found: dict[int, Node] = {}
     for id_ in ids:
-        try:
+        with suppress(NotFound):
             found[id_] = Attachment.of(await files.get_attachment(info.context.ctx, id_))
-        except NotFound:
-            continue
     return found
 
 
@@ -95,9 +88,4 @@ async def _sessions(info: Info, ids: Collection[int]) -> Found:
     }
 
 
-_FINDERS = {
-    "User": _users,
-    "Message": _messages,
-    "Attachment": _attachments,
-    "Session": _sessions,
-}
+_FINDERS = {"User": _users, "Message": _messages, "Attachment": _attachments, "Session": _sessions}

@@ -1,31 +1,71 @@
 """Relay cursor connections (relay.dev/graphql/connections.htm) over ids."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
+from strawberry import field
 
 from resolvers.errors import BadInput
 from resolvers.guards.validation import find_id
 
-# Keeps a cursor from being taken for an id, and leaves room for other kinds of position.
+# No cursor looks like an id, and other kinds of position can come later.
 _PREFIX = "id:"
 DEFAULT_PAGE = 50
 MAX_CURSOR = 64  # characters: a cursor holds one id
 
 
+T = TypeVar("T")
+
+
 @strawberry.type(description="Where a page lies among its list.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether there is more past `endCursor`.")
-    has_previous_page: bool = strawberry.field(
-        description="Whether there is more before `startCursor`."
-    )
-    start_cursor: str | None = strawberry.field(description="The first edge's cursor.")
-    end_cursor: str | None = strawberry.field(description="The last edge's cursor.")
+    has_next_page: bool = field(description="Whether there is more past `endCursor`.")
+    has_previous_page: bool = field(description="Whether there is more before `startCursor`.")
+    start_cursor: str | None = field(description="The first edge's cursor.")
+    end_cursor: str | None = field(description="The last edge's cursor.")
 
 
-class Slice(NamedTuple):
-    """What `first/after/last/before` ask for: an end of the range between two exclusive ids."""
+@strawberry.type(description="An item of a page.")
+class Edge(Generic[T]):
+    cursor: str = field(description="Opaque; for `after` and `before`.")
+    node: T = field(description="The item.")
+
+
+@strawberry.type(name="Connection", description="A page of a list.")
+class RelayConnection(Generic[T]):
+    records: strawberry.Private[Sequence[Any]]  # in the order of their ids
+    show: strawberry.Private[Callable[[Any], T]]
+    has_previous: strawberry.Private[bool]
+    has_next: strawberry.Private[bool]
+
+    @field(description="The items with their cursors.")
+    def edges(self) -> list[Edge[T]]:
+        return [
+            Edge(cursor=cursor_of(record.id), node=self.show(record)) for record in self.records
+        ]
+
+    @field(description="The items without their cursors.")
+    def nodes(self) -> list[T]:
+        return [self.show(record) for record in self.records]
+
+    @field(description="Where this page lies.")
+    def page_info(self) -> PageInfo:
+        return PageInfo(
+            has_next_page=self.has_next,
+            has_previous_page=self.has_previous,
+            start_cursor=cursor_of(self.records[0].id) if self.records else None,
+            end_cursor=cursor_of(self.records[-1].id) if self.records else None,
+        )
+
+
+class PageRequest(NamedTuple):
+    """What `first/after/last/before` ask for: `limit` ids between `after` and `before`, exclusive.
+
+    The page lies at the new end of that range if `newest`, else at the old end.
+    """
 
     after: int | None
     before: int | None
@@ -39,44 +79,33 @@ def cursor_of(id_: int) -> str:
 
 
 def id_at(cursor: str, argument: str) -> int:
-    """Return the id that a cursor stands for; an id itself, or 0, stands for its own place.
+    """Return the id that a cursor stands for. Raises BadInput naming the argument.
 
-    A client that keeps the last id it saw can ask for what is past it. No cursor looks like an id.
-    Raises BadInput naming the argument.
+    An id, or 0, is a cursor too: a client that keeps the last id it saw asks for what follows it.
     """
     if cursor == "0":
         return 0
     if (named := find_id(cursor)) is not None:
         return named
-    if len(cursor) > MAX_CURSOR:
-        raise BadInput(f"{argument} is not a cursor of this list")
-    try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (ValueError, UnicodeError):
-        text = ""
+    text = ""
+    if len(cursor) <= MAX_CURSOR:
+        with suppress(ValueError):
+            text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     id_ = find_id(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else None
     if id_ is None:
         raise BadInput(f"{argument} is not a cursor of this list")
     return id_
 
 
-def slice_of(first: int | None, after: str | None, last: int | None, before: str | None) -> Slice:
-    """Return the range that the arguments name: without `first` and `last`, its newest page."""
+def page_request(
+    first: int | None, after: str | None, last: int | None, before: str | None
+) -> PageRequest:
+    """Return the page that the arguments name: without `first` and `last`, the newest one."""
     if first is not None and last is not None:
         raise BadInput("first and last cannot be used together")
-    return Slice(
+    return PageRequest(
         after=None if after is None else id_at(after, "after"),
         before=None if before is None else id_at(before, "before"),
         newest=first is None,
         limit=next((size for size in (first, last) if size is not None), DEFAULT_PAGE),
-    )
-
-
-def page_info(ids: list[int], *, has_previous: bool, has_next: bool) -> PageInfo:
-    """Return the PageInfo of a page of these ids."""
-    return PageInfo(
-        has_next_page=has_next,
-        has_previous_page=has_previous,
-        start_cursor=cursor_of(ids[0]) if ids else None,
-        end_cursor=cursor_of(ids[-1]) if ids else None,
     )

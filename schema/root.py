@@ -13,7 +13,7 @@ from schema.sessions import SessionMutations, SessionQueries
 from schema.users import UserMutations, UserQueries
 
 
-@strawberry.type(description="What can be asked. Everything but serverInfo needs a token.")
+@strawberry.type(description="What can be read. Everything but serverInfo needs a token.")
 class Query(
     UserQueries,
     SessionQueries,
@@ -26,14 +26,16 @@ class Query(
     pass
 
 
-@strawberry.type(description="What can be done. Everything but register and login needs a token.")
+@strawberry.type(
+    description="What can be changed. Everything but register and login needs a token."
+)
 class Mutation(
     UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
 ):
     pass
 
 
-@strawberry.type(description="What can be listened to, over WebSocket. Everything needs a token.")
+@strawberry.type(description="What can be followed, over WebSocket. Everything needs a token.")
 class Subscription(MessageSubscriptions, PresenceSubscriptions):
     pass
 

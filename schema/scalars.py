@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import NewType
 
 import strawberry
+from strawberry import ID
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import MessageKind
 from resolvers.attachments.forms import ReceivedFile
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
+from resolvers.guards.validation import find_id
 from server.moments import wire_moment
 
 DATE_TIME = strawberry.scalar(
@@ -51,6 +53,13 @@ for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defin
     _value.description = KINDS[MessageKind(_value.value)]
 
 
-def wire_id(value: int) -> strawberry.ID:
+def wire_id(value: int) -> ID:
     """Return an id as clients see it: a decimal string."""
-    return strawberry.ID(str(value))
+    return ID(str(value))
+
+
+def known_id(value: ID, missing: str) -> int:
+    """Return the number that a client's id names. Raises NotFound, with this text, for no id."""
+    if (id_ := find_id(value)) is None:
+        raise NotFound(missing)
+    return id_

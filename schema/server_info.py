@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
+from strawberry import ID, field
 
 from resolvers.server_info import (
     Limit,
@@ -34,206 +35,124 @@ class Directory(Enum):
     OFF = strawberry.enum_value("off", description="Nobody.")
 
 
-@strawberry.type(description="So many in any window of so many seconds.")
+@strawberry.type(description="At most `amount` in any window of `seconds`.")
 class RateLimit:
-    amount: int = strawberry.field(description="How many.")
-    seconds: int = strawberry.field(description="The length of the window.")
+    amount: int = field(description="How many.")
+    seconds: int = field(description="The length of the window.")
 
 
-@strawberry.type(
-    description="What the server takes; beyond a rate, RATE_LIMITED says when to retry."
-)
+def _limit(description: str) -> Any:
+    return field(description=description)
+
+
+@strawberry.type(description="The server's limits. RATE_LIMITED says when to retry.")
 class ServerLimits:
-    enforced: bool = strawberry.field(
-        description="Whether rates and numbers of connections are limited; sizes and times are."
+    enforced: bool = _limit("Whether rates and connections are limited; sizes always are.")
+    sends_per_user: RateLimit = _limit("Messages that one user sends.")
+    uploads_per_user: RateLimit = _limit("Uploads that one user begins.")
+    renewals_per_user: RateLimit = _limit("Token renewals of one user.")
+    upload_bytes_per_user: RateLimit = _limit("Bytes that one user uploads.")
+    registrations_per_address: RateLimit = _limit("Registrations from one address.")
+    logins_per_address: RateLimit = _limit("Logins from one address, to all accounts together.")
+    logins_per_account: RateLimit = _limit("Logins to one account from one address.")
+    logins_per_account_from_elsewhere: RateLimit = _limit(
+        "Logins to one account from all unfamiliar addresses together."
     )
-    sends_per_user: RateLimit = strawberry.field(description="Messages that a user may send.")
-    uploads_per_user: RateLimit = strawberry.field(description="Uploads that a user may begin.")
-    renewals_per_user: RateLimit = strawberry.field(
-        description="Renewals of the tokens of one user."
+    failed_login_weight: int = _limit("How many logins one failed login counts as.")
+    wider_network_factor: int = _limit(
+        "How many times the rates of an address its IPv4 /24 or IPv6 /48 has; its IPv6 /32 has "
+        "the square of that."
     )
-    upload_bytes_per_user: RateLimit = strawberry.field(
-        description="Bytes of uploads that a user may send."
+    familiar_address_seconds: int = _limit("How long an address stays familiar after a login.")
+    bad_tokens_per_address: RateLimit = _limit("Bad tokens from one address.")
+    anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
+    graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
+    email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    searches_per_user: RateLimit = _limit("Searches by one user.")
+    reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
+    max_connections_per_user: int = _limit("Open connections of one user, in all processes.")
+    max_connections_per_address: int = _limit(
+        "Open TCP connections from one address, in all processes; as many Socket.IO clients."
     )
-    registrations_per_address: RateLimit = strawberry.field(
-        description="Registrations from one address."
+    max_subscriptions_per_connection: int = _limit("Subscriptions on one connection.")
+    max_body_bytes: int = _limit("The largest request body, and the largest WebSocket message.")
+    max_message_bytes: int = _limit("The largest content of a message, in UTF-8.")
+    max_page_size: int = _limit("The most nodes that one page may have.")
+    max_query_tokens: int = _limit("Tokens in a document.")
+    max_query_characters: int = _limit("Characters in a document.")
+    max_query_definitions: int = _limit("Operations and fragments in a document.")
+    max_query_overlaps: int = _limit("Comparisons of fields of one name in a document, weighted.")
+    max_query_depth: int = _limit("How deep an operation's fields may be nested.")
+    max_query_fields: int = _limit("Fields in an operation; a fragment's count at each spread.")
+    max_query_root_fields: int = _limit("Fields at the root of an operation.")
+    max_query_aliases: int = _limit("Aliases in an operation.")
+    max_query_directives: int = _limit("Directives in an operation.")
+    max_query_cost: int = _limit("Fields in an answer; in a list each counts once an item.")
+    max_pending_sends: int = _limit("Sends that wait to be stored, in one process.")
+    max_queued_messages: int = _limit("Messages that wait for one slow reader.")
+    max_queued_bytes: int = _limit("Bytes of messages that wait for one slow reader.")
+    max_image_bytes: int = _limit("The largest image.")
+    max_voice_bytes: int = _limit("The largest voice note.")
+    max_file_bytes: int = _limit("The largest file of any other kind.")
+    max_uploads_at_once: int = _limit("Uploads of one user that are under way.")
+    max_uploads_per_address: int = _limit(
+        "Uploads from one address that are under way, in one process."
     )
-    logins_per_address: RateLimit = strawberry.field(
-        description="Logins from one address, to whatever accounts."
+    storage_per_user: float = _limit(
+        "Bytes of one user's attachments that are kept; 0 is no limit."
     )
-    logins_per_account: RateLimit = strawberry.field(
-        description="Logins to one account from one address."
+    max_unsent_uploads: int = _limit("Uploads of one user that wait to be sent.")
+    unsent_upload_seconds: int = _limit("How long an upload that nobody sends is kept.")
+    media_seconds: int = _limit("How long it may take to look at a file.")
+    request_head_seconds: float = _limit("How long a request's headers may take.")
+    request_body_seconds: float = _limit("How long a body or a WebSocket message may stand still.")
+    whole_body_seconds: float = _limit("How long a body or a WebSocket message may take.")
+    min_body_bytes_per_second: int = _limit(
+        "The least rate of a body or message, after 30 seconds."
     )
-    logins_per_account_from_elsewhere: RateLimit = strawberry.field(
-        description="Logins to one account from all addresses that it did not log in from lately."
+    max_unfinished_bytes: int = _limit("Bytes of unfinished bodies and messages, in one process.")
+    keep_alive_seconds: int = _limit("How long a connection stays open between requests.")
+    connection_init_seconds: float = _limit("How long a WebSocket may wait with connection_init.")
+    auth_login_seconds: float = _limit("How long a Socket.IO client may wait with auth:login.")
+    held_events_seconds: float = _limit("How long messages sent before auth:login are held.")
+    max_held_events: int = _limit("Messages held for one Socket.IO connection.")
+    max_held_bytes: int = _limit("Bytes of messages held for one Socket.IO connection.")
+    ping_interval_seconds: float = _limit("How long a client may be silent before it is pinged.")
+    ping_timeout_seconds: float = _limit("How long a client has to answer a ping.")
+    token_lifetime_seconds: int = _limit("How long a token lasts.")
+    token_warning_seconds: float = _limit(
+        "How long before a token's end its connections are warned."
     )
-    failed_login_weight: int = strawberry.field(
-        description="How many logins one that fails counts as."
-    )
-    wider_network_factor: int = strawberry.field(
-        description="How many times the rates of an address the IPv4 /24 or IPv6 /48 around it has;"
-        " the IPv6 /32 has the square of it."
-    )
-    familiar_address_seconds: int = strawberry.field(
-        description="How long an address stays an account's own after a login."
-    )
-    bad_tokens_per_address: RateLimit = strawberry.field(
-        description="Bad tokens from one address, in `connection_init` and `auth:login`."
-    )
-    anonymous_graphql_ms_per_address: RateLimit = strawberry.field(
-        description="Milliseconds for new documents and execution without a login, of one address."
-    )
-    graphql_ms_per_user: RateLimit = strawberry.field(
-        description="Milliseconds for documents of one user that are new to the server."
-    )
-    email_lookups_per_user: RateLimit = strawberry.field(
-        description="Users whom one user may look up by their e-mail."
-    )
-    searches_per_user: RateLimit = strawberry.field(description="Searches of one user.")
-    reads_per_user: RateLimit = strawberry.field(
-        description="Pages of messages and users, and whole histories, read by one user."
-    )
-    reads_at_once_per_user: int = strawberry.field(
-        description="Such reads of one user that run at once; a few more wait."
-    )
-    max_connections_per_user: int = strawberry.field(
-        description="Open connections of one user, in all processes together."
-    )
-    max_connections_per_address: int = strawberry.field(
-        description="Open TCP connections from one address, in all processes together; of Socket.IO"
-        " clients the same number."
-    )
-    max_subscriptions_per_connection: int = strawberry.field(
-        description="Subscriptions on one connection."
-    )
-    max_body_bytes: int = strawberry.field(
-        description="The largest request body, and the largest WebSocket message."
-    )
-    max_message_bytes: int = strawberry.field(
-        description="The largest content of a message, in UTF-8."
-    )
-    max_page_size: int = strawberry.field(description="The most nodes that one page may have.")
-    max_query_tokens: int = strawberry.field(description="The longest document, in tokens.")
-    max_query_characters: int = strawberry.field(description="The same in characters.")
-    max_query_definitions: int = strawberry.field(
-        description="Its operations and fragments together."
-    )
-    max_query_overlaps: int = strawberry.field(
-        description="Comparisons of its fields of one name; plain ones count once, others more."
-    )
-    max_query_depth: int = strawberry.field(description="How deep its fields may be nested.")
-    max_query_fields: int = strawberry.field(
-        description="Its fields, those of a fragment counted wherever it is spread."
-    )
-    max_query_root_fields: int = strawberry.field(description="Its fields at the root.")
-    max_query_aliases: int = strawberry.field(description="Its aliases.")
-    max_query_directives: int = strawberry.field(description="Its directives.")
-    max_query_cost: int = strawberry.field(
-        description="What it may show at most: each field, as often as the pages around it have"
-        " nodes."
-    )
-    max_pending_sends: int = strawberry.field(
-        description="Sends that may wait to be stored, in one process."
-    )
-    max_queued_messages: int = strawberry.field(
-        description="Messages that may wait for a slow reader."
-    )
-    max_queued_bytes: int = strawberry.field(description="The same in bytes.")
-    max_image_bytes: int = strawberry.field(description="The largest image.")
-    max_voice_bytes: int = strawberry.field(description="The largest voice note.")
-    max_file_bytes: int = strawberry.field(description="The largest file of any other kind.")
-    max_uploads_at_once: int = strawberry.field(
-        description="Uploads of one user that may be under way."
-    )
-    max_uploads_per_address: int = strawberry.field(
-        description="Uploads from one address that may be under way, in one process."
-    )
-    storage_per_user: float = strawberry.field(
-        description="Bytes of all attachments of one user that are kept; 0 is no limit."
-    )
-    max_unsent_uploads: int = strawberry.field(
-        description="Uploads of one user that may wait to be sent."
-    )
-    unsent_upload_seconds: int = strawberry.field(
-        description="How long an upload that nobody sends is kept."
-    )
-    media_seconds: int = strawberry.field(description="How long it may take to look at a file.")
-    request_head_seconds: float = strawberry.field(
-        description="How long a request's headers may take."
-    )
-    request_body_seconds: float = strawberry.field(
-        description="How long a request's body, or a WebSocket message, may stand still."
-    )
-    whole_body_seconds: float = strawberry.field(description="How long either may take in all.")
-    min_body_bytes_per_second: int = strawberry.field(
-        description="The least rate of either, after 30 seconds."
-    )
-    max_unfinished_bytes: int = strawberry.field(
-        description="What one process holds of bodies and messages that have not come whole."
-    )
-    keep_alive_seconds: int = strawberry.field(
-        description="How long a connection stays open between requests."
-    )
-    connection_init_seconds: float = strawberry.field(
-        description="How long a WebSocket may wait with connection_init."
-    )
-    auth_login_seconds: float = strawberry.field(
-        description="How long a Socket.IO client may wait with auth:login."
-    )
-    held_events_seconds: float = strawberry.field(
-        description="How long its messages from before auth:login are held."
-    )
-    max_held_events: int = strawberry.field(
-        description="Messages of one Socket.IO connection that may be held."
-    )
-    max_held_bytes: int = strawberry.field(description="The same in bytes.")
-    ping_interval_seconds: float = strawberry.field(
-        description="After how long a silent client is pinged; over Socket.IO in whole seconds."
-    )
-    ping_timeout_seconds: float = strawberry.field(description="How long it has to answer.")
-    token_lifetime_seconds: int = strawberry.field(description="How long a token lasts.")
-    token_warning_seconds: float = strawberry.field(
-        description="How long before that a connection is told so."
-    )
-    max_sessions_per_user: int = strawberry.field(
-        description="Sessions of one user; a login beyond ends the oldest."
-    )
-    max_session_age_seconds: int = strawberry.field(
-        description="How long after its login a session may be renewed."
-    )
-    min_password_length: int = strawberry.field(
-        description="The fewest characters of a new password."
-    )
-    max_blocked_users: int = strawberry.field(description="Users that one user may have blocked.")
-    file_url_seconds: int = strawberry.field(
-        description="How long the signed address of a file opens it, at least."
-    )
+    max_sessions_per_user: int = _limit("Sessions of one user; one more login ends the oldest.")
+    max_session_age_seconds: int = _limit("How long after its login a session may be renewed.")
+    min_password_length: int = _limit("The fewest characters of a new password.")
+    max_blocked_users: int = _limit("Users that one user may have blocked.")
+    file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
 
 
 @strawberry.type(description="What anyone may know of the server.")
 class ServerInfo:
-    limits: ServerLimits = strawberry.field(description="Its limits.")
-    broadcasters: Broadcasters = strawberry.field(
-        description="Who may send messages without a receiver."
+    limits: ServerLimits = field(description="Its limits.")
+    broadcasters: Broadcasters = field(description="Who may send messages without a receiver.")
+    registration_open: bool = field(
+        description="Whether anybody may make an account; else only the operator."
     )
-    registration_open: bool = strawberry.field(
-        description="Whether anybody may make an account; else only the operator does."
-    )
-    directory: Directory = strawberry.field(
+    directory: Directory = field(
         description="Whom a user finds and sees online, beside themselves."
     )
-    epoch: str = strawberry.field(
-        description="Which log the server has. After a loss of stored messages it is another one:"
-        " then query anew what you keep."
+    epoch: str = field(
+        description="Which log the server has. When it changes, stored messages were lost: query"
+        " anew what you keep."
     )
-    cursor: strawberry.ID = strawberry.field(
-        description="Where the log is now: the `after` of messageAdded for all that comes next."
+    cursor: ID = field(
+        description="Where the log is now: as `after` of messageAdded, it gives all that follows."
     )
 
 
 @strawberry.type
 class ServerQueries:
-    @strawberry.field(description="What anyone may know of the server, without a token.")
+    @field(description="What anyone may know of the server, without a token.")
     def server_info(self, info: Info) -> ServerInfo:
         ctx = info.context.ctx
         shown: dict[str, Any] = {name: _show(limit) for name, limit in get_limits(ctx).items()}
@@ -243,7 +162,7 @@ class ServerQueries:
             registration_open=may_register(ctx),
             directory=Directory(directory(ctx)),
             epoch=epoch(ctx),
-            cursor=strawberry.ID(str(cursor(ctx))),
+            cursor=ID(str(cursor(ctx))),
         )
 
 

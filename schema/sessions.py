@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import StoredSession
 from resolvers import accounts, sessions
@@ -11,22 +12,18 @@ from resolvers.guards.validation import find_id
 from schema.context import Info
 from schema.global_ids import Node
 from schema.scalars import wire_id
-from schema.users import AuthPayload
+from schema.users import AuthPayload, NewPassword
 
 
-@strawberry.type(description="A login of one's own that goes on: a browser, a phone.")
+@strawberry.type(description="A login of yours that has not ended: a browser, a phone.")
 class Session(Node):
-    id: strawberry.ID = strawberry.field(description="A decimal string, for `revokeSession`.")
-    created_at: datetime = strawberry.field(description="When it was logged in.")
-    last_seen_at: datetime = strawberry.field(
-        description="When it was last seen to come, give or take a minute."
-    )
-    expires_at: datetime = strawberry.field(description="When it ends, unless it is renewed.")
-    client: str = strawberry.field(
-        description="What it said it is (`User-Agent`), as it logged in; perhaps empty."
-    )
-    address: str = strawberry.field(description="The address from which it logged in.")
-    current: bool = strawberry.field(description="Whether it is the one that asks.")
+    id: ID = field(description="A decimal string, for `revokeSession`.")
+    created_at: datetime = field(description="When it was logged in.")
+    last_seen_at: datetime = field(description="When its last request came, within a minute.")
+    expires_at: datetime = field(description="When it ends, unless it is renewed.")
+    client: str = field(description="The `User-Agent` of its login; may be empty.")
+    address: str = field(description="The address from which it logged in.")
+    current: bool = field(description="Whether this request comes from it.")
 
     @classmethod
     def of(cls, record: StoredSession, *, current: bool) -> "Session":
@@ -44,7 +41,7 @@ class Session(Node):
 
 @strawberry.type
 class SessionQueries:
-    @strawberry.field(description="One's own sessions, the latest first; there are 100 at most.")
+    @field(description="Your sessions, the latest first; there are 100 at most.")
     async def sessions(self, info: Info) -> list[Session]:
         ctx = info.context.ctx
         current = ctx.user.session
@@ -57,73 +54,58 @@ class SessionQueries:
 @strawberry.type
 class SessionMutations:
     @strawberry.mutation(
-        description="End this session: its tokens are good no more, and its connections are"
-        " closed with 4401. A token of the older server names no session: all of those end."
+        description="End this session: its tokens are refused from now on, and its connections are"
+        " closed with 4401. A token of the older server names no session: all such tokens end."
     )
     async def logout(self, info: Info) -> bool:
         await sessions.log_out(info.context.ctx)
         return True
 
-    @strawberry.mutation(description="End all of one's sessions, and all older tokens.")
+    @strawberry.mutation(description="End all your sessions, and all tokens of the older server.")
     async def logout_everywhere(self, info: Info) -> bool:
         await sessions.log_out_everywhere(info.context.ctx)
         return True
 
     @strawberry.mutation(
-        description="End one of one's sessions. What is not one's own is NOT_FOUND."
+        description="End one of your sessions. Another user's session is NOT_FOUND."
     )
     async def revoke_session(
-        self,
-        info: Info,
-        id: Annotated[
-            strawberry.ID, strawberry.argument(description="The session's id.")
-        ],  # GraphQL's word
+        self, info: Info, id: Annotated[ID, argument("The session's id.")]
     ) -> bool:
         await sessions.revoke_session(info.context.ctx, find_id(id))
         return True
 
     @strawberry.mutation(
-        description="A fresh token of this session. Its open connections go on as long as it."
-        " A session of `maxSessionAgeSeconds` is renewed no more: UNAUTHENTICATED, log in again."
+        description="A fresh token of this session, whose open connections go on until it expires."
+        " After `maxSessionAgeSeconds` a session cannot be renewed: UNAUTHENTICATED, log in again."
     )
     async def renew_token(self, info: Info) -> AuthPayload:
         return AuthPayload.of(await sessions.renew_token(info.context.ctx))
 
     @strawberry.mutation(
-        description="Replace the password. All sessions end, this one too, and all older tokens:"
+        description="Replace the password. All sessions end, and all tokens of the older server:"
         " their connections are closed with 4401. The answer is the token of a new session, in"
-        " which the connection that asked goes on."
+        " which this connection goes on."
     )
     async def change_password(
         self,
         info: Info,
-        current_password: Annotated[
-            str, strawberry.argument(description="What it was: a token alone is not enough.")
-        ],
-        new_password: Annotated[
-            str,
-            strawberry.argument(
-                description="`minPasswordLength` characters at least; 72 bytes in UTF-8 at most:"
-                " bcrypt reads no more."
-            ),
-        ],
+        current_password: Annotated[str, argument("The present one: a token alone is not enough.")],
+        new_password: NewPassword,
     ) -> AuthPayload:
+        ctx = info.context.ctx
         return AuthPayload.of(
-            await sessions.change_password(
-                info.context.ctx, current=current_password, new=new_password
-            )
+            await sessions.change_password(ctx, current=current_password, new=new_password)
         )
 
     @strawberry.mutation(
-        description='Delete one\'s account. Its messages stay, from a "Deleted user"; the e-mail'
-        " is free again."
+        description='Delete your account. Its messages stay, from a "Deleted user". Its e-mail is'
+        " free again."
     )
     async def delete_account(
         self,
         info: Info,
-        password: Annotated[
-            str, strawberry.argument(description="Its password: a token alone is not enough.")
-        ],
+        password: Annotated[str, argument("The password: a token alone is not enough.")],
     ) -> bool:
         await accounts.delete_own_account(info.context.ctx, password)
         return True

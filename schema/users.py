@@ -1,9 +1,10 @@
-"""Users in GraphQL: register, log in, oneself and the others."""
+"""Users in GraphQL: register, log in, the viewer and other users."""
 
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
+from strawberry import ID, argument, field
 
 from db.models import StoredUser
 from resolvers import auth, presence, users
@@ -11,46 +12,53 @@ from resolvers.guards.validation import find_id
 from resolvers.sessions import LoggedIn
 from schema.context import Info
 from schema.global_ids import Node
-from schema.pagination import DEFAULT_PAGE, PageInfo, cursor_of, id_at, page_info
+from schema.pagination import DEFAULT_PAGE, RelayConnection, id_at
 from schema.scalars import wire_id
+
+NewPassword = Annotated[
+    str,
+    argument(
+        "`minPasswordLength` characters at least; 72 bytes in UTF-8 at most: bcrypt reads no more."
+    ),
+]
 
 
 @strawberry.type(description="Someone who can log in.")
 class User(Node):
-    id: strawberry.ID = strawberry.field(description="A decimal string.")
-    display_name: str = strawberry.field(description="The name that others see.")
-    created_at: datetime = strawberry.field(description="When the account was made.")
+    id: ID = field(description="A decimal string.")
+    display_name: str = field(description="The name that others see.")
+    created_at: datetime = field(description="When the account was made.")
     record: strawberry.Private[StoredUser]
     is_self: strawberry.Private[bool] = False
 
-    @strawberry.field(description="The e-mail address; null for anyone but oneself.")
+    @field(description="The e-mail address; null for other users.")
     def email(self, info: Info) -> str | None:
         viewer = info.context.ctx.viewer
         known = self.is_self or (viewer is not None and viewer.id == self.record.id)
         return self.record.email if known else None
 
-    @strawberry.field(
-        description="Whether any connection of theirs is open now; false while a block keeps the"
-        " two apart, and for whom the `directory` hides."
+    @field(
+        description="Whether a connection of theirs is open now; false while there is a block"
+        " between you, and when the `directory` hides them."
     )
     def online(self, info: Info) -> bool:
         return presence.is_seen_online(info.context.ctx, self.record.id)
 
-    @strawberry.field(
-        description="When their last connection ended; null while online, if never, while a"
-        " block keeps the two apart, and for whom the `directory` hides."
+    @field(
+        description="When their last connection ended; null if never, while they are online, while"
+        " there is a block between you, and when the `directory` hides them."
     )
     def last_seen_at(self, info: Info) -> datetime | None:
         return presence.last_seen_at(info.context.ctx, self.record)
 
-    @strawberry.field(description="Whether one has blocked them; nobody sees whom others block.")
+    @field(description="Whether you have blocked them. Nobody sees the blocks of others.")
     def blocked(self, info: Info) -> bool:
         ctx = info.context.ctx
         return ctx.viewer is not None and ctx.blocks.has_blocked(ctx.viewer.id, self.record.id)
 
     @classmethod
     def of(cls, record: StoredUser, *, is_self: bool = False) -> "User":
-        """Return the user as GraphQL shows them; `is_self` to whoever just proved to be them."""
+        """Return the user as GraphQL shows them; `is_self` when they have just logged in."""
         return cls(
             id=wire_id(record.id),
             display_name=record.display_name,
@@ -60,30 +68,17 @@ class User(Node):
         )
 
 
-@strawberry.type(description="A user in a list.")
-class UserEdge:
-    cursor: str = strawberry.field(description="Opaque; for `after`.")
-    node: User = strawberry.field(description="The user.")
-
-
-@strawberry.type(description="A page of users, in the order in which they registered.")
-class UserConnection:
-    edges: list[UserEdge] = strawberry.field(description="The users with their cursors.")
-    nodes: list[User] = strawberry.field(description="The users without.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies.")
-
-
-@strawberry.type(description="Who has come in, and the token that proves it.")
+@strawberry.type(description="A login: the user and the token.")
 class AuthPayload:
-    token: str = strawberry.field(
+    token: str = field(
         description="Send it as `Authorization: Bearer …`, over WebSocket in `connection_init`."
     )
-    expires_at: datetime = strawberry.field(description="When the token ends.")
-    user: User = strawberry.field(description="Oneself.")
+    expires_at: datetime = field(description="When the token ends.")
+    user: User = field(description="The user who logged in.")
 
     @classmethod
     def of(cls, logged_in: LoggedIn) -> "AuthPayload":
-        """Return the answer to somebody who has come in."""
+        """Return the answer to a login."""
         return cls(
             token=logged_in.issued.token,
             expires_at=logged_in.issued.expires_at,
@@ -93,20 +88,14 @@ class AuthPayload:
 
 @strawberry.type
 class UserQueries:
-    @strawberry.field(description="Oneself.")
+    @field(description="The user who is logged in.")
     async def me(self, info: Info) -> User:
         return User.of(await users.get_me(info.context.ctx))
 
-    @strawberry.field(
+    @field(
         description="A user; null when there is none with this id, or the `directory` hides them."
     )
-    async def user(
-        self,
-        info: Info,
-        id: Annotated[
-            strawberry.ID, strawberry.argument(description="The user's id.")
-        ],  # GraphQL's word
-    ) -> User | None:
+    async def user(self, info: Info, id: Annotated[ID, argument("The user's id.")]) -> User | None:
         info.context.ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
         id_ = find_id(id)
         if id_ is None or not await users.find_listed(info.context.ctx, [id_]):
@@ -114,38 +103,26 @@ class UserQueries:
         record = await info.context.loaders.users.load(id_)
         return None if record is None else User.of(record)
 
-    @strawberry.field(
-        description="The user with exactly this e-mail address, to begin a conversation; null for"
-        " none, and where the `directory` is OFF."
+    @field(
+        description="The user with exactly this e-mail address; null when there is none, and where"
+        " the `directory` is OFF."
     )
     async def user_by_email(
-        self,
-        info: Info,
-        email: Annotated[str, strawberry.argument(description="An e-mail address, in any case.")],
+        self, info: Info, email: Annotated[str, argument("An e-mail address, in any case.")]
     ) -> User | None:
         record = await users.find_by_email(info.context.ctx, email)
         return None if record is None else User.of(record)
 
-    @strawberry.field(
-        description="Everyone with an account whom the `directory` shows, in the order of"
-        " registration."
-    )
+    @field(description="The users whom the `directory` shows you, in the order of registration.")
     async def users(
         self,
         info: Info,
         search: Annotated[
-            str | None,
-            strawberry.argument(
-                description="Keep those whose display name contains this, in any case."
-            ),
+            str | None, argument("Keep those whose display name contains this, in any case.")
         ] = None,
-        first: Annotated[
-            int | None, strawberry.argument(description="The page's size, 200 at most.")
-        ] = DEFAULT_PAGE,
-        after: Annotated[
-            str | None, strawberry.argument(description="The cursor past which to begin.")
-        ] = None,
-    ) -> UserConnection:
+        first: Annotated[int | None, argument("The page's size, 200 at most.")] = DEFAULT_PAGE,
+        after: Annotated[str | None, argument("The cursor past which to begin.")] = None,
+    ) -> RelayConnection[User]:
         start = 0 if after is None else id_at(after, "after")
         page, more = await users.list_users(
             info.context.ctx,
@@ -153,30 +130,19 @@ class UserQueries:
             first=DEFAULT_PAGE if first is None else first,
             after=start,
         )
-        nodes = [User.of(record) for record in page]
-        return UserConnection(
-            edges=[
-                UserEdge(cursor=cursor_of(record.id), node=node)
-                for record, node in zip(page, nodes, strict=True)
-            ],
-            nodes=nodes,
-            page_info=page_info(
-                [record.id for record in page], has_previous=after is not None, has_next=more
-            ),
+        return RelayConnection(
+            records=page, show=User.of, has_previous=after is not None, has_next=more
         )
 
-    @strawberry.field(
-        description="Everyone online now whom one may see, in the order of arrival. It costs as"
-        " many as there are: where many are online, ask for the `first`, or subscribe to"
-        " `presence`."
+    @field(
+        description="The users who are online now and whom you may see, in the order of arrival."
+        " Each of them counts in the cost: where many are online, ask for the `first`, or subscribe"
+        " to `presence`."
     )
     async def online_users(
         self,
         info: Info,
-        first: Annotated[
-            int | None,
-            strawberry.argument(description="At most so many, 200 or fewer; else all."),
-        ] = None,
+        first: Annotated[int | None, argument("At most so many, up to 200; null for all.")] = None,
     ) -> list[User]:
         found = await users.list_online_users(info.context.ctx, first=first)
         return [User.of(record) for record in found]
@@ -184,23 +150,13 @@ class UserQueries:
 
 @strawberry.type
 class UserMutations:
-    @strawberry.mutation(description="Make an account. An e-mail that is taken is a CONFLICT.")
+    @strawberry.mutation(description="Make an account. A taken e-mail is a CONFLICT.")
     async def register(
         self,
         info: Info,
-        email: Annotated[
-            str, strawberry.argument(description="An e-mail address; its case does not matter.")
-        ],
-        password: Annotated[
-            str,
-            strawberry.argument(
-                description="`minPasswordLength` characters at least; 72 bytes in UTF-8 at most:"
-                " bcrypt reads no more."
-            ),
-        ],
-        display_name: Annotated[
-            str, strawberry.argument(description="The name for others, 1 to 100 characters.")
-        ],
+        email: Annotated[str, argument("An e-mail address; its case does not matter.")],
+        password: NewPassword,
+        display_name: Annotated[str, argument("The name for others, 1 to 100 characters.")],
     ) -> AuthPayload:
         return AuthPayload.of(
             await auth.register_user(
@@ -209,12 +165,12 @@ class UserMutations:
         )
 
     @strawberry.mutation(
-        description="Come in. A wrong password and an unknown e-mail give the same answer."
+        description="Log in. A wrong password and an unknown e-mail give the same answer."
     )
     async def login(
         self,
         info: Info,
-        email: Annotated[str, strawberry.argument(description="The account's e-mail address.")],
-        password: Annotated[str, strawberry.argument(description="The account's password.")],
+        email: Annotated[str, argument("The account's e-mail address.")],
+        password: Annotated[str, argument("The account's password.")],
     ) -> AuthPayload:
         return AuthPayload.of(await auth.log_in(info.context.ctx, email=email, password=password))

@@ -1,6 +1,6 @@
 """Events of a subscription that come together, and their results for one document."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,18 +11,6 @@ MOST_KEPT = 4
 
 Head = Callable[[int], bytes]
 Encoded = bytes | msgspec.Raw
-
-
-class Results:
-    """Encoded results that are sent to one subscriber together."""
-
-    __slots__ = ("_encoded",)
-
-    def __init__(self, encoded: Iterable[Encoded]) -> None:
-        self._encoded = encoded
-
-    def __iter__(self) -> Iterator[Encoded]:
-        return iter(self._encoded)
 
 
 class Batch:
@@ -41,13 +29,12 @@ class Batch:
         return iter(self.events)
 
 
-class BatchResults(Results):
-    """The results of a batch for one document: made once, for all who subscribed with it."""
+class BatchResults:
+    """The results of a batch for one document, made once for all who subscribed with it."""
 
     __slots__ = ("_batch", "_encode")
 
     def __init__(self, batch: Batch, encode: Callable[[Any], Encoded]) -> None:
-        super().__init__(())
         self._batch = batch
         self._encode = encode
 
@@ -83,3 +70,6 @@ class BatchResults(Results):
 
 
 _BEGIN = b'{"id":"'
+
+# Encoded results that are sent to one subscriber together.
+Results = Sequence[Encoded] | BatchResults

@@ -1,9 +1,9 @@
 """What an operation may cost: the number of fields that its answer can have.
 
 What is selected of a list counts as often as the list can have items: a page's by its `first` or
-`last`, a list without pages by what is in it now, or can be at most. Introspection counts in the
-same way, by the sizes that this schema has. A fragment counts each time it is spread, but is looked
-into once.
+`last`, a list without pages by how many items it has now, or can have at most. Introspection counts
+in the same way, by the sizes that this schema has. A fragment counts each time it is spread, but is
+looked into once.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +15,9 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLField,
     GraphQLSchema,
-    InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
-    SchemaMetaFieldDef,
     SelectionSetNode,
-    TypeMetaFieldDef,
-    TypeNameMetaFieldDef,
     ValueNode,
     VariableNode,
     get_named_type,
@@ -32,23 +28,19 @@ from graphql import (
 from resolvers.context import Context
 from resolvers.guards.list_sizes import count_blocked, count_online, most_sessions
 from schema.execution.introspection import expected_sizes
-from schema.execution.sizes import Fragments, beyond
+from schema.execution.selections import Fragments, selections_of
+from schema.execution.sizes import check_limit
 from schema.pagination import DEFAULT_PAGE
 
 PAGE_ARGUMENTS = ("first", "last")
-# How many are in a list without pages, or with a page that is its own choice, for the caller.
+# Lists without pages, or whose page may be left out: how many items the caller's list has.
 WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Query", "onlineUsers"): count_online,
     ("Query", "blockedUsers"): count_blocked,
     ("Query", "sessions"): most_sessions,
 }
-# More than any limit lets through; what the list holds is looked at for each request.
+# Beyond any limit: the size of a whole list while the caller is not known.
 UNKNOWN = 1_000_000.0
-_META_FIELDS = {
-    "__schema": SchemaMetaFieldDef,
-    "__type": TypeMetaFieldDef,
-    "__typename": TypeNameMetaFieldDef,
-}
 
 Variables = Mapping[str, Any]
 
@@ -63,9 +55,9 @@ class Costs:
         self.introspection_sizes = expected_sizes(schema)
 
     def check(self, operation: OperationDefinitionNode, fragments: Fragments) -> "Cost | None":
-        """Return what is left to be checked with the variables; None when they have no say.
+        """Return what each request has to check; None when every request is within the limit.
 
-        Raises GraphQLError, naming the limit, when they have none and it is beyond.
+        Raises GraphQLError, naming the limit, when no request can be.
         """
         cost = Cost(self, operation, fragments)
         if cost.of(None, None) <= self.max_cost:
@@ -83,7 +75,7 @@ class Cost:
     ) -> None:
         self.costs = costs
         self.fragments = fragments
-        self.varies = False  # with its variables or its caller, as far as it was walked
+        self.varies = False  # set by a walk that meets a variable, or a list of the caller's
         self.defaults = {
             definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
@@ -92,10 +84,8 @@ class Cost:
 
     def check(self, ctx: Context | None, variables: Variables | None) -> None:
         """Raise GraphQLError, naming the limit, when it is beyond for this caller."""
-        found = self.of(ctx, variables or {})
-        if found > self.costs.max_cost:
-            name = "cost, the number of fields that its answer can have,"
-            raise beyond(name, found, self.costs.max_cost)
+        what = "The operation's cost, the number of fields that its answer can have,"
+        check_limit(what, self.of(ctx, variables or {}), self.costs.max_cost)
 
     def of(self, ctx: Context | None, variables: Variables | None) -> int:
         """Return the cost with these variables; with None, with those that cost most."""
@@ -105,7 +95,7 @@ class Cost:
 
 
 class _Walk:
-    """One look at an operation: fragments that were looked into, by the page they are in."""
+    """One walk through an operation. Each fragment is looked into once for each size of page."""
 
     def __init__(self, cost: Cost, ctx: Context | None, variables: Variables | None) -> None:
         self._cost = cost
@@ -117,12 +107,12 @@ class _Walk:
     def of(self, type_: str, selection_set: SelectionSetNode, page: float | None) -> float:
         """Return what is selected of the type; `page` is the size of the lists in it, if known."""
         total = 0.0
-        for node in selection_set.selections:
+        for node in selections_of(selection_set):
             if isinstance(node, FieldNode):
                 total += self._of_field(type_, node, page)
             elif isinstance(node, FragmentSpreadNode):
                 total += self._of_fragment(node.name.value, page)
-            elif isinstance(node, InlineFragmentNode):
+            else:
                 condition = node.type_condition
                 narrowed = condition.name.value if condition else type_
                 total += self.of(narrowed, node.selection_set, page)
@@ -139,7 +129,9 @@ class _Walk:
         if node.selection_set is None:
             return 1.0
         name = node.name.value
-        field = self._field(type_, name)
+        parent: Any = self._costs.schema.type_map[type_]
+        field = self._costs.schema.get_field(parent, name)
+        assert field is not None  # noqa: S101  # the document is valid
         own_page = self._page(field, node)
         times = self._costs.introspection_sizes.get((type_, name))
         if times is None:
@@ -148,8 +140,7 @@ class _Walk:
                 times = self._whole(count, own_page)
             elif is_list_type(get_nullable_type(field.type)):
                 times = next((p for p in (own_page, page) if p is not None), float(DEFAULT_PAGE))
-        below = self.of(get_named_type(field.type).name, node.selection_set, own_page)
-        return 1.0 + times * below
+        return 1.0 + times * self.of(get_named_type(field.type).name, node.selection_set, own_page)
 
     def _whole(self, count: Callable[[Context], int], page: float | None) -> float:
         self._cost.varies = True
@@ -157,13 +148,6 @@ class _Walk:
             return UNKNOWN  # also with a page: its size may be a variable, and null
         there = float(count(self._ctx))
         return there if page is None else min(there, page)
-
-    def _field(self, type_: str, name: str) -> GraphQLField:
-        if name in _META_FIELDS:
-            return _META_FIELDS[name]
-        parent: Any = self._costs.schema.type_map[type_]  # has fields: the document is valid
-        found: GraphQLField = parent.fields[name]
-        return found
 
     def _page(self, field: GraphQLField, node: FieldNode) -> float | None:
         """Return the size of the page that the field is asked for; None where it has no pages."""
@@ -177,7 +161,7 @@ class _Walk:
         return asked  # a list that is its own page is whole when nobody sizes it
 
     def _size(self, value: ValueNode | None) -> float | None:
-        """Return what the argument asks for, as far as it would be served; None for null."""
+        """Return the size that the argument asks for, within the limits of pages; None for null."""
         if isinstance(value, IntValueNode):
             return self._served(int(value.value))
         if not isinstance(value, VariableNode):

@@ -24,19 +24,20 @@ from schema.execution.costs import Cost, Costs
 from schema.execution.errors import format_error
 from schema.execution.introspection import hide_suggestions, validation_rules
 from schema.execution.plans import Plan
-from schema.execution.sizes import Limits, check_document, fragments_of
+from schema.execution.selections import fragments_of
+from schema.execution.sizes import DocumentLimits, check_document
 
-# Documents are cached, but neither many nor long ones: clients send the same few again and again.
-# Together so many characters: parsed, a document takes some hundred times its text.
+# Clients send the same few documents again and again. Parsed, a document takes some hundred times
+# the memory of its text, so the cache is bounded by the characters of all documents together.
 MAX_CACHED_CHARACTERS = 200_000
 MAX_CACHED_DOCUMENT = 5_000
-# What a document counts for at least: parsed, a short one takes some kilobytes as well.
+# A short document counts as this many characters: parsed, it takes some kilobytes as well.
 LEAST_CACHED_DOCUMENT = 200
 MAX_OPERATION_NAME = 256
-# Each may look for names like the wrong one among all of the schema's.
+# For each error graphql-core may look through all of the schema's names for a similar one.
 MAX_VALIDATION_ERRORS = 8
 MAX_REFUSED = 500
-# What is told of one error, which may quote the document and name each place in it.
+# An error may quote the document, and name each place in it.
 MAX_ERROR_CHARACTERS = 500
 MAX_ERROR_LOCATIONS = 10
 
@@ -66,7 +67,7 @@ class Operation:
 
     @property
     def size(self) -> int:
-        """What it counts for where it is kept, in characters."""
+        """What it counts as in the cache, in characters."""
         assert self.document.loc is not None  # noqa: S101  # it was parsed
         return max(len(self.document.loc.source.body), LEAST_CACHED_DOCUMENT)
 
@@ -79,8 +80,8 @@ class Operation:
 class Documents:
     """The documents that clients send.
 
-    What strangers send has a place of its own, so that they cannot push out the documents of those
-    who are logged in, and what was refused another.
+    What strangers send has a cache of its own, so that strangers cannot push out the documents of
+    users who are logged in. What was refused has another.
     """
 
     def __init__(self, schema: GraphQLSchema, ctx: Context) -> None:
@@ -88,14 +89,8 @@ class Documents:
         self._schema = schema
         self._max_characters = settings.max_query_characters
         self._max_tokens = settings.max_query_tokens
-        self._limits = Limits(
-            depth=settings.max_query_depth,
-            fields=settings.max_query_fields,
-            root_fields=settings.max_query_root_fields,
-            aliases=settings.max_query_aliases,
-            directives=settings.max_query_directives,
-            definitions=settings.max_query_definitions,
-            overlaps=settings.max_query_overlaps,
+        self._limits = DocumentLimits(
+            *(getattr(settings, f"max_query_{name}") for name in DocumentLimits._fields)
         )
         self._costs = Costs(schema, ctx)
         self._introspection = settings.shows_introspection
@@ -105,7 +100,7 @@ class Documents:
         self._refused: LRUCache[bytes, list[GraphQLFormattedError]] = LRUCache(MAX_REFUSED)
 
     def recall(self, query: str, operation_name: str | None, *, known: bool) -> Operation | None:
-        """Return the operation if it was prepared lately; `known` is who is logged in."""
+        """Return the operation if it is in the cache; a caller who is logged in is `known`."""
         key = (query, operation_name)
         try:
             return self._known[key]
@@ -116,27 +111,22 @@ class Documents:
         return operation
 
     def check_refused(self, query: str, operation_name: str | None) -> None:
-        """Raise RequestRefused for what was refused lately, or is by its size alone."""
-        if len(query) > self._max_characters:
-            raise RequestRefused.of(
-                GraphQLError(
-                    f"The document has {len(query)} characters; the limit is {self._max_characters}"
-                )
-            )
+        """Raise RequestRefused for a document that is too long, or was refused lately."""
+        size, limit = len(query), self._max_characters
+        if size > limit:
+            raise _refusal(f"The document has {size} characters; the limit is {limit}")
         if operation_name is not None and len(operation_name) > MAX_OPERATION_NAME:
-            raise RequestRefused.of(
-                GraphQLError(f"operationName is longer than {MAX_OPERATION_NAME} characters")
-            )
+            raise _refusal(f"operationName is longer than {MAX_OPERATION_NAME} characters")
         if (errors := self._refused.get(_digest(query, operation_name))) is not None:
             raise RequestRefused(errors)
 
     def prepare(self, query: str, operation_name: str | None, *, known: bool) -> Operation:
-        """Return the operation that is meant, looked at anew. Raises RequestRefused.
+        """Parse and validate a document; return the operation that is meant. Raises RequestRefused.
 
-        Its size was checked by `check_refused`.
+        Call `check_refused` before it: that bounds the document's length.
         """
         try:
-            operation = self._find(self._parse(query), operation_name)
+            operation = self._prepare(query, operation_name)
         except RequestRefused as refused:
             self._refused[_digest(query, operation_name)] = refused.errors
             raise
@@ -146,12 +136,12 @@ class Documents:
         return operation
 
     def refusal_of(self, errors: list[GraphQLError]) -> RequestRefused:
-        """Return the refusal for what graphql-core found wrong."""
+        """Return the refusal that tells graphql-core's errors."""
         if not self._introspection:
             hide_suggestions(errors)
         return RequestRefused.of(*errors[: MAX_VALIDATION_ERRORS + 1])
 
-    def _parse(self, query: str) -> DocumentNode:
+    def _prepare(self, query: str, operation_name: str | None) -> Operation:
         try:
             document = parse(query, max_tokens=self._max_tokens)
             check_document(document, self._limits)
@@ -162,47 +152,33 @@ class Documents:
                 MAX_VALIDATION_ERRORS,
                 hide_suggestions=not self._introspection,
             )
-        except GraphQLError as error:
-            raise RequestRefused.of(error) from error
-        except RecursionError as error:
-            raise _too_deep() from error
-        if errors:
-            raise self.refusal_of(errors)
-        return document
-
-    def _find(self, document: DocumentNode, operation_name: str | None) -> Operation:
-        definitions = [
-            definition
-            for definition in document.definitions
-            if isinstance(definition, OperationDefinitionNode)
-        ]
-        if operation_name:
-            definitions = [
-                definition
-                for definition in definitions
-                if definition.name is not None and definition.name.value == operation_name
-            ]
-            if not definitions:
-                raise RequestRefused.of(GraphQLError(f"Unknown operation named {operation_name!r}"))
-        if not definitions:
-            raise RequestRefused.of(GraphQLError("The document has no operation"))
-        if len(definitions) > 1:
-            raise RequestRefused.of(
-                GraphQLError("The document has several operations: operationName must say which")
-            )
-        [definition] = definitions
-        try:
+            if errors:
+                raise self.refusal_of(errors)
+            definition = _find(document, operation_name)
             cost = self._costs.check(definition, fragments_of(document))
+            plan = compile_plan(self._schema, document, definition)
         except GraphQLError as error:
             raise RequestRefused.of(error) from error
         except RecursionError as error:
-            raise _too_deep() from error
-        plan = compile_plan(self._schema, document, definition)
+            raise _refusal("The document is nested too deeply") from error
         return Operation(document, definition, operation_name or None, plan, cost)
 
 
+def _find(document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode:
+    found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if operation_name:
+        found = [node for node in found if node.name and node.name.value == operation_name]
+        if not found:
+            raise GraphQLError(f"Unknown operation named {operation_name!r}")
+    if not found:
+        raise GraphQLError("The document has no operation")
+    if len(found) > 1:
+        raise GraphQLError("The document has several operations: operationName must say which")
+    return found[0]
+
+
 def _operations() -> LRUCache[tuple[str, str | None], Operation]:
-    """Return a place for the operations used last, together of a bounded number of characters."""
+    """Return a cache of the operations used last."""
     return LRUCache(MAX_CACHED_CHARACTERS, getsizeof=lambda operation: operation.size)
 
 
@@ -211,8 +187,8 @@ def _digest(query: str, operation_name: str | None) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _too_deep() -> RequestRefused:
-    return RequestRefused.of(GraphQLError("The document is nested too deeply"))
+def _refusal(message: str) -> RequestRefused:
+    return RequestRefused.of(GraphQLError(message))
 
 
 def _bounded(error: GraphQLFormattedError) -> GraphQLFormattedError:

@@ -11,13 +11,13 @@ logger = logging.getLogger("parley.graphql")
 
 
 def format_error(error: GraphQLError) -> GraphQLFormattedError:
-    """Return the error as clients see it; what is not meant for them is logged and masked."""
+    """Return the error as clients see it. An unforeseen error is logged, and masked."""
     formatted = error.formatted
     cause = error.original_error
     if isinstance(cause, ParleyError):
         code = cause.code
     elif cause is None or error.path is None:
-        # The document or its variables are wrong: graphql-core's text says where.
+        # The document or its variables are wrong; graphql-core's text says where.
         code = Code.BAD_USER_INPUT
     else:
         logger.error("A field failed at %s", error.path, exc_info=cause)
@@ -29,7 +29,7 @@ def format_error(error: GraphQLError) -> GraphQLFormattedError:
 
 
 def format_exception(error: Exception) -> GraphQLFormattedError:
-    """Return, in the same form, an error that broke off a whole operation."""
+    """Return an error that broke off a whole operation, in the same form."""
     if isinstance(error, ParleyError):
         return {
             "message": error.message,

@@ -1,6 +1,7 @@
-"""Introspection: how long its lists are in a schema, and how a schema that is not shown hides.
+"""Introspection: how long its lists are, and how a schema is hidden.
 
-Suggestions ("Did you mean 'email'?") name fields one by one to whoever guesses; they go with it.
+Suggestions ("Did you mean 'email'?") tell the names of fields to a client that guesses: a hidden
+schema makes none.
 """
 
 import re
@@ -27,13 +28,13 @@ def validation_rules(*, introspection: bool) -> Sequence[type[ASTValidationRule]
 
 
 def hide_suggestions(errors: Iterable[GraphQLError]) -> None:
-    """Take out of the messages what they tell of the schema beyond what the document said."""
+    """Remove from the messages the names that the document did not have."""
     for error in errors:
         error.message = _SUGGESTIONS.sub("", error.message)
 
 
 def expected_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
-    """Return how many items a field of introspection has: the mean over the schema's types."""
+    """Return how many items each list of introspection has: the mean over the schema's types."""
     types = [*schema.type_map.values()]
     objects = [type_ for type_ in types if isinstance(type_, GraphQLObjectType)]
     fields = [field for type_ in objects for field in type_.fields.values()]
@@ -52,7 +53,7 @@ def expected_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
         ("__Type", "ofType"): wrappers / (wrappers + len(fields)),
         ("__Field", "args"): len(arguments) / len(fields),
         ("__Directive", "args"): 1,
-        ("Query", "__type"): largest * len(types) / len(fields),  # the one asked for is no mean one
+        ("Query", "__type"): largest * len(types) / len(fields),  # counted as the largest type
     }
 
 

@@ -1,7 +1,7 @@
-"""From a document to its results: parse, validate, pick the operation, execute.
+"""From a request to its results: find the operation, check its variables, execute it.
 
-What is wrong with a request is told apart from what went wrong in its execution, as the HTTP and
-the WebSocket protocol want it.
+A request that cannot be executed is RequestRefused; what fails in an execution is in the result.
+The HTTP and the WebSocket protocol answer the two differently.
 """
 
 from collections.abc import AsyncGenerator
@@ -20,7 +20,7 @@ from schema.context import OperationContext
 from schema.execution.batches import Batch, Results
 from schema.execution.documents import Documents, Operation, RequestRefused
 from schema.execution.errors import format_error, format_exception
-from schema.execution.live import Live
+from schema.execution.fastlane import Fastlane
 from schema.execution.persisted import PersistedQueries
 from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class EventLost(Exception):
-    """An event of a subscription could not be shown; the subscriber must resume before it."""
+    """An event's result could not be made; the subscriber must resume before the event."""
 
 
 class Operations:
@@ -48,7 +48,7 @@ class Operations:
     def prepare(self, ctx: Context, request: GraphQLRequest) -> Operation:
         """Return the operation that the request means. Raises RequestRefused, RateLimited.
 
-        A document that is new here takes from the caller's time.
+        Preparing a document that is not in the cache counts against the caller's time.
         """
         query, name = self._persisted.text_of(request), request.operation_name
         known = ctx.viewer is not None
@@ -61,9 +61,9 @@ class Operations:
         return operation
 
     def recall(self, ctx: Context, request: GraphQLRequest) -> Operation | None:
-        """Return the operation if it was prepared lately."""
-        if request.query is None or request.is_persisted:
-            return None  # `prepare` looks for it
+        """Return the operation if its document is in the cache and not a persisted one."""
+        if request.query is None or request.persisted_query is not None:
+            return None
         known = ctx.viewer is not None
         return self._documents.recall(request.query, request.operation_name, known=known)
 
@@ -94,40 +94,50 @@ class Operations:
     ) -> Result:
         """Return the result of a query or a mutation. Raises RequestRefused for its variables."""
         self._check_variables(ctx, operation, variables)
+        context = OperationContext(ctx, Loaders(ctx))
         if operation.plan is not None:
-            planned = await operation.plan.execute(OperationContext(ctx, Loaders(ctx)), variables)
+            planned = await operation.plan.execute(context, variables)
             if planned is not None:
                 return planned
         _check_amounts(variables)
         with ctx.charging_time() if ctx.viewer is None else nullcontext():
-            result = execute(
-                self._schema,
-                operation.document,
-                context_value=OperationContext(ctx, Loaders(ctx)),
-                variable_values=variables,
-                operation_name=operation.name,
-                executor_class=self._executor,
-            )
-        executed = await result if isawaitable(result) else result
-        return self._checked(executed)
+            started = execute(**self._arguments(operation, context, variables))
+        result = await started if isawaitable(started) else started
+        errors = result.errors or []
+        if result.data is None and errors and all(error.path is None for error in errors):
+            # Nothing was executed: the variables do not fit the operation.
+            raise self._documents.refusal_of(errors)
+        return _formatted(result)
+
+    def _arguments(
+        self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what graphql-core is given to execute an operation."""
+        return {
+            "schema": self._schema,
+            "document": operation.document,
+            "context_value": context,
+            "variable_values": variables,
+            "operation_name": operation.name,
+            "executor_class": self._executor,
+        }
 
     async def subscribe(
         self,
         ctx: Context,
         operation: Operation,
         variables: dict[str, Any] | None,
-        live: Live | None = None,
+        fastlane: Fastlane | None = None,
     ) -> AsyncGenerator[Results, None]:
         """Yield a subscription's results, encoded; those of one `Results` are sent as one piece.
 
-        With `live`, this may end once all there was has been yielded: `live.is_parked` then, and
-        called again this yields what waits there. Raises RequestRefused, and what the operation
-        raises.
+        With a fastlane this may end once the queue is empty, with `fastlane.is_parked`. Called
+        again, it yields what was queued since. Raises RequestRefused, and the operation's errors.
         """
         plan, context = operation.plan, OperationContext(ctx, self._stream_loaders)
         source, consumer = None, None
-        if live is not None and live.is_parked:
-            source, live = live.rest(), None
+        if fastlane is not None and fastlane.is_parked:
+            source, fastlane = fastlane.rest(), None
         else:
             self._check_variables(ctx, operation, variables)
             if plan is not None:
@@ -137,9 +147,9 @@ class Operations:
                 async for results in walked:
                     yield results
             return
-        if live is not None and plan.is_same_for_all:
-            live.follow(source.show, plan.encode)
-            consumer = live
+        if fastlane is not None and plan.is_same_for_all:
+            fastlane.follow(source.show, plan.encode)
+            consumer = fastlane
         async with aclosing(source.read(consumer)) as batches:
             async for batch in batches:
                 if isinstance(batch, Batch) and plan.is_same_for_all:
@@ -152,30 +162,7 @@ class Operations:
                         shown = await plan.show_event(event, context)
                     except Exception:  # graphql-core says which field, and what that makes null
                         shown = await self._show_event(operation, context, variables, event)
-                    yield Results([shown])
-
-    async def _walk(
-        self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
-    ) -> AsyncGenerator[Results, None]:
-        """Yield a subscription's results as graphql-core executes it."""
-        _check_amounts(variables)
-        source = subscribe(
-            self._schema,
-            operation.document,
-            context_value=context,
-            variable_values=variables,
-            operation_name=operation.name,
-            executor_class=self._executor,
-        )
-        stream = await source if isawaitable(source) else source
-        if isinstance(stream, ExecutionResult):
-            for error in filter(is_outage, stream.errors or []):
-                raise error
-            raise self._documents.refusal_of(stream.errors or [])
-        # graphql-core types it as an iterator; it is closed like the generator it wraps.
-        async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
-            async for result in results:
-                yield Results([_event(result)])
+                    yield [shown]
 
     async def _show_event(
         self,
@@ -184,22 +171,24 @@ class Operations:
         variables: dict[str, Any] | None,
         event: object,
     ) -> msgspec.Raw:
-        result = execute(
-            self._schema,
-            operation.document,
-            root_value=event,
-            context_value=context,
-            variable_values=variables,
-            operation_name=operation.name,
-            executor_class=self._executor,
-        )
+        result = execute(**self._arguments(operation, context, variables), root_value=event)
         return _event(await result if isawaitable(result) else result)
 
-    def _checked(self, result: ExecutionResult) -> Result:
-        if result.data is None and result.errors and all(e.path is None for e in result.errors):
-            # Nothing was executed: the variables do not fit the operation.
-            raise self._documents.refusal_of(result.errors)
-        return _formatted(result)
+    async def _walk(
+        self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
+    ) -> AsyncGenerator[Results, None]:
+        """Yield a subscription's results as graphql-core executes it."""
+        _check_amounts(variables)
+        source = subscribe(**self._arguments(operation, context, variables))
+        stream = await source if isawaitable(source) else source
+        if isinstance(stream, ExecutionResult):
+            for error in filter(is_outage, stream.errors or []):
+                raise error
+            raise self._documents.refusal_of(stream.errors or [])
+        # graphql-core types the stream as an iterator, but it has the generator's `aclose`.
+        async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
+            async for result in results:
+                yield [_event(result)]
 
 
 def _check_amounts(variables: dict[str, Any] | None) -> None:
@@ -208,13 +197,13 @@ def _check_amounts(variables: dict[str, Any] | None) -> None:
 
 
 def _forgetting(executor: type[Any]) -> type[Any]:
-    """Return the executor without its leak: a subscription's memory must not grow by its events.
+    """Return the executor without its leak: 1.7 kB an event, kept as long as the subscription.
 
-    graphql-core 3.3.2 copies the executor for each event, and the copies share one memory of
-    collected fields whose keys are never met again: 1.7 kB an event, kept while it lasts.
+    graphql-core 3.3.2 copies the executor for each event. The copies share one cache of collected
+    fields, whose keys never come again.
     """
 
-    class ForgettingExecutor(executor):  # type: ignore[misc]  # which one, the schema says
+    class ForgettingExecutor(executor):  # type: ignore[misc]  # the schema says which
         def build_per_event_executor(self, payload: Any) -> Any:
             copied = super().build_per_event_executor(payload)
             copied._relevant_sub_fields = {}
@@ -223,20 +212,17 @@ def _forgetting(executor: type[Any]) -> type[Any]:
     return ForgettingExecutor
 
 
-def _refuse_to_skip(errors: list[GraphQLError]) -> None:
-    """Raise EventLost when an event came to nothing for no fault of its own.
-
-    Passed over, it would be lost: its subscriber resumes after a later one.
-    """
-    for error in errors:
-        cause = error.original_error
-        if not isinstance(cause, ParleyError) or isinstance(cause, Unavailable):
-            raise EventLost(error.message) from cause
-
-
 def _event(result: ExecutionResult) -> msgspec.Raw:
+    """Return an event's result, encoded. Raises EventLost.
+
+    An event that came to nothing by a fault of the server's is not passed over: its subscriber
+    would resume after a later event, and miss this one.
+    """
     if result.data is None:
-        _refuse_to_skip(result.errors or [])
+        for error in result.errors or []:
+            cause = error.original_error
+            if not isinstance(cause, ParleyError) or isinstance(cause, Unavailable):
+                raise EventLost(error.message) from cause
     return msgspec.Raw(_encoder.encode(_formatted(result)))
 
 

@@ -1,16 +1,15 @@
 """Plans: operations of plain fields, compiled once into the few calls that answer them.
 
-graphql-core walks the document anew for each request and each event, Strawberry wraps each field
-again, and together they take ten times as long as what a chat message needs. A chat's clients send
-the same few documents for ever, most of plain fields, so that walk can be made once. What a plan
-answers is, byte for byte, what graphql-core answers (tests/schema/test_plans.py compares them on
-generated documents); for whatever it does not know, the compiler returns None and graphql-core is
-asked as ever.
+graphql-core walks the document anew for each request and each event, and Strawberry wraps each
+field again: together they take ten times as long as the rest of a chat message. A chat's clients
+send the same few documents again and again, so the walk is made once. A plan answers, byte for
+byte, what graphql-core answers (tests/schema/test_plans.py compares both on generated documents).
+For a document that plans do not cover the compiler returns None, and graphql-core executes it.
 
-A plan knows: one field at the root, with arguments of every kind; objects, interfaces and unions,
-fragments, `__typename`; and below the root fields without arguments. Under a mutation these have no
-function of their own; under a query or a subscription they may, since what fails there can be
-asked again, of graphql-core.
+A plan covers one field at the root, with arguments of every kind; objects, interfaces and unions,
+fragments, `__typename`; and below the root, fields without arguments. Under a mutation these have
+no function of their own. Under a query or a subscription they may: graphql-core can execute those
+again when a function fails.
 """
 
 import asyncio
@@ -28,20 +27,20 @@ from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
 from schema.execution.batches import Batch, BatchResults, Results
 from schema.execution.errors import format_error
-from schema.execution.memo import Memo
+from schema.execution.recent import RecentCache, RecentTasks
 from schema.execution.sources import Source
 
 Result = dict[str, Any]
-Shown = Any  # what the JSON encoder writes as the client is to see it
+JSONValue = Any  # a value as the encoder takes it
 
-# Where a field's function says that it shows the same to everybody: its results are shared.
+# The metadata of a field whose function returns the same to every viewer: its results are shared.
 SAME_FOR_ALL = {"same_for_all": True}
 
 _encoder = msgspec.json.Encoder()
 
 
-class _Caller(msgspec.Struct, frozen=True):
-    """All that a field's function may use of its `info` (tests/test_architecture.py sees to it)."""
+class _PlanInfo(msgspec.Struct, frozen=True):
+    """The `info` of a field's function: a function uses nothing else of it (a test reads that)."""
 
     context: OperationContext
 
@@ -49,35 +48,38 @@ class _Caller(msgspec.Struct, frozen=True):
 class Later(NamedTuple):
     """A field whose function has to be awaited, and where its value goes."""
 
-    parent: dict[str, Shown]
+    parent: dict[str, JSONValue]
     field: "Field"
     value: Awaitable[Any]
 
 
-class Show(NamedTuple):
-    """What is going on while one value is shown."""
+class Completion(NamedTuple):
+    """The state of completing one value: the fields' `info`, and what has to be awaited."""
 
     info: Info | None
     later: list[Later]
 
 
+Complete = Callable[[Any, Completion], JSONValue]
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a selection: how to get its value, and how to show it."""
+    """A field of a selection: how to get its value, and how to complete it (GraphQL §6.4.3)."""
 
     key: str
     name: str
     required: bool
     function: Callable[..., Any] | None
-    complete: Callable[[Any, Show], Shown] | None  # None: as it is
+    complete_value: Complete | None  # None: the encoder takes the value as it is
 
-    def show(self, value: Any, show: Show) -> Shown:
-        """Return the value as the client sees it."""
+    def complete(self, value: Any, completion: Completion) -> JSONValue:
+        """Return the value as the client sees it. Raises TypeError for a null where none may be."""
         if value is None:
             if self.required:
                 raise TypeError(f"{self.name} is null, which its type does not allow")
             return None
-        return value if self.complete is None else self.complete(value, show)
+        return value if self.complete_value is None else self.complete_value(value, completion)
 
 
 class Plan:
@@ -86,25 +88,25 @@ class Plan:
     def __init__(
         self,
         root: Field,
+        function: Callable[..., Any],
         nodes: list[FieldNode],
         arguments: Arguments,
-        call: Callable[..., Any],
         *,
         calls: bool,
         waits: bool,
         shared: bool,
     ) -> None:
         self._root = root
+        self._function = function  # the root's
         self._nodes = nodes
         self._arguments = arguments
-        self._call = call
-        self._calls = calls
-        self._waits = waits  # the root's function is a coroutine's
+        self._calls = calls  # a field below the root has a function
+        self._waits = waits  # the root's function is a coroutine function
         self._shared = shared
-        encoded: Memo[Any, msgspec.Raw] = Memo(self._encode)
-        self.encode = encoded.of  # an event's result, where it is the same for all
-        self._encode_once = self._encode  # one object: what is kept is found by it
-        self._encoding: Memo[Any, asyncio.Task[msgspec.Raw]] = Memo(self._start_encoding)
+        encoded: RecentCache[Any, msgspec.Raw] = RecentCache(self._encode)
+        self.encode = encoded.of  # an event's result, where it is the same for everybody
+        self._encode_once = self._encode  # one object: events find their encoded result by it
+        self._encoding: RecentTasks[Any, msgspec.Raw] = RecentTasks(self._encode_calling)
 
     def start(
         self, context: OperationContext, variables: Mapping[str, Any] | None
@@ -119,7 +121,7 @@ class Plan:
         if arguments is None:
             return None
         try:
-            value = self._call(_info(context), arguments)
+            value = self._function(None, _info(context), **arguments)
         except Exception as error:  # the border, as in `execute`
             return self._failed(error)
         if not isinstance(value, Pending):
@@ -134,7 +136,7 @@ class Plan:
     ) -> Result | None:
         """Return the result of a query or a mutation; None when graphql-core has to execute it.
 
-        Nothing was changed then: under a mutation, nothing can fail that is not told here.
+        With None nothing was changed: every failure of a mutation is in its result.
         """
         started = self.start(context, variables)
         if started is not None:
@@ -144,20 +146,19 @@ class Plan:
             return None
         info = _info(context)
         try:
-            value = self._call(info, arguments)
+            value = self._function(None, info, **arguments)
             if isawaitable(value):
                 value = await value
             if self._calls:
-                return {"data": await self._show_calling(value, info)}
+                return {"data": await self._complete_calling(value, info)}
         except Exception as error:  # the border: as graphql-core reports a field that failed
-            if self._calls:
-                return None  # which of the fields, and what that makes null, graphql-core says
-            return self._failed(error)
+            # Below the root, graphql-core says which field failed, and what that makes null.
+            return None if self._calls else self._failed(error)
         return self._result(lambda: value)
 
     def _result(self, value: Callable[[], Any]) -> Result:
         try:
-            return {"data": {self._root.key: self._root.show(value(), _NOTHING_LATER)}}
+            return {"data": {self._root.key: self._root.complete(value(), _NOTHING_LATER)}}
         except Exception as error:  # the border, as in `execute`
             return self._failed(error)
 
@@ -169,19 +170,19 @@ class Plan:
     def subscribe(
         self, context: OperationContext, variables: Mapping[str, Any] | None
     ) -> Source[Any] | None:
-        """Return a subscription's events, to be shown; None when graphql-core has to."""
+        """Return the source of a subscription's events; None when graphql-core has to."""
         arguments = self._arguments.of(variables or {})
         if arguments is None:
             return None
-        return Source.of(self._call(_info(context), arguments))
+        return Source.of(self._function(None, _info(context), **arguments))
 
     @property
     def is_same_for_all(self) -> bool:
-        """Whether an event looks the same to everybody, and can be shown without waiting."""
+        """Whether an event's result is the same for everybody, and needs no waiting."""
         return self._shared and not self._calls
 
     def show_batch(self, batch: Batch) -> Results:
-        """Return the results of events that look the same to everybody."""
+        """Return the results of events that are the same for everybody."""
         return BatchResults(batch, self._encode_once)
 
     async def show_event(self, event: Any, context: OperationContext) -> msgspec.Raw:
@@ -193,45 +194,34 @@ class Plan:
             return self.encode(event) if self._shared else self._encode(event)
         if not self._shared:
             return await self._encode_calling(event, _info(context))
-        # Shielded: the others wait for it too.
-        return await asyncio.shield(self._encoding.of(event, _info(context)))
+        return await self._encoding.of(event, _info(context))
 
     def _encode(self, event: Any) -> msgspec.Raw:
-        return msgspec.Raw(
-            _encoder.encode({"data": {self._root.key: self._root.show(event, _NOTHING_LATER)}})
-        )
-
-    def _start_encoding(self, event: Any, info: Info) -> "asyncio.Task[msgspec.Raw]":
-        task = asyncio.create_task(self._encode_calling(event, info))
-        task.add_done_callback(_retrieve)  # whoever waits hears of its failure, if anyone does
-        return task
+        completed = {self._root.key: self._root.complete(event, _NOTHING_LATER)}
+        return msgspec.Raw(_encoder.encode({"data": completed}))
 
     async def _encode_calling(self, event: Any, info: Info) -> msgspec.Raw:
-        return msgspec.Raw(_encoder.encode({"data": await self._show_calling(event, info)}))
+        return msgspec.Raw(_encoder.encode({"data": await self._complete_calling(event, info)}))
 
-    async def _show_calling(self, value: Any, info: Info) -> dict[str, Shown]:
-        show = Show(info, [])
+    async def _complete_calling(self, value: Any, info: Info) -> dict[str, JSONValue]:
+        """Complete a value whose fields have functions, awaiting those of one depth together."""
+        completion = Completion(info, [])
         try:
-            shown = {self._root.key: self._root.show(value, show)}
-            while show.later:
-                waiting, show = show.later, Show(info, [])
+            completed = {self._root.key: self._root.complete(value, completion)}
+            while completion.later:
+                waiting, completion = completion.later, Completion(info, [])
                 values = await asyncio.gather(*(later.value for later in waiting))
-                for later, value in zip(waiting, values, strict=True):
-                    later.parent[later.field.key] = later.field.show(value, show)
+                for later, found in zip(waiting, values, strict=True):
+                    later.parent[later.field.key] = later.field.complete(found, completion)
         finally:
-            for later in show.later:  # begun by a value that failed half-way: nobody awaits them
+            for later in completion.later:  # a value failed half-way: nobody awaits the others
                 if iscoroutine(later.value):
                     later.value.close()
-        return shown
+        return completed
 
 
-_NOTHING_LATER = Show(None, [])
-
-
-def _retrieve(task: "asyncio.Task[Any]") -> None:
-    if not task.cancelled():
-        task.exception()
+_NOTHING_LATER = Completion(None, [])
 
 
 def _info(context: OperationContext) -> Info:
-    return cast("Info", _Caller(context))
+    return cast("Info", _PlanInfo(context))

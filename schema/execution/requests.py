@@ -8,18 +8,17 @@ import msgspec
 class GraphQLRequest(msgspec.Struct, rename="camel"):
     """→ server: what to execute: a document, or the hash of one, and its parameters."""
 
-    query: str | None = None  # None: a persisted one, which `extensions` name
+    query: str | None = None  # None: `extensions` name a persisted one
     operation_name: str | None = None
     variables: dict[str, Any] | None = None
     extensions: dict[str, Any] | None = None
 
     @property
-    def is_persisted(self) -> bool:
-        """Whether it names its document by a hash (schema/execution/persisted.py)."""
-        extensions = self.extensions
-        return extensions is not None and extensions.get("persistedQuery") is not None
+    def persisted_query(self) -> Any:
+        """The hash that names the document, with its version; None when there is none."""
+        return None if self.extensions is None else self.extensions.get("persistedQuery")
 
     @property
     def has_document(self) -> bool:
         """Whether it says what to execute."""
-        return self.query is not None or self.is_persisted
+        return self.query is not None or self.persisted_query is not None

@@ -1,4 +1,4 @@
-"""How much a request's variables may hold, where graphql-core has to walk through them."""
+"""How much a request's variables may hold: graphql-core walks through all of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ MAX_VALUES = 2_000
 
 
 def find_excess(variables: Mapping[str, Any] | None) -> GraphQLError | None:
-    """Return what is wrong with a variable that is deeper, or holds more, than anything takes."""
+    """Return the error of a variable that is deeper, or holds more, than any argument needs."""
     for name, value in (variables or {}).items():
         waiting, depth, values = [value], 0, 0
         while waiting:

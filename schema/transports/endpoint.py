@@ -13,8 +13,8 @@ from schema.execution.operations import Operations
 from schema.root import schema
 from schema.transports.heartbeat import pause_of
 from schema.transports.http import answer_request
+from schema.transports.protocol import SUBPROTOCOL, CloseCode
 from schema.transports.websocket import GraphQLSocket
-from schema.transports.wire import SUBPROTOCOL, CloseCode
 from server.remote import Remote
 
 # Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
@@ -30,7 +30,7 @@ class GraphQLEndpoint:
         self._ctx = ctx
         self._origins = frozenset(origins)
         self._operations = Operations(schema, ctx)
-        self._looking: asyncio.TimerHandle | None = None  # while there are sockets
+        self._timer: asyncio.TimerHandle | None = None  # none while there are no sockets
         self._draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,25 +69,25 @@ class GraphQLEndpoint:
             await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, NOT_ACCEPTABLE)
             return
         await websocket.accept(SUBPROTOCOL)
-        self._look_later()
+        self._check_later()
         await GraphQLSocket(ctx, self._operations, websocket).serve()
 
-    def _look_later(self) -> None:
-        # One timer for all: an idle connection is to cost little.
-        if self._looking is None:
+    def _check_later(self) -> None:
+        # One timer for all connections: an idle one must cost little.
+        if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._looking = loop.call_later(pause_of(self._ctx), self._look)
+            self._timer = loop.call_later(pause_of(self._ctx), self._check_heartbeats)
 
-    def _look(self) -> None:
-        self._looking = None
+    def _check_heartbeats(self) -> None:
+        self._timer = None
         sockets = self._sockets()
         if sockets:
-            self._look_later()
+            self._check_later()
         for socket in sockets:
             try:
-                socket.look()
-            except Exception:  # one connection's trouble, not that of those after it
-                logger.exception("A connection could not be looked after")
+                socket.check_heartbeat()
+            except Exception:  # the connections after it are checked all the same
+                logger.exception("A heartbeat failed")
 
     def _is_allowed(self, websocket: WebSocket) -> bool:
         # A browser sends Origin and cannot be told not to; CORS does not cover WebSockets.

@@ -1,6 +1,7 @@
 """GraphQL over HTTP (the GraphQL-over-HTTP specification, graphql.github.io/graphql-over-http)."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -17,7 +18,12 @@ from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
-from schema.transports.uploads import check_preflight, not_a_request, read_multipart, whole
+from schema.transports.uploads import (
+    check_preflight,
+    not_a_request,
+    read_multipart,
+    require_document,
+)
 from server.bearer import bearer_token
 from server.json_input import read_json_as
 from server.retry_after import retry_after
@@ -29,14 +35,13 @@ MULTIPART = "multipart/form-data"
 # Beyond, nothing more is read of what a client would like best.
 MAX_ACCEPT = 2048
 
-# What a request with files can be refused with before it is one.
+# Why a request with files is refused before its operation is known; anything else is a 400.
 _STATUS = {
     Code.UNAUTHENTICATED: 401,
     Code.PAYLOAD_TOO_LARGE: 413,
     Code.RATE_LIMITED: 429,
     Code.INTERNAL: 503,
 }
-
 
 _encoder = msgspec.json.Encoder()
 
@@ -56,73 +61,70 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
     media_type = _negotiate(request.headers.getlist("accept"))
     try:
         check_query(request.scope["query_string"])
-    except BadInput as error:
-        return _respond(refusal(error), 400, media_type or JSON)
-    asks = "query" in request.query_params or "extensions" in request.query_params
-    if _method(request) == "GET" and not asks and _is_browser(request):
-        if ctx.settings.shows_playground:
-            return playground_page()
-        return Response("Not Found", 404)
-    try:
+        asks = "query" in request.query_params or "extensions" in request.query_params
+        if _method(request) == "GET" and not asks and _is_browser(request):
+            shows = ctx.settings.shows_playground
+            return playground_page() if shows else Response("Not Found", 404)
         if media_type is None:
             raise _HTTPError(406, BadInput(f"Only {RESPONSE_JSON} and {JSON} are spoken"))
         if _is_multipart(request):
-            return await _answer_multipart(ctx, operations, request, media_type)
-        parameters = await _read(request, ctx.settings.max_body_bytes)
-    except _HTTPError as error:
-        return _respond(
-            refusal(error.error), error.status, media_type or JSON, headers=error.headers
-        )
-    return await _answer(ctx, operations, request, parameters, media_type)
-
-
-async def _answer_multipart(
-    ctx: Context, operations: Operations, request: Request, media_type: str
-) -> Response:
-    try:
-        check_preflight(request)
-        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
-        async with read_multipart(viewer, request) as parameters:
-            return await _answer(ctx, operations, request, parameters, media_type)
-    except ClientDisconnect as error:
-        raise _HTTPError(400, BadInput("The body was cut short")) from error
-    except ParleyError as error:
-        raise _HTTPError(
-            _STATUS.get(error.code, 400), error, retry_after(error.retry_after_ms)
-        ) from error
-
-
-async def _answer(
-    ctx: Context,
-    operations: Operations,
-    request: Request,
-    parameters: GraphQLRequest,
-    media_type: str,
-) -> Response:
-    try:
-        viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
-        operation = operations.prepare(viewer, parameters)
-        _check_method(operation, _method(request))
-        result = await operations.execute(viewer, operation, parameters.variables)
-    except _HTTPError as error:
-        return _respond(refusal(error.error), error.status, media_type, headers=error.headers)
-    except PersistedQueryUnknown as error:
-        return _respond(refusal(error), 200, media_type)
-    except RateLimited as error:
-        status = 429 if media_type == RESPONSE_JSON else 200
-        return _respond(
-            refusal(error), status, media_type, headers=retry_after(error.retry_after_ms)
-        )
-    except RequestRefused as error:
-        # Under `application/json` a proxy's 4xx could not be told from ours, so that one says 200.
-        return _respond(refusal(error), 400 if media_type == RESPONSE_JSON else 200, media_type)
+            result = await _execute_multipart(ctx, operations, request)
+        else:
+            parameters = await _read(request, ctx.settings.max_body_bytes)
+            result = await _execute(ctx, operations, request, parameters)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
-        if isinstance(error, ParleyError):
-            return _respond(
-                refusal(error), 503, media_type, headers=retry_after(error.retry_after_ms)
-            )
-        return _respond(refusal(error), 500, media_type)
+        return _refuse(error, media_type or JSON)
     return _respond(result, 200, media_type)
+
+
+async def _execute_multipart(ctx: Context, operations: Operations, request: Request) -> Result:
+    async with AsyncExitStack() as files:
+        try:
+            check_preflight(request)
+            viewer = await _enter(ctx, request)
+            parameters = await files.enter_async_context(read_multipart(viewer, request))
+        except ClientDisconnect as error:
+            raise _HTTPError(400, BadInput("The body was cut short")) from error
+        except ParleyError as error:
+            raise _HTTPError(_STATUS.get(error.code, 400), error) from error
+        return await _execute(ctx, operations, request, parameters)
+
+
+async def _execute(
+    ctx: Context, operations: Operations, request: Request, parameters: GraphQLRequest
+) -> Result:
+    viewer = await _enter(ctx, request)
+    operation = operations.prepare(viewer, parameters)
+    _check_method(operation, _method(request))
+    return await operations.execute(viewer, operation, parameters.variables)
+
+
+async def _enter(ctx: Context, request: Request) -> Context:
+    return await enter_request(ctx, bearer_token(request.headers.get("authorization")))
+
+
+def _refuse(error: Exception, media_type: str) -> Response:
+    """Return the answer to a request whose operation was not executed, or broke off."""
+    headers: dict[str, str] = {}
+    match error:
+        case _HTTPError():
+            status, headers, error = error.status, error.headers, error.error
+        case BadInput():
+            status = 400
+        case PersistedQueryUnknown():
+            status = 200
+        # Under `application/json` a client could not tell our 4xx from a proxy's: it gets a 200.
+        case RequestRefused():
+            status = 400 if media_type == RESPONSE_JSON else 200
+        case RateLimited():
+            status = 429 if media_type == RESPONSE_JSON else 200
+        case ParleyError():
+            status = 503
+        case _:
+            status = 500
+    if isinstance(error, ParleyError):
+        headers |= retry_after(error.retry_after_ms)
+    return _respond(refusal(error), status, media_type, headers=headers)
 
 
 def _is_multipart(request: Request) -> bool:
@@ -172,7 +174,7 @@ async def _read(request: Request, max_bytes: int) -> GraphQLRequest:
             raise _HTTPError(415, BadInput(f"The Content-Type must be {JSON}"))
         if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
             raise _HTTPError(415, BadInput("The charset must be utf-8"))
-        return whole(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
+        return require_document(read_json_as(await _read_body(request, max_bytes), GraphQLRequest))
     except msgspec.ValidationError as error:
         raise _HTTPError(400, not_a_request(error)) from error
     except (ValueError, RecursionError) as error:
@@ -222,8 +224,5 @@ def _respond(
     result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
 ) -> Response:
     return Response(
-        _encoder.encode(result),
-        status,
-        headers=headers,
-        media_type=f"{media_type}; charset=utf-8",
+        _encoder.encode(result), status, headers=headers, media_type=f"{media_type}; charset=utf-8"
     )

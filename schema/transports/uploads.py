@@ -14,7 +14,8 @@ from schema.execution.requests import GraphQLRequest
 from server.json_input import read_json_as
 from server.multipart import MultipartBody
 
-# A form on any web page can send this content type, but none of these: a browser asks us first.
+# A form on any web page can send a multipart body, but none of these headers: before a script may
+# send one to another site, its browser asks that site (CORS preflight).
 PREFLIGHT_HEADERS = (
     "graphql-preflight",
     "graphql-require-preflight",
@@ -27,7 +28,7 @@ Paths = dict[str, list[str]]
 
 
 def check_preflight(request: Request) -> None:
-    """Raise BadInput unless the request can only come from where CORS lets it."""
+    """Raise BadInput for a request that a form on any web page could send."""
     if not any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
         raise BadInput(
             "A multipart request must have the header GraphQL-Preflight: 1"
@@ -36,13 +37,13 @@ def check_preflight(request: Request) -> None:
 
 
 def not_a_request(error: msgspec.ValidationError) -> BadInput:
-    """Return what is told of JSON that is no GraphQL request."""
-    if str(error) == "Expected `object`, got `array`":  # at the top: elsewhere it says where
+    """Return the error of JSON that is no GraphQL request."""
+    if str(error) == "Expected `object`, got `array`":  # deeper in the JSON, the text has a path
         return BadInput("Batches are not served: send one operation in each request")
     return BadInput(f"Not a GraphQL request: {error}")
 
 
-def whole(request: GraphQLRequest) -> GraphQLRequest:
+def require_document(request: GraphQLRequest) -> GraphQLRequest:
     """Return the request if it says what to execute. Raises msgspec.ValidationError."""
     if not request.has_document:
         raise msgspec.ValidationError("Object missing required field `query`")
@@ -51,17 +52,17 @@ def whole(request: GraphQLRequest) -> GraphQLRequest:
 
 @asynccontextmanager
 async def read_multipart(ctx: Context, request: Request) -> AsyncIterator[GraphQLRequest]:
-    """Lend the request that is in a multipart body; its files are gone afterwards.
+    """Read the request in a multipart body. Its files are removed when the context ends.
 
     Raises BadInput, and what `receive_form` raises.
     """
     body = request.scope.get("extensions", {}).get("parley.body")
-    if body is not None:
-        body["streams"]()  # to the disk: it is not held in memory
+    if body is not None:  # another server than ours has none
+        body["streams"]()  # the body goes to the disk, and is not held in memory
     form_body = MultipartBody(request.headers, request.stream())
     async with receive_form(ctx, form_body, max_files=MAX_FILES) as form:
         try:
-            parameters = whole(read_json_as(_field(form, "operations"), GraphQLRequest))
+            parameters = require_document(read_json_as(_field(form, "operations"), GraphQLRequest))
             paths = read_json_as(_field(form, "map"), Paths)
         except msgspec.ValidationError as error:
             raise not_a_request(error) from error

@@ -18,17 +18,18 @@ from resolvers.pending import Pending
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import EventLost, Operations, is_outage, refusal
 from schema.execution.plans import Result
-from schema.transports import wire
-from schema.transports.peer import Peer
-from schema.transports.streams import Stream
-from schema.transports.wire import CloseCode
+from schema.transports import protocol
+from schema.transports.heartbeat import Heartbeat
+from schema.transports.protocol import CloseCode, SocketRefused
+from schema.transports.response_stream import ResponseStream
+from schema.transports.socket_writer import SocketWriter
 from server.bearer import bearer_token
 
 logger = logging.getLogger("parley.graphql")
 
-# How long the answers in flight may take when the session ends: the mutation that ended it is one.
+# What is in flight may take so long when the session ends: the mutation that ended it is in flight.
 END_SECONDS = 0.25
-# Queries and mutations that one connection may have running.
+# How many queries and mutations one connection may have running.
 MAX_IN_FLIGHT = 100
 
 INTERRUPTED = "Interrupted: resume after the last id seen"
@@ -41,31 +42,37 @@ class GraphQLSocket:
         self._ctx = ctx
         self._operations = operations
         self._websocket = websocket
-        self._peer = Peer(websocket, ctx, self.side_task)
+        self._writer = SocketWriter(websocket)
+        self._heartbeat = Heartbeat(ctx, self._writer)
         # What goes on under each id: tasks, subscriptions, and mutations that need no task.
-        self._by_id: dict[str, asyncio.Future[Any] | Stream] = {}
+        self._by_id: dict[str, asyncio.Future[Any] | ResponseStream] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
-        self._freed: asyncio.Future[None] | None = None  # waits until another one may begin
+        self._in_flight = 0  # queries and mutations
+        self._freed: asyncio.Future[None] | None = None  # done when another one may begin
         self._receiving = False
+        self._initialised = False  # connection_init came
         self._acknowledged = False
+        self._init_timer = asyncio.get_running_loop().call_later(
+            ctx.settings.connection_init_seconds, self._close_uninitialised
+        )
         self._connection = ctx.hub.open(self)
-        if (reading := websocket.scope.get("extensions", {}).get("parley.read")) is not None:
-            reading["listen"](self._take)
+        websocket.scope["extensions"]["parley.read"]["listen"](self._start_at_once)
 
     async def serve(self) -> None:
         """Read messages until the end, then end every operation."""
         try:
-            while not self._peer.closed:
+            while not self._writer.closed:
                 await self._handle(await self._receive())
         except WebSocketDisconnect:
             pass
+        except SocketRefused as refused:
+            await self._writer.close(refused.code, refused.reason)
         except Exception:  # the border: the client hears that it may come back, and no more
             logger.exception("A connection failed")
-            await self._peer.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
+            await self._writer.close(CloseCode.TRY_AGAIN_LATER, "Internal error")
         finally:
-            self._peer.closed = True
-            self._peer.heartbeat.end()
+            self._writer.closed = True
+            self._init_timer.cancel()
             self._connection.close()
             for stream in self._streams():
                 stream.cancel()
@@ -79,29 +86,36 @@ class GraphQLSocket:
             # What is left here refers to this: a closed connection must need no collector.
             self._by_id.clear()
 
-    def look(self) -> None:
-        """See to it that the peer lives and reads."""
-        self._peer.heartbeat.look()
+    def check_heartbeat(self) -> None:
+        """Ping a client that is silent; end the connection of one that is dead."""
+        if not self._initialised or self._writer.closed:
+            return
+        if (sending := self._heartbeat.check()) is not None:
+            self.run_beside(sending)
+
+    def _close_uninitialised(self) -> None:
+        text = "Connection initialisation timeout"
+        self.run_beside(self._writer.close(CloseCode.TIMEOUT, text))
 
     async def drain(self) -> None:
-        """Let what is in flight finish, subscriptions aside, then have the client reconnect."""
-        # What is read from here on is not begun: its client, unanswered, sends it again elsewhere.
-        self._peer.leaving = True
+        """Let queries and mutations in flight finish, then have the client reconnect."""
+        # What is read from here on is not begun: the client gets no answer, and sends it again.
+        self._writer.leaving = True
         await self._finish_in_flight()
-        await self._peer.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
+        await self._writer.close(CloseCode.SERVICE_RESTART, "Service restart: reconnect and resume")
 
     def session_ended(self, reason: str) -> None:
-        """Show no more events; let what is in flight finish for a moment, then close."""
-        self._peer.leaving = True
+        """Send no more events; let what is in flight finish for a moment, then close."""
+        self._writer.leaving = True
         for stream in self._streams():
             stream.cancel()
-        self.side_task(self._end(reason))
+        self.run_beside(self._end(reason))
 
-    def _streams(self) -> list[Stream]:
-        return [stream for stream in self._by_id.values() if isinstance(stream, Stream)]
+    def _streams(self) -> list[ResponseStream]:
+        return [stream for stream in self._by_id.values() if isinstance(stream, ResponseStream)]
 
     def _pending(self) -> set[asyncio.Future[Any]]:
-        """Return what the mutations that need no task wait for."""
+        """Return the futures that mutations without a task wait for."""
         futures = {on for on in self._by_id.values() if isinstance(on, asyncio.Future)}
         return {future for future in futures if not isinstance(future, asyncio.Task)}
 
@@ -113,132 +127,119 @@ class GraphQLSocket:
             if not in_flight:
                 return
             await asyncio.wait(in_flight)
-            await asyncio.sleep(0)  # what is done is answered in the next turn of the loop
+            await asyncio.sleep(0)  # the answer is sent in the next turn of the loop
 
     def token_expiring(self, expires_at: float) -> None:
         """Warn the client, in a `ping` that it answers."""
-        self.side_task(self._peer.send(wire.token_expiring(expires_at)))
+        self.run_beside(self._writer.send(protocol.token_expiring(expires_at)))
 
     async def _end(self, reason: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
                 await self._finish_in_flight()
-        await self._peer.close(CloseCode.UNAUTHORIZED, reason)
+        await self._writer.close(CloseCode.UNAUTHORIZED, reason)
 
-    def side_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this beside what goes on, until the connection ends."""
+    def run_beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run this in a task that is cancelled when the connection ends."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
-    def _take(self, text: str) -> bool:
-        """Start a known query or mutation as its message arrives, with no turn of the loop between.
+    def _start_at_once(self, text: str) -> bool:
+        """Start a query or a mutation in the same turn of the loop in which its message arrives.
 
-        False for anything else, and while an earlier message is still being handled.
+        False when `serve` has to read the message: the document is not in the cache, the message is
+        another one, or an earlier message is still being handled.
         """
-        if not self._receiving or self._peer.leaving or self._peer.closed:
+        if not self._receiving or self._writer.leaving or self._writer.closed:
             return False
         try:
-            message = wire.decode(text)
-        except wire.BadMessage:
-            return False
-        if not isinstance(message, wire.Subscribe) or self._fault_of(message) is not None:
-            return False
-        operation = self._operations.recall(self._ctx, message.payload)
-        full = self._in_flight >= MAX_IN_FLIGHT
-        if full or operation is None or operation.type is OperationType.SUBSCRIPTION:
-            return False
-        try:
+            message = protocol.decode(text)
+            if not isinstance(message, protocol.Subscribe):
+                return False
+            self._check_subscribe(message)
+            operation = self._operations.recall(self._ctx, message.payload)
+            full = self._in_flight >= MAX_IN_FLIGHT
+            if full or operation is None or operation.type is OperationType.SUBSCRIPTION:
+                return False
             self._start(message.id, operation, message.payload.variables)
-        except RequestRefused:
+        except (SocketRefused, RequestRefused):
             return False
-        self._peer.heartbeat.hear()
+        self._heartbeat.hear()
         return True
 
-    def _fault_of(self, message: wire.Subscribe) -> tuple[CloseCode, str] | None:
-        """Return why such a message closes the connection, if it does."""
+    def _check_subscribe(self, message: protocol.Subscribe) -> None:
+        """Raise SocketRefused for a message that has to close the connection."""
         if not self._acknowledged:
-            return CloseCode.UNAUTHORIZED, "Unauthorized"
+            raise SocketRefused(CloseCode.UNAUTHORIZED, "Unauthorized")
         if message.id in self._by_id:
             text = f"Subscriber for {message.id} already exists"
-            return CloseCode.SUBSCRIBER_ALREADY_EXISTS, text
-        return None
+            raise SocketRefused(CloseCode.SUBSCRIBER_ALREADY_EXISTS, text)
 
-    async def _receive(self) -> wire.ClientMessage | None:
+    async def _receive(self) -> protocol.ClientMessage:
         self._receiving = True
         event = await self._websocket.receive()
         self._receiving = False
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1005), event.get("reason"))
-        if self._peer.closed:
-            raise WebSocketDisconnect  # closed meanwhile: what came last is not begun
-        self._peer.heartbeat.hear()
+        if self._writer.closed:
+            raise WebSocketDisconnect  # closed meanwhile: the last message is not begun
+        self._heartbeat.hear()
         text = event.get("text")
         if text is None:
-            await self._peer.close(CloseCode.BAD_REQUEST, "Invalid message: not text")
-            return None
-        try:
-            return wire.decode(text)
-        except wire.BadMessage as error:
-            await self._peer.close(CloseCode.BAD_REQUEST, str(error))
-            return None
+            raise SocketRefused(CloseCode.BAD_REQUEST, "Invalid message: not text")
+        return protocol.decode(text)
 
-    async def _handle(self, message: wire.ClientMessage | None) -> None:
+    async def _handle(self, message: protocol.ClientMessage) -> None:
         match message:
-            case wire.Subscribe():
+            case protocol.Subscribe():
                 await self._handle_subscribe(message)
-            case wire.Complete():
+            case protocol.Complete():
                 if (going_on := self._by_id.pop(message.id, None)) is not None:
                     going_on.cancel()
-            case wire.ConnectionInit():
+            case protocol.ConnectionInit():
                 await self._handle_init(message)
-            case wire.Ping():
+            case protocol.Ping():
                 pong: dict[str, Any] = {"type": "pong"}
                 if message.payload is not None:
                     pong["payload"] = message.payload
-                await self._peer.send(pong)
+                await self._writer.send(pong)
 
-    async def _handle_init(self, message: wire.ConnectionInit) -> None:
-        if self._peer.heartbeat.begun:
-            await self._peer.close(
-                CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests"
-            )
-            return
-        self._peer.heartbeat.begin()
-        authorization = wire.authorization(message.payload or {}) or self._handshake_token()
+    async def _handle_init(self, message: protocol.ConnectionInit) -> None:
+        if self._initialised:
+            text = "Too many initialisation requests"
+            raise SocketRefused(CloseCode.TOO_MANY_INITIALISATIONS, text)
+        self._initialised = True
+        self._init_timer.cancel()
+        authorization = protocol.authorization(message.payload or {}) or self._handshake_token()
         if authorization is not None:
             if not (token := bearer_token(authorization)):
-                await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
-                return
+                raise SocketRefused(CloseCode.FORBIDDEN, "Forbidden")
             try:
                 self._ctx = await enter(self._ctx, self._connection, token)
-            except Unauthenticated:
-                await self._peer.close(CloseCode.FORBIDDEN, "Forbidden")
-                return
+            except Unauthenticated as error:
+                raise SocketRefused(CloseCode.FORBIDDEN, "Forbidden") from error
             except TooManyConnections as error:
-                await self._peer.close(CloseCode.TOO_MANY_CONNECTIONS, error.message)
-                return
+                raise SocketRefused(CloseCode.TOO_MANY_CONNECTIONS, error.message) from error
             except ParleyError as error:
-                await self._peer.close(CloseCode.TRY_AGAIN_LATER, error.message)
-                return
+                raise SocketRefused(CloseCode.TRY_AGAIN_LATER, error.message) from error
         self._acknowledged = True
-        await self._peer.send({"type": "connection_ack"})
+        await self._writer.send({"type": "connection_ack"})
 
     def _handshake_token(self) -> str | None:
-        """Return the handshake's own Authorization, if it is one of ours.
+        """Return the handshake's own Authorization, if it is a bearer token.
 
-        A browser cannot set one. Another scheme is for a proxy in front, as with Basic.
+        A browser cannot set one. Another scheme, such as Basic, is for a proxy in front.
         """
         sent = self._websocket.headers.get("authorization", "")
         return sent if sent[:7].lower() == "bearer " and sent[7:].strip() else None
 
-    async def _handle_subscribe(self, message: wire.Subscribe) -> None:
+    async def _handle_subscribe(self, message: protocol.Subscribe) -> None:
         id_, payload = message.id, message.payload
-        if self._peer.leaving:
+        if self._writer.leaving:
             return
-        if (fault := self._fault_of(message)) is not None:
-            await self._peer.close(*fault)
-            return
+        self._check_subscribe(message)
         try:
             operation = self._operations.prepare(self._ctx, payload)
             if operation.type is OperationType.SUBSCRIPTION:
@@ -248,27 +249,27 @@ class GraphQLSocket:
                         retry_after_ms=10_000,
                         setting="MAX_SUBSCRIPTIONS_PER_CONNECTION",
                     )
-                self._by_id[id_] = stream = Stream(
-                    self._peer, self._run_stream, id_, operation, payload.variables
+                self._by_id[id_] = stream = ResponseStream(
+                    self._writer, self._run_stream, id_, operation, payload.variables
                 )
                 self._run_stream(stream)
             else:
-                # Beyond the limit nothing more is read: the client waits, and loses nothing.
+                # At the limit nothing more is read: the client waits, and loses nothing.
                 while self._in_flight >= MAX_IN_FLIGHT:
                     self._freed = asyncio.get_running_loop().create_future()
                     await self._freed
-                if self._peer.leaving:
+                if self._writer.leaving:
                     return
                 self._start(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
             errors = refusal(error)["errors"]
-            await self._peer.send({"id": id_, "type": "error", "payload": errors})
+            await self._writer.send({"id": id_, "type": "error", "payload": errors})
 
     def _start(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
         """Start a query or a mutation. Raises RequestRefused.
 
-        A send takes its place in the log here, or else as its task first runs, and tasks run in
-        the order in which they are made: a client's messages keep their order.
+        A send takes its place in the log here, or when its task first runs. Tasks first run in the
+        order in which they were made, so that a client's messages keep their order.
         """
         started = self._operations.start(self._ctx, operation, variables)
         self._in_flight += 1
@@ -284,9 +285,9 @@ class GraphQLSocket:
         self, id_: str, pending: Pending[Result], outcome: asyncio.Future[Any]
     ) -> None:
         if self._by_id.get(id_) is not outcome:
-            self._free()  # its client has completed it, perhaps as it was done
+            self._free()  # the client has completed it, perhaps as it was done
             if not outcome.cancelled():
-                outcome.exception()  # nobody is to hear of it: Python would say that in the log
+                outcome.exception()  # retrieved, or Python would log that nobody heard of it
         elif outcome.cancelled():
             del self._by_id[id_]
             self._free()
@@ -294,16 +295,16 @@ class GraphQLSocket:
             self._answer(id_, pending.result())
 
     def _answer(self, id_: str, result: Result) -> None:
-        """Send the result of what needed no task; with one, where it cannot be sent at once."""
+        """Send a result at once; if that is not possible, in a task."""
         try:
-            answer = wire.encode({"id": id_, "type": "next", "payload": result})
-            sent = self._peer.write(answer)
-        except Exception:  # the task fails in the same way, and tells it
+            answer = protocol.encode({"id": id_, "type": "next", "payload": result})
+            sent = self._writer.write(answer)
+        except Exception:  # the task meets the same error, and tells the client
             sent = False
         if sent:
             self._by_id.pop(id_, None)  # free from here on, as in `_finish`
             self._free()
-            self._peer.write(wire.encode({"id": id_, "type": "complete"}))
+            self._writer.write(protocol.encode({"id": id_, "type": "complete"}))
         else:
             self._run_counted(id_, self._send_result(id_, result))
 
@@ -313,45 +314,38 @@ class GraphQLSocket:
             self._freed.set_result(None)
 
     def _run_counted(self, id_: str, work: Coroutine[Any, Any, bool]) -> None:
-        """Run a query or a mutation in a task, and have its place freed."""
+        """Run a query or a mutation in a task."""
         self._by_id[id_] = task = self._run_in_task(id_, work)
         task.add_done_callback(self._free)
 
-    def _run_stream(self, stream: Stream) -> None:
-        """Run a subscription in a task, until it is over or has caught up."""
-        if not self._peer.closed and not self._peer.leaving:
+    def _run_stream(self, stream: ResponseStream) -> None:
+        """Run a subscription in a task until it ends or has caught up."""
+        if not self._writer.closed and not self._writer.leaving:
             stream.task = self._run_in_task(stream.id, self._stream(stream))
             stream.task.add_done_callback(stream.ended)
 
     def _run_in_task(self, id_: str, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run(id_, work))
-        self._running.add(task)
-
-        def forget(task: asyncio.Task[None]) -> None:
-            self._running.discard(task)
-            work.close()  # cancelled before it began, it was never awaited: Python would warn
-
-        task.add_done_callback(forget)
+        task = self.run_beside(self._run(id_, work))
+        # If the task is cancelled before it begins, the work is never awaited: Python would warn.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _run(self, id_: str, work: Coroutine[Any, Any, bool]) -> None:
-        """Tell the client how the work ended; that returns False if it has not."""
+        """Tell the client how the work ended; work that goes on elsewhere returns False."""
         try:
             if await work:
                 await self._finish(id_, {"id": id_, "type": "complete"})
         except SubscriberTooSlow:
-            await self._peer.close(
-                CloseCode.TRY_AGAIN_LATER, "Too slow: resume after the last id seen"
-            )
+            text = "Too slow: resume after the last id seen"
+            await self._writer.close(CloseCode.TRY_AGAIN_LATER, text)
         except EventLost:
             logger.warning("An event could not be shown; its subscriber resumes", exc_info=True)
-            await self._peer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
+            await self._writer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
         except WebSocketDisconnect:
-            self._peer.closed = True
+            self._writer.closed = True
         except Exception as error:  # the border: the client hears in its form
-            await self._finish(
-                id_, {"id": id_, "type": "error", "payload": refusal(error)["errors"]}
-            )
+            errors = refusal(error)["errors"]
+            await self._finish(id_, {"id": id_, "type": "error", "payload": errors})
 
     async def _execute(
         self, id_: str, operation: Operation, variables: dict[str, Any] | None
@@ -360,10 +354,10 @@ class GraphQLSocket:
         return await self._send_result(id_, result)
 
     async def _send_result(self, id_: str, result: Result) -> bool:
-        await self._peer.send({"id": id_, "type": "next", "payload": result})
+        await self._writer.send({"id": id_, "type": "next", "payload": result})
         return True
 
-    async def _stream(self, stream: Stream) -> bool:
+    async def _stream(self, stream: ResponseStream) -> bool:
         results = self._operations.subscribe(self._ctx, stream.operation, stream.variables, stream)
         try:
             async with aclosing(results):
@@ -372,8 +366,8 @@ class GraphQLSocket:
         except Exception as error:
             if not is_outage(error):
                 raise
-            # An `error` message would end the subscription for good; after this its client resumes.
-            await self._peer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
+            # An `error` message would end the subscription for good. After a close clients resume.
+            await self._writer.close(CloseCode.TRY_AGAIN_LATER, INTERRUPTED)
             return True
         return not stream.is_parked
 
@@ -381,6 +375,6 @@ class GraphQLSocket:
         # The id is free from here on: the client may use it again as soon as it reads this.
         self._by_id.pop(id_, None)
         try:
-            await self._peer.send(message)
+            await self._writer.send(message)
         except WebSocketDisconnect:
-            self._peer.closed = True
+            self._writer.closed = True

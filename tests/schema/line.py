@@ -43,6 +43,7 @@ class Line:
                 "write_frames": self._write_frames,
             },
             "parley.read": {"listen": self._listen},
+            "parley.abort": {"abort": self.hang_up},
         }
         scope = {"type": "websocket", "extensions": extensions, "headers": []}
         self.websocket = WebSocket(scope, self._received.get, self._send)

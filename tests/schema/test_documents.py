@@ -175,6 +175,14 @@ def test_no_generated_document_holds_the_loop_for_longer(known: Documents) -> No
         assert seconds < MOST_SECONDS, f"{seconds * 1000:.0f} ms for {query}"
 
 
+def test_each_fragment_is_measured_though_another_has_its_name(known: Documents) -> None:
+    # Which of the two validation means does not matter: it compares the fields of both.
+    same, few = "fragment f on User {" + "id " * 400 + "}", "fragment f on User { id }"
+    for query in (f"{{me {{...f}}}} {same} {few}", f"{{me {{...f}}}} {few} {same}"):
+        with pytest.raises(RequestRefused, match="comparisons of fields of the same name"):
+            known.prepare(query, None, known=True)
+
+
 def test_a_refused_document_is_remembered_apart_from_the_good_ones(known: Documents) -> None:
     good = [f"{{ me {{ id }} }} # {number}" for number in range(20)]
     for query in good:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from db.models import StoredMessage
 from resolvers.context import Context
 from resolvers.messages import send_message
-from schema.transports.wire import CloseCode
+from schema.transports.protocol import CloseCode
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import Person
 from tests.schema.line import Line, open_line, until
@@ -142,7 +142,7 @@ async def test_a_send_completed_as_it_is_stored_leaves_its_id_to_the_next(
             assert [message["type"] for message in line.of("1")] == ["next", "complete"]
             assert line.of("1")[0]["payload"]["data"] == {"me": {"__typename": "User"}}
             line.heard.clear()
-        assert line.socket._in_flight == 0
+        await until(lambda: line.socket._in_flight == 0)  # a turn of the loop after the answer
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -177,7 +177,7 @@ async def test_an_end_keeps_what_was_sent_and_leaves_nothing(
                 line.subscribe("1", SEND, c="in flight")
                 if end == "session":
                     line.socket.session_ended("Session ended")
-                    await until(lambda: line.socket._peer.closed)
+                    await until(lambda: line.socket._writer.closed)
                     assert line.heard[-1]["close"] == CloseCode.UNAUTHORIZED
         assert not ctx.hub.sinks_at(person.id)
         assert [*contents(await watcher.expect("listen", 2))] == ["known", "in flight"]

@@ -19,8 +19,8 @@ from resolvers.messages import send_message
 from resolvers.pending import Pending
 from schema.context import OperationContext
 from schema.execution.documents import Operation, RequestRefused
-from schema.execution.memo import Memo
 from schema.execution.operations import Operations
+from schema.execution.recent import RecentCache
 from schema.execution.requests import GraphQLRequest
 from schema.loaders import Loaders
 from schema.root import schema
@@ -331,17 +331,17 @@ async def test_what_depends_on_the_viewer_is_not_shared(pair: Pair) -> None:
     assert mine != theirs
 
 
-def test_a_memo_tells_objects_apart_by_identity_and_forgets_the_oldest() -> None:
+def test_the_cache_tells_objects_apart_by_identity_and_forgets_the_oldest() -> None:
     made: list[str] = []
 
     def make(key: str) -> str:
         made.append(key)
         return key.upper()
 
-    memo: Memo[str, str] = Memo(make, recent=2)
+    cache: RecentCache[str, str] = RecentCache(make, recent=2)
     first, same = "".join(["a", "b"]), "".join(["a", "b"])
-    assert [memo.of(first), memo.of(first), memo.of(same)] == ["AB"] * 3
+    assert [cache.of(first), cache.of(first), cache.of(same)] == ["AB"] * 3
     assert len(made) == 2
-    memo.of("third")
-    memo.of(first)
+    cache.of("third")
+    cache.of(first)
     assert len(made) == 4

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from db import users
 from db.engines.database import DatabaseUnavailable
 from events.hub import EVERYBODY
-from schema.transports.wire import CloseCode
+from schema.transports.protocol import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket
 from tests.support.faces import Account, new_account
 from tests.support.server import RunningServer, running_server

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from schema.transports import http as transport
 from schema.transports.uploads import MAX_FILES, PREFLIGHT_HEADERS
 from tests.schema.client import open_socket
 from tests.schema.test_http import JSON, RESPONSE_JSON, check_errors
@@ -342,3 +343,17 @@ async def test_files_beyond_the_limit_are_refused(http: httpx.AsyncClient) -> No
     parts = [OPERATIONS, field("map", {"0": ["variables.f"]}), field("pad", b"x" * 1024 * 1025)]
     answer = await post(http, *parts)
     assert (answer.status_code, check_errors(answer)) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_an_error_that_nobody_foresaw_is_told_in_graphql_s_form(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(request: Any) -> None:
+        raise RuntimeError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "check_preflight", fail)
+        answer = await post(http, *form(UPLOAD, {"f": None}))
+    assert answer.status_code == 500
+    assert answer.json()["errors"][0]["message"] == "Internal error"
+    assert "secret" not in answer.text

@@ -8,43 +8,45 @@ import msgspec
 
 from schema.execution.batches import Results
 from schema.execution.documents import Operation
-from schema.execution.live import Live
-from schema.transports import wire
-from schema.transports.peer import Peer
+from schema.execution.fastlane import Fastlane
+from schema.transports import protocol
+from schema.transports.socket_writer import SocketWriter
 
 
-class Stream(Live):
-    """Run by a task of its socket, until it has caught up; and again when something is in the way.
+class ResponseStream(Fastlane):
+    """The results of a subscription on their way to the client (GraphQL §6.2.3.2).
 
-    Without a task it is an entry in the feed and this object: what an idle connection keeps.
+    A task of the socket runs it until it has caught up, and again whenever the client reads too
+    slowly. An idle subscription has no task: it is an entry in the feed, and this object.
     """
 
-    __slots__ = ("_head", "_peer", "_run", "id", "operation", "task", "variables")
+    __slots__ = ("_head", "_run", "_writer", "id", "operation", "task", "variables")
 
     def __init__(
         self,
-        peer: Peer,
-        run: Callable[["Stream"], None],
+        writer: SocketWriter,
+        run: Callable[["ResponseStream"], None],
         id_: str,
         operation: Operation,
         variables: dict[str, Any] | None,
     ) -> None:
         super().__init__()
-        self._peer = peer
+        self._writer = writer
         self._run = run
-        self._head = wire.encode({"id": id_, "type": "next", "payload": None})[: -len(b"null}")]
+        message = protocol.encode({"id": id_, "type": "next", "payload": None})
+        self._head = message.removesuffix(b"null}")
         self.id = id_
         self.operation = operation
         self.variables = variables
         self.task: asyncio.Task[None] | None = None
 
     def write(self, result: msgspec.Raw) -> bool:
-        """Send a result at once; False when it has to wait, or no more are shown."""
-        return not self._peer.leaving and self._peer.write(self._head, result, b"}")
+        """Send a result at once; False when it has to wait, or no more results are sent."""
+        return not self._writer.leaving and self._writer.write(self._head, result, b"}")
 
     async def send(self, results: Results) -> None:
-        """Send what was read; wait until the peer has read. Raises WebSocketDisconnect."""
-        await self._peer.send_results(self.id, self._head, results)
+        """Send results; wait until the client has read them. Raises WebSocketDisconnect."""
+        await self._writer.send_results(self.id, self._head, results)
 
     def wake(self) -> None:
         """Have the socket run this again."""

@@ -19,9 +19,9 @@ OperationId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 class CloseCode(IntEnum):
     """Why the server closes a socket.
 
-    After 1012, 1013, 4403, 4408 and 4420 client libraries connect again; all others are final to
-    graphql-ws, so only for what a client must not repeat (docs/protocol.md has the table). Never
-    1011 for what passes.
+    After 1012, 1013, 4403, 4408 and 4420 client libraries connect again. To graphql-ws all others
+    are final: they are for what a client must not repeat (docs/protocol.md has the table). A
+    passing trouble is never 1011.
     """
 
     SERVICE_RESTART = 1012
@@ -73,21 +73,27 @@ _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessa
 _encoder = msgspec.json.Encoder()
 
 
-class BadMessage(Exception):
-    """Not a message of the protocol; the text says why."""
+class SocketRefused(Exception):
+    """The connection has to be closed, with this code and reason."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 def decode(text: str) -> ClientMessage:
-    """Return the client's message. Raises BadMessage."""
+    """Return the client's message. Raises SocketRefused for what is none of the protocol."""
     try:
         message = _decode(text)
-        if type(message) is Subscribe and not message.payload.has_document:
-            raise BadMessage("Invalid message: Object missing required field `query`")
-        return message
     except msgspec.ValidationError as error:
-        raise BadMessage(f"Invalid message: {error}") from error
+        raise SocketRefused(CloseCode.BAD_REQUEST, f"Invalid message: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise BadMessage("Invalid message: not JSON") from error
+        raise SocketRefused(CloseCode.BAD_REQUEST, "Invalid message: not JSON") from error
+    if type(message) is Subscribe and not message.payload.has_document:
+        text = "Invalid message: Object missing required field `query`"
+        raise SocketRefused(CloseCode.BAD_REQUEST, text)
+    return message
 
 
 def _decode(text: str) -> ClientMessage:
@@ -110,34 +116,31 @@ def token_expiring(expires_at: float) -> dict[str, Any]:
     return {"type": "ping", "payload": {"type": "token_expiring", "expiresAt": moment}}
 
 
-# Under which names clients put a token into connection_init. HTTP's name goes first.
+# The names under which clients put a token into connection_init. HTTP's name goes first.
 _TOKEN_NAMES = ("authorization", "authToken", "accessToken", "token")
 
 
 def authorization(payload: dict[str, Any]) -> str | None:
     """Return the `Authorization` value that a connection_init carries; None when it has none.
 
-    A token may stand without its scheme. Case does not matter, and an empty value is none: clients
-    write `token ? "Bearer …" : ""` before anybody has logged in. Headers may be an object of their
-    own, as Apollo's links put them.
+    A token may stand without its scheme, and names in any case. An empty value is none: clients
+    write `token ? "Bearer …" : ""` before anybody has logged in. Apollo's links put headers into an
+    object of their own.
     """
-    headers = payload.get("headers")
-    for carrier in (payload, headers):
+    for carrier in (payload, payload.get("headers")):
         if not isinstance(carrier, dict):
             continue
         values = {name.lower(): value for name, value in carrier.items() if len(name) < 20}
         for name in _TOKEN_NAMES:
-            value = values.get(name.lower())
-            if value is None or value == "":
-                continue
-            return _with_scheme(value) if isinstance(value, str) else "malformed"
+            if (value := values.get(name.lower())) not in (None, ""):
+                return _with_scheme(value) if isinstance(value, str) else "malformed"
     return None
 
 
 def _with_scheme(value: str) -> str | None:
     words = value.split(maxsplit=2)
     if words and words[0].lower() == "bearer":
-        # What a template makes of a variable that holds no token yet.
+        # A template writes these for a variable that holds no token yet.
         return None if words[1:] in ([], ["null"], ["undefined"]) else value
     if not words:
         return None
