@@ -241,6 +241,11 @@ class Settings(BaseSettings):
         return f"sqlite+aiosqlite:///{path}"
 
     @property
+    def redis(self) -> str | None:
+        """Redis's URL: REDIS_URL; None for a server that is one process."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
+
+    @property
     def refuses_common_passwords(self) -> bool:
         """Whether a new password may be none of the commonest: PASSWORD_CHECK."""
         return self.password_check == "common"  # noqa: S105  # nosec B105  # no password

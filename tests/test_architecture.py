@@ -18,6 +18,7 @@ SOCKETS = {"socketio", "engineio"}
 SQL = {"sqlalchemy", "sqlmodel", "alembic"}
 ROOMS = {
     "main",
+    "commands",
     "application",
     "settings",
     "schema",
@@ -45,8 +46,10 @@ SHARED = {"server.json_input", "server.moments", "server.remote", "server.retry_
 HOUSE = {
     "media":       Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "web":         Room(set(), GRAPHQL | SOCKETS | SQL),
-    "main":        Room(ROOMS, set()),
-    "application": Room(ROOMS - {"main"}, set()),
+    "main":        Room({"commands", "db", "media", "server", "settings"}, WEB),
+    "commands":    Room({"application", "db", "events.bus", "resolvers", "schema.root", "server",
+                         "settings"}, WEB | SOCKETS | GRAPHQL),
+    "application": Room(ROOMS - {"main", "commands"}, set()),
     "settings":    Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "server":      Room({"settings"}, GRAPHQL | SOCKETS | SQL),
     "schema":      Room({"resolvers", "events", "db.models", "web"} | SHARED, SQL | SOCKETS),
