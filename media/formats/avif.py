@@ -7,10 +7,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from media.facts import Unreadable
 from media.formats.boxes import Box, CutShort, boxes, find_box, handler, read_box, sample_ranges
 from media.formats.items import Items, read_items
-from media.formats.stripping import Damaged, Stripped
+from media.formats.stripping import Damaged, Inseparable, Stripped
 
 NEEDED = {b"ftyp", b"meta", b"moov", b"mdat"}
 META = {b"hdlr", b"dinf", b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"idat", b"grpl"}
@@ -36,7 +35,7 @@ def strip_avif(content: bytes) -> Stripped:
     """Return the AVIF without anything but its picture, its colours and its frames.
 
     Dropped: EXIF, XMP, small pictures, pictures that are not shown, times and names. Raises
-    Damaged, and Unreadable for what cannot be cut out.
+    Damaged, Unreadable.
     """
     try:
         return _strip(content)
@@ -100,7 +99,7 @@ def _replace(made: bytearray, box: Box, items: Items) -> None:
     meta = struct.pack(">I4s", len(items.meta) + 8, b"meta") + items.meta
     left = size - len(meta)
     if left and left < 8:
-        raise Unreadable("The image holds what cannot be taken out of it")
+        raise Inseparable
     filled = struct.pack(">I4s", left, b"free") + bytes(left - 8) if left else b""
     made[box.start : box.end] = meta + filled
 
