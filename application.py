@@ -156,22 +156,22 @@ async def running(ctx: Context, bus: Bus, chat: ChatEvents) -> AsyncIterator[Non
     Where a part does not start, it and those before it are ended.
     """
     async with AsyncExitStack() as stack:
-        part = stack.enter_async_context
-        await part(_closing(ctx.db))
+        part, at_end = stack.enter_async_context, stack.push_async_callback
+        at_end(ctx.db.close)
         stack.callback(ctx.passwords.close)
         await migrate.upgrade(ctx.db)
         await part(_started(bus))
-        await part(_closing(ctx.limits.counts))
+        at_end(ctx.limits.counts.close)
         await part(_started(ctx.hub))
         # The feed follows what facts say from now on; what they said before is loaded.
         await part(_started(ctx.feed))
         await load_blocks(ctx.db, ctx.blocks)
         await load_epoch(ctx)
-        await part(_writing(ctx.log))
+        await part(_started(ctx.log))
         await settle_broadcasters(ctx)
         await part(_started(ctx.roster))
-        await part(_closing(ctx.presence))
-        await part(_closing(chat))
+        at_end(ctx.presence.close)
+        at_end(chat.close)
         await part(_in_background(sweep_regularly(ctx), name="sweep"))
         await part(_in_background(tend_sessions(ctx), name="sessions"))
         await part(_in_background(watch_database(ctx), name="database"))
@@ -180,38 +180,25 @@ async def running(ctx: Context, bus: Bus, chat: ChatEvents) -> AsyncIterator[Non
         yield
 
 
-class _Closable(Protocol):
+class _Part(Protocol):
+    def start(self) -> Awaitable[None] | None: ...
     async def close(self) -> None: ...
 
 
-class _Startable(_Closable, Protocol):
-    async def start(self) -> None: ...
-
-
 @asynccontextmanager
-async def _closing(part: _Closable) -> AsyncIterator[None]:
+async def _started(part: _Part) -> AsyncIterator[None]:
+    """Start a part; close it at the end of the block, and where it does not start."""
     try:
+        if (starting := part.start()) is not None:
+            await starting
         yield
     finally:
         await part.close()
 
 
 @asynccontextmanager
-async def _started(part: _Startable) -> AsyncIterator[None]:
-    async with _closing(part):
-        await part.start()
-        yield
-
-
-@asynccontextmanager
-async def _writing(log: MessageLog) -> AsyncIterator[None]:
-    async with _closing(log):
-        log.start()
-        yield
-
-
-@asynccontextmanager
 async def _in_background(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    """Run work without an end; cancel it at the end of the block."""
     task = asyncio.create_task(work, name=name)
     try:
         yield

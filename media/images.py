@@ -20,7 +20,7 @@ from PIL import (
 
 from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
 from media.formats import png
-from media.formats.containers import HEAD_BYTES, image_format, strip, with_orientation
+from media.formats.containers import HEAD_BYTES, STRIP, WITH_ORIENTATION, image_format
 from media.formats.stripping import ORIENTATION, Damaged, Inseparable, Stripped
 
 # Pillow uses these imports by itself (`copy` when it reads a GIF): named here so that they stay.
@@ -87,8 +87,8 @@ def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
         return _convert(file) if heif else None
     file.seek(0)
     content = file.read()
-    stripped = strip(format_, content)
-    if strip(format_, stripped.content).content != stripped.content:
+    stripped = STRIP[format_](content)
+    if STRIP[format_](stripped.content).content != stripped.content:
         raise Inseparable
     _check_pixels(stripped)
     turn = _orientation(stripped.exif) if format_ != "AVIF" else None
@@ -142,8 +142,8 @@ def _keep(
     deep = format_ == "PNG" and png.is_deep(stripped.content)
     if small_enough and stripped.frames == 1 and not deep:
         made, upright = _turned(format_, stripped, TURNS[turn])
-        return strip(format_, made).content, shown, _thumbnail(upright)
-    made = with_orientation(format_, stripped.content, turn)
+        return STRIP[format_](made).content, shown, _thumbnail(upright)
+    made = WITH_ORIENTATION[format_](stripped.content, turn)
     return made, shown, _thumbnail_of(format_, stripped, turn)
 
 
@@ -244,7 +244,7 @@ def _convert(file: BinaryIO) -> tuple[Facts, bytes]:
     format_ = "JPEG" if opaque else "WEBP" if max(upright.size) <= MAX_WEBP_SIDE else "PNG"
     written = io.BytesIO()
     upright.save(written, format_, exif=b"", quality=QUALITY, **options)  # PNG has no quality
-    _write(file, strip(format_, written.getvalue()).content)
+    _write(file, STRIP[format_](written.getvalue()).content)
     return _facts(format_, upright.size, rewritten=True), _thumbnail(upright)
 
 

@@ -1,4 +1,4 @@
-"""The forms in which people write a setting's value."""
+"""The forms in which people write the value of a setting: rates, sizes, times, choices."""
 
 import re
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin
@@ -7,13 +7,13 @@ import limits
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-# Each entry of a window is kept until it has passed.
+# A window keeps an entry for each call until it has passed: both bounds bound its memory.
 MAX_RATE_AMOUNT = 10_000
 MAX_RATE_SECONDS = 30 * 24 * 3600
 
 
 class Rate(NamedTuple):
-    """So many in any window of so many seconds."""
+    """`amount` calls in any window of `seconds`."""
 
     amount: int
     seconds: int
@@ -45,7 +45,10 @@ _OTHER_NAMES |= {"dev": "development", "prod": "production", "verbose": "debug"}
 
 
 def plain(name: str, annotation: object, value: str) -> str:
-    """Return a setting's text as its type reads it: what cannot be read stays for the type."""
+    """Return the text of a setting in the form that its type reads.
+
+    A text in no known form stays as it is: the type refuses it.
+    """
     value = value.strip()
     if get_origin(annotation) is Literal:
         word = value.lower()

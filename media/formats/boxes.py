@@ -1,7 +1,7 @@
 """The boxes of ISO base media files (ISO/IEC 14496-12): MP4, QuickTime, 3GP, AVIF."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 # A film of a day has fewer samples: a table that counts more is damaged.
@@ -46,6 +46,21 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[Bo
             raise CutShort
         yield box
         start = box.end
+
+
+def write_box(name: bytes, body: bytes) -> bytes:
+    """Return the bytes of a box."""
+    return struct.pack(">I4s", len(body) + 8, name) + body
+
+
+def blanked(content: bytes | bytearray, box: Box, used: Iterable[tuple[int, int]]) -> bytes:
+    """Return what a box holds, with zeros in place of every byte outside the ranges of `used`."""
+    blank = bytearray(box.end - box.body)
+    for start, end in used:
+        first, last = max(start, box.body), min(end, box.end)
+        if first < last:
+            blank[first - box.body : last - box.body] = content[first:last]
+    return bytes(blank)
 
 
 def find_box(content: bytes, path: tuple[bytes, ...], within: Box) -> Box | None:
