@@ -126,12 +126,6 @@ async def count_unsent(connection: AsyncConnection, owner_id: int) -> int:
     return int(found.scalar_one())
 
 
-async def find_name(connection: AsyncConnection, content: Content) -> str | None:
-    """Return under which name the store has this content already."""
-    rows = await connection.execute(select(col(File.name)).where(*_same(content)))
-    return rows.scalar()
-
-
 async def lock_file(connection: AsyncConnection, content: Content) -> int | None:
     """Return the id of the file with this content; the sweep waits until the commit."""
     rows = await connection.execute(select(col(File.id)).where(*_same(content)).with_for_update())
@@ -190,11 +184,12 @@ async def refer_to(connection: AsyncConnection, attachment_id: int, file_id: int
     )
 
 
-async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> None:
-    """Say when the attachment was uploaded."""
-    await connection.execute(
+async def set_time(connection: AsyncConnection, attachment_id: int, at: datetime) -> bool:
+    """Say when the attachment was uploaded; False when it is not there any more."""
+    changed = await connection.execute(
         update(Attachment).where(col(Attachment.id) == attachment_id).values(created_at=at)
     )
+    return changed.rowcount == 1
 
 
 async def forget_unsent(connection: AsyncConnection, before: datetime, limit: int) -> int:

@@ -194,18 +194,25 @@ async def _keep(
         await _charge(ctx, connection, content)
         return attachment_id, new
 
-    async with ctx.read() as connection:
-        name = await attachments.find_name(connection, content)
-    if name is not None and not await ctx.files.has(name, content.size):
-        logger.error("The store had lost %s; it is put again", name)
-        await _put(ctx, name, received, thumbnail)
+    async def find() -> StoredAttachment:
+        async with ctx.read() as connection:
+            return (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+
     attachment_id, file_id = await write_again(ctx, reserve)
     try:
         if file_id is not None:
             await _put(ctx, content.name, received, thumbnail)
             await _publish(ctx, content, attachment_id, file_id)
-        async with ctx.read() as connection:
-            kept = (await attachments.find_attachments(connection, [attachment_id]))[attachment_id]
+        kept = await find()
+        if file_id is None and not await ctx.files.has(kept.name, kept.size):
+            logger.error("The store had lost %s; it is put again", kept.name)
+            await _put(ctx, kept.name, received, thumbnail)
+            try:
+                await find()
+            except KeyError:
+                # The sweep removed the content, and then the row: nothing else removes it again.
+                await delete_content(ctx, kept.name)
+                raise
     except KeyError:
         raise Unavailable from None  # it was swept meanwhile: nothing is lost by trying again
     except BaseException:
@@ -234,11 +241,11 @@ async def _publish(ctx: Context, content: Content, attachment_id: int, file_id: 
     """Have the attachment seen, now that its content is in the store. Raises Unavailable."""
 
     async def publish(connection: AsyncConnection) -> bool:
-        if not await attachments.publish_file(connection, file_id, content.sha256):
+        # From now on it may wait to be sent, however long its content took. A published file whose
+        # attachment the sweep has forgotten would last for ever: nothing would look for it.
+        if not await attachments.set_time(connection, attachment_id, datetime.now(UTC)):
             return False
-        # From now on it may wait to be sent, however long its content took.
-        await attachments.set_time(connection, attachment_id, datetime.now(UTC))
-        return True
+        return await attachments.publish_file(connection, file_id, content.sha256)
 
     try:
         if await write_again(ctx, publish):

@@ -115,7 +115,6 @@ async def test_content_is_there_once_and_only_when_it_was_published(database: Da
         assert await attachments.lock_file(connection, content) is None
         assert await attachments.publish_file(connection, first, content.sha256)
         assert await attachments.lock_file(connection, content) == first
-        assert await attachments.find_name(connection, content) == content.name
     again = _content(content.sha256)
     async with database.write() as connection:
         second = await attachments.insert_file(connection, again, NOW)

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.store import MariaDBStore, SQLiteStore, Store
+from tests.support.left_open import left_open as left_open
 from tests.support.mariadb import MariaDB
 from tests.support.redis import Redis, redis_server
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import httpx
@@ -158,16 +159,12 @@ class GraphQLClient(_Socket):
     async def open(cls, port: int, token: str) -> "GraphQLClient":
         """Connect and log in. Raises Cut."""
         connection = await _dial(f"ws://127.0.0.1:{port}/graphql", "graphql-transport-ws")
-        try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                init = {"type": "connection_init", "payload": {"token": token}}
-                await connection.send(_encoder.encode(init).decode())
-                acknowledged = msgspec.json.decode(await connection.recv())
+        async with _logging_in(connection):
+            init = {"type": "connection_init", "payload": {"token": token}}
+            await connection.send(_encoder.encode(init).decode())
+            acknowledged = msgspec.json.decode(await connection.recv())
             if acknowledged["type"] != "connection_ack":
                 raise Cut(acknowledged)
-        except (OSError, WebSocketException, TimeoutError) as error:
-            connection.transport.abort()
-            raise Cut from error
         return cls(connection)
 
 
@@ -216,20 +213,14 @@ class SocketIOClient(_Socket):
         """Connect and log in. Raises Cut."""
         url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
         connection = await _dial(url, None)
-        try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                await connection.recv()
-                await connection.send("40")
-                await connection.recv()
-                await connection.send(
-                    f"42{_encoder.encode(['auth:login', {'token': token}]).decode()}"
-                )
-                while (text := str(await connection.recv())) != '42["auth:ok"]':
-                    if text.startswith('42["auth:error"'):
-                        raise Cut(text)
-        except (OSError, WebSocketException, TimeoutError) as error:
-            connection.transport.abort()
-            raise Cut from error
+        async with _logging_in(connection):
+            await connection.recv()
+            await connection.send("40")
+            await connection.recv()
+            await connection.send(f"42{_encoder.encode(['auth:login', {'token': token}]).decode()}")
+            while (text := str(await connection.recv())) != '42["auth:ok"]':
+                if text.startswith('42["auth:error"'):
+                    raise Cut(text)
         return cls(connection, take)
 
 
@@ -291,3 +282,16 @@ async def _dial(url: str, subprotocol: str | None) -> ClientConnection:
         )
     except (OSError, WebSocketException, TimeoutError) as error:
         raise Cut from error
+
+
+@asynccontextmanager
+async def _logging_in(connection: ClientConnection) -> AsyncIterator[None]:
+    """Cut a connection that does not get through its login, whoever gives it up. Raises Cut."""
+    try:
+        async with asyncio.timeout(OPEN_SECONDS):
+            yield
+    except BaseException as error:
+        connection.transport.abort()
+        if isinstance(error, OSError | WebSocketException | TimeoutError):
+            raise Cut from error
+        raise

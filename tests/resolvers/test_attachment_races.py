@@ -4,7 +4,12 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from db import attachments as queries
+from db.files import FileStore
 from db.models import MessageKind, StoredAttachment, StoredMessage
 from resolvers import attachments, messages
 from resolvers.context import Context
@@ -19,6 +24,7 @@ from tests.resolvers.test_attachments import (
     rows_of_files,
     upload,
 )
+from tests.support import files
 
 CONTENTS = [bytes([number]) * 2000 for number in range(4)]
 
@@ -78,3 +84,41 @@ async def test_nothing_that_was_kept_loses_its_content(database_url: str, tmp_pa
         await sweep_uploads(one, now=in_days(2))
         assert kept_files(one) == await expect_nothing_dangling(one)
         assert await rows_of_files(one) == len({found.sha256 for found in sent})
+
+
+async def test_content_that_is_swept_while_it_is_looked_for_leaves_nothing(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await join(ctx)
+    image = files.image_file("PNG")
+    await upload(alice, image)
+    has = ctx.files.has
+
+    async def look(*arguments: Any) -> bool:
+        await sweep_uploads(ctx, now=in_days(2))
+        return await has(*arguments)
+
+    monkeypatch.setattr(type(ctx.files), "has", staticmethod(look))
+    with pytest.raises(Unavailable):
+        await upload(alice, image)
+    assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
+
+
+async def test_an_upload_that_is_forgotten_while_it_is_put_leaves_nothing(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await join(ctx)
+    put = ctx.files.put
+
+    async def put_slowly(store: FileStore, *arguments: Any) -> None:
+        await put(*arguments)
+        # The first half of a sweep.
+        async with ctx.db.write() as connection:
+            assert await queries.forget_unsent(connection, in_days(2), 100) == 1
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileStore, "put", put_slowly)
+        with pytest.raises(Unavailable):
+            await upload(alice)
+    await sweep_uploads(ctx, now=in_days(2))
+    assert (kept_files(ctx), await rows_of_files(ctx)) == (set(), 0)
