@@ -40,8 +40,13 @@ _TIME = re.compile(
 _BYTE_RATE = re.compile(r"(\d{1,12}|\d{1,12}(?:\.\d+)?\s*[kmgt](?:i?b)?)\s*/(.+)", re.IGNORECASE)
 MIN_BYTE_RATE = 1024
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_OTHER_NAMES = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug"}
-_OTHER_NAMES |= {"dev": "development", "prod": "production", "verbose": "debug"}
+_SYNONYMS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug"}
+_SYNONYMS |= {"dev": "development", "prod": "production", "verbose": "debug"}
+
+
+def split(value: str) -> tuple[str, ...]:
+    """Return the words of a list with commas."""
+    return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
 def plain(name: str, annotation: object, value: str) -> str:
@@ -53,7 +58,7 @@ def plain(name: str, annotation: object, value: str) -> str:
     if get_origin(annotation) is Literal:
         word = value.lower()
         known = {str(choice).lower(): str(choice) for choice in get_args(annotation)}
-        return known.get(word, known.get(_OTHER_NAMES.get(word, ""), value))
+        return known.get(word, known.get(_SYNONYMS.get(word, ""), value))
     if (name.endswith("_bytes") or name == "storage_per_user") and (size := _SIZE.fullmatch(value)):
         return str(int(float(size[1]) * 1024 ** ("kmgt".index(size[2].lower()) + 1)))
     if name.endswith("_seconds") and (time := _TIME.fullmatch(value)):

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain
+from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
@@ -165,17 +165,14 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            # A browser's Origin has no slash at the end, a host in lower case, and no default port.
-            return tuple(_origin(o.strip()) for o in value.split(",") if o.strip())
-        return value
+        return tuple(map(_origin, split(value))) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        names = split(value)
         for name in names:
             try:
                 ip_network(name)
@@ -270,6 +267,7 @@ class Settings(BaseSettings):
 
 
 def _origin(written: str) -> str:
+    """Return an origin as browsers send it: without a slash, a capital letter, a default port."""
     origin = written.rstrip("/").lower()
     for scheme, port in (("http://", ":80"), ("https://", ":443")):
         if origin.startswith(scheme):
