@@ -82,7 +82,7 @@ class Parley:
 
 
 def create_app(settings: Settings, *, process: str = "") -> Parley:
-    """Put the server together. Nothing is opened before the application's lifespan begins.
+    """Put the server together. The lifespan of the application opens connections, and starts parts.
 
     `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
     """
