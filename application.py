@@ -1,32 +1,36 @@
-"""The composition root: `create_app(settings)` puts the parts together."""
+"""The composition root: reads, from top to bottom, as the list of what a server is made of.
+
+`create_app` names what clients reach, `running` what runs behind it and in which order, and
+`create_context` what operations are handed.
+"""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from compat.chat import ChatServer
 from compat.errors import JSONAnswer
 from compat.rest.routes import rest_routes
-from db import facts, messages, migrate
-from db.engines.database import Database, DatabaseUnavailable
+from db import migrate
+from db.engines.database import Database
 from db.files import FileStore
 from db.log.admission import Admission
 from db.log.log import MessageLog
+from db.log.reader import LogReader
 from db.models import StoredMessage
 from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
 from events.control import Control
-from events.facts import Fact
 from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
@@ -53,6 +57,7 @@ from resolvers.presence import record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
+from resolvers.upkeep.neighbours import Neighbours
 from schema.transports.endpoint import GraphQLEndpoint
 from server.middleware.access_log import AccessLog
 from server.middleware.cors import CORS
@@ -62,14 +67,10 @@ from server.proxies import Proxies
 from settings import Settings
 from web.playground import playground_assets
 
-logger = logging.getLogger("parley.main")
-
-# How often a process looks at the log's head unasked: in case an announcement was lost, another
-# server appends, or the log has lost its tail; and where others append and do not announce.
-POLL_SECONDS = 0.5
-POLL_SECONDS_ALONE = 0.2
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+# How long the end waits for a background task that was cancelled: its database may be gone.
+CANCEL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,149 +82,146 @@ class Parley:
 
 
 def create_app(settings: Settings, *, process: str = "") -> Parley:
-    """Put the server together. Connections are opened by the application's lifespan.
+    """Put the server together. The lifespan of the application opens connections, and starts parts.
 
     `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
     """
     ParleyError.names_settings = settings.env == "development"
-    bus = _create_bus(settings)
+    bus = create_bus(settings)
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 
-    @asynccontextmanager
-    async def lifespan(app: object) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(ctx.db.close)
-            stack.callback(ctx.passwords.close)
-            await migrate.upgrade(ctx.db)
-            await bus.start()
-            stack.push_async_callback(bus.close)
-            stack.push_async_callback(ctx.limits.counts.close)
-            await ctx.hub.start()
-            stack.push_async_callback(ctx.hub.close)
-            # What facts say from now on is followed; what they said before is loaded.
-            await ctx.feed.start()
-            stack.push_async_callback(ctx.feed.close)
-            await load_blocks(ctx.db, ctx.blocks)
-            await load_epoch(ctx)
-            ctx.log.start()
-            stack.push_async_callback(ctx.log.close)
-            await settle_broadcasters(ctx)
-            await ctx.roster.start()
-            stack.push_async_callback(ctx.roster.close)
-            stack.push_async_callback(ctx.presence.close)
-            stack.push_async_callback(chat.close)
-            sweeping = asyncio.create_task(sweep_regularly(ctx), name="sweep")
-            stack.callback(sweeping.cancel)
-            tending = asyncio.create_task(tend_sessions(ctx), name="sessions")
-            stack.callback(tending.cancel)
-            watching = asyncio.create_task(watch_database(ctx), name="database")
-            stack.callback(watching.cancel)
-            collecting = asyncio.create_task(collect_in_steps(), name="garbage")
-            stack.callback(collecting.cancel)
-            spare_the_collector()
-            yield
-
     async def drain() -> None:
         await asyncio.gather(graphql.drain(), chat.drain())
 
     app = Application(
-        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat)},
+        lifespan=lambda app: running(ctx, bus, chat),
         callers=TcpSlots(ctx.connection_slots, ctx.proxies),
+        middleware=[Middleware(AccessLog), _cors(settings)],
+        routes=_routes(ctx, graphql, chat),
         caseless=("/api/",),
-        routes=[
-            Route("/", _welcome, methods=["GET"]),
-            playground_assets(),
-            Route("/graphql", graphql),
-            *rest_routes(ctx),
-            Mount("/socket.io", chat),
-        ],
-        middleware=[
-            Middleware(AccessLog),
-            Middleware(
-                CORS,
-                allow_origins=settings.cors_origins,
-                # Never for any origin: a page of anybody's could then act with a visitor's cookies.
-                allow_credentials="*" not in settings.cors_origins,
-                # A page on the internet may reach a server in its visitor's own network.
-                allow_private_network=True,
-                allow_methods=["GET", "POST"],
-                allow_headers=["*"],
-                expose_headers=EXPOSED_HEADERS,
-                max_age=600,
-            ),
-        ],
+        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat)},
         exception_handlers={HTTPException: _answer_http_error},
-        lifespan=lifespan,
     )
     return Parley(app, drain)
 
 
-def _create_bus(settings: Settings) -> Bus:
-    url = _redis_url(settings)
-    return LoneBus() if url is None else RedisBus(url, prefix=settings.redis_prefix)
+def _routes(ctx: Context, graphql: GraphQLEndpoint, chat: ChatServer) -> list[BaseRoute]:
+    return [
+        Route("/", _welcome, methods=["GET"]),
+        playground_assets(),
+        Route("/graphql", graphql),
+        *rest_routes(ctx),
+        Mount("/socket.io", chat),
+    ]
 
 
-def _redis_url(settings: Settings) -> str | None:
-    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
+def _cors(settings: Settings) -> Middleware:
+    return Middleware(
+        CORS,
+        allow_origins=settings.cors_origins,
+        # Never for any origin: a page of anybody's could then act with a visitor's cookies.
+        allow_credentials="*" not in settings.cors_origins,
+        # A page on the internet may reach a server in its visitor's own network.
+        allow_private_network=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+        max_age=600,
+    )
+
+
+async def _welcome(request: Request) -> Response:
+    return JSONAnswer(
+        {"name": "Parley", "graphql": "/graphql", "rest": "/api", "socketio": "/socket.io/"}
+    )
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls this for nothing else
+    code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_USER_INPUT
+    body = {"message": error.detail, "code": code.value}
+    return JSONAnswer(body, error.status_code, headers=error.headers)
+
+
+@asynccontextmanager
+async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[None]:
+    """Run the parts while the block lasts: they start in this order, and end in the opposite one.
+
+    Where a part does not start, it and those before it are ended.
+    """
+    async with AsyncExitStack() as stack:
+        part, at_end = stack.enter_async_context, stack.push_async_callback
+        at_end(ctx.db.close)
+        stack.callback(ctx.passwords.close)
+        await migrate.upgrade(ctx.db)
+        await part(_started(bus))
+        at_end(ctx.limits.counts.close)
+        await part(_started(ctx.hub))
+        # The feed follows what facts say from now on; what they said before is loaded.
+        await part(_started(ctx.feed))
+        await load_blocks(ctx.db, ctx.blocks)
+        await load_epoch(ctx)
+        await part(_started(ctx.log))
+        await settle_broadcasters(ctx)
+        await part(_started(ctx.roster))
+        at_end(ctx.presence.close)
+        at_end(chat.close)
+        await part(_in_background(sweep_regularly(ctx), name="sweep"))
+        await part(_in_background(tend_sessions(ctx), name="sessions"))
+        await part(_in_background(watch_database(ctx), name="database"))
+        await part(_in_background(collect_in_steps(), name="garbage"))
+        spare_the_collector()
+        yield
+
+
+class _Part(Protocol):
+    def start(self) -> Awaitable[None] | None: ...
+    async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def _started(part: _Part) -> AsyncIterator[None]:
+    """Start a part; close it at the end of the block, and where it does not start."""
+    try:
+        if (starting := part.start()) is not None:
+            await starting
+        yield
+    finally:
+        await part.close()
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    """Run work without an end; cancel it at the end of the block."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
+
+
+def create_bus(settings: Settings) -> Bus:
+    """Return what connects this process to the others: Redis, where there are others."""
+    if settings.redis is None:
+        return LoneBus()
+    return RedisBus(settings.redis, prefix=settings.redis_prefix)
 
 
 def create_context(settings: Settings, bus: Bus) -> Context:
+    """Return what operations are handed: the parts, of which none is started."""
     secret = signing_secret(settings)
     database = Database(settings.database, pool_size=settings.db_pool_size)
-
-    async def read_head() -> int:
-        async with database.read() as connection:
-            return await messages.head_position(connection)
-
-    async def read_entries(after: int, upto: int, limit: int) -> list[StoredMessage | Fact]:
-        async with database.read() as connection:
-            return await facts.read_log(connection, after, upto, limit)
-
-    async def read_written(after: int, limit: int) -> tuple[int, list[StoredMessage | Fact]]:
-        async with database.read_written() as connection:
-            head = await messages.head_position(connection)
-            return head, await facts.read_log(connection, after, head, limit) if limit else []
-
-    has_neighbours = False
-
-    def notice_neighbours() -> None:
-        nonlocal has_neighbours
-        if not has_neighbours and settings.redis_url is None:
-            logger.warning(
-                "Another server stores messages in this database: give both the same REDIS_URL."
-                " Without it, each polls for the other's messages, and neither sees who is online"
-                " at the other"
-            )
-        has_neighbours = True
-
-    looking: set[asyncio.Task[None]] = set()
-
-    def look_for_neighbours(first: int, last: int) -> None:
-        if not has_neighbours and not looking:
-            looking.add(asyncio.create_task(look(first, last), name="neighbours"))
-
-    async def look(first: int, last: int) -> None:
-        # The command line stores facts too, and is no server.
-        with suppress(DatabaseUnavailable):
-            async with database.read() as connection:
-                if await messages.read_entries(connection, first - 1, last, 1):
-                    notice_neighbours()
-        looking.clear()
-
-    def poll_seconds() -> float:
-        if settings.redis_url is None:
-            return POLL_SECONDS_ALONE if has_neighbours else POLL_SECONDS
-        return POLL_SECONDS if bus.connected else POLL_SECONDS_ALONE
-
-    control = Control()
-    admission = Admission(apart=(blocks := BlockedPairs()).apart, broadcasters=settings.broadcast)
+    reader = LogReader(database)
+    neighbours = Neighbours(database, None if settings.redis is None else bus)
+    control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
+    admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
     follow_accounts(control, admission)
-    directory = Directory(settings.directory)
     roster = Roster(
         bus,
         lease_seconds=settings.presence_lease_seconds,
@@ -237,6 +235,8 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         apart=blocks.apart,
         circle=directory.circle,
     )
+    blocks.listen(presence.part)
+    directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,
@@ -244,29 +244,28 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     )
     feed: Feed[StoredMessage] = Feed(
         hub=hub,
-        read_entries=read_entries,
-        read_head=read_head,
-        read_written=read_written,
-        others=notice_neighbours,
-        poll_seconds=poll_seconds,
+        read_entries=reader.read_entries,
+        read_head=reader.read_head,
+        read_written=reader.read_written,
+        others=neighbours.notice,
+        poll_seconds=neighbours.poll_seconds,
         visibility=Visibility(blocks.apart),
         heard=directory.hear if settings.directory == "contacts" else None,
         control=control,
     )
-    blocks.listen(presence.part)
-    directory.listen(partial(presence.part, apart=False))
+    log = MessageLog(
+        database,
+        max_pending=settings.max_pending_sends,
+        committed=announce_committed(feed, bus),
+        uncertain=feed.catch_up,
+        others=neighbours.look,
+        admission=admission,
+        authority=control,
+    )
     return Context(
         settings=settings,
         db=database,
-        log=MessageLog(
-            database,
-            max_pending=settings.max_pending_sends,
-            committed=announce_committed(feed, bus),
-            uncertain=feed.catch_up,
-            others=look_for_neighbours,
-            admission=admission,
-            authority=control,
-        ),
+        log=log,
         hub=hub,
         feed=feed,
         roster=roster,
@@ -297,21 +296,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         proxies=Proxies(settings.trusted_proxies),
         limits=RateLimits(
-            settings,
-            Counts(bus, redis_url=_redis_url(settings), prefix=settings.redis_prefix),
+            settings, Counts(bus, redis_url=settings.redis, prefix=settings.redis_prefix)
         ),
         connection_slots=connection_slots,
     )
-
-
-async def _welcome(request: Request) -> Response:
-    return JSONAnswer(
-        {"name": "Parley", "graphql": "/graphql", "rest": "/api", "socketio": "/socket.io/"}
-    )
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls this for nothing else
-    code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_USER_INPUT
-    body = {"message": error.detail, "code": code.value}
-    return JSONAnswer(body, error.status_code, headers=error.headers)

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from bench import alone, parts
 from bench.machine import describe_machine, raise_file_limit
-from bench.parts import Plan, say
+from bench.parts import alone, compared
+from bench.parts.plan import Plan, say
 from bench.results import Part
-from bench.servers import Bench, DurableMariaDB, Parley
+from bench.servers.served import Bench, DurableMariaDB, Parley
 from tests.support.mariadb import find_programs
 from tests.support.redis import redis_server
 
 PARTS: dict[str, Callable[[Bench, Plan], Iterator[Part]]] = {
-    "graphql": parts.graphql,
-    "socketio": parts.socketio,
-    "http": parts.http,
-    "idle": parts.idle,
+    "graphql": compared.graphql,
+    "socketio": compared.socketio,
+    "http": compared.http,
+    "idle": compared.idle,
     "broadcast": alone.broadcast,
     "storm": alone.storm,
     "workers": alone.workers,

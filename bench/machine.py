@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.packages import PEERS, node_with_packages
+from bench.servers.packages import PEERS, node_with_packages
 from tests.support.mariadb import find_programs
 
 OF_PARLEY = ("strawberry-graphql", "uvicorn", "python-socketio", "sqlalchemy", "asyncmy")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from bench.processes import Times
-from bench.servers import Served
+from bench.servers.processes import Times
+from bench.servers.served import Served
 
 Sample: TypeAlias = dict[str, float]
 SECOND_US = 1e6

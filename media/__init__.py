@@ -1,1 +1,1 @@
-"""Looking at untrusted files, in processes of their own. Nothing here may import another room."""
+"""Inspects untrusted files, each in a process of its own. This room imports no other."""

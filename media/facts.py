@@ -1,4 +1,4 @@
-"""What is said of a file after its bytes were looked at, and how a worker says it."""
+"""What a worker answers about the file that it inspected."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,10 +7,10 @@ import msgspec
 
 # The longest side of a thumbnail, in pixels.
 THUMBNAIL_SIDE = 320
-# The most values that a waveform has; each is a whole number from 0 to 100.
+# A waveform has so many values at most; each is a whole number from 0 to 100.
 WAVEFORM_VALUES = 100
 
-# A worker may have been taken over by the file it looked at: what it says is checked.
+# A hostile file may have taken over its worker: each value of the answer has bounds.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Loudness = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Waveform = Annotated[list[Loudness], msgspec.Meta(min_length=1, max_length=WAVEFORM_VALUES)]
@@ -18,17 +18,17 @@ MediaType = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[A-Za-z0-9.+-]{1,80}$"
 
 
 class FileKind(StrEnum):
-    """What a file turned out to be."""
+    """What kind of file its bytes are."""
 
     IMAGE = "IMAGE"
     VOICE = "VOICE"
     FILE = "FILE"
 
 
-class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """worker → inspector: what the file is.
 
-    `media_type` is one that browsers show only when a decoder took the file for it.
+    `media_type` is a type that browsers show only when a decoder has read the file as that type.
     """
 
     kind: FileKind
@@ -40,17 +40,20 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     rewritten: bool = False
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """worker → inspector: why the file is not taken, in words for who sent it."""
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """worker → inspector: why the file is refused, in words for the sender."""
 
     refused: Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """worker → inspector: it was not the file's fault, but ours; for the log."""
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """worker → inspector: the server's own fault, in words for the log."""
 
     failed: Annotated[str, msgspec.Meta(max_length=200)]
 
 
+Answer = Facts | Refusal | Failure
+
+
 class Unreadable(Exception):
-    """The file is not what its first bytes say, or more than may be decoded."""
+    """The file is not what its first bytes say, or larger than a worker may decode."""

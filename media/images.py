@@ -1,10 +1,10 @@
-"""Images: what they are, upright, with nothing in them but the picture, and a thumbnail."""
+"""Images: what they are, stripped to the picture and upright, and a thumbnail of each."""
 
 import copy
 import io
 from typing import Any, BinaryIO
 
-# Every plugin that may be needed: later, the worker can open no file any more.
+# Every plugin that may be needed: a contained worker can import nothing more.
 from PIL import (
     AvifImagePlugin,
     GifImagePlugin,
@@ -20,32 +20,25 @@ from PIL import (
 
 from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
 from media.formats import png
-from media.formats.containers import HEAD_BYTES, image_format, strip, with_orientation
-from media.formats.stripping import ORIENTATION, Damaged, Stripped
+from media.formats.containers import HEAD_BYTES, STRIP, WITH_ORIENTATION, image_format
+from media.formats.stripping import ORIENTATION, Damaged, Inseparable, Stripped
 
-# Imported above, or as `copy` by Pillow when it reads a GIF: named here so that it stays.
+# Pillow uses these imports by itself (`copy` when it reads a GIF): named here so that they stay.
 LOADED = (AvifImagePlugin, GifImagePlugin, TiffImagePlugin, WebPImagePlugin, copy)
 
-MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-}
-
-# What is decoded whole: a pixel takes 4 bytes, and turning an image takes it twice, which fits the
-# worker's memory. A JPEG is decoded at a part of its size, and may have more.
-MAX_PIXELS = 64_000_000
-LARGE_PIXELS = 24_000_000  # so large, a picture may be kept without being decoded
-# More is not taken: what only has to be kept is not decoded whole, but viewers do it.
-MAX_KEPT_PIXELS = 256_000_000
-# All frames of an animation together: what a viewer has to decode to show it once.
-MAX_ANIMATION_PIXELS = 1_000_000_000
-# What is turned itself, by format. To write larger ones takes longer than anyone waits: they keep
-# EXIF's orientation, alone. AVIF turns by its container, which browsers follow.
-MAX_TURNED_PIXELS = {"JPEG": MAX_PIXELS, "PNG": 6_000_000, "WEBP": 12_000_000}
-MAX_LOSSLESS_WEBP_PIXELS = 2_000_000
+MILLION = 1_000_000
+# An image of more pixels is not decoded: a pixel takes 4 bytes, and turning an image takes it
+# twice, which fits the worker's memory. A JPEG is decoded at a part of its size, and may have more.
+MAX_PIXELS = 64 * MILLION
+LARGE_PIXELS = 24 * MILLION  # from here on, an image is kept where memory is too short to decode it
+# An image of more pixels is refused: viewers do decode it whole.
+MAX_KEPT_PIXELS = 256 * MILLION
+# The same for all frames of an animation together.
+MAX_ANIMATION_PIXELS = 1000 * MILLION
+# An image of more pixels keeps its orientation as EXIF, alone: to write it turned takes too long.
+# AVIF says in its container how it is turned, which browsers follow.
+MAX_TURNED_PIXELS = {"JPEG": MAX_PIXELS, "PNG": 6 * MILLION, "WEBP": 12 * MILLION}
+MAX_LOSSLESS_WEBP_PIXELS = 2 * MILLION
 
 # EXIF's orientations (EXIF 2.3, 4.6.4), and how a picture is turned upright.
 TURNS = {
@@ -59,20 +52,19 @@ TURNS = {
 }
 SIDEWAYS = {5, 6, 7, 8}  # width and height change places
 
-JPEG_QUALITY = 90
-WEBP_QUALITY = 90
+QUALITY = 90  # of a JPEG or WebP that is written anew
 MAX_WEBP_SIDE = 16_383
 MAX_THUMBNAIL_PROFILE = 64 * 1024
-# Of a JPEG without its end, the last block of pixels may be missing, and what is drawn from it.
+# A JPEG without an end may lack its last block of pixels, and what is drawn from that block.
 LAST_BLOCK = (40, 20)
 FILLS = (b"\0", b"\xaa")
 
-Image.MAX_IMAGE_PIXELS = None  # ours are looked at before Pillow opens anything
+Image.MAX_IMAGE_PIXELS = None  # _check_pixels comes before Pillow opens anything
 Image.preinit()
-Image._initialized = 2  # no plugin but these is ever looked for
+Image._initialized = 2  # Pillow looks for no other plugin
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-PngImagePlugin.MAX_TEXT_CHUNK = png.MAX_PROFILE_BYTES  # it holds for profiles too
+PngImagePlugin.MAX_TEXT_CHUNK = png.MAX_PROFILE_BYTES  # Pillow bounds profiles by it too
 
 
 def needs_heif(head: bytes) -> bool:
@@ -83,8 +75,8 @@ def needs_heif(head: bytes) -> bool:
 def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
     """Return what the image is, and its thumbnail (WebP); None when the file is no image.
 
-    The file is rewritten in place when something has to be taken out of it, when it has to be
-    turned upright, and when it is HEIC. Without a thumbnail it has more pixels than are decoded.
+    The file is rewritten in place when it holds more than its picture, when it does not stand
+    upright, and when it is HEIC. A picture that is too large to decode has an empty thumbnail.
     Raises Unreadable.
     """
     file.seek(0)
@@ -95,22 +87,21 @@ def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
         return _convert(file) if heif else None
     file.seek(0)
     content = file.read()
-    stripped = strip(format_, content)
-    if strip(format_, stripped.content).content != stripped.content:
-        raise Unreadable("The image holds what cannot be taken out of it")
+    stripped = STRIP[format_](content)
+    if STRIP[format_](stripped.content).content != stripped.content:
+        raise Inseparable
     _check_pixels(stripped)
     turn = _orientation(stripped.exif) if format_ != "AVIF" else None
-    made, (width, height), thumbnail = _keep(format_, stripped, turn)
+    made, size, thumbnail = _keep(format_, stripped, turn)
     if made != content:
         _write(file, made)
-    facts = Facts(
-        kind=FileKind.IMAGE,
-        media_type=MEDIA_TYPES[format_],
-        width=width,
-        height=height,
-        rewritten=made != content,
-    )
-    return facts, thumbnail
+    return _facts(format_, size, rewritten=made != content), thumbnail
+
+
+def _facts(format_: str, size: tuple[int, int], *, rewritten: bool) -> Facts:
+    width, height = size
+    media_type = f"image/{format_.lower()}"
+    return Facts(FileKind.IMAGE, media_type, width, height, rewritten=rewritten)
 
 
 def _check_pixels(stripped: Stripped) -> None:
@@ -118,7 +109,7 @@ def _check_pixels(stripped: Stripped) -> None:
     if not pixels:
         raise Damaged
     if pixels > MAX_KEPT_PIXELS:
-        raise Unreadable(f"The image has more than {MAX_KEPT_PIXELS // 1_000_000} million pixels")
+        raise Unreadable(f"The image has more than {MAX_KEPT_PIXELS // MILLION} million pixels")
     if stripped.frames > 1 and pixels * stripped.frames > MAX_ANIMATION_PIXELS:
         raise Unreadable("The animation is too large")
 
@@ -129,7 +120,7 @@ def _orientation(exif: bytes) -> int | None:
     try:
         read.load(exif)
         orientation = read.get(ORIENTATION, 1)
-    except Exception:  # EXIF that cannot be read goes out with the rest of it
+    except Exception:  # damaged EXIF is dropped like all EXIF
         return None
     return orientation if orientation in TURNS else None
 
@@ -137,7 +128,7 @@ def _orientation(exif: bytes) -> int | None:
 def _keep(
     format_: str, stripped: Stripped, turn: int | None
 ) -> tuple[bytes, tuple[int, int], bytes]:
-    """Return the file to keep, how large it is shown, and its thumbnail."""
+    """Return the file to keep, the size at which it is shown, and its thumbnail."""
     if stripped.open_end and _is_missing(stripped.content):
         raise Damaged
     size = (stripped.width, stripped.height)
@@ -151,8 +142,8 @@ def _keep(
     deep = format_ == "PNG" and png.is_deep(stripped.content)
     if small_enough and stripped.frames == 1 and not deep:
         made, upright = _turned(format_, stripped, TURNS[turn])
-        return strip(format_, made).content, shown, _thumbnail(upright)
-    made = with_orientation(format_, stripped.content, turn)
+        return STRIP[format_](made).content, shown, _thumbnail(upright)
+    made = WITH_ORIENTATION[format_](stripped.content, turn)
     return made, shown, _thumbnail_of(format_, stripped, turn)
 
 
@@ -164,7 +155,7 @@ def _open(format_: str, content: bytes) -> ImageFile.ImageFile:
 
 
 def _reduced(content: bytes) -> ImageFile.ImageFile:
-    """Return a JPEG at about the size of its thumbnail: all of it is read, a part is decoded."""
+    """Return a JPEG decoded to about the size of its thumbnail: it reads all, and decodes less."""
     image = _open("JPEG", content)
     image.draft(image.mode, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
     image.load()
@@ -172,7 +163,7 @@ def _reduced(content: bytes) -> ImageFile.ImageFile:
 
 
 def _thumbnail_of(format_: str, stripped: Stripped, turn: int | None) -> bytes:
-    """Return the thumbnail; nothing when the picture has more pixels than are decoded."""
+    """Return the thumbnail; b"" for a picture that is too large to decode."""
     if format_ == "JPEG":
         return _thumbnail(_reduced(stripped.content), turn)
     pixels = stripped.width * stripped.height
@@ -181,19 +172,20 @@ def _thumbnail_of(format_: str, stripped: Stripped, turn: int | None) -> bytes:
     try:
         image = _open(format_, stripped.content)
         image.load()
-        if format_ == "AVIF":  # Pillow says as EXIF how its container has it turned
+        if format_ == "AVIF":  # Pillow reports the container's turn as EXIF
             turn = image.getexif().get(ORIENTATION)
         return _thumbnail(image, turn)
     except MemoryError:
         if pixels < LARGE_PIXELS:
             raise
-        return b""  # its file is sound, and is kept; libwebp wants up to 16 bytes a pixel
+        return b""  # the file is sound: libwebp alone wants up to 16 bytes a pixel
 
 
 def _is_missing(content: bytes) -> bool:
-    """Whether a part of a JPEG's picture is missing that did not say where it ends.
+    """Whether a JPEG without an end lacks a part of its picture.
 
-    If so, other bytes in place of those that are missing make another picture.
+    The picture is decoded twice, with different bytes after its last one: where a part is missing,
+    the two pictures differ.
     """
     one, other = (_reduced(content[:-2] + fill * 4096 + content[-2:]) for fill in FILLS)
     box = ImageChops.difference(one, other).getbbox()
@@ -205,18 +197,18 @@ def _is_missing(content: bytes) -> bool:
 
 
 def _turned(format_: str, stripped: Stripped, turn: Image.Transpose) -> tuple[bytes, Image.Image]:
-    """Return the picture turned, in its own format and no worse than it was, and decoded."""
+    """Return the picture turned, as a file of the same format and quality, and decoded."""
     image = _open(format_, stripped.content)
     image.load()
     options: dict[str, Any] = {}
     if profile := image.info.get("icc_profile"):
         options["icc_profile"] = profile
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        # With the tables it was made with, next to nothing is lost by doing it again.
+        # With the same tables, next to nothing is lost by encoding it again.
         options["qtables"] = image.quantization
         options["subsampling"] = JpegImagePlugin.get_sampling(image)
     elif format_ == "WEBP":
-        options["quality"] = WEBP_QUALITY
+        options["quality"] = QUALITY
         if stripped.lossless:
             options |= {"lossless": True, "exact": True, "method": 2}
     upright = image.transpose(turn)
@@ -233,40 +225,27 @@ def _turned(format_: str, stripped: Stripped, turn: Image.Transpose) -> tuple[by
 
 
 def _convert(file: BinaryIO) -> tuple[Facts, bytes]:
-    """Rewrite a HEIC, which hardly a browser shows: as JPEG, or as WebP or PNG when it is clear
-    in places."""
+    """Rewrite a HEIC, which hardly a browser shows, as JPEG; with transparency as WebP or PNG."""
     file.seek(0)
     try:
         image: Image.Image = Image.open(file, formats=("HEIF",))
     except UnidentifiedImageError:
         raise Damaged from None
     if image.width * image.height > MAX_PIXELS:
-        raise Unreadable(f"The image has more than {MAX_PIXELS // 1_000_000} million pixels")
+        raise Unreadable(f"The image has more than {MAX_PIXELS // MILLION} million pixels")
     image.load()
     turn = image.getexif().get(ORIENTATION, 1)
     options = {"icc_profile": image.info.get("icc_profile")}
     upright = image.transpose(TURNS[turn]) if turn in TURNS else image
     upright.info = {key: value for key, value in options.items() if value}
     alpha = upright.getchannel("A").getextrema() if upright.mode in {"RGBA", "LA"} else (255, 255)
-    if alpha == (255, 255):
-        format_, options["quality"] = "JPEG", JPEG_QUALITY
-        upright = upright.convert("RGB")
-    elif max(upright.size) <= MAX_WEBP_SIDE:
-        format_, options["quality"] = "WEBP", WEBP_QUALITY
-        upright = upright.convert("RGBA")
-    else:
-        format_, upright = "PNG", upright.convert("RGBA")
+    opaque = alpha == (255, 255)
+    upright = upright.convert("RGB" if opaque else "RGBA")
+    format_ = "JPEG" if opaque else "WEBP" if max(upright.size) <= MAX_WEBP_SIDE else "PNG"
     written = io.BytesIO()
-    upright.save(written, format_, exif=b"", **options)
-    _write(file, strip(format_, written.getvalue()).content)
-    facts = Facts(
-        kind=FileKind.IMAGE,
-        media_type=MEDIA_TYPES[format_],
-        width=upright.width,
-        height=upright.height,
-        rewritten=True,
-    )
-    return facts, _thumbnail(upright)
+    upright.save(written, format_, exif=b"", quality=QUALITY, **options)  # PNG has no quality
+    _write(file, STRIP[format_](written.getvalue()).content)
+    return _facts(format_, upright.size, rewritten=True), _thumbnail(upright)
 
 
 def _write(file: BinaryIO, content: bytes) -> None:
@@ -277,7 +256,7 @@ def _write(file: BinaryIO, content: bytes) -> None:
 
 
 def _thumbnail(image: Image.Image, turn: int | None = None) -> bytes:
-    """Return a small picture of an image, which is used up."""
+    """Return a thumbnail of an image; the image itself is changed."""
     if image.mode.startswith(("I", "F")):  # 16 bits and more a pixel
         image = image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
     opaque = image.mode in {"L", "RGB", "CMYK", "YCbCr", "1"} and "transparency" not in image.info
@@ -285,10 +264,10 @@ def _thumbnail(image: Image.Image, turn: int | None = None) -> bytes:
     if profile and len(profile) > MAX_THUMBNAIL_PROFILE:
         profile = None
     mode = "RGB" if opaque else "RGBA"
-    # A copy of a large picture does not fit the worker's memory.
+    # Without a copy where possible: two large pictures do not fit the worker's memory.
     small = image if image.mode == mode and not image.readonly else image.convert(mode)
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    # What was read from a file, Pillow would look for on the disk.
+    # A copy, since Pillow would look on the disk for the file of an image that was read from one.
     small = small.transpose(TURNS[turn]) if turn in TURNS else small.copy()
     written = io.BytesIO()
     small.save(written, "WEBP", quality=75, icc_profile=profile or b"", exif=b"", xmp=b"")

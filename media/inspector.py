@@ -1,4 +1,4 @@
-"""Starts the processes that look at untrusted files, a few at a time, and hears what they say."""
+"""Starts the processes that inspect untrusted files, a few at a time, and reads their answers."""
 
 import asyncio
 import logging
@@ -6,12 +6,12 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from media.containment import missing_containment
-from media.facts import Facts, Failure, FileKind, Refusal
+from media.facts import Answer, Facts, Failure, FileKind
 from media.kinds import guess_type
 from media.turns import Turns
 
@@ -19,33 +19,30 @@ logger = logging.getLogger("parley.media")
 
 # How long a file may wait for its turn.
 WAIT_SECONDS = 30
-# What a worker may write beside the file: nothing it makes of an honest one comes near it.
+# What a worker may write beside the file. An honest file's answer is far smaller.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 ROOT = Path(__file__).parent.parent
 
 # What runs in the process; a test gives it something else to do.
 PROGRAM = ("-m", "media.worker")
 
-_decoder = msgspec.json.Decoder(Facts)
-
-
-Answer = TypeVar("Answer")
+_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class FileRefused(Exception):
-    """The file cannot be taken; the text says why, for who sent it."""
+    """The file is refused; the text tells its sender why."""
 
 
 class TooManyFiles(Exception):
-    """Too many files wait already; this one was not looked at."""
+    """Too many files wait already; this one was not inspected."""
 
 
 class InspectionFailed(Exception):
-    """The file was not looked at, by no fault of its own."""
+    """The file was not inspected, by no fault of its own."""
 
 
 class Inspected(NamedTuple):
-    """What a file is, and a small picture of it (WebP) where it is one."""
+    """What a file is, and its thumbnail (WebP) where it is a picture."""
 
     facts: Facts
     thumbnail: bytes
@@ -74,72 +71,74 @@ class Inspector:
         owner: str = "",
         address: str = "",
     ) -> Inspected:
-        """Return what the file is; it is rewritten in place where something must be taken out.
+        """Return what the file is; rewrite it in place where metadata must go out of it.
 
-        `file` is a real file of this `size`, open for both; `wanted` FILE has it left as it is.
-        Turns are shared out between owners, and between addresses.
-        Raises FileRefused, TooManyFiles, InspectionFailed.
+        `file` is a real file of this `size`, open for reading and writing. With `wanted` FILE it
+        stays as it is. Owners, and addresses, take turns. Raises FileRefused, TooManyFiles,
+        InspectionFailed.
         """
         if wanted is FileKind.FILE:
             return Inspected(await asyncio.to_thread(guess_type, file), b"")
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
-                    await stack.enter_async_context(self._turns.take(owner, address))
+                    await stack.enter_async_context(self._turns.hold(owner, address))
             except TimeoutError:
                 raise TooManyFiles from None
-            return await self._run(file, size)
+            return await self._inspect_in_a_process(file, size)
 
-    async def _run(self, file: BinaryIO, size: int) -> Inspected:
+    async def _inspect_in_a_process(self, file: BinaryIO, size: int) -> Inspected:
         file.flush()
         file.seek(0)
-        limits = (self._memory, self._seconds, 4 * size + MAX_ANSWER_BYTES)
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(*PROGRAM, *map(str, limits)),
-                stdin=file,
-                stdout=output,
-                stderr=complaints,
-                cwd=ROOT,
-                # No secret is where a decoder could be made to tell it.
-                env={"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl+C is for the server
-            )
-            try:
-                async with asyncio.timeout(self._seconds):
-                    status = await process.wait()
-            except TimeoutError:
-                raise FileRefused("The file takes too long to read") from None
-            finally:
-                # Whoever waited may have gone: nothing looks at a file that nobody waits for.
-                if process.returncode is None:
-                    process.kill()
-                    await asyncio.shield(process.wait())
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            status = await self._run(file, output, errors, most_bytes=4 * size + MAX_ANSWER_BYTES)
             output.seek(0)
-            said = output.read(MAX_ANSWER_BYTES)
-            complaints.seek(0)
-            complaint = complaints.read(500).decode(errors="replace").strip()
-        head, _, thumbnail = said.partition(b"\n")
+            head, _, thumbnail = output.read(MAX_ANSWER_BYTES).partition(b"\n")
+            errors.seek(0)
+            complaint = errors.read(500).decode(errors="replace").strip()
+        answer = _decode(head)
+        if isinstance(answer, Facts):
+            if complaint or status:
+                logger.info("A file was not understood (status %d): %r", status, complaint)
+            return Inspected(answer, thumbnail)
+        never_began = status > 0 and not head
+        if isinstance(answer, Failure) or never_began:
+            logger.error("A file could not be looked at (status %d): %r", status, complaint)
+            raise InspectionFailed
+        # Without an answer, one of its limits has ended the worker.
+        reason = "The file cannot be read" if answer is None else answer.refused
+        logger.info("A file was refused (status %d): %s %r", status, reason, complaint)
+        raise FileRefused(reason)
+
+    async def _run(
+        self, file: BinaryIO, output: BinaryIO, errors: BinaryIO, *, most_bytes: int
+    ) -> int:
+        """Run a worker to its end, and return its exit status. Raises FileRefused."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *(*PROGRAM, str(self._memory), str(self._seconds), str(most_bytes)),
+            stdin=file,
+            stdout=output,
+            stderr=errors,
+            cwd=ROOT,
+            # A hostile file could make its decoder tell the environment: no secret is in it.
+            env={"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl+C is for the server
+        )
         try:
-            inspected = Inspected(_decoder.decode(head), thumbnail)
-        except msgspec.DecodeError:
-            failed = _as(Failure, head)
-            if failed is not None or (status > 0 and not head):  # it did not come to the file
-                logger.error("A file could not be looked at (status %d): %r", status, complaint)
-                raise InspectionFailed from None
-            refusal = _as(Refusal, head)
-            # Without an answer, the worker was ended by one of its limits.
-            reason = refusal.refused if refusal is not None else "The file cannot be read"
-            logger.info("A file was refused (status %d): %s %r", status, reason, complaint)
-            raise FileRefused(reason) from None
-        if complaint or status:
-            logger.info("A file was not understood (status %d): %r", status, complaint)
-        return inspected
+            async with asyncio.timeout(self._seconds):
+                return await process.wait()
+        except TimeoutError:
+            raise FileRefused("The file takes too long to read") from None
+        finally:
+            # The caller may have gone: no worker goes on for a caller who has.
+            if process.returncode is None:
+                process.kill()
+                await asyncio.shield(process.wait())
 
 
-def _as(type_: type[Answer], head: bytes) -> Answer | None:
+def _decode(head: bytes) -> Answer | None:
     try:
-        return msgspec.json.decode(head, type=type_)
+        return _decoder.decode(head)
     except msgspec.DecodeError:
         return None

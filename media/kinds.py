@@ -1,4 +1,4 @@
-"""What a file's first bytes say, before anything decodes it."""
+"""What the first bytes of a file say that it is, before any decoder reads it."""
 
 from typing import BinaryIO
 
@@ -8,9 +8,9 @@ from media.facts import Facts, FileKind
 from media.formats.frames import begins_with_frames, id3_end
 
 HEAD_BYTES = 8192
-# What browsers show: said only of what a decoder took for it.
+# The types that browsers show: a decoder has to have read the file first.
 SHOWN = ("image/", "audio/", "video/", "text/")
-# FFmpeg's names of the containers, by how a file begins.
+# The first bytes of a container, and FFmpeg's name of it.
 BEGINNINGS = {
     b"OggS": "ogg",
     b"\x1aE\xdf\xa3": "matroska",
@@ -22,7 +22,7 @@ BEGINNINGS = {
 
 
 def guess_type(file: BinaryIO) -> Facts:
-    """Return a FILE's facts: its type by its first bytes, never one that a browser would show."""
+    """Return a FILE's facts: the type that its first bytes say, unless browsers show that type."""
     file.seek(0)
     media_type: str | None = filetype.guess_mime(file.read(HEAD_BYTES))
     if media_type is None or media_type.startswith(SHOWN):
@@ -31,7 +31,7 @@ def guess_type(file: BinaryIO) -> Facts:
 
 
 def sound_demuxer(file: BinaryIO) -> str | None:
-    """Return FFmpeg's name for the container that the file may be."""
+    """Return FFmpeg's name of the container that the file seems to be; None for no sound."""
     file.seek(0)
     head = file.read(12)
     for beginning, demuxer in BEGINNINGS.items():
@@ -41,7 +41,7 @@ def sound_demuxer(file: BinaryIO) -> str | None:
         return "mov"
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
-    # Two bytes of any file may look like the start of a frame: two frames in a row do not.
+    # Any file may begin with two bytes that look like a frame; few hold two frames in a row.
     start = id3_end(file)
     file.seek(start)
     if file.read(4) == b"fLaC":

@@ -1,13 +1,14 @@
-"""Sound and video: which containers and codecs they are, how long, and how loud over time."""
+"""Sound and video: the container and codec, how long it lasts, and how loud it is over time."""
 
-import io
+import os
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO
 
 import av
 
-# What PyAV imports only when a file has such a stream: by then, the worker can open nothing.
+# PyAV imports these for the streams of a file; a contained worker can import nothing more.
 import av.audio.stream
 import av.subtitles.stream
 import av.video.stream
@@ -18,8 +19,8 @@ from media.facts import WAVEFORM_VALUES, Facts, FileKind, Unreadable
 from media.formats import ends
 from media.formats.frames import tags_start
 
-# The containers that are opened, each named: left to guess, FFmpeg knows playlists too, and opens
-# whatever they name.
+# The containers that FFmpeg may open, with our names of them. Left to guess, it would read
+# playlists too, and open the files that they name.
 DEMUXERS = {
     "ogg": "Ogg",
     "matroska": "WebM",
@@ -32,46 +33,42 @@ DEMUXERS = {
     "flac": "FLAC",
 }
 PCM = (
-    "u8",
-    "s16le",
-    "s24le",
-    "s32le",
-    "f32le",
-    "alaw",
-    "mulaw",
-    "s16be",
-    "s24be",
-    "s32be",
-    "f32be",
+    "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_alaw pcm_mulaw"
+    " pcm_s16be pcm_s24be pcm_s32be pcm_f32be"
 )
-# A voice note is one of these, by container and codec.
+# A voice note is in one of these containers, by one of these codecs.
 VOICE_TYPES = {
-    **{("ogg", codec): "audio/ogg" for codec in ("opus", "vorbis", "flac")},
-    **{("matroska", codec): "audio/webm" for codec in ("opus", "vorbis", "pcm_f32le")},
-    **{("mov", codec): "audio/mp4" for codec in ("aac", "opus", "mp3", "alac", "flac")},
-    **{("mov", codec): "audio/3gpp" for codec in ("amr_nb", "amr_wb")},
-    **{("caf", codec): "audio/x-caf" for codec in ("aac", "opus", "alac", "mp3")},
-    **{("caf", f"pcm_{kind}"): "audio/x-caf" for kind in PCM},
-    **{("wav", f"pcm_{kind}"): "audio/wav" for kind in PCM},
-    ("mp3", "mp3"): "audio/mpeg",
-    ("aac", "aac"): "audio/aac",
-    ("amr", "amr_nb"): "audio/amr",
-    ("amr", "amr_wb"): "audio/amr-wb",
-    ("flac", "flac"): "audio/flac",
+    (container, codec): media_type
+    for container, codecs, media_type in (
+        ("ogg", "opus vorbis flac", "audio/ogg"),
+        ("matroska", "opus vorbis pcm_f32le", "audio/webm"),
+        ("mov", "aac opus mp3 alac flac", "audio/mp4"),
+        ("mov", "amr_nb amr_wb", "audio/3gpp"),
+        ("caf", f"aac opus alac mp3 {PCM}", "audio/x-caf"),
+        ("wav", PCM, "audio/wav"),
+        ("mp3", "mp3", "audio/mpeg"),
+        ("aac", "aac", "audio/aac"),
+        ("amr", "amr_nb", "audio/amr"),
+        ("amr", "amr_wb", "audio/amr-wb"),
+        ("flac", "flac", "audio/flac"),
+    )
+    for codec in codecs.split()
 }
 VIDEO_TYPES = {"matroska": "video/webm", "mov": "video/mp4"}
 
-# Beyond this, sound is a file like any other: nobody speaks for so long, and it is not decoded.
+# Longer sound is a file like any other, and is not decoded: nobody speaks for so long.
 MAX_VOICE_SECONDS = 3600
 SAMPLES_PER_SECOND = 8000
 MAX_SAMPLES = MAX_VOICE_SECONDS * SAMPLES_PER_SECOND
-WINDOW = 80  # samples: the waveform is gathered in steps of 10 ms
+WINDOW = 80  # samples: the waveform is measured in steps of 10 ms
 FULL_SCALE = 32767
-MAX_INT = 2**31 - 1  # what a column of integers takes, and GraphQL
-# Their frames say when they are to be heard: silence may be left out between them. Of the others
-# FFmpeg makes the times up.
+MAX_INT = 2**31 - 1  # of a column of integers, and of GraphQL
+# The containers whose frames have times: silence may be left out between frames. For the others
+# FFmpeg makes times up.
 TIMED = {"ogg", "matroska", "mov"}
-# Times are rounded to milliseconds, and frames to their own length.
+# Frames without a container: a file of another kind may begin like these.
+BARE = {"mp3", "aac"}
+# A shorter gap is no silence: times are rounded to milliseconds, and to the length of frames.
 GAP_SAMPLES = 30 * SAMPLES_PER_SECOND // 1000
 SAME_END_SAMPLES = SAMPLES_PER_SECOND // 2
 
@@ -81,7 +78,7 @@ def inspect_sound(file: BinaryIO, demuxer: str) -> Facts | None:
 
     `demuxer` is FFmpeg's name of the container that the file seems to be.
     """
-    certain = demuxer not in {"mp3", "aac"}  # other files may happen to begin like these
+    certain = demuxer not in BARE
     sound = file if certain else _Beginning(file, tags_start(file))
     sound.seek(0)
     try:
@@ -99,30 +96,21 @@ def inspect_sound(file: BinaryIO, demuxer: str) -> Facts | None:
         raise Unreadable(f"The {DEMUXERS[demuxer]} file is damaged or cut short") from error
 
 
-class _Beginning(io.RawIOBase, BinaryIO):
-    """A file without what stands behind a place in it."""
+class _Beginning:
+    """The first bytes of a file, up to a place in it, as a file that PyAV reads."""
 
     def __init__(self, file: BinaryIO, end: int) -> None:
         self._file = file
         self._end = end
+        self.tell = file.tell
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_END:
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
             return self._file.seek(self._end + offset)
         return self._file.seek(offset, whence)
 
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._end - self._file.tell())
-        return self._file.read(left if size < 0 else min(size, left))
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, max(0, self._end - self._file.tell())))
 
 
 def _names(demuxer: str) -> str:
@@ -143,14 +131,14 @@ def _inspect(container: InputContainer, file: BinaryIO, demuxer: str) -> Facts |
     media_type = VOICE_TYPES.get((demuxer, codec))
     if media_type is None:
         return Facts(kind=FileKind.FILE)
-    heard = _Heard()
+    heard = _Loudness()
     for at, piece in _decode(container, timed=demuxer in TIMED):
         if not heard.add(at, piece):
             return Facts(kind=FileKind.FILE, media_type=media_type)
     peaks = heard.finish(_header_ms(container) if demuxer in {"mov", "matroska"} else None)
     duration_ms = heard.samples * 1000 // SAMPLES_PER_SECOND
     if not peaks:
-        if demuxer in {"mp3", "aac"}:
+        if demuxer in BARE:
             return None
         raise Unreadable(f"The {DEMUXERS[demuxer]} file has no sound in it")
     if ends.is_cut_short(file, demuxer) or ends.missing_frames(file, demuxer, duration_ms / 1000):
@@ -173,29 +161,23 @@ def _film(container: InputContainer, film: av.VideoStream, file: BinaryIO, demux
     turned = {"mov": ends.is_mp4_turned, "matroska": ends.is_webm_turned}.get(demuxer)
     if turned is not None and turned(file):
         width, height = height, width
-    duration_ms = _header_ms(container)
-    if duration_ms is None:
-        duration_ms = _last_ms(container)
     return Facts(
         kind=FileKind.FILE,
         media_type=VIDEO_TYPES.get(demuxer, "application/octet-stream"),
         width=width or None,
         height=height or None,
-        duration_ms=duration_ms,
+        duration_ms=_header_ms(container) or _last_ms(container),
     )
 
 
 def _header_ms(container: InputContainer) -> int | None:
-    # In units of FFmpeg's AV_TIME_BASE; a live recording's header has none.
-    duration = container.duration
-    if duration is None or duration <= 0:
-        return None
-    promised = duration * 1000 // av.time_base
-    return promised if promised <= MAX_INT else None  # months: it is not so
+    """Return the duration that the header says; None where it says none, or one of months."""
+    duration = (container.duration or 0) * 1000 // av.time_base
+    return duration if 0 < duration <= MAX_INT else None
 
 
 def _last_ms(container: InputContainer) -> int | None:
-    """Return when the last packet of a film ends whose header does not know."""
+    """Return when the last packet of a film ends: a live recording's header has no duration."""
     first = last = None
     for packet in container.demux():
         if packet.pts is not None:
@@ -208,23 +190,23 @@ def _last_ms(container: InputContainer) -> int | None:
     return int((last - first) * 1000)
 
 
-class _Heard:
-    """How loud it is over time, in one channel: silence that was left out counts."""
+class _Loudness:
+    """How loud a recording is over time; silence that was left out between frames counts."""
 
     def __init__(self) -> None:
         self.samples = 0
         self._peaks: list[int] = []
-        self._waiting = array("h")
-        self._first: int | None = None  # when the first is heard, by its own time
+        self._waiting = array("h")  # samples that do not fill a window yet
+        self._first: int | None = None  # the time of the first frame, in samples
         self._origin = 0
 
     def add(self, at: int | None, piece: "array[int]") -> bool:
-        """Add what is heard from then on; False when it is more than is listened to."""
+        """Add samples that play from the time `at` on; False beyond MAX_SAMPLES."""
         if at is not None:
             if self._first is None:
                 self._first = self._origin = at
             gap = at - self._origin - self.samples
-            if gap < -SAMPLES_PER_SECOND:  # the times begin anew
+            if gap < -SAMPLES_PER_SECOND:  # the file's times start again from the beginning
                 self._origin, gap = at - self.samples, 0
             if gap > GAP_SAMPLES:
                 if self.samples + gap > MAX_SAMPLES:
@@ -245,7 +227,7 @@ class _Heard:
     def finish(self, header_ms: int | None) -> list[int]:
         """Return the loudest sample of each window.
 
-        When the header counts from zero, so does the recording: it may begin with silence.
+        Where the header's duration counts from zero, the recording begins with silence.
         """
         if self._waiting:
             self._peaks.append(max(max(self._waiting), -min(self._waiting)))
@@ -259,19 +241,18 @@ class _Heard:
 
 
 def _decode(container: InputContainer, *, timed: bool) -> Iterator[tuple[int | None, "array[int]"]]:
-    """Yield the sound, in one channel of 16-bit samples, and when each piece is to be heard."""
+    """Yield the sound in one channel of 16-bit samples, with the time at which each piece plays."""
     stream = container.streams.audio[0]
     stream.codec_context.thread_count = 1
-    resampler, of = None, None
+    resampler, form = None, None
     for frame in _frames(container, stream):
-        if of != (frame.format.name, frame.layout.name, frame.sample_rate):
-            of = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or form != (frame.format.name, frame.layout.name, frame.sample_rate):
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
             resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLES_PER_SECOND)
         at = None
         if timed and frame.pts is not None and frame.time_base:
             at = int(frame.pts * frame.time_base * SAMPLES_PER_SECOND)
-        frame.pts = None  # else a gap would be filled twice
-        assert resampler is not None  # noqa: S101  # made with the first frame
+        frame.pts = None  # else the resampler would fill a gap too
         for resampled in resampler.resample(frame):
             yield at, _samples(resampled)
             at = None
@@ -281,7 +262,7 @@ def _decode(container: InputContainer, *, timed: bool) -> Iterator[tuple[int | N
 
 
 def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Yield what can be decoded: a player leaves out a frame that is damaged, and goes on."""
+    """Yield the frames that can be decoded: like players, without the damaged ones."""
     for packet in container.demux(stream):
         try:
             yield from packet.decode()
@@ -297,14 +278,6 @@ def _samples(frame: av.AudioFrame) -> "array[int]":
 
 def _waveform(peaks: list[int]) -> list[int]:
     count = min(WAVEFORM_VALUES, len(peaks))
-    return [
-        min(
-            100,
-            round(
-                max(peaks[i * len(peaks) // count : (i + 1) * len(peaks) // count])
-                * 100
-                / FULL_SCALE
-            ),
-        )
-        for i in range(count)
-    ]
+    edges = [place * len(peaks) // count for place in range(count + 1)]
+    loudest = [max(peaks[start:end]) for start, end in pairwise(edges)]
+    return [min(100, round(peak * 100 / FULL_SCALE)) for peak in loudest]

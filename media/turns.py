@@ -1,8 +1,8 @@
-"""Whose file is looked at next: places are shared out between people, not between files.
+"""Whose file is inspected next: the places are shared between people, not between files.
 
-Somebody has one place at most while others wait. Of those who wait, the one comes first whose files
-took the least time lately, and whose address's did. A file that takes long gives its place to
-another after a while and goes on beside it, so that slow files never hold all places.
+Somebody has one place at most while others wait. Among those who wait, the person comes first whose
+files, and whose address's files, took the least time lately. A file that takes long gives up its
+place after a while and goes on beside the places, so that slow files never hold all of them.
 """
 
 import asyncio
@@ -10,25 +10,26 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
-# After so long a file that is being looked at makes room for those of others that wait.
+# After this time a file makes room for the files of others that wait.
 PATIENCE_SECONDS = 2.0
-# What a file counts at least, so that of many that take next to nothing everybody's come in turn.
+# Each file counts at least this much, so that people with many quick files take turns too.
 LEAST_SECONDS = 0.05
-# In this time half of what somebody's files took is forgotten.
+# In this time, half of the time that somebody's files took is forgotten.
 HALF_LIFE_SECONDS = 60.0
-# Less is as good as nothing.
+# Less than this counts as nothing.
 NEGLIGIBLE_SECONDS = 0.01
 
 
 @dataclass(eq=False, slots=True)
 class _Turn:
-    """A file that waits, or that is being looked at since `began`."""
+    """A file that waits, or that is being inspected since `began`."""
 
     owner: str
     address: str
     granted: asyncio.Future[None] = field(repr=False)
-    began: float | None = None
+    began: float = 0.0
     slow: bool = False
 
 
@@ -37,34 +38,33 @@ class Turns:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._slow_places = places + 1
-        self._waiting: list[_Turn] = []  # as many as uploads may be under way
+        self._waiting: list[_Turn] = []  # bounded by the uploads that may be under way
         self._looking: list[_Turn] = []
         self._spent = Spent()
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def take(self, owner: str, address: str) -> AsyncIterator[None]:
-        """Hold a place; waits for it."""
-        turn = _Turn(owner, address, asyncio.get_running_loop().create_future())
+    async def hold(self, owner: str, address: str) -> AsyncIterator[None]:
+        """Wait for a place, and hold it while the block lasts."""
+        loop = asyncio.get_running_loop()
+        turn = _Turn(owner, address, loop.create_future())
         self._waiting.append(turn)
         self._share_out()
         try:
             await turn.granted
             yield
         finally:
-            if turn.began is None:
+            if turn in self._waiting:
                 self._waiting.remove(turn)
             else:
                 self._looking.remove(turn)
-                now = asyncio.get_running_loop().time()
-                seconds = max(LEAST_SECONDS, now - turn.began)
+                now = loop.time()
                 for key in _keys(turn):
-                    self._spent.add(key, seconds, now)
+                    self._spent.add(key, max(LEAST_SECONDS, now - turn.began), now)
             self._share_out()
 
     def _share_out(self) -> None:
-        """Give free places to those that wait; make slow files give theirs up."""
+        """Give free places to turns that wait; have slow files give up theirs."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -80,55 +80,51 @@ class Turns:
                 turn.granted.set_result(None)
 
     def _next(self, now: float) -> _Turn | None:
-        """Return whose turn is next, if anybody may have one."""
+        """Return the turn that comes next; None where nobody may have a place."""
         running = Counter(turn.owner for turn in self._looking)
         slow = {turn.owner for turn in self._looking if turn.slow}
-        able = [turn for turn in self._waiting if turn.owner not in slow]
-        return min(able, key=lambda turn: self._rank(turn, running, now), default=None)
 
-    def _rank(self, turn: _Turn, running: Counter[str], now: float) -> tuple[int, float]:
-        spent = sum(self._spent.of(key, now) for key in _keys(turn))
-        return running[turn.owner], spent  # the first of equals came first
+        def rank(turn: _Turn) -> tuple[int, float]:  # of equals, min() returns the first
+            return running[turn.owner], sum(self._spent.of(key, now) for key in _keys(turn))
+
+        return min(
+            (turn for turn in self._waiting if turn.owner not in slow), key=rank, default=None
+        )
 
     def _make_room(self, held: list[_Turn], now: float) -> bool:
-        """Whether the file that has been looked at longest gives up its place now."""
-        if len(self._looking) - len(held) >= self._slow_places:
+        """Whether the file that is being inspected longest gives up its place now."""
+        if len(self._looking) - len(held) > self._places:
             return False
-        slowest = min(held, key=lambda turn: turn.began or 0.0)
-        since = now - (slowest.began or 0.0)
-        if since >= PATIENCE_SECONDS:
-            slowest.slow = True
-            return True
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(PATIENCE_SECONDS - since, self._share_out)
-        return False
+        slowest = min(held, key=lambda turn: turn.began)
+        slowest.slow = now - slowest.began >= PATIENCE_SECONDS
+        if not slowest.slow:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(slowest.began + PATIENCE_SECONDS, self._share_out)
+        return slowest.slow
 
 
 def _keys(turn: _Turn) -> list[str]:
-    """Under what is counted how long a file took."""
+    """Return the keys under which the time of a file is counted."""
     return [f"owner {turn.owner}", *([f"address {turn.address}"] if turn.address else [])]
 
 
 class Spent:
-    """How long somebody's files took, of which half is forgotten again and again."""
+    """How long the files of each key took, with half of it forgotten each half-life."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, tuple[float, float]] = {}  # and when that was
 
-    def __len__(self) -> int:
-        return len(self._seconds)
-
     def of(self, key: str, now: float) -> float:
-        """Return what is not forgotten yet, in seconds."""
+        """Return the seconds that are not forgotten yet."""
         seconds, at = self._seconds.get(key, (0.0, now))
         left: float = seconds * 0.5 ** ((now - at) / HALF_LIFE_SECONDS)
         return left
 
     def add(self, key: str, seconds: float, now: float) -> None:
-        """Add what a file took."""
+        """Add the time that a file took."""
         total = self.of(key, now) + seconds
-        self._seconds.pop(key, None)  # to the end: the oldest is looked at first
+        self._seconds.pop(key, None)  # to the end: the oldest keys stand first
         self._seconds[key] = (total, now)
-        for oldest in [*zip(self._seconds, range(2), strict=False)]:
-            if self.of(oldest[0], now) < NEGLIGIBLE_SECONDS:
-                del self._seconds[oldest[0]]
+        for oldest in [*islice(self._seconds, 2)]:
+            if self.of(oldest, now) < NEGLIGIBLE_SECONDS:
+                del self._seconds[oldest]

@@ -1,4 +1,4 @@
-"""The forms in which people write a setting's value."""
+"""The forms in which people write the value of a setting: rates, sizes, times, choices."""
 
 import re
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin
@@ -7,13 +7,13 @@ import limits
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-# Each entry of a window is kept until it has passed.
+# A window keeps an entry for each call until it has passed: both bounds bound its memory.
 MAX_RATE_AMOUNT = 10_000
 MAX_RATE_SECONDS = 30 * 24 * 3600
 
 
 class Rate(NamedTuple):
-    """So many in any window of so many seconds."""
+    """`amount` calls in any window of `seconds`."""
 
     amount: int
     seconds: int
@@ -40,17 +40,25 @@ _TIME = re.compile(
 _BYTE_RATE = re.compile(r"(\d{1,12}|\d{1,12}(?:\.\d+)?\s*[kmgt](?:i?b)?)\s*/(.+)", re.IGNORECASE)
 MIN_BYTE_RATE = 1024
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_OTHER_NAMES = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug"}
-_OTHER_NAMES |= {"dev": "development", "prod": "production", "verbose": "debug"}
+_SYNONYMS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug"}
+_SYNONYMS |= {"dev": "development", "prod": "production", "verbose": "debug"}
+
+
+def split(value: str) -> tuple[str, ...]:
+    """Return the words of a list with commas."""
+    return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
 def plain(name: str, annotation: object, value: str) -> str:
-    """Return a setting's text as its type reads it: what cannot be read stays for the type."""
+    """Return the text of a setting in the form that its type reads.
+
+    A text in no known form stays as it is: the type refuses it.
+    """
     value = value.strip()
     if get_origin(annotation) is Literal:
         word = value.lower()
         known = {str(choice).lower(): str(choice) for choice in get_args(annotation)}
-        return known.get(word, known.get(_OTHER_NAMES.get(word, ""), value))
+        return known.get(word, known.get(_SYNONYMS.get(word, ""), value))
     if (name.endswith("_bytes") or name == "storage_per_user") and (size := _SIZE.fullmatch(value)):
         return str(int(float(size[1]) * 1024 ** ("kmgt".index(size[2].lower()) + 1)))
     if name.endswith("_seconds") and (time := _TIME.fullmatch(value)):

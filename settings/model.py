@@ -9,11 +9,11 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain
+from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
-# What a size in GraphQL can say: its Int has 32 bits.
+# The largest size that GraphQL can show: its Int has 32 bits.
 MAX_INT = 2**31 - 1
 
 
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production", "test"] = "development"
-    host: str = ""  # all, of both families: a server in a container must be reachable
+    host: str = ""  # all addresses, IPv4 and IPv6: a container must be reachable
     port: int = Field(default=3000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
@@ -103,8 +103,10 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
-    max_page_size: int = Field(default=200, ge=50, le=1000)  # 50 is a page nobody sized
-    # At 4,000 tokens the validation of a document kept the event loop from everybody for a second.
+    max_page_size: int = Field(
+        default=200, ge=50, le=1000
+    )  # 50: the page of a query without `first`
+    # To validate a document of 4,000 tokens blocked the event loop for a second.
     max_query_tokens: int = Field(default=1000, ge=100, le=4000)
     max_query_characters: int = Field(default=50_000, ge=1000, le=200_000)
     max_query_definitions: int = Field(default=50, ge=1, le=200)
@@ -163,18 +165,14 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            # A browser's Origin has no path, not even a slash,
-            # and its host is in lower case, without the port that its scheme has anyway.
-            return tuple(_origin(o.strip()) for o in value.split(",") if o.strip())
-        return value
+        return tuple(map(_origin, split(value))) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        names = split(value)
         for name in names:
             try:
                 ip_network(name)
@@ -198,30 +196,19 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _leases_outlive_renewals(self) -> "Settings":
+    def _settings_agree(self) -> "Settings":
         if self.presence_lease_seconds < 2 * self.presence_renewal_seconds:
             raise ValueError("PRESENCE_LEASE_SECONDS must be twice PRESENCE_RENEWAL_SECONDS")
-        return self
-
-    @model_validator(mode="after")
-    def _a_login_may_fail(self) -> "Settings":
         for name in ("logins_per_address", "logins_per_account"):
             if getattr(self, name).amount < self.failed_login_weight:
                 raise ValueError(f"{name.upper()} must be FAILED_LOGIN_WEIGHT at least")
-        # Else one address alone could use up what all unfamiliar ones have together.
+        # Else one address could use up the rate that all unfamiliar addresses share.
         if self.logins_per_account_from_elsewhere.amount < 2 * self.logins_per_account.amount:
             raise ValueError(
                 "LOGINS_PER_ACCOUNT_FROM_ELSEWHERE must be twice LOGINS_PER_ACCOUNT at least"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _no_known_secret_in_production(self) -> "Settings":
-        if (
-            self.env == "production"
-            and self.jwt_secret
-            and (why := weakness_of(self.jwt_secret.get_secret_value()))
-        ):
+        secret = self.jwt_secret and self.jwt_secret.get_secret_value()
+        if self.env == "production" and secret and (why := weakness_of(secret)):
             raise ValueError(f"JWT_SECRET {why}; ENV=production refuses it")
         return self
 
@@ -239,6 +226,11 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def redis(self) -> str | None:
+        """Redis's URL: REDIS_URL; None for a server that is one process."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
 
     @property
     def refuses_common_passwords(self) -> bool:
@@ -275,6 +267,7 @@ class Settings(BaseSettings):
 
 
 def _origin(written: str) -> str:
+    """Return an origin as browsers send it: without a slash, a capital letter, a default port."""
     origin = written.rstrip("/").lower()
     for scheme, port in (("http://", ":80"), ("https://", ":443")):
         if origin.startswith(scheme):
@@ -291,7 +284,7 @@ def _with_driver(url: str) -> str:
     }.get(scheme.partition("+")[0])
     if driver is None or not separator:
         raise ValueError("must start with sqlite:// or mysql:// (or mariadb://)")
-    # A password may hold what would end the address: everything up to the last @ is left out.
+    # A password may hold a / or ?, which ends an address: urlsplit gets what follows the last @.
     parts = urlsplit(f"//{rest.rpartition('@')[2]}")
     if driver.startswith("mysql") and not (parts.hostname and parts.path.strip("/")):
         raise ValueError("must name a host and a database: mysql://user:password@host:3306/name")

@@ -1,4 +1,4 @@
-"""Names that are no settings, where somebody meant one."""
+"""Names in the environment or `.env` that look like a setting and are none."""
 
 import os
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from dotenv import dotenv_values
 
 from settings.model import ENV_FILE, Settings
 
-# What other programs call some of our settings, where the names are not alike.
+# Names by which other programs call our settings, where difflib sees no likeness.
 _OTHER_NAMES = {
     "DB_HOST": ("MYSQL_HOST",),
     "DB_USER": ("MYSQL_USER",),
@@ -19,9 +19,9 @@ _OTHER_NAMES = {
 
 
 def unknown_names() -> list[str]:
-    """Say of each name in `.env` that is no setting, and which setting has nearly the same.
+    """Return a warning for each name in `.env` that is no setting, with the nearest setting.
 
-    The environment holds much that is not ours: there only what is nearly a setting is named.
+    Most names of the environment are other programs'. There, only near misses are warned of.
     """
     known = [name.upper() for name in Settings.model_fields]
     written = dotenv_values(ENV_FILE, interpolate=False)

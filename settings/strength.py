@@ -1,4 +1,4 @@
-"""How easily a signing secret is guessed."""
+"""Whether a signing secret is easy to guess."""
 
 import re
 from itertools import pairwise
@@ -9,8 +9,8 @@ SAMPLE_SECRETS = frozenset({"your_jwt_secret", "your_secret_key", "supersecret",
 MIN_SECRET_BYTES = 32
 # 32 random hexadecimal digits have fewer than 8 different ones once in fifty million.
 MIN_SECRET_CHARACTERS = 8
-MIN_SECRET_REST = 8  # letters, beside the sample and what pads it
-# The documents' samples, and what is put around them to make them longer.
+MIN_SECRET_REST = 8  # letters beside the sample and its padding
+# The samples of documents, and the words that people add to make them longer.
 _SAMPLES = re.compile("|".join(sorted(SAMPLE_SECRETS, key=len, reverse=True)))
 _PADDING = re.compile(
     r"[^a-z]|your|my|jwt|key|token|super|very|long|change|me|random|string|for|this|is|a|the"
@@ -18,7 +18,7 @@ _PADDING = re.compile(
 
 
 def weakness_of(secret: str) -> str | None:
-    """Say what makes a secret easy to guess; None when nothing is seen."""
+    """Return what makes a secret easy to guess; None for one without a known weakness."""
     if secret.lower() in SAMPLE_SECRETS:
         return "is the sample value of the documents"
     if len(secret.encode()) < MIN_SECRET_BYTES:

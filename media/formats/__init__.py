@@ -1,1 +1,1 @@
-"""File formats, read by their bytes: what they hold, and the file without the rest of it."""
+"""File formats, read byte by byte: their parts, and images stripped to the picture."""

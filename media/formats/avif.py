@@ -1,42 +1,43 @@
-"""AVIF (ISO/IEC 14496-12, 23008-12): its items, of which only those of the picture are kept.
+"""AVIF (ISO/IEC 14496-12, 23008-12): its items. Only those of the picture are kept.
 
-Nothing moves: offsets stand in many places. What goes leaves zeros behind, and a `free` box.
+No box moves, since many tables hold offsets. A box that is dropped becomes a `free` box of zeros.
 """
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from media.facts import Unreadable
-from media.formats.boxes import Box, CutShort, boxes, find_box, handler, read_box, sample_ranges
+from media.formats.boxes import (
+    Box,
+    CutShort,
+    blanked,
+    boxes,
+    find_box,
+    handler,
+    read_box,
+    sample_ranges,
+    write_box,
+)
 from media.formats.items import Items, read_items
-from media.formats.stripping import Damaged, Stripped
+from media.formats.stripping import Damaged, Inseparable, Stripped
 
 NEEDED = {b"ftyp", b"meta", b"moov", b"mdat"}
 META = {b"hdlr", b"dinf", b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"idat", b"grpl"}
-# Of animations: the boxes that hold others, those that say something of a picture, and of whom.
+# Of an animation: the boxes that hold others, and the tables that describe its pictures.
 HOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts"}
 TABLES = {
     *(b"mvhd", b"tkhd", b"mdhd", b"hdlr", b"elst", b"tref", b"vmhd", b"nmhd", b"dinf", b"stsd"),
     *(b"stts", b"ctts", b"cslg", b"stsc", b"stsz", b"stco", b"co64", b"stss", b"sdtp"),
-    *(b"sbgp", b"sgpd", b"free"),
+    *(b"sbgp", b"sgpd"),
 }
-DATED = {b"mvhd", b"tkhd", b"mdhd"}  # when it was made, and changed
+DATED = {b"mvhd", b"tkhd", b"mdhd"}  # they hold when the file was made and changed
 PICTURES = {b"pict", b"vide", b"auxv"}
 
 
-class _Parts(NamedTuple):
-    """The outermost boxes, and which bytes of the file the pictures are in."""
+def strip(content: bytes) -> Stripped:
+    """Return the AVIF with its picture, its colours and its frames alone.
 
-    boxes: list[Box]
-    used: list[tuple[int, int]]
-
-
-def strip_avif(content: bytes) -> Stripped:
-    """Return the AVIF without anything but its picture, its colours and its frames.
-
-    Dropped: EXIF, XMP, small pictures, pictures that are not shown, times and names. Raises
-    Damaged, and Unreadable for what cannot be cut out.
+    Dropped: EXIF, XMP, thumbnails, pictures that no viewer shows, times and names. Raises Damaged,
+    Inseparable, Unreadable.
     """
     try:
         return _strip(content)
@@ -70,10 +71,9 @@ def _strip(content: bytes) -> Stripped:
     last = max(box.end for box in outer if box.name in NEEDED)
     for box in outer:
         if box.name == b"mdat":
-            _blank(made, box, used)
+            made[box.body : box.end] = blanked(made, box, used)
         elif box.name not in NEEDED and box.end <= last:
-            made[box.start + 4 : box.start + 8] = b"free"
-            made[box.body : box.end] = bytes(box.end - box.body)
+            _free(made, box)
     return Stripped(bytes(made[:last]), *size, frames=frames)
 
 
@@ -82,7 +82,7 @@ def _outermost(content: bytes) -> Iterator[Box]:
     while at < len(content):
         box = read_box(content[at : at + 16], at, len(content))
         if box is None:
-            return  # what stands behind the last box is nobody's
+            return  # bytes behind the last box mean nothing
         if box.end > len(content):
             if box.name in NEEDED:
                 raise Damaged
@@ -95,24 +95,18 @@ def _outermost(content: bytes) -> Iterator[Box]:
 
 
 def _replace(made: bytearray, box: Box, items: Items) -> None:
-    """Put a shorter `meta` in the place of the box, and fill what is left over."""
-    size = box.end - box.start
-    meta = struct.pack(">I4s", len(items.meta) + 8, b"meta") + items.meta
-    left = size - len(meta)
+    """Put a shorter `meta` in the place of the box, and a `free` box behind it."""
+    meta = write_box(b"meta", items.meta)
+    left = box.end - box.start - len(meta)
     if left and left < 8:
-        raise Unreadable("The image holds what cannot be taken out of it")
-    filled = struct.pack(">I4s", left, b"free") + bytes(left - 8) if left else b""
-    made[box.start : box.end] = meta + filled
+        raise Inseparable
+    made[box.start : box.end] = meta + (write_box(b"free", bytes(left - 8)) if left else b"")
 
 
-def _blank(made: bytearray, box: Box, used: list[tuple[int, int]]) -> None:
-    """Leave of a box's bytes those that are used."""
-    blank = bytearray(box.end - box.body)
-    for start, end in used:
-        first, last = max(start, box.body), min(end, box.end)
-        if first < last:
-            blank[first - box.body : last - box.body] = made[first:last]
-    made[box.body : box.end] = blank
+def _free(made: bytearray, box: Box) -> None:
+    """Make the box a `free` box of zeros."""
+    made[box.start + 4 : box.start + 8] = b"free"
+    made[box.body : box.end] = bytes(box.end - box.body)
 
 
 def _is_picture(content: bytes, box: Box) -> bool:
@@ -126,9 +120,8 @@ def _clean_moov(made: bytearray, holder: Box) -> None:
         elif box.name in DATED:
             times = 16 if made[box.body] == 1 else 8
             made[box.body + 4 : box.body + 4 + times] = bytes(times)
-        elif box.name not in TABLES or box.name == b"free":
-            made[box.start + 4 : box.start + 8] = b"free"
-            made[box.body : box.end] = bytes(box.end - box.body)
+        elif box.name not in TABLES:
+            _free(made, box)
 
 
 def _frame_count(content: bytes, track: Box) -> int:

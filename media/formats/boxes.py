@@ -1,19 +1,19 @@
 """The boxes of ISO base media files (ISO/IEC 14496-12): MP4, QuickTime, 3GP, AVIF."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-# More samples than a film of a day has: a table that says more is not believed.
+# A film of a day has fewer samples: a table that counts more is damaged.
 MAX_SAMPLES = 10_000_000
 
 
 class CutShort(Exception):
-    """The file ends within one of its parts."""
+    """The content ends within one of its parts."""
 
 
 class Box(NamedTuple):
-    """Where a box is: its header from `start`, what it holds from `body` to `end`."""
+    """Where a box is: its header begins at `start`, its content at `body`; both end at `end`."""
 
     name: bytes
     start: int
@@ -22,9 +22,9 @@ class Box(NamedTuple):
 
 
 def read_box(head: bytes, start: int, limit: int) -> Box | None:
-    """Return the box whose first 16 bytes these are; None when they are no box's.
+    """Return the box that begins with these 16 bytes; None when no box does.
 
-    `limit` is where that ends which the box is in; its own end may be behind it.
+    `limit` is the end of its file or holder. A damaged box may end behind it.
     """
     if len(head) < 8:
         return None
@@ -38,7 +38,7 @@ def read_box(head: bytes, start: int, limit: int) -> Box | None:
 
 
 def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """Yield the boxes one after the other. Raises CutShort."""
+    """Yield the boxes between two places, in order. Raises CutShort."""
     end = len(content) if end is None else end
     while start < end:
         box = read_box(content[start : min(end, start + 16)], start, end)
@@ -48,8 +48,23 @@ def boxes(content: bytes, start: int = 0, end: int | None = None) -> Iterator[Bo
         start = box.end
 
 
+def write_box(name: bytes, body: bytes) -> bytes:
+    """Return the bytes of a box."""
+    return struct.pack(">I4s", len(body) + 8, name) + body
+
+
+def blanked(content: bytes | bytearray, box: Box, used: Iterable[tuple[int, int]]) -> bytes:
+    """Return what a box holds, with zeros in place of every byte outside the ranges of `used`."""
+    blank = bytearray(box.end - box.body)
+    for start, end in used:
+        first, last = max(start, box.body), min(end, box.end)
+        if first < last:
+            blank[first - box.body : last - box.body] = content[first:last]
+    return bytes(blank)
+
+
 def find_box(content: bytes, path: tuple[bytes, ...], within: Box) -> Box | None:
-    """Return the first box at the end of this path of names. Raises CutShort."""
+    """Return the first box at this path of names below `within`. Raises CutShort."""
     for name in path:
         found = next((b for b in boxes(content, within.body, within.end) if b.name == name), None)
         if found is None:
@@ -59,15 +74,15 @@ def find_box(content: bytes, path: tuple[bytes, ...], within: Box) -> Box | None
 
 
 def handler(content: bytes, track: Box) -> bytes:
-    """Return what kind of track it is: b"vide", b"soun", b"pict"… Raises CutShort."""
+    """Return the kind of a track: b"vide", b"soun", b"pict"… Raises CutShort."""
     box = find_box(content, (b"mdia", b"hdlr"), track)
     return content[box.body + 8 : box.body + 12] if box is not None else b""
 
 
 def sample_ranges(content: bytes, track: Box) -> Iterator[tuple[int, int]]:
-    """Yield where in the file each chunk of the track's samples begins and ends.
+    """Yield where each chunk of a track's samples begins and ends in the file.
 
-    Raises CutShort when the tables do not fit together.
+    Raises CutShort when the tables contradict each other.
     """
     table = find_box(content, (b"mdia", b"minf", b"stbl"), track)
     if table is None:
@@ -106,9 +121,8 @@ def _numbers(table: bytes, at: int, format_: str, each: int) -> tuple[int, ...]:
 
 def is_turned(content: bytes, box: Box) -> bool:
     """Whether the matrix of a `tkhd` or `mvhd` turns its picture by a quarter."""
-    at = box.body + (52 if content[box.body] == 1 else 40)
-    if box.name == b"mvhd":
-        at = box.body + (48 if content[box.body] == 1 else 36)
+    version_1 = content[box.body] == 1  # its times are longer
+    at = box.body + (40 if box.name == b"tkhd" else 36) + (12 if version_1 else 0)
     matrix = content[at : at + 8]
     if len(matrix) < 8:
         return False

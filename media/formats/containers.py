@@ -1,26 +1,27 @@
-"""Which kind of image a file is, and the file without anything but its picture.
+"""Which format an image has, and its file stripped to the picture.
 
-Decoders would do neither: they leave out what they do not know, and refuse what browsers show.
+To decode and encode again would not do: it loses quality, and refuses files that browsers show.
 """
 
 from collections.abc import Callable
 
-from media.formats import gif, jpeg, png, webp
-from media.formats.avif import strip_avif
+from media.formats import avif, gif, jpeg, png, webp
 from media.formats.stripping import Stripped
 
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-HEAD_BYTES = 256  # enough for the brands that a file names
+HEAD_BYTES = 256  # enough for the brands that an ISO file names
 
-_STRIP: dict[str, Callable[[bytes], Stripped]] = {
-    "JPEG": jpeg.strip_jpeg,
-    "PNG": png.strip_png,
-    "GIF": gif.strip_gif,
-    "WEBP": webp.strip_webp,
-    "AVIF": strip_avif,
+# Return the file with its picture, colours and frames alone. Each raises Unreadable.
+STRIP: dict[str, Callable[[bytes], Stripped]] = {
+    "JPEG": jpeg.strip,
+    "PNG": png.strip,
+    "GIF": gif.strip,
+    "WEBP": webp.strip,
+    "AVIF": avif.strip,
 }
-_WITH_ORIENTATION: dict[str, Callable[[bytes, int], bytes]] = {
+# Return a stripped file with EXIF that tells the orientation, and nothing else.
+WITH_ORIENTATION: dict[str, Callable[[bytes, int], bytes]] = {
     "JPEG": jpeg.with_orientation,
     "PNG": png.with_orientation,
     "WEBP": webp.with_orientation,
@@ -28,7 +29,7 @@ _WITH_ORIENTATION: dict[str, Callable[[bytes, int], bytes]] = {
 
 
 def image_format(head: bytes) -> str | None:
-    """Return Pillow's name of the format of a file that begins so; None when it is no image."""
+    """Return Pillow's name of the format of a file with these first bytes; None for no image."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(png.SIGNATURE):
@@ -40,17 +41,7 @@ def image_format(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         size = int.from_bytes(head[:4], "big")
         brands = {head[at : at + 4] for at in range(8, min(size, len(head)), 4) if at != 12}
-        # Files of both kinds may say only in a later brand which one they are.
+        # The first brand may be one of both formats: then a later one tells which it is.
         if head[8:12] in AVIF_BRANDS | HEIC_BRANDS:
             return "AVIF" if brands & AVIF_BRANDS else "HEIF"
     return None
-
-
-def strip(format_: str, content: bytes) -> Stripped:
-    """Return the file without anything but its picture. Raises Unreadable."""
-    return _STRIP[format_](content)
-
-
-def with_orientation(format_: str, content: bytes, orientation: int) -> bytes:
-    """Return a stripped file that says how its picture is meant to be seen, and nothing else."""
-    return _WITH_ORIENTATION[format_](content, orientation)

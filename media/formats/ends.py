@@ -1,20 +1,30 @@
-"""Whether a recording or film ends where one of its parts does, or was cut off within one.
+"""Whether a recording or film was cut off within one of its parts, or shown turned.
 
-Only what a part says of itself counts: a duration may be an estimate, or leave silence out.
+Only the sizes that parts give of themselves count. A duration may be an estimate, or leave silence
+out.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from media.formats import boxes
+from media.formats.boxes import (
+    Box,
+    CutShort,
+    boxes,
+    find_box,
+    handler,
+    is_turned,
+    read_box,
+    sample_ranges,
+)
 from media.formats.frames import FEWEST_PART, counted_seconds, size_of
 
 MAX_MOOV_BYTES = 64 * 1024 * 1024
 MEDIA_BOXES = {b"moov", b"mdat", b"moof"}
-# Written by who does not know the size yet, or cannot come back to write it.
+# A recorder that streams writes such a size, since it cannot know the real one yet.
 NO_SIZE = 0x7FFF0000
-# So much may be missing of what has no frames: some recorders count their header in.
+# Sound without frames may lack so many bytes: some recorders count their header in.
 MISSING_BYTES = 4096
 
 SEGMENT, CLUSTER, TRACKS, TRACK = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
@@ -22,13 +32,13 @@ VIDEO, PROJECTION, ROLL = 0xE0, 0x7670, 0x7675
 
 
 def is_cut_short(file: BinaryIO, demuxer: str) -> bool:
-    """Whether the file ends within one of its parts; `demuxer` is FFmpeg's name of its kind."""
+    """Whether the file ends within one of its parts; `demuxer` is what FFmpeg calls its kind."""
     look = {"mov": _mp4, "matroska": _webm, "ogg": _ogg, "wav": _wav, "caf": _caf}.get(demuxer)
     return look is not None and look(file, size_of(file))
 
 
 def missing_frames(file: BinaryIO, demuxer: str, seconds: float) -> bool:
-    """Whether frames are missing that the encoder had counted; `seconds` are what is there."""
+    """Whether the file lacks frames that its encoder counted; `seconds` is how long it plays."""
     counted: float | None = None
     if demuxer == "mp3":
         counted = counted_seconds(file)
@@ -40,62 +50,59 @@ def missing_frames(file: BinaryIO, demuxer: str, seconds: float) -> bool:
     return counted is not None and seconds < counted * FEWEST_PART and seconds < counted - 1
 
 
-def top_boxes(file: BinaryIO, size: int) -> Iterator[boxes.Box]:
+def _top_boxes(file: BinaryIO) -> Iterator[Box]:
     """Yield an MP4's outermost boxes; the last one may end behind the file."""
-    at = 0
+    at, size = 0, size_of(file)
     while at < size:
         file.seek(at)
-        box = boxes.read_box(file.read(16), at, size)
+        box = read_box(file.read(16), at, size)
         if box is None:
-            return  # what stands behind the last box is nobody's
+            return  # bytes behind the last box mean nothing
         yield box
         at = box.end
 
 
-def read_moov(file: BinaryIO) -> bytes:
-    """Return an MP4's `moov` box; nothing without one that can be read."""
-    for box in top_boxes(file, size_of(file)):
+def _read_moov(file: BinaryIO) -> bytes:
+    """Return what an MP4's `moov` box holds; b"" without one that can be read."""
+    for box in _top_boxes(file):
         if box.name == b"moov" and box.end - box.start <= MAX_MOOV_BYTES:
-            file.seek(box.start)
-            return file.read(box.end - box.start)
+            file.seek(box.body)
+            return file.read(box.end - box.body)
     return b""
 
 
 def _mp4(file: BinaryIO, size: int) -> bool:
-    for box in top_boxes(file, size):
-        if box.end > size and box.name in MEDIA_BOXES:
-            return True
-    moov = read_moov(file)
+    if any(box.end > size and box.name in MEDIA_BOXES for box in _top_boxes(file)):
+        return True
+    moov = _read_moov(file)
     try:
-        for outer in boxes.boxes(moov):
-            for track in boxes.boxes(moov, outer.body, outer.end):
-                if track.name == b"trak" and any(
-                    end > size for _, end in boxes.sample_ranges(moov, track)
-                ):
-                    return True
-    except boxes.CutShort:
-        return False  # the decoder judges
-    return False
+        return any(
+            end > size
+            for track in boxes(moov)
+            if track.name == b"trak"
+            for _, end in sample_ranges(moov, track)
+        )
+    except CutShort:
+        return False  # the decoder decides
 
 
 def is_mp4_turned(file: BinaryIO) -> bool:
     """Whether an MP4's first film is shown turned by a quarter."""
-    moov = read_moov(file)
-    turned = False
+    moov = _read_moov(file)
+    all_turned = False
     try:
-        for outer in boxes.boxes(moov):
-            for box in boxes.boxes(moov, outer.body, outer.end):
-                if box.name == b"mvhd":
-                    turned = boxes.is_turned(moov, box)
-                if box.name == b"trak" and boxes.handler(moov, box) == b"vide":
-                    header = boxes.find_box(moov, (b"tkhd",), box)
-                    return header is not None and turned != boxes.is_turned(moov, header)
-    except (boxes.CutShort, IndexError):
-        return False
+        for box in boxes(moov):
+            if box.name == b"mvhd":
+                all_turned = is_turned(moov, box)
+            if box.name == b"trak" and handler(moov, box) == b"vide":
+                header = find_box(moov, (b"tkhd",), box)
+                return header is not None and all_turned != is_turned(moov, header)
+    except (CutShort, IndexError):
+        pass
     return False
 
 
-class Element(NamedTuple):
+class _Element(NamedTuple):
     """A Matroska element; `end` is None when its size is unknown."""
 
     id: int
@@ -103,8 +110,8 @@ class Element(NamedTuple):
     end: int | None
 
 
-def elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
-    """Yield Matroska's elements; the last one may end behind the file."""
+def _elements(file: BinaryIO, at: int, end: int) -> Iterator[_Element]:
+    """Yield the elements between two places; the last one may end behind the file."""
     while at < end:
         file.seek(at)
         head = file.read(12)
@@ -117,17 +124,16 @@ def elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
         size = int.from_bytes(head[id_width : id_width + width], "big") & 2 ** (7 * width) - 1
         body = at + id_width + width
         unknown = size == 2 ** (7 * width) - 1
-        yield Element(
-            int.from_bytes(head[:id_width], "big"), body, None if unknown else body + size
-        )
-        # What is in an element of unknown size follows as if it were beside it.
-        at = body if unknown else body + size
+        stop = None if unknown else body + size
+        yield _Element(int.from_bytes(head[:id_width], "big"), body, stop)
+        # The children of an element of unknown size are yielded as its neighbours.
+        at = body if stop is None else stop
 
 
 def _webm(file: BinaryIO, size: int) -> bool:
-    for outer in elements(file, 0, size):
+    for outer in _elements(file, 0, size):
         if outer.end is not None and outer.end > size:
-            # Without sizes a live recording's last block may be in part: it promises nothing.
+            # A live recording has no sizes, and promises nothing: its last block may be cut off.
             return outer.id in {SEGMENT, CLUSTER}
     return False
 
@@ -135,15 +141,13 @@ def _webm(file: BinaryIO, size: int) -> bool:
 def is_webm_turned(file: BinaryIO) -> bool:
     """Whether a WebM's first film is shown turned by a quarter (ProjectionPoseRoll)."""
     size = size_of(file)
-    within = Element(0, 0, size)
+    within = _Element(0, 0, size)
     for id_ in (SEGMENT, TRACKS, TRACK, VIDEO, PROJECTION, ROLL):
-        inner = elements(file, within.body, min(within.end or size, size))
-        for found in inner:
-            if found.id == id_:
-                within = found
-                break
-        else:
+        inner = _elements(file, within.body, min(within.end or size, size))
+        found = next((element for element in inner if element.id == id_), None)
+        if found is None:
             return False
+        within = found
     file.seek(within.body)
     roll = file.read(min(8, (within.end or within.body) - within.body))
     degrees = struct.unpack(">f" if len(roll) == 4 else ">d", roll)[0] if len(roll) in {4, 8} else 0
@@ -156,7 +160,7 @@ def _ogg(file: BinaryIO, size: int) -> bool:
         file.seek(at)
         head = file.read(27 + 255)
         if head[:4] != b"OggS"[: len(head)]:
-            return False  # what stands behind the last page is nobody's
+            return False  # bytes behind the last page mean nothing
         if len(head) < 27 or len(head) < 27 + head[26]:
             return True
         at += 27 + head[26] + sum(head[27 : 27 + head[26]])

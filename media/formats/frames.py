@@ -1,4 +1,4 @@
-"""MP3 and AAC (ADTS): bare frames, one after the other, with tags before and behind them."""
+"""MP3 and AAC (ADTS): frames without a container, with tags before and behind them."""
 
 import io
 import struct
@@ -12,16 +12,16 @@ BITRATES = (
 RATES = (44100, 48000, 32000)
 MPEG_1, MPEG_2_5, RESERVED = 3, 0, 1  # the two bits of a header that name the version
 ADTS_HEADER = 7
-FEWEST_PART = 0.9  # of the frames that a header counts: less is a recording that was cut short
+FEWEST_PART = 0.9  # of the frames that a header counts: with fewer, the file is cut short
 
 
 class Frame(NamedTuple):
-    """An MP3's frame, by its header."""
+    """What the header of an MP3's frame says."""
 
     size: int
     samples: int
     rate: int
-    counted_at: int  # where an encoder writes how many frames there are, from the frame's start
+    counted_at: int  # the offset at which an encoder writes how many frames there are
 
 
 def size_of(file: BinaryIO) -> int:
@@ -45,22 +45,20 @@ def _syncsafe(four: bytes) -> int:
 
 
 def begins_with_frames(file: BinaryIO, start: int) -> str | None:
-    """Return FFmpeg's name of what the frames from `start` are; None without two in a row."""
+    """Return FFmpeg's name of the frames from `start` on; None without two in a row.
+
+    One frame will do where it is the whole file.
+    """
     file.seek(start)
     first = file.read(ADTS_HEADER)
-    for demuxer, size_of in (("mp3", _mp3_size), ("aac", _adts_size)):
-        size = size_of(first)
-        if size is None:
-            continue
-        file.seek(start + size)
-        second = file.read(ADTS_HEADER)
-        if size_of(second) is not None or (not second and size_of(first) == _rest(file, start)):
-            return demuxer
+    for demuxer, frame_size in (("mp3", _mp3_size), ("aac", _adts_size)):
+        size = frame_size(first)
+        if size is not None:
+            file.seek(start + size)
+            second = file.read(ADTS_HEADER)
+            if frame_size(second) or (not second and start + size == size_of(file)):
+                return demuxer
     return None
-
-
-def _rest(file: BinaryIO, start: int) -> int:
-    return size_of(file) - start
 
 
 def _mp3_size(header: bytes) -> int | None:
@@ -69,19 +67,19 @@ def _mp3_size(header: bytes) -> int | None:
 
 
 def read_frame(header: bytes) -> Frame | None:
-    """Return what the header of a layer III frame says; None when it is none."""
+    """Return what the header of a layer III frame says; None when it is no such header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version = header[1] >> 3 & 3
     bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
     if version == RESERVED or bitrate in {0, 15} or rate == 3:
         return None
-    older = version == MPEG_1
-    hertz = RATES[rate] >> (0 if older else 2 if version == MPEG_2_5 else 1)
-    samples = 1152 if older else 576
-    size = samples // 8 * BITRATES[not older][bitrate] * 1000 // hertz + (header[2] >> 1 & 1)
+    newer = version != MPEG_1
+    hertz = RATES[rate] >> (2 if version == MPEG_2_5 else 1 if newer else 0)
+    samples = 576 if newer else 1152
+    size = samples // 8 * BITRATES[newer][bitrate] * 1000 // hertz + (header[2] >> 1 & 1)
     mono = header[3] >> 6 == 3
-    side = ((32, 17), (17, 9))[not older][mono]
+    side = ((32, 17), (17, 9))[newer][mono]
     return Frame(size, samples, hertz, 4 + side)
 
 
@@ -93,29 +91,25 @@ def _adts_size(header: bytes) -> int | None:
 
 
 def counted_seconds(file: BinaryIO) -> float | None:
-    """Return how long an MP3's encoder says that it is: it counted its frames (Xing, VBRI)."""
-    start = id3_end(file)
-    file.seek(start)
+    """Return how long an MP3 is by the frames that its encoder counted (Xing, VBRI); else None."""
+    file.seek(id3_end(file))
     content = file.read(4096)
     frame = read_frame(content)
     if frame is None:
         return None
-    at = frame.counted_at
-    if content[at : at + 4] in {b"Xing", b"Info"} and content[at + 7 : at + 8] != b"":
-        if not content[at + 7] & 1:
-            return None
-        counted = content[at + 8 : at + 12]
+    xing = content[frame.counted_at :]
+    counted = b""
+    if xing[:4] in {b"Xing", b"Info"} and len(xing) > 7:
+        counted = xing[8:12] if xing[7] & 1 else b""
     elif content[36:40] == b"VBRI":
         counted = content[50:54]
-    else:
-        return None
     if len(counted) < 4:
         return None
     return int.from_bytes(counted, "big") * frame.samples / frame.rate
 
 
 def tags_start(file: BinaryIO) -> int:
-    """Return where the tags behind the sound begin, that a decoder would take for sound.
+    """Return where the tags behind the sound begin; a decoder would read them as sound.
 
     They are ID3v1, APE, Lyrics3 and an ID3v2 at the end, in any order.
     """
@@ -126,6 +120,7 @@ def tags_start(file: BinaryIO) -> int:
 
 
 def _last_tag(file: BinaryIO, end: int) -> int | None:
+    """Return where the tag begins that ends at `end`; None without one."""
     at = max(0, end - 128)
     file.seek(at)
     tail = file.read(end - at)

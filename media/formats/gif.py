@@ -1,19 +1,20 @@
-"""GIF (89a): its blocks, of which only those that the picture needs are kept."""
+"""GIF (89a): its blocks. Only those of the picture are kept."""
 
 import struct
 
 from media.formats.stripping import Damaged, Stripped
 
 EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B
-CONTROL, APPLICATION = 0xF9, 0xFF  # the extensions that are kept: for a frame, and for how often
+# The extensions that are kept: how a frame is shown, and how often the animation is.
+CONTROL, APPLICATION = 0xF9, 0xFF
 LOOPS = {b"NETSCAPE2.0", b"ANIMEXTS1.0"}
 SCREEN_BYTES = 13
 
 
-def strip_gif(content: bytes) -> Stripped:
-    """Return the GIF without anything but its frames and how they are shown. Raises Damaged.
+def strip(content: bytes) -> Stripped:
+    """Return the GIF with its frames alone, and how they are shown. Raises Damaged.
 
-    Dropped: comments, texts, XMP and other applications' blocks, and what stands behind the end.
+    Dropped: comments, texts, XMP, blocks of applications, and any bytes behind the end.
     """
     try:
         return _strip(content)
@@ -25,12 +26,12 @@ def _strip(content: bytes) -> Stripped:
     width, height = struct.unpack_from("<HH", content, 6)
     at = SCREEN_BYTES + _colours(content[10])
     kept = [content[:at]]
-    control = b""  # it belongs to the frame that follows
+    control = b""  # of the frame that follows
     frames = 0
     while at < len(content) and (kind := content[at]) != END:
         if kind == EXTENSION:
             if at + 2 > len(content) or (end := _blocks_end(content, at + 2)) is None:
-                break  # a frame may be missing, or nothing: what is there is shown
+                break  # viewers show the frames that are there
             label, start, at = content[at + 1], at, end
             if label == CONTROL:
                 control = content[start:end]
@@ -44,16 +45,13 @@ def _strip(content: bytes) -> Stripped:
             data = at + 11 + _colours(content[at + 9])
             end = _blocks_end(content, data)
             if end is None:
-                # Only the block that ends the frame's data may be missing.
-                end = _missing_end(content, data)
-                kept += [control, content[at:end], b"\0"]
-            else:
-                kept += [control, content[at:end]]
-            control, at, frames = b"", end, frames + 1
+                _check_only_the_end_is_missing(content, data)
+            kept += [control, content[at:end], b"\0" if end is None else b""]
+            control, at, frames = b"", end or len(content), frames + 1
         elif kind == 0:
-            at += 1  # one empty block too many, as some programs write
+            at += 1  # some programs write one empty block too many
         else:
-            break  # nothing that a viewer knows: it shows what came before
+            break  # no viewer knows such a block: it shows the frames before it
     if not frames:
         raise Damaged
     return Stripped(b"".join(kept) + b";", width, height, frames=frames)
@@ -64,23 +62,23 @@ def _colours(flags: int) -> int:
 
 
 def _blocks_end(content: bytes, at: int) -> int | None:
-    """Return where the blocks of data end that begin here; None when the file ends before."""
+    """Return the end of the blocks of data that begin here; None when the file ends first."""
     size = len(content)
     while at < size and (length := content[at]):
         at += 1 + length
     return at + 1 if at < size else None
 
 
-def _missing_end(content: bytes, at: int) -> int:
+def _check_only_the_end_is_missing(content: bytes, at: int) -> None:
+    """Raise Damaged when a block of the frame's data was cut off, and not just the empty one."""
     while at < len(content):
         at += 1 + content[at]
     if at != len(content):
         raise Damaged
-    return at
 
 
 def _loop(extension: bytes) -> bytes:
-    """Return how often the animation is shown, when that is what the extension says."""
+    """Return the extension when it says how often the animation is shown; else nothing."""
     if extension[2] == 11 and extension[3:14] in LOOPS and extension[14:16] == b"\3\1":
         return extension[:18] + b"\0"
     return b""

@@ -1,26 +1,26 @@
-"""The items of a `meta` box (ISO/IEC 14496-12, 8.11): pictures, and what is told of them."""
+"""The items of a `meta` box (ISO/IEC 14496-12, 8.11): pictures, and their properties."""
 
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from media.facts import Unreadable
-from media.formats.boxes import Box, boxes
+from media.formats.boxes import Box, blanked, boxes, write_box
 from media.formats.stripping import Damaged
 
-# A coded picture, and pictures that are made of others: tiles, overlays, tone maps.
+# A coded picture, and pictures made of others: tiles, overlays, tone maps.
 PICTURES = {b"av01", b"grid", b"iovl", b"iden", b"tmap"}
 MADE_OF, SMALL, BESIDE, BEFORE = b"dimg", b"thmb", b"auxl", b"prem"
-# What is said of a picture's size, colours and place; what else is said may tell of its maker.
+# The properties of size, colours and place; any other may tell about the picture's maker.
 PROPERTIES = {
     *(b"ispe", b"pixi", b"colr", b"av1C", b"auxC", b"irot", b"imir", b"clap", b"pasp", b"clli"),
     *(b"mdcv", b"cclv", b"amve", b"a1op", b"a1lx", b"lsel", b"rloc", b"reve", b"ndwt"),
 }
-IN_FILE, IN_META = 0, 1  # where an item's bytes are
+IN_FILE, IN_META = 0, 1  # ways to say where an item's bytes are
 
 
 class Items(NamedTuple):
-    """A `meta` box's new content, where its pictures' bytes are, and how large it is shown."""
+    """A `meta` box's new content, the ranges of its pictures in the file, and the size shown."""
 
     meta: bytes
     ranges: list[tuple[int, int]]
@@ -28,7 +28,7 @@ class Items(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where an item's bytes are, and how the file says it."""
+    """Where an item's bytes are, and the entry of `iloc` that says so."""
 
     how: int
     ranges: list[tuple[int, int]]
@@ -36,9 +36,9 @@ class _Place(NamedTuple):
 
 
 def read_items(content: bytes, meta: Box, *, keep: set[bytes]) -> Items:
-    """Return a `meta` box without the items that no viewer shows; `keep` are its boxes to keep.
+    """Return a `meta` box without the items that no viewer shows; `keep` names its boxes to keep.
 
-    Raises Damaged, CutShort, and errors of `struct` for what is cut off.
+    Raises Damaged, CutShort, and struct.error where a table is cut off.
     """
     parts = {b.name: b for b in boxes(content, meta.body + 4, meta.end) if b.name in keep}
     if not {b"pitm", b"iinf", b"iloc", b"iprp"} <= parts.keys():
@@ -51,6 +51,7 @@ def read_items(content: bytes, meta: Box, *, keep: set[bytes]) -> Items:
     places = dict(_places(content, parts[b"iloc"]))
     if any(places[id_].how not in {IN_FILE, IN_META} for id_ in shown & places.keys()):
         raise Unreadable("The image is put together in a way that is not known here")
+    has_tone_map = any(types[id_][0] == b"tmap" for id_ in shown & types.keys())
     ranges: dict[int, list[tuple[int, int]]] = {IN_FILE: [], IN_META: []}
     for id_ in shown & places.keys():
         ranges[places[id_].how] += places[id_].ranges
@@ -60,7 +61,7 @@ def read_items(content: bytes, meta: Box, *, keep: set[bytes]) -> Items:
         b"iref": lambda box: _references_box(content, box, shown),
         b"iprp": lambda box: _properties_box(content, box, shown),
         b"idat": lambda box: _data_box(content, box, ranges[IN_META]),
-        b"grpl": lambda box: content[box.start : box.end] if _has_tone_map(types, shown) else b"",
+        b"grpl": lambda box: content[box.start : box.end] if has_tone_map else b"",
     }
     made = content[meta.body : meta.body + 4]
     for name, box in parts.items():
@@ -68,16 +69,8 @@ def read_items(content: bytes, meta: Box, *, keep: set[bytes]) -> Items:
     return Items(made, ranges[IN_FILE], _size(content, parts[b"iprp"], primary))
 
 
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I4s", len(body) + 8, name) + body
-
-
-def _has_tone_map(types: dict[int, tuple[bytes, bytes]], shown: set[int]) -> bool:
-    return any(types[id_][0] == b"tmap" for id_ in shown)
-
-
 def _types(content: bytes, box: Box) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
-    """Yield each item's id, its type, and the box that says so."""
+    """Yield each item's id, its type, and its entry."""
     for entry in boxes(content, box.body + (6 if content[box.body] == 0 else 8), box.end):
         width = 2 if content[entry.body] < 3 else 4
         at = entry.body + 4
@@ -86,7 +79,7 @@ def _types(content: bytes, box: Box) -> Iterator[tuple[int, tuple[bytes, bytes]]
 
 
 def _references(content: bytes, box: Box) -> Iterator[tuple[bytes, int, list[int]]]:
-    """Yield what kind of reference goes from which item to which."""
+    """Yield each reference: its kind, the item that refers, and the items that it refers to."""
     width = 4 if content[box.body] else 2
     for each in boxes(content, box.body + 4, box.end):
         numbers = content[each.body : each.end]
@@ -101,7 +94,7 @@ def _references(content: bytes, box: Box) -> Iterator[tuple[bytes, int, list[int
 def _shown(
     primary: int, types: dict[int, bytes], references: list[tuple[bytes, int, list[int]]]
 ) -> set[int]:
-    """Return the items that a viewer needs: the picture, its parts, its transparency."""
+    """Return the items that a viewer needs: the picture, its parts and its transparency."""
     shown = {primary}
     while True:
         more = set()
@@ -120,11 +113,11 @@ def _shown(
 def _items_box(content: bytes, box: Box, entries: list[bytes]) -> bytes:
     wide = content[box.body] != 0
     count = len(entries).to_bytes(4 if wide else 2, "big")
-    return _box(b"iinf", content[box.body : box.body + 4] + count + b"".join(entries))
+    return write_box(b"iinf", content[box.body : box.body + 4] + count + b"".join(entries))
 
 
 def _places(content: bytes, box: Box) -> Iterator[tuple[int, _Place]]:
-    """Yield each item's id, and where its bytes are (8.11.3)."""
+    """Yield each item's id, and its place (8.11.3)."""
     version = content[box.body]
     offset, length = content[box.body + 4] >> 4, content[box.body + 4] & 15
     base_width, index = content[box.body + 5] >> 4, content[box.body + 5] & 15
@@ -160,7 +153,7 @@ def _places_box(content: bytes, box: Box, places: list[_Place]) -> bytes:
     width = 2 if content[box.body] < 2 else 4
     count = len(places).to_bytes(width, "big")
     entries = b"".join(place.entry for place in places)
-    return _box(b"iloc", content[box.body : box.body + 6] + count + entries)
+    return write_box(b"iloc", content[box.body : box.body + 6] + count + entries)
 
 
 def _references_box(content: bytes, box: Box, shown: set[int]) -> bytes:
@@ -170,33 +163,35 @@ def _references_box(content: bytes, box: Box, shown: set[int]) -> bytes:
         left = [id_ for id_ in to if id_ in shown]
         if from_ in shown and left and kind != SMALL:
             ids = b"".join(id_.to_bytes(width, "big") for id_ in left)
-            made += _box(kind, from_.to_bytes(width, "big") + struct.pack(">H", len(left)) + ids)
-    return _box(b"iref", made)
+            made += write_box(
+                kind, from_.to_bytes(width, "big") + struct.pack(">H", len(left)) + ids
+            )
+    return write_box(b"iref", made)
 
 
 def _properties_box(content: bytes, box: Box, shown: set[int]) -> bytes:
     made = b""
     for part in boxes(content, box.body, box.end):
         if part.name == b"ipco":
-            # Properties are known by their number: what goes leaves a box of its size.
-            made += _box(
+            # Items name properties by number: a dropped property becomes a `free` box.
+            made += write_box(
                 b"ipco",
                 b"".join(
                     content[each.start : each.end]
                     if each.name in PROPERTIES
-                    else _box(b"free", bytes(each.end - each.start - 8))
+                    else write_box(b"free", bytes(each.end - each.start - 8))
                     for each in boxes(content, part.body, part.end)
                 ),
             )
         elif part.name == b"ipma":
             entries = [entry for id_, _, entry in _associations(content, part) if id_ in shown]
             header = content[part.body : part.body + 4]
-            made += _box(b"ipma", header + struct.pack(">I", len(entries)) + b"".join(entries))
-    return _box(b"iprp", made)
+            made += write_box(b"ipma", header + struct.pack(">I", len(entries)) + b"".join(entries))
+    return write_box(b"iprp", made)
 
 
 def _associations(content: bytes, box: Box) -> Iterator[tuple[int, list[int], bytes]]:
-    """Yield each item's id, the numbers of its properties, and the entry that says so."""
+    """Yield each item's id, the numbers of its properties, and its entry."""
     width = 2 if content[box.body] < 1 else 4
     each = 2 if content[box.body + 3] & 1 else 1
     mask = 0x7FFF if each == 2 else 0x7F
@@ -218,16 +213,14 @@ def _associations(content: bytes, box: Box) -> Iterator[tuple[int, list[int], by
 
 
 def _data_box(content: bytes, box: Box, used: list[tuple[int, int]]) -> bytes:
-    made = bytearray(box.end - box.body)
-    for start, end in used:
-        if end > len(made):
-            raise Damaged
-        made[start:end] = content[box.body + start : box.body + end]
-    return _box(b"idat", bytes(made))
+    if any(box.body + end > box.end for _, end in used):
+        raise Damaged
+    ranges = ((box.body + start, box.body + end) for start, end in used)
+    return write_box(b"idat", blanked(content, box, ranges))
 
 
 def _size(content: bytes, properties: Box, primary: int) -> tuple[int, int]:
-    """Return how large the picture is shown: as it is turned."""
+    """Return the size at which the picture is shown, turned as its properties say."""
     parts = [*boxes(content, properties.body, properties.end)]
     told = [b for p in parts if p.name == b"ipco" for b in boxes(content, p.body, p.end)]
     width = height = 0

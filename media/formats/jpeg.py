@@ -1,7 +1,6 @@
-"""JPEG (ITU-T T.81): its segments, of which only those that the picture needs are kept."""
+"""JPEG (ITU-T T.81): its segments. Only those of the picture are kept."""
 
 import re
-from typing import NamedTuple
 
 from media.formats.stripping import Damaged, Stripped, orientation_alone
 
@@ -9,32 +8,28 @@ from media.formats.stripping import Damaged, Stripped, orientation_alone
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 TABLES = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *FRAMES}
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-START, END, SCAN, EXIF, COMMENT = 0xD8, 0xD9, 0xDA, 0xE1, 0xFE
-# Markers that no length follows.
+END, SCAN, EXIF = 0xD9, 0xDA, 0xE1
+# Markers without a length.
 BARE = {0x00, 0x01, 0xFF, *range(0xD0, 0xD9)}
 PROFILE_MARKER, PROFILE = 0xE2, b"ICC_PROFILE\0"
-JFIF_MARKER, JFIF, JFIF_BYTES = 0xE0, b"JFIF\0", 12  # without the small picture behind them
-ADOBE_MARKER, ADOBE, ADOBE_BYTES = 0xEE, b"Adobe", 12  # which tells how colours are written
+JFIF_MARKER, JFIF, JFIF_BYTES = 0xE0, b"JFIF\0", 12  # behind them stands a thumbnail
+ADOBE_MARKER, ADOBE, ADOBE_BYTES = 0xEE, b"Adobe", 12  # it says how colours are stored
 EXIF_NAME = b"Exif\0\0"
 # Within a scan 0xFF is followed by 0, by a restart, or by more of the same.
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 COEFFICIENTS = 64
 
 
-class _Segment(NamedTuple):
-    marker: int
-    body: bytes
+def strip(content: bytes) -> Stripped:
+    """Return the JPEG with its picture and its colour profile alone. Raises Damaged.
 
-
-def strip_jpeg(content: bytes) -> Stripped:
-    """Return the JPEG without anything but its picture and its profile. Raises Damaged.
-
-    Dropped: EXIF, XMP, IPTC, comments, small pictures, makers' notes, and whatever stands behind
-    the end, as further pictures and films do.
+    Dropped: EXIF, XMP, IPTC, comments, thumbnails, makers' notes, and any bytes behind the end,
+    such as further pictures and films.
     """
     kept = [b"\xff\xd8"]
     exif, size, ended = b"", None, False
-    coverage: dict[tuple[int, int], int] = {}  # of a progressive picture: what is there of it
+    # Of a progressive picture: up to which bit each coefficient of each component is there.
+    coverage: dict[tuple[int, int], int] = {}
     components: list[int] = []
     at = 2
     while not ended and (found := _next_marker(content, at)) is not None:
@@ -43,33 +38,33 @@ def strip_jpeg(content: bytes) -> Stripped:
             ended = True
             continue
         length = int.from_bytes(content[at : at + 2], "big")
-        segment = _Segment(marker, content[at + 2 : at + length])
+        body = content[at + 2 : at + length]
         if length < 2 or at + length > len(content):
-            break  # what was cut off is no part of a scan; whether one is missing is seen below
+            break  # a segment was cut off; a missing scan is noticed below
         at += length
         if marker in FRAMES and size is None:
-            size = _size(segment.body)
-            components = [*segment.body[6::3]] if marker in PROGRESSIVE else []
-        exif = exif or _exif(segment)
-        kept.append(_cleaned(segment))
+            size = _size(body)
+            components = [*body[6::3]] if marker in PROGRESSIVE else []
+        if marker == EXIF and body.startswith(EXIF_NAME):
+            exif = exif or body
+        kept.append(_cleaned(marker, body))
         if marker == SCAN:
-            _cover(coverage, segment.body)
+            _cover(coverage, body)
             following = AFTER_SCAN.search(content, at)
             end = following.start() if following is not None else len(content)
             kept.append(content[at:end])
             at = end
-    whole = b"".join(kept).removesuffix(b"\xff") if not ended else b"".join(kept)
-    if size is None or not coverage:
+    if size is None or not coverage or (not ended and _is_unfinished(coverage, components)):
         raise Damaged
-    if not ended and _is_unfinished(coverage, components):
-        raise Damaged
+    whole = b"".join(kept)
+    whole = whole if ended else whole.removesuffix(b"\xff")
     return Stripped(whole + b"\xff\xd9", *size, exif=exif, lossless=False, open_end=not ended)
 
 
 def _next_marker(content: bytes, at: int) -> tuple[int, int] | None:
-    """Return where the next marker's content begins, and which it is; decoders skip the rest."""
+    """Return where the content of the next marker begins, and the marker."""
     while True:
-        at = content.find(b"\xff", at)
+        at = content.find(b"\xff", at)  # decoders skip bytes between segments
         if at < 0 or at + 1 >= len(content):
             return None
         marker = content[at + 1]
@@ -84,15 +79,8 @@ def _size(body: bytes) -> tuple[int, int]:
     return int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
 
 
-def _exif(segment: _Segment) -> bytes:
-    if segment.marker == EXIF and segment.body.startswith(EXIF_NAME):
-        return segment.body
-    return b""
-
-
-def _cleaned(segment: _Segment) -> bytes:
-    """Return the segment as it is kept: whole, in part, or not at all."""
-    marker, body = segment
+def _cleaned(marker: int, body: bytes) -> bytes:
+    """Return the bytes that are kept of a segment: all, a part, or none."""
     if marker == JFIF_MARKER and body.startswith(JFIF) and len(body) >= JFIF_BYTES:
         body = body[:JFIF_BYTES] + bytes(2)
     elif marker == ADOBE_MARKER and body.startswith(ADOBE):
@@ -105,7 +93,7 @@ def _cleaned(segment: _Segment) -> bytes:
 
 
 def _cover(coverage: dict[tuple[int, int], int], scan: bytes) -> None:
-    """Note up to which bit a scan brings which coefficients of which components (G.1.1.1)."""
+    """Record up to which bit a scan brings its components' coefficients (G.1.1.1)."""
     count = scan[0] if scan else 0
     if len(scan) < 4 + 2 * count:
         raise Damaged
@@ -124,9 +112,9 @@ def _is_unfinished(coverage: dict[tuple[int, int], int], components: list[int]) 
 
 
 def with_orientation(content: bytes, orientation: int) -> bytes:
-    """Return a stripped JPEG with EXIF that says how it is meant to be seen."""
+    """Return a stripped JPEG with EXIF that tells the orientation, and nothing else."""
     body = EXIF_NAME + orientation_alone(orientation)
     segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-    # JFIF wants to be first.
+    # JFIF has to stay the first segment.
     at = 4 + int.from_bytes(content[4:6], "big") if content[3] == JFIF_MARKER else 2
     return content[:at] + segment + content[at:]

@@ -1,4 +1,4 @@
-"""PNG (W3C, third edition): its chunks, of which only those that the picture needs are kept."""
+"""PNG (W3C, third edition): its chunks. Only those of the picture are kept."""
 
 import struct
 import zlib
@@ -8,37 +8,37 @@ from typing import NamedTuple
 from media.formats.stripping import Damaged, Stripped, orientation_alone
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What the colours of the picture mean, and how large it is printed.
+# The chunks that say what the colours mean.
 COLOURS = (b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 KEPT = {*CRITICAL, *COLOURS, *ANIMATION, b"tRNS", b"bKGD", b"hIST", b"pHYs"}
-PICTURE = {*CRITICAL, *ANIMATION}  # a wrong checksum here is damage; elsewhere it is mended
-# What a profile may unpack to; browsers do without one that is larger, and so do we.
+PICTURE = {*CRITICAL, *ANIMATION}  # a wrong checksum is damage here; elsewhere it is mended
+# A profile that unpacks to more is dropped: browsers ignore it too.
 MAX_PROFILE_BYTES = 16 * 1024 * 1024
 
 
 class Chunk(NamedTuple):
-    """A chunk; `whole` is False when the file ends within it."""
+    """A chunk; it is `intact` when its checksum fits, and not `whole` where the file ends in it."""
 
     name: bytes
     body: bytes
-    sound: bool
+    intact: bool
     whole: bool
 
 
-def strip_png(content: bytes) -> Stripped:
-    """Return the PNG without anything but its picture, its colours and its frames. Raises Damaged.
+def strip(content: bytes) -> Stripped:
+    """Return the PNG with its picture, its colours and its frames alone. Raises Damaged.
 
-    Dropped: texts, XMP, EXIF, times, what is not known, and whatever stands behind the end.
+    Dropped: texts, XMP, EXIF, times, unknown chunks, and any bytes behind the end.
     """
     kept = [SIGNATURE]
     exif, header = b"", b""
     frames = shown = 0
     begun = ended = False
     for chunk in read_chunks(content):
-        name, body, sound, whole = chunk
-        if name in PICTURE and whole and not sound:
+        name, body, intact, whole = chunk
+        if name in PICTURE and whole and not intact:
             raise Damaged
         if not whole and name != b"IDAT" and (name in ANIMATION or not begun):
             raise Damaged
@@ -46,7 +46,7 @@ def strip_png(content: bytes) -> Stripped:
             exif = exif or body
         if name not in KEPT:
             if not name[:1].islower() and whole:
-                raise Damaged  # it is needed to show the picture, and nobody knows how
+                raise Damaged  # an unknown chunk that is critical: no viewer can show the picture
             continue
         if name == b"IHDR":
             header = header or body
@@ -60,7 +60,7 @@ def strip_png(content: bytes) -> Stripped:
             break
         begun = begun or name == b"IDAT"
         ended = name == b"IEND"
-        # A last part that was cut off may still have the whole picture: the decoder judges.
+        # A last IDAT that was cut off may hold the whole picture: the decoder decides.
         kept.append(write_chunk(name, body))
     if len(header) != 13 or not begun or (frames and shown < frames):
         raise Damaged
@@ -81,15 +81,15 @@ def read_chunks(content: bytes) -> Iterator[Chunk]:
         body = content[at + 8 : end]
         check = content[end : end + 4]
         whole = len(check) == 4
-        sound = whole and int.from_bytes(check, "big") == zlib.crc32(name + body)
-        yield Chunk(name, body, sound, whole)
+        intact = whole and int.from_bytes(check, "big") == zlib.crc32(name + body)
+        yield Chunk(name, body, intact, whole)
         if name == b"IEND":
             return
         at = end + 4
 
 
 def write_chunk(name: bytes, body: bytes) -> bytes:
-    """Return the chunk as it stands in a file."""
+    """Return the chunk's bytes in a file."""
     check = zlib.crc32(name + body)
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
 
@@ -105,21 +105,21 @@ def _unpacks(profile: bytes) -> bool:
 
 
 def is_deep(content: bytes) -> bool:
-    """Whether the PNG has 16 bits for each of several channels, of which Pillow reads eight."""
+    """Whether the PNG has several channels of 16 bits: Pillow would read eight bits of each."""
     return content[24] == 16 and content[25] != 0
 
 
 def with_colours(content: bytes, original: bytes) -> bytes:
-    """Return a PNG with the chunks of another that tell what its colours mean."""
-    told = [chunk for chunk in read_chunks(original) if chunk.name in {*COLOURS, b"pHYs"}]
-    rest = [chunk for chunk in read_chunks(content) if chunk.name not in {*COLOURS, b"pHYs"}]
-    return SIGNATURE + b"".join(
-        write_chunk(chunk.name, chunk.body) for chunk in (rest[0], *told, *rest[1:])
-    )
+    """Return a PNG with the original's chunks for the meaning of colours and the print size."""
+    copied = {*COLOURS, b"pHYs"}
+    meanings = [chunk for chunk in read_chunks(original) if chunk.name in copied]
+    header, *rest = [chunk for chunk in read_chunks(content) if chunk.name not in copied]
+    chunks = (header, *meanings, *rest)
+    return SIGNATURE + b"".join(write_chunk(chunk.name, chunk.body) for chunk in chunks)
 
 
 def with_orientation(content: bytes, orientation: int) -> bytes:
-    """Return a stripped PNG with EXIF that says how it is meant to be seen."""
+    """Return a stripped PNG with EXIF that tells the orientation, and nothing else."""
     after_header = len(SIGNATURE) + 25
     exif = write_chunk(b"eXIf", orientation_alone(orientation))
     return content[:after_header] + exif + content[after_header:]

@@ -1,26 +1,31 @@
-"""What every kind of image file has in common when it is stripped of all but its picture."""
+"""What all image formats share when a file is stripped of everything but its picture."""
 
 from typing import NamedTuple
 
 from media.facts import Unreadable
 
-# Little-endian TIFF with one tag, EXIF's orientation (EXIF 2.3, 4.6.4): a picture that is not
-# turned itself says alone how it is meant to be seen.
-ORIENTATION = 0x0112
+ORIENTATION = 0x0112  # EXIF's tag (EXIF 2.3, 4.6.4)
 
 
 class Damaged(Unreadable):
-    """Something is missing of the picture itself."""
+    """A part of the picture itself is missing."""
 
     def __init__(self) -> None:
         super().__init__("The image is damaged or cut short")
 
 
-class Stripped(NamedTuple):
-    """An image's file without what is not needed to show it; the picture's bytes are untouched.
+class Inseparable(Unreadable):
+    """The file holds more than its picture, in a way that no part can be cut out."""
 
-    `exif` is what the camera told. `open_end` says that the file did not tell where its picture
-    ends, so that a decoder has to say whether all of it is there.
+    def __init__(self) -> None:
+        super().__init__("The image holds what cannot be taken out of it")
+
+
+class Stripped(NamedTuple):
+    """An image's file with its picture alone; the bytes of the picture are untouched.
+
+    `exif` is the EXIF that was dropped. With `open_end` the file did not say where its picture
+    ends: a decoder has to tell whether it is whole.
     """
 
     content: bytes
@@ -33,6 +38,6 @@ class Stripped(NamedTuple):
 
 
 def orientation_alone(orientation: int) -> bytes:
-    """Return EXIF that tells the orientation and nothing else."""
+    """Return EXIF (little-endian TIFF) with one tag, the orientation."""
     tag = ORIENTATION.to_bytes(2, "little") + b"\3\0\1\0\0\0" + bytes((orientation, 0, 0, 0))
     return b"II*\0\x08\0\0\0\1\0" + tag + bytes(4)

@@ -1,4 +1,4 @@
-"""WebP (RFC 9649): its chunks, of which only those that the picture needs are kept."""
+"""WebP (RFC 9649): its chunks. Only those of the picture are kept."""
 
 import struct
 from collections.abc import Iterator
@@ -12,17 +12,16 @@ PROFILE_FLAG, EXIF_FLAG, XMP_FLAG = 0x20, 0x08, 0x04
 LOSSLESS_SIGNATURE = 0x2F
 
 
-def strip_webp(content: bytes) -> Stripped:
-    """Return the WebP without anything but its picture, its frames and profile. Raises Damaged.
+def strip(content: bytes) -> Stripped:
+    """Return the WebP with its picture, its frames and its colour profile alone. Raises Damaged.
 
-    Dropped: EXIF, XMP, what is not known, and whatever stands behind the end.
+    Dropped: EXIF, XMP, unknown chunks, and any bytes behind the end.
     """
     kept: list[tuple[bytes, bytes]] = []
     exif = b""
     frames = 0
     lossless = True
     seen: set[bytes] = set()
-    # The size that the file says may be too small or too large; the chunks tell.
     for name, body, whole in _chunks(content, 12, _end(content)):
         if name == b"EXIF":
             exif = exif or body
@@ -34,22 +33,21 @@ def strip_webp(content: bytes) -> Stripped:
             continue
         elif name in PICTURES:
             if frames or seen & {*PICTURES}:
-                continue  # a second picture, which nobody is shown
+                continue  # viewers do not show a second picture
             lossless = name == LOSSLESS
         if not whole:
             raise Damaged
         seen.add(name)
         kept.append((name, body))
-    if not kept or not (frames or seen & {*PICTURES}):
-        raise Damaged
-    if kept[0][0] != b"VP8X":
+    extended = kept[:1] != [] and kept[0][0] == b"VP8X"
+    if not extended:  # viewers show a picture alone
         kept = [each for each in kept if each[0] in PICTURES]
-    if not kept:
+    if not kept or not (frames or seen & {*PICTURES}):
         raise Damaged
     width, height = _size(*kept[0])
     if not width or not height:
         raise Damaged
-    if kept[0][0] == b"VP8X":
+    if extended:
         flags = kept[0][1][0] & ~(EXIF_FLAG | XMP_FLAG)
         flags = flags if b"ICCP" in seen else flags & ~PROFILE_FLAG
         kept[0] = (b"VP8X", bytes((flags,)) + kept[0][1][1:10])
@@ -57,7 +55,7 @@ def strip_webp(content: bytes) -> Stripped:
 
 
 def _end(content: bytes) -> int:
-    """Return where the file says that it ends, when its chunks agree; else where it does."""
+    """Return the end that the header says, where a chunk ends there; else the end of the file."""
     said = 8 + int.from_bytes(content[4:8], "little")
     ends: set[int] = set()
     at = 12
@@ -76,7 +74,7 @@ def _chunks(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, bytes, b
 
 
 def _strip_frame(frame: bytes) -> tuple[bytes, bool]:
-    """Return a frame of an animation with its picture alone, and whether that is lossless."""
+    """Return an animation's frame with its picture alone, and whether that is lossless."""
     inside: list[tuple[bytes, bytes]] = []
     for name, body, whole in _chunks(frame, FRAME_HEADER, len(frame)):
         if name in {*PICTURES, b"ALPH"}:
@@ -113,11 +111,11 @@ def _file(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def with_orientation(content: bytes, orientation: int) -> bytes:
-    """Return a stripped WebP with EXIF that says how it is meant to be seen."""
+    """Return a stripped WebP with EXIF that tells the orientation, and nothing else."""
     kept = [(name, body) for name, body, _ in _chunks(content, 12, len(content))]
     if kept[0][0] != b"VP8X":
         width, height = _size(*kept[0])
-        # Whether it has transparency, the picture itself says (bit 28 of a lossless header).
+        # Bit 28 of a lossless picture's header says whether it has transparency.
         clear = kept[0][0] == LOSSLESS and kept[0][1][4] & 0x10
         sizes = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
         kept.insert(0, (b"VP8X", bytes((0x10 if clear else 0, 0, 0, 0)) + sizes))

@@ -73,6 +73,19 @@ async def test_a_polyglot_is_left_with_its_picture(look: Look, format_: str) -> 
     assert opened(kept).size == (640, 480)
 
 
+@pytest.mark.parametrize("place", [b"pitm", b"infe"])
+async def test_an_avif_whose_picture_is_not_among_its_items_is_refused(
+    look: Look, place: bytes
+) -> None:
+    content = bytearray(files.image_file("AVIF"))
+    at = content.index(place) + 8  # behind the name and the version: an item's id
+    content[at : at + 2] = b"\x7f\x7f"
+    # A tone map would be named in a group.
+    content = content.replace(b"iprp", b"grpl", 1) if place == b"infe" else content
+    with pytest.raises(FileRefused):
+        await look(bytes(content))
+
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
 EVERY_KIND: dict[str, Callable[[], bytes]] = {
     **{format_: partial(files.image_file, format_) for format_ in FORMATS},

@@ -44,7 +44,7 @@ def test_no_plugin_is_looked_for_after_ours() -> None:
     assert set(Image.OPEN) == known
 
 
-@pytest.mark.parametrize("format_", images.MEDIA_TYPES)
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
 def test_each_format_is_read_and_only_as_itself(format_: str) -> None:
     content = _written(format_)
     with Image.open(io.BytesIO(content), formats=(format_,)) as image:

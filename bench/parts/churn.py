@@ -6,8 +6,8 @@ from time import perf_counter
 
 import httpx
 
-from bench.clients import GraphQLClient, SocketIOClient
-from bench.servers import Served, sign_token
+from bench.clients.chat_clients import GraphQLClient, SocketIOClient
+from bench.servers.served import Served, sign_token
 
 USERS = 400
 WORKERS = 16

@@ -1,6 +1,6 @@
 """Users put straight into a database: to register forty takes ten seconds of bcrypt."""
 
-from bench.servers import Parley, Served
+from bench.servers.served import Parley, Served
 
 PASSWORD = "a password"  # noqa: S105  # nobody's but the benchmark's
 # Of PASSWORD, at the servers' default cost of 12; shared by all.

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import asyncmy
 
-from bench.chat import connect_all
-from bench.clients import ChatClient, GraphQLClient
-from bench.requests import check_page, graphql_pages, measure_requests, post
+from bench.clients.chat_clients import ChatClient, GraphQLClient
+from bench.clients.requests import check_page, graphql_pages, measure_requests, post
+from bench.parts.chat import connect_all
 from bench.sampling import Sample, costs, latencies, no_collections, window
-from bench.servers import Bench, Served
+from bench.servers.served import Bench, Served
 
 FILL_SECONDS = 600.0
 BUSY = 40  # users whose own histories grow with the log: a tenth of it is between them

@@ -3,10 +3,10 @@
 import asyncio
 from time import perf_counter
 
-from bench.chat import connect_all
-from bench.clients import ChatClient
+from bench.clients.chat_clients import ChatClient
+from bench.parts.chat import connect_all
 from bench.sampling import SECOND_MS, SECOND_US, Sample, no_collections, percentile
-from bench.servers import Served
+from bench.servers.served import Served
 
 AT_ONCE = 50
 # Ten connections a user: Socket.IO's list of those online is out of the way before it begins.

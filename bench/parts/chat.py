@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from time import perf_counter
 
-from bench.clients import ChatClient
+from bench.clients.chat_clients import ChatClient
 from bench.sampling import Sample, costs, latencies, no_collections, window
-from bench.servers import Served
+from bench.servers.served import Served
 
 PAIRS = 20
 IN_FLIGHT = 4

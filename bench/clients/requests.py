@@ -8,9 +8,9 @@ from typing import Self, cast
 import httptools
 import msgspec
 
-from bench.clients import SEND
+from bench.clients.chat_clients import SEND
 from bench.sampling import Sample, costs, latencies, no_collections, window
-from bench.servers import Served, sign_token
+from bench.servers.served import Served, sign_token
 
 CONNECTIONS = 40
 CONNECT_SECONDS = 10.0

@@ -1,8 +1,8 @@
 """Two people who write to each other while something goes on, in a process of their own.
 
 The load generator's loop is late when it does much; theirs is not, so that what they wait is the
-server's doing. `python -m bench.bystander HOST PORT FROM TO` writes until its input ends, and
-prints what each message took, in seconds, as JSON.
+server's doing. `python -m bench.clients.bystander HOST PORT FROM TO` writes until its input ends,
+and prints what each message took, in seconds, as JSON.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from time import perf_counter
 import msgspec
 import uvloop
 
-from bench.clients import ChatClient, GraphQLClient
-from bench.servers import HERE, Served
+from bench.clients.chat_clients import ChatClient, GraphQLClient
+from bench.servers.served import HERE, Served
 
 PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 60.0
@@ -56,7 +56,7 @@ class Bystanders:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "bench.bystander",
+            "bench.clients.bystander",
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

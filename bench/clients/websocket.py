@@ -95,7 +95,7 @@ class Socket(asyncio.Protocol):
             data = self._rest + data
         start = 0
         if not self._open:
-            start = self._take_handshake(data)
+            start = self._read_handshake(data)
             if not start:
                 self._rest = data
                 return
@@ -114,11 +114,11 @@ class Socket(asyncio.Protocol):
             if data[start] == _TEXT:
                 self.received(data[body:stop])
             else:
-                self._take_control(data[start], data[body:stop])
+                self._answer_control(data[start], data[body:stop])
             start = stop
         self._rest = data[start:]
 
-    def _take_handshake(self, data: bytes) -> int:
+    def _read_handshake(self, data: bytes) -> int:
         stop = data.find(b"\r\n\r\n") + 4
         if stop < 4:
             return 0
@@ -129,7 +129,7 @@ class Socket(asyncio.Protocol):
         self.opened()
         return stop
 
-    def _take_control(self, opcode: int, body: bytes) -> None:
+    def _answer_control(self, opcode: int, body: bytes) -> None:
         if opcode == _PING:
             self.send(body, _PONG)
         elif opcode == _CLOSE:

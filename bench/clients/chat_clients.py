@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from bench.servers import sign_token
-from bench.websocket import Socket
+from bench.clients.websocket import Socket
+from bench.servers.served import sign_token
 
 # (content, receiver's id or None, by which connection): an event that a message is there.
 Arrived = Callable[[str, int | None, "ChatClient"], None]

@@ -1,19 +1,10 @@
 """The parts that compare Parley with its Node.js peers: A B A B …, each server freshly started."""
 
-import asyncio
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
 
-import uvloop
-
-from bench.chat import PAIRS, measure_chat
-from bench.clients import ChatClient, GraphQLClient, SocketIOClient
-from bench.idle import CONNECTIONS, USERS, measure_idle
-from bench.requests import (
+from bench.clients.chat_clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.clients.requests import (
     PAGE,
     check_page,
     check_sent,
@@ -23,63 +14,12 @@ from bench.requests import (
     rest_pages,
     rest_sends,
 )
+from bench.parts.chat import PAIRS, measure_chat
+from bench.parts.idle import CONNECTIONS, USERS, measure_idle
+from bench.parts.plan import Plan, run, running, told
 from bench.results import COSTS, THROUGHPUT, Metric, Part
 from bench.sampling import Sample
-from bench.seed import add_users
-from bench.servers import Bench, ExpressPeer, Parley, Served, YogaPeer
-
-ROUND_SECONDS = 300.0
-
-
-class Plan(NamedTuple):
-    """How much of it."""
-
-    rounds: int
-    warm_up: float
-    seconds: float
-    deadline: float  # on the clock of time.monotonic
-
-    def turns(self) -> Iterator[int]:
-        """Each round's number; past the deadline there is none but the first."""
-        for turn in range(self.rounds):
-            if turn and time.monotonic() > self.deadline:
-                say(f"  out of time: {turn} of {self.rounds} rounds")
-                return
-            yield turn
-
-
-def say(text: str) -> None:
-    """Tell on stderr how it goes; stdout is for the tables."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # a command line prints
-
-
-def told(part: Part, variant: str, sample: Sample) -> None:
-    """Keep a sample and say it."""
-    part.add(variant, sample)
-    numbers = "  ".join(f"{key} {value:,.6g}" for key, value in sample.items())
-    say(f"  {part.title} · {variant}: {numbers}")
-
-
-@contextmanager
-def running(served: Served, users: int = 0) -> Iterator[Served]:
-    """The server, started, with its first users; ended on the way out."""
-    served.start()
-    try:
-        if users:
-            add_users(served, users)
-        yield served
-    finally:
-        served.kill()
-
-
-def run(measurement: Awaitable[Sample]) -> Sample:
-    """Run a measurement on a loop of its own, in bounded time."""
-    return uvloop.run(_bounded(measurement))
-
-
-async def _bounded(measurement: Awaitable[Sample]) -> Sample:
-    async with asyncio.timeout(ROUND_SECONDS):
-        return await measurement
+from bench.servers.served import Bench, ExpressPeer, Parley, Served, YogaPeer
 
 
 def alternate(

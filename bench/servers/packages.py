@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.tools import require
 
-PEERS = Path(__file__).parent / "peers"
+PEERS = Path(__file__).parent.parent / "peers"
 INSTALL_SECONDS = 180.0
 
 

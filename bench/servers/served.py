@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 
 import jwt
 
-from bench import processes
-from bench.packages import PEERS, node_with_packages
-from bench.processes import Times
+from bench.servers import processes
+from bench.servers.packages import PEERS, node_with_packages
+from bench.servers.processes import Times
 from tests.support.daemon import Daemon
 from tests.support.mariadb import MariaDB
 from tests.support.redis import Redis
 
 SECRET = "the secret of a benchmark: long enough to sign with, and known to everybody"  # noqa: S105
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parent.parent.parent
 TOKEN_SECONDS = 7 * 24 * 3600
 
 
@@ -112,7 +112,7 @@ class Parley(Served):
         return super().environment() | settings
 
 
-class Peer(Served):
+class NodeServer(Served):
     """A server of bench/peers, under Node."""
 
     script = ""
@@ -126,14 +126,14 @@ class Peer(Served):
         return super().environment() | {"NODE_ENV": "production"}
 
 
-class YogaPeer(Peer):
+class YogaPeer(NodeServer):
     """graphql-yoga and graphql-ws."""
 
     kind = "graphql-yoga"
     script = "yoga.mjs"
 
 
-class ExpressPeer(Peer):
+class ExpressPeer(NodeServer):
     """Express and Socket.IO."""
 
     kind = "Express + Socket.IO"

@@ -7,10 +7,10 @@ from time import perf_counter
 
 import msgspec
 
-from bench.bystander import Bystanders
-from bench.clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.clients.bystander import Bystanders
+from bench.clients.chat_clients import ChatClient, GraphQLClient, SocketIOClient
 from bench.sampling import SECOND_MS, Sample, no_collections, percentile
-from bench.servers import Served, sign_token
+from bench.servers.served import Served, sign_token
 
 # Half over GraphQL, half over Socket.IO; each is somebody else.
 CROWD = 10_000

@@ -3,12 +3,12 @@
 import asyncio
 from time import perf_counter
 
-from bench.chat import TEXT, connect_all
-from bench.clients import ChatClient, GraphQLClient
-from bench.requests import Requests, post
+from bench.clients.chat_clients import ChatClient, GraphQLClient
+from bench.clients.requests import Requests, post
+from bench.parts.chat import TEXT, connect_all
 from bench.sampling import Sample, latencies, no_collections
-from bench.seed import PASSWORD, email
-from bench.servers import Served
+from bench.servers.seed import PASSWORD, email
+from bench.servers.served import Served
 
 USERS = 40
 RATE = 500  # messages a second: what a server with room left is asked for

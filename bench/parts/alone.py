@@ -5,14 +5,15 @@ from collections.abc import Iterator
 
 import uvloop
 
-from bench.chat import PAIRS, measure_chat
-from bench.churn import USERS as USERS_OF_CHURN
-from bench.churn import measure_churn
-from bench.clients import ChatClient, GraphQLClient, SocketIOClient
-from bench.crowd import USERS, measure_broadcasts
-from bench.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
-from bench.parts import Plan, run, running, say, told
-from bench.reconnect import (
+from bench.clients.chat_clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.clients.requests import PAGE
+from bench.parts.chat import PAIRS, measure_chat
+from bench.parts.churn import USERS as USERS_OF_CHURN
+from bench.parts.churn import measure_churn
+from bench.parts.crowd import USERS, measure_broadcasts
+from bench.parts.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
+from bench.parts.plan import Plan, run, running, say, told
+from bench.parts.reconnect import (
     CROWD,
     JITTER_SECONDS,
     LEAVING,
@@ -20,11 +21,10 @@ from bench.reconnect import (
     measure_leaving,
     measure_reconnect,
 )
-from bench.reconnect import USERS as USERS_OF_STORM
-from bench.requests import PAGE
+from bench.parts.reconnect import USERS as USERS_OF_STORM
+from bench.parts.storm import LOGINS_AT_ONCE, RATE, measure_steady
 from bench.results import THROUGHPUT, Metric, Part
-from bench.servers import Bench, Parley
-from bench.storm import LOGINS_AT_ONCE, RATE, measure_steady
+from bench.servers.served import Bench, Parley
 
 CROWDS = (1_250, 5_000)
 # The supervisor answers for the first worker that is ready; give the others time to be.

@@ -3,10 +3,10 @@
 import asyncio
 from time import perf_counter
 
-from bench.chat import connect_all
-from bench.clients import ChatClient
+from bench.clients.chat_clients import ChatClient
+from bench.parts.chat import connect_all
 from bench.sampling import SECOND_US, Sample
-from bench.servers import Served
+from bench.servers.served import Served
 
 CONNECTIONS = 2000
 # First some that are not counted: code is loaded, tables are made, the heap has its first size.

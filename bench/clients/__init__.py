@@ -1,0 +1,1 @@
+"""Clients that cost little: of each protocol, and of plain HTTP."""

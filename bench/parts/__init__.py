@@ -1,0 +1,1 @@
+"""The parts of a run: what is measured, beside the peers and alone."""

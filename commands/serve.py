@@ -1,0 +1,105 @@
+"""`main.py serve`: one process that serves, or a supervisor and its workers."""
+
+import argparse
+import contextlib
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from application import create_app
+from commands.migrate import upgrade_tables
+from db.engines.sole_server import sole_server
+from db.files import FileStore
+from db.private import open_directory
+from server.processes.descriptors import raise_limit
+from server.processes.listeners import bind, is_everywhere
+from server.processes.memory import give_back_large_blocks
+from server.processes.workers import supervise, worker_channel
+from server.run import make_server
+from settings import Settings, unknown_names
+
+logger = logging.getLogger("parley.main")
+
+# How uvicorn says that the application did not start.
+NOT_STARTED = 3
+LIMITS_OFF = """    Limits      OFF: for load tests only
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its words to the command line; they come before the environment."""
+    parser = commands.add_parser("serve", help="serve GraphQL, REST and Socket.IO")
+    parser.add_argument("--host", help="the addresses to listen on (HOST, all)")
+    parser.add_argument("--port", type=int, help="the port to listen on (PORT, 3000)")
+    parser.add_argument("--workers", type=int, help="how many processes (WORKERS, 1)")
+
+
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if (worker := worker_channel()) is not None:
+        process, channel = worker
+        _serve(settings, process, channel=channel)
+        return
+    for unknown in unknown_names():
+        logger.warning("%s", unknown)
+    if not settings.limits:
+        logger.warning("LIMITS=off: anyone may try passwords, send and connect without end")
+    if settings.workers > 1 and settings.redis is None:
+        raise SystemExit(f"{settings.workers} processes talk through Redis: set REDIS_URL")
+    raise_limit()
+    if settings.keeps_files:
+        open_directory(settings.data_dir, name="DATA_DIR")
+    with sole_server(settings.database):
+        # A port in use is reported before anything else. The listeners accept nobody yet.
+        listeners = bind(settings.host, settings.port)
+        # A database or a file store that cannot be used is reported in one line, before the banner.
+        upgrade_tables(settings)
+        FileStore(settings.storage)
+        print(_banner(settings, listeners[0].getsockname()[1]), flush=True)
+        if settings.workers > 1:
+            raise SystemExit(supervise(settings, listeners))
+        _serve(settings, settings.instance, listeners=listeners)
+
+
+def _serve(
+    settings: Settings,
+    process: str,
+    *,
+    listeners: Sequence[socket.socket] | None = None,
+    channel: socket.socket | None = None,
+) -> None:
+    """Serve in this process: alone, or as a worker with a channel to its supervisor."""
+    give_back_large_blocks()
+    parley = create_app(settings, process=process)
+    server = make_server(
+        parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
+        server.run()
+    if not server.started:
+        raise SystemExit(NOT_STARTED)
+
+
+def _banner(settings: Settings, port: int) -> str:
+    host = "localhost" if is_everywhere(settings.host) else settings.host.partition(",")[0].strip()
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    base = f"http://{host}:{port}"
+    scheme, _, place = settings.database.partition("://")
+    if scheme.startswith("sqlite"):
+        database = f"SQLite, {place.removeprefix('/')}"
+    else:
+        database = f"MySQL, {place.rpartition('@')[2]}"
+    shown = "(open it in a browser)" if settings.shows_playground else "(off)"
+    return f"""
+  Parley is starting.
+
+    Playground  {base}/graphql      {shown}
+    GraphQL     {base}/graphql      and ws{base[4:]}/graphql for subscriptions
+    REST        {base}/api          POST /api/auth/register, /api/auth/login, …
+    Socket.IO   {base}              default path and namespace
+    Database    {database}
+{"" if settings.limits else LIMITS_OFF}
+  Ctrl+C stops it.
+"""
