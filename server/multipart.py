@@ -38,11 +38,14 @@ class MultipartBody:
         ValueError for a body of another type, a malformed one, and one that was cut short.
         """
         parser = _Parser(self._content_type)
-        async for chunk in self._chunks:
-            await count(len(chunk))
-            for piece in parser.parse(chunk):
-                yield piece
-        parser.finish()
+        try:
+            async for chunk in self._chunks:
+                await count(len(chunk))
+                for piece in parser.parse(chunk):
+                    yield piece
+            parser.finish()
+        finally:
+            parser.close()
 
 
 def _read_length(content_length: str) -> int:
@@ -95,6 +98,10 @@ class _Parser:
         """Raise ValueError unless the form has ended."""
         if not self._has_ended:
             raise ValueError("The form was cut short")
+
+    def close(self) -> None:
+        """Let go of the library's parser: each keeps the other alive."""
+        del self._parser
 
     def _begin_part(self) -> None:
         self._parts += 1

@@ -49,6 +49,7 @@ CONNECT_SECONDS = 5
 # How long a database that hangs may keep a caller: far longer than any statement of ours takes.
 ANSWER_SECONDS = 30
 DEADLOCK_TRIES = 5
+DEADLOCK_SECONDS = 0.005
 # How long the answer to "does the database take changes?" is taken to be true.
 WRITABLE_SECONDS = 1.0
 # Changes nothing and locks nothing. A server that refuses changes refuses this statement too.
@@ -245,7 +246,7 @@ async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
 
     Raises what it raises.
     """
-    for _ in range(DEADLOCK_TRIES - 1):
+    for attempt in range(DEADLOCK_TRIES - 1):
         try:
             return await transaction()
         except DatabaseMoved:
@@ -254,4 +255,6 @@ async def retrying_deadlocks(transaction: Callable[[], Awaitable[T]]) -> T:
             return await transaction()
         except Deadlocked:
             logger.debug("A deadlock ended a transaction; trying again")
+            # The second time later: two that met twice at once would meet again.
+            await asyncio.sleep(attempt * DEADLOCK_SECONDS)
     return await transaction()
