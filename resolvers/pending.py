@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -30,7 +30,7 @@ class Pending(Generic[T]):
     def then(self, make: Callable[[T], U]) -> "Pending[U]":
         """Have `make` make the result of what the result was, and return this object."""
         before = self.result
-        changed = cast("Pending[U]", self)
+        changed: Pending[Any] = self
         changed.result = lambda: make(before())
         return changed
 

@@ -103,7 +103,7 @@ class MessageQueries:
     ) -> RelayConnection[Message]:
         ctx = info.context.ctx
         asked = page_request(first, after, last, before)
-        with_id = _optional_id(with_, "User not found")
+        with_id = None if with_ is None else known_id(with_, "User not found")
         page = await messages.list_messages(ctx, with_id=with_id, **asked._asdict())
         return RelayConnection(
             records=page.messages,
@@ -165,10 +165,14 @@ class MessageMutations:
     ) -> Pending[Message]:
         return messages.send_message(
             info.context.ctx,
-            receiver_id=_optional_id(receiver_id, "Receiver not found"),
+            receiver_id=None
+            if receiver_id is None
+            else known_id(receiver_id, "Receiver not found"),
             content=content or "",
             kind=kind,
-            attachment_id=_optional_id(attachment_id, "Attachment not found"),
+            attachment_id=(
+                None if attachment_id is None else known_id(attachment_id, "Attachment not found")
+            ),
             client_message_id=client_message_id,
         ).then(_show)
 
@@ -194,10 +198,6 @@ class MessageSubscriptions:
                     yield (record,)
 
         return Source(read, _show)
-
-
-def _optional_id(value: ID | None, missing: str) -> int | None:
-    return None if value is None else known_id(value, missing)
 
 
 def _position(value: ID | None) -> int | None:

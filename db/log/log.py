@@ -279,7 +279,7 @@ class MessageLog:
         if not batch:
             return
         now = datetime.now(UTC)
-        only_drafts = all(type(waiting.change) is Draft for waiting in batch)
+        only_drafts = {type(waiting.change) for waiting in batch} == {Draft}
         try:
             stored = await (self._store_drafts if only_drafts else self._store_mixture)(batch, now)
         except Overtaken:

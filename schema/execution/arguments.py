@@ -44,12 +44,9 @@ class NotPlain(Exception):
     """The operation, or its variables, need graphql-core."""
 
 
-_CHECKS: dict[str, Check] = {
-    "String": lambda value: type(value) is str,
-    "ID": lambda value: type(value) is str,
-    "Boolean": lambda value: type(value) is bool,
-    "Int": lambda value: type(value) is int and MIN_INT <= value <= MAX_INT,
-}
+# What a JSON value of each scalar is, and what else it has to be.
+_TYPES: dict[str, type] = {"String": str, "ID": str, "Boolean": bool, "Int": int}
+_CHECKS: dict[str, Check] = {"Int": lambda value: MIN_INT <= value <= MAX_INT}
 
 
 class _Variable(NamedTuple):
@@ -57,7 +54,8 @@ class _Variable(NamedTuple):
 
     name: str
     argument: str
-    check: Check
+    type_: type
+    check: Check | None  # what a value of the type has to be beside it
     members: Members | None
     required: bool  # null is refused
 
@@ -104,14 +102,16 @@ class Arguments:
                 if variable.required:
                     return None
                 continue
-            value = variables[variable.name]
+            value: Any = variables[variable.name]
             if value is None:
                 if variable.required:
                     return None
-            elif not variable.check(value):
+            elif type(value) is not variable.type_ or not (
+                variable.check is None or variable.check(value)
+            ):
                 return None
             elif variable.members is not None:
-                value = variable.members[value]
+                value = variable.members[value]  # type: ignore[index]  # its name: `check` has seen
             arguments[variable.argument] = value
         return arguments
 
@@ -153,34 +153,37 @@ class Arguments:
         if is_list_type(type_) != is_list_type(get_nullable_type(argument.type)):
             raise NotPlain  # one value stands for a list of it
         members: Members | None = None
+        python_type: type
+        check: Check | None
         if isinstance(type_, GraphQLEnumType):
             members = _members(type_)
-            check = _member_check(members)
+            python_type, check = str, members.__contains__
+        elif is_list_type(type_):
+            python_type, check = list, _list_check(type_.of_type)
         else:
-            check = _list_check(type_.of_type) if is_list_type(type_) else _scalar_check(type_)
+            python_type, check = _scalar(type_)
         required = is_non_null_type(declared) or is_non_null_type(argument.type)
-        return _Variable(definition.variable.name.value, python_name, check, members, required)
+        name = definition.variable.name.value
+        return _Variable(name, python_name, python_type, check, members, required)
 
 
-def _member_check(members: Members) -> Check:
-    return lambda value: type(value) is str and value in members
-
-
-def _scalar_check(type_: Any) -> Check:
-    if is_list_type(type_) or type_.name not in _CHECKS:
+def _scalar(type_: Any) -> tuple[type, Check | None]:
+    """Return what a value of a scalar is, and has to be beside it. Raises NotPlain."""
+    if is_list_type(type_) or type_.name not in _TYPES:
         raise NotPlain
-    return _CHECKS[type_.name]
+    return _TYPES[type_.name], _CHECKS.get(type_.name)
 
 
 def _list_check(item: Any) -> Check:
-    check, nullable = _scalar_check(get_nullable_type(item)), not is_non_null_type(item)
+    type_, check = _scalar(get_nullable_type(item))
+    nullable = not is_non_null_type(item)
 
     def fits(value: Any) -> bool:
-        if type(value) is not list or len(value) > MAX_VALUES:
-            return False
-        return all(check(item) or (item is None and nullable) for item in value)
+        if value is None:
+            return nullable
+        return type(value) is type_ and (check is None or check(value))
 
-    return fits
+    return lambda values: len(values) <= MAX_VALUES and all(map(fits, values))
 
 
 def _constant(argument: GraphQLArgument, value: ValueNode) -> Any:
@@ -192,7 +195,7 @@ def _constant(argument: GraphQLArgument, value: ValueNode) -> Any:
     if isinstance(named, GraphQLEnumType):
         assert isinstance(value, EnumValueNode)  # noqa: S101  # the document is valid
         return _members(named)[value.value]
-    if named.name not in _CHECKS:
+    if named.name not in _TYPES:
         raise NotPlain
     return value_from_ast(value, argument.type)
 

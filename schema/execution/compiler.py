@@ -141,22 +141,24 @@ class _Compiler:
             raise NotPlain
         selected = self._collect(type_, [node.selection_set for node in nodes])
         fields = [self._field(type_, key, found) for key, found in selected.items()]
+        # A message's fields are read one by one, for each message: their parts are at hand.
+        parts = [(f, f.key, f.name, f.function, f.complete_value is None) for f in fields]
 
         def complete_object(value: Any, completion: Completion) -> JSONValue:
             completed: dict[str, JSONValue] = {}
-            for field in fields:
-                if field.function is None:
-                    found = type_.name if field.name == "" else getattr(value, field.name)
+            for field, key, name, function, is_plain in parts:
+                if function is None:
+                    found = getattr(value, name) if name else type_.name
                 else:
-                    found = field.function(value, completion.info)
+                    found = function(value, completion.info)
                     if isawaitable(found):
-                        completed[field.key] = None  # keeps its place
+                        completed[key] = None  # keeps its place
                         completion.later.append(Later(completed, field, found))
                         continue
-                if found is not None and field.complete_value is None:
-                    completed[field.key] = found
+                if is_plain and found is not None:
+                    completed[key] = found
                 else:
-                    completed[field.key] = field.complete(found, completion)
+                    completed[key] = field.complete(found, completion)
             return completed
 
         return complete_object

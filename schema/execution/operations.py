@@ -84,7 +84,8 @@ class Operations:
         None when it has to be executed; nothing was started then. Raises RequestRefused for its
         variables.
         """
-        self._check_variables(ctx, operation, variables)
+        if operation.cost is not None:
+            self._check_variables(ctx, operation, variables)
         if operation.plan is None or operation.type is OperationType.SUBSCRIPTION:
             return None
         return operation.plan.start(OperationContext(ctx, Loaders(ctx)), variables)

@@ -45,6 +45,9 @@ class _PlanInfo(msgspec.Struct, frozen=True):
     context: OperationContext
 
 
+_info = cast("Callable[[OperationContext], Info]", _PlanInfo)
+
+
 class Later(NamedTuple):
     """A field whose function has to be awaited, and where its value goes."""
 
@@ -221,7 +224,3 @@ class Plan:
 
 
 _NOTHING_LATER = Completion(None, [])
-
-
-def _info(context: OperationContext) -> Info:
-    return cast("Info", _PlanInfo(context))
