@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.left_open import left_open as left_open
-
 LONG = os.environ.get("ATTACKS") == "long"
 
 Report = Callable[[str], None]

@@ -32,9 +32,11 @@ class Reader:
     async def _read(self) -> None:
         while True:
             client = await GraphQLClient.open(self._port, self._user.token)
-            await client.watch(WATCH, self._take, self.seen[-1] if self.seen else 0)
-            await client.over.wait()
-            await client.close()
+            try:
+                await client.watch(WATCH, self._take, self.seen[-1] if self.seen else 0)
+                await client.over.wait()
+            finally:
+                await client.close()
 
     def _take(self, data: dict[str, Any]) -> None:
         self.seen.append(int(data["messageAdded"]["id"]))
