@@ -13,7 +13,7 @@ from db.engines import statements
 
 # Every server of the tests looks for the log's head and its last entry, in both tables.
 WATCHED = ("FROM log", "messages.id <= ")
-# A connection that rested for a moment, as on a busy machine, is asked first whether it lives.
+# And now and then they ask whether the database answers.
 PING = "SELECT 1"
 
 
