@@ -1,0 +1,139 @@
+"""Each message belongs to a conversation.
+
+Revision ID: 0009
+Revises: 0008
+"""
+
+import logging
+from collections.abc import Iterator
+from time import monotonic
+
+import sqlalchemy as sa
+from alembic import op
+
+from db.models import COUNTED_OPTIONS, TABLE_OPTIONS, BigId, UTCDateTime
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+logger = logging.getLogger("parley.db")
+
+EVERYBODY = 1
+# Messages of one statement: a few hundred milliseconds of work, which a stop or a kill can lose.
+STEP = 20_000
+SAY_SECONDS = 5.0
+
+# The conversations of these messages that are not there yet. Each begins with its first message,
+# which stands in the first step that names it.
+_BEGIN = (
+    "INSERT INTO conversations (kind, lower_user_id, higher_user_id, shows_earlier, created_at)"
+    " SELECT 'DIRECT', m.lower_user_id, m.higher_user_id, 1, MIN(m.created_at) FROM messages m"
+    " LEFT JOIN conversations c"
+    " ON c.lower_user_id = m.lower_user_id AND c.higher_user_id = m.higher_user_id"
+    " WHERE m.id > {after:d} AND m.id <= {upto:d} AND m.lower_user_id IS NOT NULL"
+    " AND c.id IS NULL GROUP BY m.lower_user_id, m.higher_user_id"
+)
+_BELONG = (
+    "UPDATE messages SET conversation_id = COALESCE((SELECT c.id FROM conversations c"
+    " WHERE c.lower_user_id = messages.lower_user_id"
+    f" AND c.higher_user_id = messages.higher_user_id), {EVERYBODY:d})"
+    " WHERE id > {after:d} AND id <= {upto:d} AND conversation_id = 0"
+)
+# Both people, who have read what there is: nobody is greeted by years of unread messages.
+_JOIN = (
+    "INSERT INTO members (conversation_id, user_id, role, joined_position, activity,"
+    " read_position, archived, pinned)"
+    " SELECT c.id, u.id, 'MEMBER', 0, COALESCE((SELECT MAX(m.id) FROM messages m"
+    " WHERE m.conversation_id = c.id), 0), (SELECT MAX(position) FROM log_head), 0, 0"
+    " FROM conversations c JOIN users u ON u.id IN (c.lower_user_id, c.higher_user_id)"
+    " WHERE c.id > {after:d} AND c.id <= {upto:d} AND NOT EXISTS (SELECT 1 FROM members k"
+    " WHERE k.conversation_id = c.id AND k.user_id = u.id)"
+)
+
+
+def upgrade() -> None:
+    _create_tables()
+    op.bulk_insert(
+        sa.table(
+            "conversations",
+            sa.column("id", BigId, primary_key=True),
+            sa.column("kind", sa.String),
+            sa.column("shows_earlier", sa.Boolean),
+            sa.column("created_at", UTCDateTime()),
+        ),
+        [{"id": EVERYBODY, "kind": "EVERYBODY", "shows_earlier": True, "created_at": sa.func.now()}],
+    )
+    op.add_column("messages", sa.Column("conversation_id", BigId, nullable=False, server_default="0"))
+    if "lower_user_id" in _columns("messages"):
+        for after, upto in _steps("messages", "Putting messages into conversations"):
+            op.execute(_BEGIN.format(after=after, upto=upto))
+            op.execute(_BELONG.format(after=after, upto=upto))
+    op.create_index("ix_messages_conversation", "messages", ["conversation_id", "id"])
+    for after, upto in _steps("conversations", "Putting people into conversations"):
+        op.execute(_JOIN.format(after=after, upto=upto))
+    op.drop_index("ix_messages_pair", "messages")
+    op.drop_column("messages", "higher_user_id")
+    op.drop_column("messages", "lower_user_id")
+
+
+def _create_tables() -> None:
+    op.create_table(
+        "conversations",
+        sa.Column("id", BigId, primary_key=True),
+        sa.Column("kind", sa.String(9), nullable=False),
+        sa.Column("lower_user_id", BigId, nullable=True),
+        sa.Column("higher_user_id", BigId, nullable=True),
+        sa.Column("title", sa.String(100), nullable=True),
+        sa.Column("shows_earlier", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.UniqueConstraint("lower_user_id", "higher_user_id", name="uq_conversations_pair"),
+        **COUNTED_OPTIONS,
+    )
+    op.create_table(
+        "members",
+        sa.Column("conversation_id", BigId, primary_key=True, autoincrement=False),
+        sa.Column("user_id", BigId, primary_key=True, autoincrement=False),
+        sa.Column("role", sa.String(6), nullable=False),
+        sa.Column("joined_position", BigId, nullable=False),
+        sa.Column("left_position", BigId, nullable=True),
+        sa.Column("activity", BigId, nullable=False),
+        sa.Column("read_position", BigId, nullable=False),
+        sa.Column("muted_until", UTCDateTime(), nullable=True),
+        sa.Column("archived", sa.Boolean(), nullable=False),
+        sa.Column("pinned", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="fk_members_conversation"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user"),
+        sa.Index("ix_members_activity", "user_id", "archived", "activity"),
+        **TABLE_OPTIONS,
+    )
+
+
+def _steps(table: str, doing: str) -> Iterator[tuple[int, int]]:
+    """Yield ranges of ids, after and up to; on MySQL what was done in each is committed after it.
+
+    Says every few seconds how far it is. SQLite's upgrade is one transaction.
+    """
+    connection = op.get_bind()
+    last = connection.execute(sa.text(f"SELECT MAX(id) FROM {table}")).scalar() or 0  # noqa: S608
+    said = monotonic()
+    for after in range(0, last, STEP):
+        yield after, min(after + STEP, last)
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql("COMMIT")
+        if monotonic() - said > SAY_SECONDS:
+            said = monotonic()
+            part = min(after + STEP, last) / last
+            bar = f"{'#' * round(20 * part):.<20}"
+            logger.warning("%s: [%s] %d %%, %d of %d", doing, bar, 100 * part, after + STEP, last)
+
+
+def _columns(table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def downgrade() -> None:
+    raise NotImplementedError("which messages were whose is in conversations only")
