@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.models import Message
+from db.models import Conversation, Message
 from db.visibility import shown_broadcast
 
 # The latest messages of a sender among which a broadcast is looked for: the work has a bound.
@@ -25,11 +25,11 @@ async def contact_ids(connection: AsyncConnection, user_id: int, *, limit: int) 
 
 
 async def are_contacts(connection: AsyncConnection, one: int, other: int) -> bool:
-    """Whether the two have exchanged a direct message: one look-up in ix_messages_pair."""
+    """Whether the two have exchanged a direct message: they have a conversation then."""
     lower, higher = sorted((one, other))
     rows = await connection.execute(
-        select(col(Message.id))
-        .where(col(Message.lower_user_id) == lower, col(Message.higher_user_id) == higher)
+        select(col(Conversation.id))
+        .where(col(Conversation.lower_user_id) == lower, col(Conversation.higher_user_id) == higher)
         .limit(1)
     )
     return rows.first() is not None

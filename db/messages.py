@@ -20,7 +20,7 @@ from sqlmodel import col
 
 from db.attachments import attachments_of
 from db.engines.statements import Statement
-from db.models import LogHead, Message, MessageKind, StoredMessage, columns, utc_from
+from db.models import Conversation, LogHead, Message, MessageKind, StoredMessage, columns, utc_from
 from db.visibility import visible, ways_to_see
 
 COLUMNS = columns(StoredMessage, Message)
@@ -37,8 +37,8 @@ async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredM
 
 async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[StoredMessage]:
     found = [
-        StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created))
-        for id_, sender, receiver, kind, content, key, created in rows
+        StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where)
+        for id_, sender, receiver, kind, content, key, created, where in rows
     ]
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
@@ -109,11 +109,16 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     order: Any = col(Message.id).desc() if shape.newest else col(Message.id)
     limit = bindparam("limit", type_=Integer)
     if shape.of_a_pair:
-        pair = (
-            col(Message.lower_user_id) == bindparam("lower", type_=BigInteger),
-            col(Message.higher_user_id) == bindparam("higher", type_=BigInteger),
+        conversation = (
+            select(col(Conversation.id))
+            .where(
+                col(Conversation.lower_user_id) == bindparam("lower", type_=BigInteger),
+                col(Conversation.higher_user_id) == bindparam("higher", type_=BigInteger),
+            )
+            .scalar_subquery()
         )
-        return select(*COLUMNS).where(*pair, *range_).order_by(order).limit(limit)
+        of_the_two = col(Message.conversation_id) == conversation
+        return select(*COLUMNS).where(of_the_two, *range_).order_by(order).limit(limit)
     # One index range for each way to see a message, each cut at the limit, then merged: an OR
     # over the three would make the database scan the whole log. UNION drops a message that is
     # found in two ways, such as the viewer's own broadcast.

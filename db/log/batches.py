@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import attachments, facts
 from db.log.admission import Admission
 from db.log.changes.change import Made, Outcome, Refused
+from db.log.conversations import Conversations, set_activity
 from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting, refuse
 from db.log.inserts import append_messages, insert_messages
 from db.models import StoredAttachment, StoredMessage
@@ -28,6 +29,10 @@ class Authority(Protocol):
         """Take the control facts past `position`, in order: all there are up to `upto`."""
 
 
+class NewConversation(Exception):
+    """A draft may begin a conversation: its batch needs the log's head first."""
+
+
 class Stored(NamedTuple):
     """What a batch came to, once it is committed."""
 
@@ -41,19 +46,26 @@ async def write_messages(
     connection: AsyncConnection,
     batch: list[Waiting],
     admission: Admission,
+    conversations: Conversations,
     now: datetime,
     applied: int,
 ) -> Stored:
     """Store drafts, those that may be stored; the others are answered here.
 
-    Raises Overtaken when control facts past `applied` have been stored.
+    Raises Overtaken when control facts past `applied` have been stored, and NewConversation.
     """
+    if conversations.of([waiting.draft for waiting in batch]) is None:
+        raise NewConversation
     batch, attached = await _admit(connection, batch, admission, now)
-    if not batch:
-        return Stored((), (), ())
     drafts = [waiting.draft for waiting in batch]
-    messages = await connection.run_sync(append_messages, drafts, attached, now, applied)
+    ids = conversations.of(drafts)
+    if not batch or ids is None:
+        return Stored((), (), ())
+    messages = await connection.run_sync(append_messages, drafts, ids, attached, now, applied)
     await _link(connection, messages)
+    await set_activity(
+        connection, conversations.falling_behind(ids, messages[-1].id), messages[-1].id
+    )
     return Stored(batch, messages, messages)
 
 
@@ -61,6 +73,7 @@ async def write_mixture(
     connection: AsyncConnection,
     batch: list[Waiting],
     admission: Admission,
+    conversations: Conversations,
     authority: Authority,
     now: datetime,
 ) -> Stored:
@@ -92,10 +105,11 @@ async def write_mixture(
             )
     messages: list[StoredMessage] = []
     if drafts:
-        messages = await connection.run_sync(
-            insert_messages, [waiting.draft for waiting in drafts], positions, attached, now
-        )
+        sent = [waiting.draft for waiting in drafts]
+        ids = await conversations.find(connection, sent, now)
+        messages = await connection.run_sync(insert_messages, sent, ids, positions, attached, now)
         await _link(connection, messages)
+        await set_activity(connection, conversations.falling_behind(ids, position), position)
     if made:
         await facts.insert_facts(connection, [*made.values()])
     if position > head:

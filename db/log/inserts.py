@@ -26,12 +26,13 @@ _ADVANCE_MYSQL = (
 )
 ER_DATA_OUT_OF_RANGE = 1690
 _INSERT = (
-    "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, created_at,"
-    " kind, content, client_message_id) VALUES "
+    "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, created_at, kind, content,"
+    " client_message_id) VALUES "
 )
+_MOVE = "UPDATE members SET activity = {position} WHERE conversation_id IN ({conversations})"
 
-# A draft, and the kind of message that it becomes.
-_Row = tuple[Draft, MessageKind]
+# A draft, the kind of message that it becomes, and its conversation.
+_Row = tuple[Draft, MessageKind, int]
 
 
 class Overtaken(Exception):
@@ -41,6 +42,7 @@ class Overtaken(Exception):
 def append_messages(
     connection: Connection,
     drafts: Sequence[Draft],
+    conversations: Sequence[int],
     attached: Mapping[int, StoredAttachment],
     now: datetime,
     applied: int,
@@ -50,7 +52,7 @@ def append_messages(
     Raises Overtaken unless the last control fact stands at `applied` or before, sqlalchemy's
     DBAPIError, and ValueError for text that is no Unicode.
     """
-    rows = _rows(drafts, attached)
+    rows = _rows(drafts, conversations, attached)
     append = _append_sqlite if connection.dialect.name == "sqlite" else _append_mysql
     head = append(connection, rows, now, applied)
     return _stored(rows, range(head - len(rows) + 1, head + 1), now, attached)
@@ -59,27 +61,36 @@ def append_messages(
 def insert_messages(
     connection: Connection,
     drafts: Sequence[Draft],
+    conversations: Sequence[int],
     positions: Sequence[int],
     attached: Mapping[int, StoredAttachment],
     now: datetime,
 ) -> list[StoredMessage]:
     """Store the drafts at positions that the caller takes; return and raise as append_messages."""
-    rows = _rows(drafts, attached)
+    rows = _rows(drafts, conversations, attached)
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     connection.exec_driver_sql(*_insert(map(str, positions), rows, now, mark))
     return _stored(rows, positions, now, attached)
 
 
 async def append_in_one_trip(
-    connection: AsyncConnection, drafts: Sequence[Draft], now: datetime, applied: int
+    connection: AsyncConnection,
+    drafts: Sequence[Draft],
+    conversations: Sequence[int],
+    active: Sequence[int],
+    now: datetime,
+    applied: int,
 ) -> list[StoredMessage]:
     """Store drafts without attachments on MySQL, in a transaction and a round trip of their own.
 
-    Returns and raises as append_messages. Afterwards the connection is out of any transaction, or
-    invalid.
+    The `activity` of the `active` conversations becomes the last position. Returns and raises as
+    append_messages. Afterwards the connection is out of any transaction, or invalid.
     """
-    rows = _rows(drafts, {})
+    rows = _rows(drafts, conversations, {})
     statements, texts = _statements_mysql(rows, now, applied)
+    if active:
+        moved = _MOVE.format(position="LAST_INSERT_ID()", conversations=",".join(map(str, active)))
+        statements = f"{statements}; {moved}"
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     assert connection.sync_connection is not None  # noqa: S101  # it was lent
     driver: Any = connection.sync_connection.connection.driver_connection
@@ -164,13 +175,9 @@ def _insert(
     created_at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")  # as both engines take it
     values = []
     texts: list[str] = []
-    for id_, (draft, kind) in zip(ids, rows, strict=True):
-        sender, receiver = draft.sender_id, draft.receiver_id
-        if receiver is None:
-            people = f"{sender:d},NULL,NULL,NULL"
-        else:
-            lower, higher = (sender, receiver) if sender < receiver else (receiver, sender)
-            people = f"{sender:d},{receiver:d},{lower:d},{higher:d}"
+    for id_, (draft, kind, conversation) in zip(ids, rows, strict=True):
+        receiver = "NULL" if draft.receiver_id is None else f"{draft.receiver_id:d}"
+        people = f"{draft.sender_id:d},{receiver},{conversation:d}"
         texts.append(draft.content)
         key = "NULL"
         if draft.client_message_id is not None:
@@ -180,8 +187,15 @@ def _insert(
     return _INSERT + ",".join(values), tuple(texts)
 
 
-def _rows(drafts: Sequence[Draft], attached: Mapping[int, StoredAttachment]) -> list[_Row]:
-    return [(draft, draft.kind or _kind_of(draft, attached)) for draft in drafts]
+def _rows(
+    drafts: Sequence[Draft],
+    conversations: Sequence[int],
+    attached: Mapping[int, StoredAttachment],
+) -> list[_Row]:
+    return [
+        (draft, draft.kind or _kind_of(draft, attached), conversation)
+        for draft, conversation in zip(drafts, conversations, strict=True)
+    ]
 
 
 def _kind_of(draft: Draft, attached: Mapping[int, StoredAttachment]) -> MessageKind:
@@ -203,7 +217,8 @@ def _stored(
             draft.content,
             draft.client_message_id,
             now,
+            conversation,
             None if draft.attachment_id is None else attached[draft.attachment_id],
         )
-        for position, (draft, kind) in zip(positions, rows, strict=True)
+        for position, (draft, kind, conversation) in zip(positions, rows, strict=True)
     ]

@@ -31,8 +31,15 @@ from db.engines.database import (
     retrying_deadlocks,
 )
 from db.log.admission import Admission
-from db.log.batches import Authority, Stored, write_messages, write_mixture
+from db.log.batches import (
+    Authority,
+    NewConversation,
+    Stored,
+    write_messages,
+    write_mixture,
+)
 from db.log.changes.change import Change
+from db.log.conversations import Conversations
 from db.log.drafts import (
     Draft,
     LogFull,
@@ -102,6 +109,7 @@ class MessageLog:
         self._others = others
         self._admission = admission
         self._authority = authority
+        self._conversations = Conversations()
         self._pending: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -282,7 +290,7 @@ class MessageLog:
         only_drafts = {type(waiting.change) for waiting in batch} == {Draft}
         try:
             stored = await (self._store_drafts if only_drafts else self._store_mixture)(batch, now)
-        except Overtaken:
+        except (Overtaken, NewConversation):
             stored = await self._store_mixture(batch, now)
         if not stored.batch:
             return
@@ -301,16 +309,25 @@ class MessageLog:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
         plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
-        if plain and self._admission.is_sure(drafts):
+        ids = self._conversations.of(drafts)
+        if plain and ids is not None and self._admission.is_sure(drafts):
+            # Where other processes append too, the position is somewhat further on.
+            head = (self._last_position or 0) + len(drafts)
+            active = self._conversations.falling_behind(ids, head)
             async with self._database.write_whole() as connection:
-                messages = await append_in_one_trip(connection, drafts, now, applied)
+                messages = await append_in_one_trip(connection, drafts, ids, active, now, applied)
+            self._conversations.moved(active, messages[-1].id)
             return Stored(batch, messages, messages)
         async with self._database.write() as connection:
-            return await write_messages(connection, batch, self._admission, now, applied)
+            return await write_messages(
+                connection, batch, self._admission, self._conversations, now, applied
+            )
 
     async def _store_mixture(self, batch: list[Waiting], now: datetime) -> Stored:
         async with self._database.write() as connection:
-            stored = await write_mixture(connection, batch, self._admission, self._authority, now)
+            stored = await write_mixture(
+                connection, batch, self._admission, self._conversations, self._authority, now
+            )
         for waiting, refusal in stored.refused:
             refuse([waiting], refusal)
         for waiting, answer in zip(stored.batch, stored.answers, strict=True):

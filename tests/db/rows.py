@@ -13,6 +13,7 @@ from sqlmodel import col
 from db import users
 from db.engines.database import Database
 from db.log.admission import Admission
+from db.log.conversations import Conversations
 from db.log.drafts import Draft
 from db.log.log import MessageLog
 from db.messages import COLUMNS, head_position, read_messages
@@ -50,16 +51,18 @@ async def add_users(database: Database, number: int) -> list[int]:
 
 async def add_messages(database: Database, messages: Sequence[tuple[int, int | None]]) -> None:
     """Insert messages of these senders and receivers, with ids from 1, past the log's writer."""
+    drafts = [draft(sender, receiver) for sender, receiver in messages]
+    async with database.write() as connection:
+        conversations = await Conversations().find(connection, drafts, NOW)
     rows: list[dict[str, Any]] = []
     for id_, (sender, receiver) in enumerate(messages, 1):
-        pair = (None, None) if receiver is None else tuple(sorted((sender, receiver)))
         row: dict[str, Any] = {
             "id": id_,
             "sender_id": sender,
             "receiver_id": receiver,
             "content": str(id_),
         }
-        row |= {"kind": "TEXT", "lower_user_id": pair[0], "higher_user_id": pair[1]}
+        row |= {"kind": "TEXT", "conversation_id": conversations[id_ - 1]}
         rows.append({**row, "created_at": NOW})
     async with database.write() as connection:
         for start in range(0, len(rows), 5000):

@@ -21,7 +21,12 @@ _numbers = count(1)
 async def store(database: Database, *drafts: Draft) -> list[int]:
     """Return the positions that they took."""
     async with database.write_whole() as connection:
-        return [message.id for message in await append_in_one_trip(connection, drafts, NOW, 0)]
+        return [
+            message.id
+            for message in await append_in_one_trip(
+                connection, drafts, [1] * len(drafts), [1], NOW, 0
+            )
+        ]
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ async def test_what_is_read_back_is_what_was_returned(mysql: Database) -> None:
     one, other = await add_users(mysql, 2)
     drafts = [draft(one, other, "it's \\ 100 %s 😀", key="%s'"), draft(other), draft(one, one)]
     async with mysql.write_whole() as connection:
-        stored = await append_in_one_trip(connection, drafts, NOW, 0)
+        stored = await append_in_one_trip(connection, drafts, [1] * len(drafts), [1], NOW, 0)
     assert stored == await everything(mysql)
 
 
@@ -90,7 +95,7 @@ async def test_a_killed_connection_is_told_and_replaced(mysql: Database, mariadb
         async with mysql.read() as reader:
             await reader.execute(text(f"KILL {driver.thread_id()}"))
         with pytest.raises(DBAPIError):
-            await append_in_one_trip(connection, [draft(one, other)], NOW, 0)
+            await append_in_one_trip(connection, [draft(one, other)], [1], [], NOW, 0)
         assert connection.invalidated
     try:
         await store(mysql, draft(one, other))

@@ -37,8 +37,8 @@ async def test_the_check_sees_a_column_too_many_and_an_index_too_few(database: D
     async with database.write() as connection:
         await connection.execute(text("ALTER TABLE users DROP COLUMN shoe_size"))
         on = "" if database.is_sqlite else " ON messages"
-        await connection.execute(text(f"DROP INDEX ix_messages_pair{on}"))
-    with pytest.raises(CommandError, match="ix_messages_pair"):
+        await connection.execute(text(f"DROP INDEX ix_messages_conversation{on}"))
+    with pytest.raises(CommandError, match="ix_messages_conversation"):
         await migrate.check(database)
 
 

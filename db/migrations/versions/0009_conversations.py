@@ -6,6 +6,7 @@ Revises: 0008
 
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from time import monotonic
 
 import sqlalchemy as sa
@@ -38,7 +39,7 @@ _BEGIN = (
 _BELONG = (
     "UPDATE messages SET conversation_id = COALESCE((SELECT c.id FROM conversations c"
     " WHERE c.lower_user_id = messages.lower_user_id"
-    f" AND c.higher_user_id = messages.higher_user_id), {EVERYBODY:d})"
+    " AND c.higher_user_id = messages.higher_user_id), 1)"  # or everybody's
     " WHERE id > {after:d} AND id <= {upto:d} AND conversation_id = 0"
 )
 # Both people, who have read what there is: nobody is greeted by years of unread messages.
@@ -54,18 +55,21 @@ _JOIN = (
 
 
 def upgrade() -> None:
-    _create_tables()
+    conversations = _create_tables()
     op.bulk_insert(
-        sa.table(
-            "conversations",
-            sa.column("id", BigId, primary_key=True),
-            sa.column("kind", sa.String),
-            sa.column("shows_earlier", sa.Boolean),
-            sa.column("created_at", UTCDateTime()),
-        ),
-        [{"id": EVERYBODY, "kind": "EVERYBODY", "shows_earlier": True, "created_at": sa.func.now()}],
+        conversations,
+        [
+            {
+                "id": EVERYBODY,
+                "kind": "EVERYBODY",
+                "shows_earlier": True,
+                "created_at": datetime.now(UTC),
+            }
+        ],
     )
-    op.add_column("messages", sa.Column("conversation_id", BigId, nullable=False, server_default="0"))
+    op.add_column(
+        "messages", sa.Column("conversation_id", BigId, nullable=False, server_default=sa.text("0"))
+    )
     if "lower_user_id" in _columns("messages"):
         for after, upto in _steps("messages", "Putting messages into conversations"):
             op.execute(_BEGIN.format(after=after, upto=upto))
@@ -78,8 +82,8 @@ def upgrade() -> None:
     op.drop_column("messages", "lower_user_id")
 
 
-def _create_tables() -> None:
-    op.create_table(
+def _create_tables() -> sa.Table:
+    conversations = op.create_table(
         "conversations",
         sa.Column("id", BigId, primary_key=True),
         sa.Column("kind", sa.String(9), nullable=False),
@@ -110,6 +114,7 @@ def _create_tables() -> None:
         sa.Index("ix_members_activity", "user_id", "archived", "activity"),
         **TABLE_OPTIONS,
     )
+    return conversations
 
 
 def _steps(table: str, doing: str) -> Iterator[tuple[int, int]]:

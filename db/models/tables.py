@@ -1,10 +1,8 @@
-"""The tables, and the immutable records in which their rows leave this room."""
+"""The tables."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -60,22 +58,6 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value if value is None else value.replace(tzinfo=UTC)
-
-
-def utc_from(stored: datetime | str) -> datetime:
-    """Return a time as a driver reads it: MySQL's makes it a datetime, SQLite's leaves the text."""
-    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
-    return moment.replace(tzinfo=UTC)
-
-
-class MessageKind(StrEnum):
-    """What a message's content is."""
-
-    TEXT = "TEXT"
-    EMOJI = "EMOJI"
-    IMAGE = "IMAGE"
-    FILE = "FILE"
-    VOICE = "VOICE"
 
 
 def _column(type_: Any, *constraints: Any, nullable: bool = False, **options: Any) -> Any:
@@ -158,7 +140,7 @@ class Message(SQLModel, table=True):
         # Promise 4: a retry with the same key is the same message. NULLs do not collide.
         UniqueConstraint("sender_id", "client_message_id", name="uq_messages_client_message_id"),
         # Each way of reading history is one range of one of these, whatever the table's size.
-        Index("ix_messages_pair", "lower_user_id", "higher_user_id", "id"),
+        Index("ix_messages_conversation", "conversation_id", "id"),
         Index("ix_messages_sender", "sender_id", "id"),
         Index("ix_messages_receiver", "receiver_id", "id"),
         TABLE_OPTIONS,
@@ -167,13 +149,55 @@ class Message(SQLModel, table=True):
     id: int = _column(BigId, primary_key=True, autoincrement=False)
     sender_id: int = _reference("fk_messages_sender")
     receiver_id: int | None = _reference("fk_messages_receiver", nullable=True)
-    # The two people of a direct message, the lower id first; both NULL for a broadcast.
-    lower_user_id: int | None = _column(BigId, nullable=True)
-    higher_user_id: int | None = _column(BigId, nullable=True)
     kind: str = _column(String(8))
     content: str = _column(Text)
     client_message_id: str | None = _column(String(128), nullable=True)
     created_at: datetime = _column(UTCDateTime())
+    # No reference: to check one costs each message a lock on the conversation's row.
+    conversation_id: int = _column(BigId, server_default=text("0"))
+
+
+class Conversation(SQLModel, table=True):
+    """Where messages belong: between two people, among the members of a group, or everybody's."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("lower_user_id", "higher_user_id", name="uq_conversations_pair"),
+        COUNTED_OPTIONS,
+    )
+
+    id: int = _column(BigId, primary_key=True)
+    kind: str = _column(String(9))
+    # The two people of a direct conversation, the lower id first; NULL for all others.
+    lower_user_id: int | None = _column(BigId, nullable=True)
+    higher_user_id: int | None = _column(BigId, nullable=True)
+    title: str | None = _column(String(100), nullable=True)
+    # Whether new members of a group see what was written before they joined.
+    shows_earlier: bool = _column(Boolean())
+    created_at: datetime = _column(UTCDateTime())
+
+
+class Member(SQLModel, table=True):
+    """A user's part in a conversation: role, what they may see, their marks and settings."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        Index("ix_members_activity", "user_id", "archived", "activity"),
+        TABLE_OPTIONS,
+    )
+
+    conversation_id: int = _key_reference("fk_members_conversation", "conversations.id")
+    user_id: int = _key_reference("fk_members_user")
+    role: str = _column(String(6))
+    # A member sees what lies past the one and up to the other.
+    joined_position: int = _column(BigId)
+    left_position: int | None = _column(BigId, nullable=True)
+    # About where the conversation's last message is (docs/decisions/0017-conversations.md).
+    activity: int = _column(BigId)
+    read_position: int = _column(BigId)
+    muted_until: datetime | None = _column(UTCDateTime(), nullable=True)
+    archived: bool = _column(Boolean())
+    pinned: bool = _column(Boolean())
 
 
 class File(SQLModel, table=True):
@@ -277,76 +301,3 @@ class LogRow(SQLModel, table=True):
     audience: str = _column(Text)
     body: str = _column(Text)
     created_at: datetime = _column(UTCDateTime())
-
-
-def columns(record: type[msgspec.Struct], *tables: type[SQLModel]) -> tuple[Any, ...]:
-    """Return the columns that hold a record's fields, each of the first table that has it."""
-    found: dict[str, Any] = {}
-    for table in reversed(tables):
-        held = table.model_fields.keys() & record.__struct_fields__
-        found |= {name: getattr(table, name) for name in held}
-    return tuple(found[name] for name in record.__struct_fields__ if name in found)
-
-
-class StoredSession(msgspec.Struct, frozen=True, gc=False):
-    """A session that goes on."""
-
-    id: int
-    user_id: int
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    agent: str
-    address: str
-
-
-class Content(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a file's content."""
-
-    name: str  # in the store
-    sha256: str
-    size: int
-    media_type: str
-    width: int | None
-    height: int | None
-    duration_ms: int | None
-    waveform: bytes | None  # a byte a value, each 0 to 100
-    thumbnail_size: int | None
-
-    @property
-    def stored_bytes(self) -> int:
-        """What it takes in the store, with the small picture of it."""
-        return self.size + (self.thumbnail_size or 0)
-
-
-class StoredAttachment(Content, frozen=True, gc=False):
-    """An attachment with what is known of its content."""
-
-    id: int
-    owner_id: int
-    filename: str
-    created_at: datetime
-    kind: MessageKind
-
-
-class StoredMessage(msgspec.Struct, frozen=True, gc=False):
-    """A committed message, as everything outside `db` sees it."""
-
-    id: int
-    sender_id: int
-    receiver_id: int | None
-    kind: MessageKind
-    content: str
-    client_message_id: str | None
-    created_at: datetime
-    attachment: StoredAttachment | None = None
-
-
-class StoredUser(msgspec.Struct, frozen=True, gc=False):
-    """A user, without the password's hash."""
-
-    id: int
-    email: str
-    display_name: str
-    created_at: datetime
-    last_seen_at: datetime | None
