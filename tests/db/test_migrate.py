@@ -2,22 +2,18 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 
 import pytest
 from alembic.util.exc import CommandError
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, migrate
+from db import migrate
 from db.engines.database import Database
 from db.messages import head_position
-from db.models import Content, MessageKind
+from db.models import EVERYBODY_ID
 from db.sessions import find_token_states
 from db.storage import stored_bytes
 from tests.db.rows import (
-    add_messages,
-    add_users,
     draft,
     everything,
     open_database,
@@ -80,75 +76,72 @@ async def test_processes_that_start_at_once_migrate_one_after_the_other(database
     await database.close()
 
 
-async def _go_back_before_facts(connection: AsyncConnection) -> None:
-    await connection.execute(text("DROP TABLE log"))
-    for column in ("control_position", "epoch", "broadcast"):
-        await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
-    await connection.execute(
-        text(
-            "CREATE TABLE notices (id INTEGER PRIMARY KEY, kind VARCHAR(32), user_id BIGINT,"
-            " other BIGINT, moment DATETIME, created_at DATETIME)"
-        )
-    )
+PEOPLE = (
+    "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at) VALUES"
+    " (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05'),"
+    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')"
+)
+MESSAGES = (
+    "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, kind,"
+    " content, created_at) VALUES"
+    " (1, 1, 2, 1, 2, 'TEXT', 'to one', '2026-01-02 03:04:05'),"
+    " (2, 2, NULL, NULL, NULL, 'TEXT', 'to all', '2026-01-02 03:04:05'),"
+    " (3, 2, 1, 1, 2, 'TEXT', 'back', '2026-01-02 03:04:05'),"
+    " (4, 2, 2, 2, 2, 'TEXT', 'to myself', '2026-01-02 03:04:05')",
+    "UPDATE log_head SET position = 4",
+)
 
 
-async def test_messages_of_before_attachments_are_still_there_and_can_be_joined_by_one(
-    database_url: str,
-) -> None:
-    database = open_database(database_url)
-    await migrate.upgrade(database)
-    one, two = await add_users(database, 2)
-    await add_messages(database, [(one, two), (two, None)])
-    before = await everything(database)
-    # Back to 0001: what came later is gone, and everything else as it was.
+async def _upgraded(url: str, revision: str, *statements: str) -> Database:
+    """Return a database that was made by an older version, which ran these statements."""
+    database = open_database(url)
+    await migrate.upgrade(database, revision=revision)
     async with database.write() as connection:
-        for table in ("blocks", "log", "familiar_addresses", "sessions", "message_attachments"):
-            await connection.execute(text(f"DROP TABLE {table}"))
-        for table in ("attachments", "files"):
-            await connection.execute(text(f"DROP TABLE {table}"))
-        for column in (
-            "is_admin",
-            "disabled_at",
-            "deleted_at",
-            "tokens_from",
-            "stored_bytes",
-            "joined_position",
-        ):
-            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
-        for column in ("control_position", "epoch", "broadcast"):
-            await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        for statement in statements:
+            await connection.execute(text(statement))
     await migrate.upgrade(database)
     await migrate.check(database)
-    assert await everything(database) == before
+    return database
+
+
+async def test_messages_of_the_first_version_are_still_there_and_can_be_joined_by_one(
+    database_url: str,
+) -> None:
+    database = await _upgraded(database_url, "0001", PEOPLE, *MESSAGES)
+    found = [(m.id, m.sender_id, m.receiver_id, m.content) for m in await everything(database)]
+    assert found == [
+        (1, 1, 2, "to one"),
+        (2, 2, None, "to all"),
+        (3, 2, 1, "back"),
+        (4, 2, 2, "to myself"),
+    ]
     async with running_log(database) as log:
-        assert (await log.append(draft(one, two))).id == 3
+        assert (await log.append(draft(1, 2))).id == 5
+    await database.close()
+
+
+async def test_messages_are_put_into_their_conversations(database_url: str) -> None:
+    database = await _upgraded(database_url, "0008", PEOPLE, *MESSAGES)
+    first, broadcast, back, own = [m.conversation_id for m in await everything(database)]
+    assert broadcast == EVERYBODY_ID
+    assert first == back
+    assert len({first, broadcast, own}) == 3
+    async with database.read() as connection:
+        rows = await connection.execute(
+            text("SELECT conversation_id, user_id, activity, read_position FROM members")
+        )
+        members = [tuple(row) for row in rows]
+    # What was there at the upgrade counts as read.
+    assert sorted(members) == sorted([(first, 1, 3, 4), (first, 2, 3, 4), (own, 2, 4, 4)])
+    async with running_log(database) as log:
+        assert (await log.append(draft(2, 1))).conversation_id == first
     await database.close()
 
 
 async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
     database_url: str,
 ) -> None:
-    database = open_database(database_url)
-    await migrate.upgrade(database)
-    await add_users(database, 2)
-    async with database.write() as connection:
-        for table in ("blocks", "log", "familiar_addresses", "sessions"):
-            await connection.execute(text(f"DROP TABLE {table}"))
-        for column in (
-            "is_admin",
-            "disabled_at",
-            "deleted_at",
-            "tokens_from",
-            "stored_bytes",
-            "joined_position",
-        ):
-            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
-        for column in ("control_position", "epoch", "broadcast"):
-            await connection.execute(text(f"ALTER TABLE log_head DROP COLUMN {column}"))
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
-    await migrate.upgrade(database)
-    await migrate.check(database)
+    database = await _upgraded(database_url, "0002", PEOPLE)
     async with database.read() as connection:
         rows = await connection.execute(
             text("SELECT is_admin, disabled_at, deleted_at, tokens_from FROM users")
@@ -158,48 +151,28 @@ async def test_users_of_before_sessions_are_neither_administrators_nor_disabled(
 
 
 async def test_what_was_uploaded_before_there_was_a_quota_counts(database_url: str) -> None:
-    database = open_database(database_url)
-    await migrate.upgrade(database)
-    one, two = await add_users(database, 2)
-    async with database.write() as connection:
-        content = Content("00/0", "0" * 64, 100, "image/png", 1, 1, None, None, 7)
-        file_id = await attachments.insert_file(connection, content, datetime.now(UTC))
-        for _ in range(2):
-            await attachments.insert_attachment(
-                connection,
-                owner_id=one,
-                file_id=file_id,
-                kind=MessageKind.IMAGE,
-                filename="a",
-                at=datetime.now(UTC),
-            )
-        for column in ("stored_bytes", "joined_position"):
-            await connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
-        await _go_back_before_facts(connection)
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
-    await migrate.upgrade(database)
-    await migrate.check(database)
+    database = await _upgraded(
+        database_url,
+        "0005",
+        PEOPLE,
+        "INSERT INTO files (id, name, sha256, size, media_type, thumbnail_size, created_at)"
+        " VALUES (1, '00/0', '0', 100, 'image/png', 7, '2026-01-02 03:04:05')",
+        "INSERT INTO attachments (id, owner_id, file_id, kind, filename, created_at) VALUES"
+        " (1, 1, 1, 'IMAGE', 'a', '2026-01-02 03:04:05'),"
+        " (2, 1, 1, 'IMAGE', 'a', '2026-01-02 03:04:05')",
+    )
     async with database.read() as connection:
-        assert [await stored_bytes(connection, user) for user in (one, two)] == [214, 0]
+        assert [await stored_bytes(connection, user) for user in (1, 2)] == [214, 0]
     await database.close()
 
 
 async def test_users_of_before_the_upgrade_read_every_broadcast(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = open_database(database_url)
-    await migrate.upgrade(database)
-    one, two = await add_users(database, 2)
-    await add_messages(database, [(one, None)])
-    async with database.write() as connection:
-        await connection.execute(text("ALTER TABLE users DROP COLUMN joined_position"))
-        await _go_back_before_facts(connection)
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
-    assert "No server of an older" not in caplog.text
-    await migrate.upgrade(database)
+    database = await _upgraded(database_url, "0006", PEOPLE, *MESSAGES)
     assert "of version 0006. No server of an older Parley may run on this" in caplog.text
     async with database.read() as connection:
-        [state] = await find_token_states(connection, [(two, None)])
+        [state] = await find_token_states(connection, [(2, None)])
     assert state is not None
     assert state.joined_position == 0
     await database.close()
