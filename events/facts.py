@@ -64,7 +64,75 @@ class People(msgspec.Struct, frozen=True, tag="people"):
     ids: tuple[int, ...]
 
 
-Audience = Processes | People
+class Members(msgspec.Struct, frozen=True, tag="members"):
+    """Everybody who is in this group; for the conversation of everybody, all users.
+
+    What concerns one message is for those of them who may see the message.
+    """
+
+    conversation_id: int
+
+
+Audience = Processes | People | Members
+
+
+class MessageEdited(msgspec.Struct, frozen=True, tag="message.edited"):
+    """The actor has changed the text of a message."""
+
+    message_id: int
+    sender_id: int
+    conversation_id: int
+
+
+class MessageDeleted(msgspec.Struct, frozen=True, tag="message.deleted"):
+    """The actor has deleted a message: its content is gone, its place stays."""
+
+    message_id: int
+    sender_id: int
+    conversation_id: int
+
+
+class ReactionChanged(msgspec.Struct, frozen=True, tag="reaction.changed"):
+    """The actor has put an emoji to a message, or has removed it."""
+
+    message_id: int
+    sender_id: int  # of the message
+    conversation_id: int
+    emoji: str
+    added: bool
+
+
+class MarksMoved(msgspec.Struct, frozen=True, tag="marks.moved"):
+    """The actor has read a conversation up to a position, or was sent everything up to one."""
+
+    conversation_id: int | None = None  # None: all of the actor's, for `delivered`
+    read_position: int | None = None
+    delivered_position: int | None = None
+
+
+class ConversationChanged(msgspec.Struct, frozen=True, tag="conversation.changed"):
+    """The actor has begun a group, or has changed its title, its picture or its rules."""
+
+    conversation_id: int
+
+
+class MembersChanged(msgspec.Struct, frozen=True, tag="members.changed"):
+    """Users joined a group or left it, or have another role in it now."""
+
+    conversation_id: int
+    joined: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+
+
+class UserChanged(msgspec.Struct, frozen=True, tag="user.changed"):
+    """The actor's name, status text or picture is another one."""
+
+
+class OwnSettingsChanged(msgspec.Struct, frozen=True, tag="settings.changed"):
+    """The actor has changed settings of their own, of one conversation or of the account."""
+
+    conversation_id: int | None = None
 
 
 class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):
@@ -111,11 +179,26 @@ class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
     kind: str
 
 
-Body = BlockChanged | SessionEnded | SessionRenewed | AccountChanged | BroadcastChanged | Unreadable
+Body = (
+    MessageEdited
+    | MessageDeleted
+    | ReactionChanged
+    | MarksMoved
+    | ConversationChanged
+    | MembersChanged
+    | UserChanged
+    | OwnSettingsChanged
+    | BlockChanged
+    | SessionEnded
+    | SessionRenewed
+    | AccountChanged
+    | BroadcastChanged
+    | Unreadable
+)
 B = TypeVar("B", bound=Body)
 
 # The facts that decide who may send: they are applied before any later message is admitted.
-CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged)
+CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged, MembersChanged)
 
 
 @final
