@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -98,6 +99,10 @@ class User(SQLModel, table=True):
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
+    # Up to where their clients were sent the log: one mark for all conversations.
+    delivered_position: int = _column(BigId, server_default=text("0"))
+    # Whether others see their marks, and they those of others.
+    read_receipts: bool = _column(Boolean(), server_default=true())
 
 
 class SessionRow(SQLModel, table=True):
