@@ -1,5 +1,6 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.audiences import LogPerson
 from db.models.records import (
     EVERYBODY_ID,
     Content,
@@ -45,6 +46,7 @@ __all__ = [
     "FamiliarAddress",
     "File",
     "LogHead",
+    "LogPerson",
     "LogRow",
     "Member",
     "Message",
