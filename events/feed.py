@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from events.control import Control
-from events.facts import Entry, Everybody, Fact, Recipients
+from events.facts import Entry, Everybody, Fact, MessageDeleted, MessageEdited, Recipients
 from events.hub import Hub
 
 logger = logging.getLogger("parley.feed")
@@ -319,10 +319,18 @@ class Feed(Generic[E]):
         self._control.go_back(kept)
         self.catch_up()
 
+    def _forget(self, message_id: int) -> None:
+        """Have replays read the message from the log: it says something else now."""
+        kept = self._last[message_id % REMEMBERED]
+        if kept is not None and kept.id == message_id:
+            self._last[message_id % REMEMBERED] = None
+
     def _hand_out(self, entry: E | Fact) -> None:
         self.position = entry.id
         self._last[entry.id % REMEMBERED] = entry
         if type(entry) is Fact:
+            if isinstance(entry.body, MessageEdited | MessageDeleted):
+                self._forget(entry.body.message_id)
             self._control.hand_over(entry)
             return
         size = len(entry.content) + ENTRY_BYTES

@@ -1,5 +1,7 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.edits import MessageEdit
+from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
     Content,
@@ -19,6 +21,7 @@ from db.models.tables import (
     BigId,
     Block,
     Conversation,
+    Digest,
     FamiliarAddress,
     File,
     LogHead,
@@ -42,6 +45,7 @@ __all__ = [
     "Content",
     "Conversation",
     "ConversationKind",
+    "Digest",
     "FamiliarAddress",
     "File",
     "LogHead",
@@ -49,7 +53,10 @@ __all__ = [
     "Member",
     "Message",
     "MessageAttachment",
+    "MessageEdit",
     "MessageKind",
+    "Reaction",
+    "ReactionCount",
     "SessionRow",
     "StoredAttachment",
     "StoredMessage",
