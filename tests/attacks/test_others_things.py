@@ -61,6 +61,11 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "editMessage(id)": (
+        'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
+        "message",
+    ),
+    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
     "blockUser(id)": EVERYONE,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
@@ -304,8 +309,8 @@ async def test_a_resumed_stream_shows_only_ones_own(things: Things) -> None:
 async def test_resumed_events_are_only_ones_own(things: Things) -> None:
     target = things.target
     wire = await websocket(target.port, GRAPHQL_WS)
-    message = "message { content senderId receiverId }"
-    document = f'subscription {{ events(after: "0") {{ ... on MessageSent {{ {message} }} }} }}'
+    sent = "... on MessageSent { message { content senderId receiverId } }"
+    document = f'subscription {{ events(after: "0") {{ {sent} }} }}'
     send = (
         f'mutation {{ sendMessage(receiverId: "{target.mallory.id}", content: "mine") {{ id }} }}'
     )
