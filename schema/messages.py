@@ -101,7 +101,7 @@ class Message(Node):
 
 # The sender and all subscribers get one object: each document's result of it is encoded once.
 _shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
-_show = _shared.of
+show_message = _shared.of
 
 
 @strawberry.type
@@ -200,7 +200,7 @@ class MessageMutations:
                 None if attachment_id is None else known_id(attachment_id, "Attachment not found")
             ),
             client_message_id=client_message_id,
-        ).then(_show)
+        ).then(show_message)
 
 
 @strawberry.type
@@ -223,7 +223,7 @@ class MessageSubscriptions:
                 async for record in stream:
                     yield (record,)
 
-        return Source(read, _show)
+        return Source(read, show_message)
 
 
 def _position(value: ID | None) -> int | None:

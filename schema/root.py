@@ -5,6 +5,7 @@ import strawberry
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
 from schema.edits import EditMutations
+from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
@@ -41,9 +42,14 @@ class Mutation(
     pass
 
 
-@strawberry.type(description="What can be followed, over WebSocket. Everything needs a token.")
-class Subscription(MessageSubscriptions, PresenceSubscriptions):
+@strawberry.type(
+    description="What can be followed, over WebSocket or as server-sent events. Everything needs a"
+    " token."
+)
+class Subscription(EventSubscriptions, MessageSubscriptions, PresenceSubscriptions):
     pass
 
 
-schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=CONFIG)
+schema = strawberry.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=EVENT_TYPES, config=CONFIG
+)
