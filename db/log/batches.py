@@ -101,7 +101,7 @@ async def write_mixture(
         elif isinstance(outcome, Made) and outcome.body is not None:
             position += 1
             made[id(waiting)] = Fact(
-                position, now, outcome.actor_id, outcome.audience, outcome.body
+                position, now, outcome.actor_id, outcome.audience, outcome.body, outcome.record
             )
     messages: list[StoredMessage] = []
     if drafts:
@@ -112,6 +112,8 @@ async def write_mixture(
         await set_activity(connection, conversations.falling_behind(ids, position), position)
     if made:
         await facts.insert_facts(connection, [*made.values()])
+        whole = await facts.with_records(connection, [*made.values()])
+        made = dict(zip(made, whole, strict=True))
     if position > head:
         last = max((fact.id for fact in made.values() if fact.is_control), default=control)
         await facts.move_head(connection, position, last)

@@ -1,5 +1,6 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
 from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
@@ -49,6 +50,7 @@ __all__ = [
     "FamiliarAddress",
     "File",
     "LogHead",
+    "LogPerson",
     "LogRow",
     "Member",
     "Message",

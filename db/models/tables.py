@@ -294,13 +294,15 @@ class LogHead(SQLModel, table=True):
     epoch: str = _column(String(32), server_default="")
     # Who may write to everybody: BROADCAST of the server that started last.
     broadcast: str | None = _column(String(8), nullable=True)
+    # Up to here facts that users are shown may have been removed, after LOG_KEPT_DAYS.
+    pruned_position: int = _column(BigId, server_default=text("0"))
 
 
 class LogRow(SQLModel, table=True):
     """A fact other than a message, at its position in the log (events/facts.py)."""
 
     __tablename__ = "log"
-    __table_args__ = TABLE_OPTIONS
+    __table_args__ = (Index("ix_log_conversation", "conversation_id", "position"), TABLE_OPTIONS)
 
     position: int = _column(BigId, primary_key=True, autoincrement=False)
     kind: str = _column(String(32))
@@ -308,3 +310,5 @@ class LogRow(SQLModel, table=True):
     audience: str = _column(Text)
     body: str = _column(Text)
     created_at: datetime = _column(UTCDateTime())
+    # Whose members are shown the fact, if it is for the members of a conversation.
+    conversation_id: int | None = _column(BigId, nullable=True)
