@@ -61,6 +61,11 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "sendMessage(replyToId)": (
+        'mutation($id: ID!) { sendMessage(replyToId: $id, receiverId: "2", content: "x")'
+        " { id replyTo { content } } }",
+        "message",
+    ),
     "editMessage(id)": (
         'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
         "message",
