@@ -10,6 +10,7 @@ from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
 
@@ -30,13 +31,18 @@ class Query(
     description="What can be changed. Everything but register and login needs a token."
 )
 class Mutation(
-    UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
+    UserMutations,
+    SessionMutations,
+    MessageMutations,
+    AttachmentMutations,
+    BlockMutations,
+    TypingMutations,
 ):
     pass
 
 
 @strawberry.type(description="What can be followed, over WebSocket. Everything needs a token.")
-class Subscription(MessageSubscriptions, PresenceSubscriptions):
+class Subscription(MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions):
     pass
 
 

@@ -65,6 +65,8 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
+    "setTyping(conversationId)": "another's is as missing: tests/resolvers/test_typing.py",
+    "setTyping(with)": EVERYONE,
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.

@@ -32,7 +32,8 @@ class RateLimits:
         self._sends = _item(settings, "sends_per_user")
         self._reads = _item(settings, "reads_per_user")
         self._searches = _item(settings, "searches_per_user")
-        for counted_at_once in (self._sends, self._reads, self._searches):
+        self._typing = _item(settings, "typing_per_user")
+        for counted_at_once in (self._sends, self._reads, self._searches, self._typing):
             counts.share(counted_at_once)
         self._uploads = _item(settings, "uploads_per_user")
         self._renewals = _item(settings, "renewals_per_user")
@@ -72,6 +73,11 @@ class RateLimits:
         """Count a search of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.count_now(self._searches, str(user_id))):
             raise refusal("Too many searches", Full(self._searches, wait))
+
+    def count_typing(self, user_id: int) -> None:
+        """Count a word of the user's that they type, without waiting. Raises RateLimited."""
+        if self.on and (wait := self.counts.count_now(self._typing, str(user_id))):
+            raise refusal("Too much typing", Full(self._typing, wait))
 
     def reading(self, user_id: int) -> AbstractAsyncContextManager[None]:
         """Have few reads of the user's run at once: others wait. Raises RateLimited."""
