@@ -50,8 +50,8 @@ async def test_the_other_person_is_told_and_a_message_ends_it(ctx: Context) -> N
         await told.expect(lambda change: change.activity is Activity.NONE)
         other = await join(ctx)
         await messages.send_message(other, receiver_id=bob.user.id, content="x")
-        for name in ({"peer_id": other.user.id}, {"conversation_id": sent.conversation_id}):
-            await set_typing(bob, **name, activity=Activity.RECORDING)
+        await set_typing(bob, peer_id=other.user.id, activity=Activity.RECORDING)
+        await set_typing(bob, conversation_id=sent.conversation_id, activity=Activity.RECORDING)
         heard = await own.expect(lambda change: change.activity is Activity.RECORDING)
         assert (heard.user_id, heard.conversation_id) == (bob.user.id, sent.conversation_id)
         assert len(own.items) == 1
@@ -91,9 +91,9 @@ async def test_a_conversation_of_others_is_as_missing(ctx: Context) -> None:
 
 async def test_what_names_no_conversation_is_refused(ctx: Context) -> None:
     alice = await join(ctx)
-    for name in ({}, {"conversation_id": 2, "peer_id": 2}, {"conversation_id": EVERYBODY_ID}):
+    for conversation_id, peer_id in ((None, None), (2, 2), (EVERYBODY_ID, None)):
         with pytest.raises(BadInput):
-            await set_typing(alice, **name)
+            await set_typing(alice, conversation_id=conversation_id, peer_id=peer_id)
     with pytest.raises(Unauthenticated):
         await set_typing(ctx, peer_id=alice.user.id)
 
