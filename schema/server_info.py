@@ -68,6 +68,7 @@ class ServerLimits:
     anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
     graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
     email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
     typing_per_user: RateLimit = _limit("How often one user says that they type or record.")

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     uploads_per_user: RateSetting = Rate(100, 600)
     renewals_per_user: RateSetting = Rate(100, 600)
     email_lookups_per_user: RateSetting = Rate(30, 3600)
+    profile_changes_per_user: RateSetting = Rate(30, 600)
     upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)

@@ -106,7 +106,7 @@ SUB_ROOMS = {
         "engines":    {"db.private"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
-                       "db.users", "db.accounts", "db.blocks", "db.sessions",
+                       "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
                        "db.familiar_addresses"},
         "migrations": {"db.models", "db.resumable"},
     },

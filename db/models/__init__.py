@@ -1,11 +1,13 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.profiles import Avatar
 from db.models.records import (
     EVERYBODY_ID,
     Content,
     ConversationKind,
     MessageKind,
     StoredAttachment,
+    StoredAvatar,
     StoredMessage,
     StoredSession,
     StoredUser,
@@ -37,6 +39,7 @@ __all__ = [
     "EVERYBODY_ID",
     "TABLE_OPTIONS",
     "Attachment",
+    "Avatar",
     "BigId",
     "Block",
     "Content",
@@ -52,6 +55,7 @@ __all__ = [
     "MessageKind",
     "SessionRow",
     "StoredAttachment",
+    "StoredAvatar",
     "StoredMessage",
     "StoredSession",
     "StoredUser",

@@ -98,6 +98,11 @@ class User(SQLModel, table=True):
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
+    status_text: str = _column(String(140), server_default="")
+    # Names a row of `avatars`; no reference, since that row names its owner.
+    avatar_key: str | None = _column(String(32), nullable=True)
+    # Shown offline to everybody else.
+    invisible: bool = _column(Boolean(), server_default=false())
 
 
 class SessionRow(SQLModel, table=True):

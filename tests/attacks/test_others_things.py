@@ -61,6 +61,10 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "updateProfile(avatarId)": (
+        "mutation($id: ID!) { updateProfile(avatarId: $id) { id } }",
+        "attachment unsent",
+    ),
     "blockUser(id)": EVERYONE,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
@@ -77,6 +81,8 @@ HIDES_FILES = "test_sends_hide_anothers_attachment"
 ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
     "GET /files/{id}": {"id": ("/files/{}", "attachment unsent")},
     "GET /files/{id}/thumbnail": {"id": ("/files/{}/thumbnail", "attachment unsent")},
+    # Named by a random key: whoever has the address may open it, as docs/security.md says.
+    "GET /avatars/{key}/{side}": {},
     "GET /api/messages": {
         "with": "test_a_conversation_shows_only_ones_own_half",
         "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
@@ -122,7 +128,7 @@ EVENTS: dict[str, dict[str, str]] = {
 # Where `compat` reads what it is given.
 READERS = (
     *("bodies.py", "chat.py"),
-    *("rest/accounts.py", "rest/files.py", "rest/messages.py"),
+    *("rest/accounts.py", "rest/avatars.py", "rest/files.py", "rest/messages.py"),
 )
 
 

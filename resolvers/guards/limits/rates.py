@@ -38,6 +38,7 @@ class RateLimits:
         self._uploads = _item(settings, "uploads_per_user")
         self._renewals = _item(settings, "renewals_per_user")
         self._email_lookups = _item(settings, "email_lookups_per_user")
+        self._profile_changes = _item(settings, "profile_changes_per_user")
         # Counted in steps: each hit of a window is kept until it has passed.
         upload_bytes = settings.upload_bytes_per_user
         self.upload_step = -(-upload_bytes.amount // UPLOAD_STEPS)
@@ -108,6 +109,12 @@ class RateLimits:
     async def count_email_lookup(self, user_id: int) -> None:
         """Count a user's look-up of somebody by their e-mail. Raises RateLimited."""
         await self._count("Too many look-ups by e-mail", Hit(self._email_lookups, str(user_id)))
+
+    async def count_profile_change(self, user_id: int) -> None:
+        """Count a change of the user's profile: others are told. Raises RateLimited."""
+        await self._count(
+            "Too many changes of the profile", Hit(self._profile_changes, str(user_id))
+        )
 
     async def check_registration(self, address: str) -> None:
         """Raise RateLimited when there is no room for a registration. Counts nothing."""
