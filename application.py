@@ -253,7 +253,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=reader.read_written,
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
-        visibility=Visibility(blocks.apart),
+        visibility=Visibility(
+            blocks.apart, knows=None if directory.shows == "everyone" else directory.includes
+        ),
         heard=directory.hear if settings.directory == "contacts" else None,
         typing=typing,
         control=control,
@@ -267,6 +269,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         admission=admission,
         authority=control,
     )
+    control.on_loss(log.forget)
     return Context(
         settings=settings,
         db=database,

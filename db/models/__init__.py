@@ -1,5 +1,6 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.audiences import LogPerson
 from db.models.profiles import Avatar
 from db.models.records import (
     EVERYBODY_ID,
@@ -48,6 +49,7 @@ __all__ = [
     "FamiliarAddress",
     "File",
     "LogHead",
+    "LogPerson",
     "LogRow",
     "Member",
     "Message",

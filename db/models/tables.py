@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -98,6 +99,10 @@ class User(SQLModel, table=True):
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
+    # Up to where their clients were sent the log: one mark for all conversations.
+    delivered_position: int = _column(BigId, server_default=text("0"))
+    # Whether others see their marks, and they those of others.
+    read_receipts: bool = _column(Boolean(), server_default=true())
     status_text: str = _column(String(140), server_default="")
     # Names a row of `avatars`; no reference, since that row names its owner.
     avatar_key: str | None = _column(String(32), nullable=True)
@@ -292,13 +297,15 @@ class LogHead(SQLModel, table=True):
     epoch: str = _column(String(32), server_default="")
     # Who may write to everybody: BROADCAST of the server that started last.
     broadcast: str | None = _column(String(8), nullable=True)
+    # Up to here facts that users are shown may have been removed, after LOG_KEPT_DAYS.
+    pruned_position: int = _column(BigId, server_default=text("0"))
 
 
 class LogRow(SQLModel, table=True):
     """A fact other than a message, at its position in the log (events/facts.py)."""
 
     __tablename__ = "log"
-    __table_args__ = TABLE_OPTIONS
+    __table_args__ = (Index("ix_log_conversation", "conversation_id", "position"), TABLE_OPTIONS)
 
     position: int = _column(BigId, primary_key=True, autoincrement=False)
     kind: str = _column(String(32))
@@ -306,3 +313,5 @@ class LogRow(SQLModel, table=True):
     audience: str = _column(Text)
     body: str = _column(Text)
     created_at: datetime = _column(UTCDateTime())
+    # Whose members are shown the fact, if it is for the members of a conversation.
+    conversation_id: int | None = _column(BigId, nullable=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ import pytest
 from PIL import Image
 
 from db import storage
-from db.models import EVERYBODY_ID, MessageKind
+from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 from events.facts import Fact, Members, UserChanged
-from resolvers import accounts, messages, users
+from resolvers import accounts, blocks, messages, users
 from resolvers.attachments import avatars
 from resolvers.attachments.avatars import open_avatar, read_avatar, sweep_avatars
 from resolvers.attachments.sweep import sweep_uploads
@@ -24,10 +26,13 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.events import Event, cursor_at, watch_events
 from resolvers.users import update_profile
+from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import in_days, upload
 from tests.support import files
+from tests.support.inbox import Inbox
 
 
 def facts_of(ctx: Context) -> list[Fact]:
@@ -266,6 +271,73 @@ async def test_a_key_that_nobody_has_opens_nothing(alice: Context, key: str) -> 
     for side in ("256", "64", "65", "", "²"):
         with pytest.raises(NotFound):
             await open_avatar(alice, key, side)
+
+
+@asynccontextmanager
+async def hearing(ctx: Context) -> AsyncIterator[Inbox[Event]]:
+    """The viewer's events from now on."""
+    inbox: Inbox[Event] = Inbox()
+
+    async def hear() -> None:
+        async for event in watch_events(ctx):
+            inbox.put(event)
+
+    task = asyncio.create_task(hear())
+    table = ctx.hub._table
+    await until(lambda: any(c.fact_sinks for c in table.get(ctx.user.id, ())), 10)
+    try:
+        yield inbox
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def profiles_in(ctx: Context, after: int, inbox: Inbox[Event]) -> list[int]:
+    """Whose changes the viewer has heard live, once a replay gives the same."""
+    await messages.send_message(ctx, receiver_id=ctx.user.id, content="the end")
+    replayed: list[Event] = []
+    async with aclosing(watch_events(ctx, after=cursor_at(ctx, after))) as stream:
+        async for event in stream:
+            replayed.append(event)  # until it breaks
+            if isinstance(event, StoredMessage) and event.content == "the end":
+                break
+    await inbox.expect(lambda event: event == replayed[-1])
+    heard = [
+        [fact.actor_id or 0 for fact in events if isinstance(fact, Fact) and fact.is_shown]
+        for events in (inbox.items, replayed)
+    ]
+    assert heard[0] == heard[1]
+    return heard[0]
+
+
+@pytest.mark.parametrize("remembered", [True, False], ids=["memory", "log"])
+@pytest.mark.parametrize("directory", ["everyone", "contacts", "off"])
+async def test_who_may_find_them_hears_of_a_change_live_and_in_a_replay(
+    tmp_path: Path, directory: str, remembered: bool
+) -> None:
+    async with running_context(tmp_path, directory=directory) as ctx:
+        alice, friend, stranger, kept_away = [await join(ctx) for _ in range(4)]
+        for other in (friend, kept_away):
+            await messages.send_message(other, receiver_id=alice.user.id, content="x")
+        await blocks.block_user(alice, kept_away.user.id)
+        after, everybody = ctx.feed.position, (alice, friend, stranger, kept_away)
+        async with AsyncExitStack() as stack:
+            inboxes = [await stack.enter_async_context(hearing(viewer)) for viewer in everybody]
+            await update_profile(alice, display_name="Other")
+            await accounts.delete_own_account(friend, "123456")
+            if not remembered:
+                ctx.feed._remembered.go_back(-1)
+            heard = {
+                viewer.user.id: await profiles_in(viewer, after, inbox)
+                for viewer, inbox in zip(everybody, inboxes, strict=True)
+                if viewer is not friend
+            }
+        both = [alice.user.id, friend.user.id]
+        assert heard == {
+            alice.user.id: both if directory != "off" else [alice.user.id],
+            stranger.user.id: both if directory == "everyone" else [],
+            kept_away.user.id: {"everyone": both, "contacts": both[:1], "off": []}[directory],
+        }
 
 
 async def test_its_rate_is_limited(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Self
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.models import StoredMessage
 from events.facts import Audience, Body, Processes
 
 
@@ -23,6 +24,8 @@ class Made(NamedTuple):
     audience: Audience = Processes()
     # What the caller is given instead of the fact.
     answer: int | None = None
+    # The message that the fact is about, as the change leaves it.
+    record: StoredMessage | None = None
 
 
 # What comes of one change: a fact or an answer, nothing since it was so already, or a refusal.
