@@ -25,6 +25,7 @@ class Loaders(msgspec.Struct, dict=True):
     ctx: Context
     shared: bool = False
     presence: Any = None  # what schema/presence.py keeps for all subscriptions
+    typing: Any = None  # what schema/typing.py keeps
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:

@@ -12,6 +12,7 @@ from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
 
@@ -38,6 +39,7 @@ class Mutation(
     EditMutations,
     AttachmentMutations,
     BlockMutations,
+    TypingMutations,
 ):
     pass
 
@@ -46,7 +48,9 @@ class Mutation(
     description="What can be followed, over WebSocket or as server-sent events. Everything needs a"
     " token."
 )
-class Subscription(EventSubscriptions, MessageSubscriptions, PresenceSubscriptions):
+class Subscription(
+    EventSubscriptions, MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions
+):
     pass
 
 
