@@ -121,6 +121,7 @@ class Settings(BaseSettings):
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
     broadcast_history: Literal["registration", "everything"] = "registration"
     registration: Literal["open", "off"] = "open"
+    search: Literal["on", "off"] = "on"
     directory: Literal["everyone", "contacts", "off"] = "everyone"
     log_kept_days: int = Field(default=30, ge=1, le=36_500)
     max_pending_sends: int = Field(default=10_000, ge=1)

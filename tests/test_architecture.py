@@ -108,6 +108,7 @@ SUB_ROOMS = {
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.blocks", "db.sessions",
                        "db.familiar_addresses"},
+        "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

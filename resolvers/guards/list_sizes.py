@@ -1,5 +1,6 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
+from db.search.hits import MAX_PIECES
 from resolvers.context import Context
 
 
@@ -16,3 +17,8 @@ def count_blocked(ctx: Context) -> int:
 def most_sessions(ctx: Context) -> int:
     """Return how many sessions a user can have."""
     return ctx.settings.max_sessions_per_user
+
+
+def most_pieces(ctx: Context) -> int:
+    """Return how many pieces an excerpt of a message that was found can have."""
+    return MAX_PIECES
