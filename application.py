@@ -265,6 +265,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         admission=admission,
         authority=control,
     )
+    control.on_loss(log.forget)
     return Context(
         settings=settings,
         db=database,

@@ -12,8 +12,18 @@ from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import col
 
 from db.blocks import not_apart
-from db.models import Message
-from events.facts import Entry, Everybody, Recipients
+from db.models import EVERYBODY_ID, Message
+from events.facts import (
+    OF_MESSAGES,
+    Entry,
+    Everybody,
+    Fact,
+    MembersChanged,
+    People,
+    Processes,
+    Recipients,
+    Topics,
+)
 
 # In queries.
 
@@ -74,3 +84,38 @@ class Visibility:
         return viewer_id == message.sender_id or (
             message.id > broadcasts_after and viewer_id not in recipients.apart
         )
+
+    def fact_recipients(self, fact: Fact) -> Topics | Everybody:
+        """Return the topics of those who are shown the fact, now that it is stored."""
+        audience, body = fact.audience, fact.body
+        if isinstance(audience, People):
+            return audience.ids
+        if isinstance(audience, Processes):
+            return ()
+        if audience.conversation_id != EVERYBODY_ID:
+            group = ("conversation", audience.conversation_id)
+            # Who has left hears of it, and hears nothing after it.
+            return (group, *body.left) if isinstance(body, MembersChanged) else (group,)
+        if isinstance(body, OF_MESSAGES):
+            apart = self._apart.get(body.sender_id, ())
+            return Everybody(apart, body.sender_id, body.message_id)
+        return Everybody(() if fact.actor_id is None else self._apart.get(fact.actor_id, ()))
+
+    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
+        """Whether the viewer is shown the fact, which was stored before.
+
+        None where the database has to be asked.
+        """
+        recipients = self.fact_recipients(fact)
+        if type(recipients) is not Everybody:
+            return viewer_id in recipients or (None if _is_for_group(recipients) else False)
+        if viewer_id == recipients.sender_id:
+            return True
+        message_id = recipients.message_id
+        return viewer_id not in recipients.apart and (
+            message_id is None or message_id > broadcasts_after
+        )
+
+
+def _is_for_group(topics: Topics) -> bool:
+    return any(type(topic) is tuple for topic in topics)

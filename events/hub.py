@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from events.connection import Connection, Transport
 from events.expiries import Expiries
-from events.facts import Placed
-from events.spread import Sink, Spread
+from events.facts import Everybody, Fact, Placed
+from events.spread import AT_ONCE, Sink, Spread
 
 logger = logging.getLogger("parley.hub")
 
@@ -29,8 +29,8 @@ REMEMBERED_SECONDS = 60.0
 
 ENDED = "Session ended"
 
-# A user's id, a name, or the class of a transport.
-Topic = int | str | type
+# A user's id, a name, the class of a transport, or ("conversation", a group's id).
+Topic = int | str | type | tuple[str, int]
 EVERYBODY = "everybody"
 
 
@@ -137,7 +137,7 @@ class Hub:
             return
         for sink in connection.sinks:
             self._spread.leave_out(sink)
-        connection.sinks = ()
+        connection.sinks = connection.fact_sinks = ()
         connection.user_id = connection.expires_at = None
         topics, connection.topics = connection.topics, ()
         for topic in topics:
@@ -266,6 +266,26 @@ class Hub:
         else:
             sinks = self.sinks_at(EVERYBODY)
         self._spread.send(item, size, sinks, now=self.sinks_at(sender_id))
+
+    def deliver_fact(self, fact: Fact, size: int, topics: Iterable[Topic]) -> None:
+        """Deliver a fact, once, to those sinks of the topics that want facts, in order."""
+        found = {c: None for topic in topics for c in self._table.get(topic, ()) if c.fact_sinks}
+        sinks = [sink for connection in found for sink in connection.fact_sinks]
+        send = self._spread.deliver if len(sinks) <= AT_ONCE else self._spread.send
+        send(fact, size, sinks)
+
+    def broadcast_fact(self, fact: Fact, size: int, to: Everybody) -> None:
+        """Deliver a fact to everybody's sinks that want facts; each sink gets items in order."""
+        apart, sender_id, about = to.apart, to.sender_id, to.message_id
+        sinks = [
+            sink
+            for other in self._table.get(EVERYBODY, ())
+            if other.fact_sinks
+            and other.user_id not in apart
+            and (about is None or about > other.facts_past or other.user_id == sender_id)
+            for sink in other.fact_sinks
+        ]
+        self._spread.send(fact, size, sinks)
 
     def leave_out(self, sink: Sink[Any]) -> None:
         """Drop the items that are under way to a sink."""

@@ -212,7 +212,7 @@ async def _ask(
 
 
 async def _read(ctx: Context, ids: Sequence[int]) -> dict[int, StoredMessage]:
-    """Return those of these messages that the viewer may see."""
+    """Return those of these messages that the viewer may see, and that are not deleted."""
     if not ids:
         return {}
     viewer = ctx.user
@@ -220,7 +220,7 @@ async def _read(ctx: Context, ids: Sequence[int]) -> dict[int, StoredMessage]:
         found = await messages.find_all_visible(
             connection, viewer.id, ids, broadcasts_after=viewer.broadcasts_after
         )
-    return {message.id: message for message in found}
+    return {message.id: message for message in found if message.deleted_at is None}
 
 
 async def _excerpts(found: dict[int, StoredMessage], search: Search) -> dict[int, Sequence[Piece]]:

@@ -20,7 +20,7 @@ from db.engines.database import Database, DatabaseUnavailable
 from db.messages import head_position
 from db.search.documents import State, Text
 from db.search.index import IndexDamaged, IndexPlace, WritableIndex
-from db.search.texts import read_changed, read_texts, read_texts_of
+from db.search.texts import read_changed, read_pruned, read_texts, read_texts_of
 
 logger = logging.getLogger("parley.search")
 
@@ -107,7 +107,7 @@ class Follower:
             try:
                 await self._write(epoch)
             except IndexDamaged as error:
-                logger.error("The search index is made anew: it cannot be used (%s)", error)
+                logger.warning("The search index is made anew: %s", error)
                 self._doubted = False
                 path = self._place.path_of(epoch)
                 await self._in_thread(lambda: shutil.rmtree(path, ignore_errors=True))
@@ -119,14 +119,22 @@ class Follower:
         path = self._place.path_of(epoch)
         index = await self._in_thread(lambda: WritableIndex(path))
         try:
+            await self._check_age(index)
             writing = _Writing(self, index, self._database, self._head)
             while self._epoch() == epoch:
                 if self._doubted:
-                    raise IndexDamaged("a search has failed")
+                    raise IndexDamaged("a search could not read it")
                 if not await writing.step():
                     await asyncio.sleep(POLL_SECONDS)
         finally:
             await asyncio.shield(self._in_thread(index.close))
+
+    async def _check_age(self, index: WritableIndex) -> None:
+        """Raise IndexDamaged for an index that has missed changes which the log has forgotten."""
+        async with self._database.read() as connection:
+            pruned = await read_pruned(connection)
+        if index.state is not None and index.state.last < pruned:
+            raise IndexDamaged("it is older than LOG_KEPT_DAYS")
 
     async def commit(self, index: WritableIndex, state: State) -> None:
         """Commit in a thread; a cancelled caller waits for the end, since the files are in use."""

@@ -16,6 +16,7 @@ from db.models import (
     Attachment,
     Conversation,
     ConversationKind,
+    LogHead,
     LogRow,
     Member,
     Message,
@@ -93,6 +94,11 @@ async def read_changed(connection: AsyncConnection, after: int, upto: int) -> se
         col(LogRow.position) > after, col(LogRow.position) <= upto, col(LogRow.kind).in_(_CHANGES)
     )
     return {_changes.decode(body).message_id for (body,) in await connection.execute(query)}
+
+
+async def read_pruned(connection: AsyncConnection) -> int:
+    """Return the position up to which the log may have forgotten changes of messages."""
+    return int((await connection.execute(select(col(LogHead.pruned_position)))).scalar_one())
 
 
 async def read_groups(connection: AsyncConnection, user_id: int) -> list[GroupRange]:

@@ -1,7 +1,11 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
+from db.edits import EDITS_KEPT
 from db.search.hits import MAX_PIECES
 from resolvers.context import Context
+
+# Each earlier text may be as long as a message: it counts as so many items.
+EDIT_WEIGHT = 4
 
 
 def count_online(ctx: Context) -> int:
@@ -22,3 +26,8 @@ def most_sessions(ctx: Context) -> int:
 def most_pieces(ctx: Context) -> int:
     """Return how many pieces an excerpt of a message that was found can have."""
     return MAX_PIECES
+
+
+def weigh_edits(ctx: Context) -> int:
+    """Return what the earlier texts of one message count as."""
+    return EDIT_WEIGHT * EDITS_KEPT

@@ -62,6 +62,11 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "editMessage(id)": (
+        'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
+        "message",
+    ),
+    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
     "blockUser(id)": EVERYONE,
     "searchMessages(conversation)": SEARCHES,
     "searchMessages(with)": SEARCHES,

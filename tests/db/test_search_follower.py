@@ -16,7 +16,7 @@ from sqlmodel import col
 from db.engines.database import Database
 from db.facts import insert_facts, lock_head, move_head
 from db.messages import head_position
-from db.models import Message
+from db.models import LogHead, Message
 from db.search import follower
 from db.search.index import IndexPlace, ReadableIndex
 from db.search.queries import Filters, Search, SearchOrder, Seen
@@ -153,6 +153,22 @@ async def test_it_goes_on_from_where_it_was(database: Database, tmp_path: Path) 
     async with searching(database, tmp_path) as search:
         await until(search, "away", ann, has(sent.id))
         assert [*(await find(search, "1", ann)).ids] == [1]
+
+
+async def test_an_index_that_missed_forgotten_changes_is_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    async with searching(database, tmp_path) as search:
+        await until(search, "3", ann, has(3))
+    async with database.write() as connection:
+        changed = update(Message).where(col(Message.id) == 3).values(content="corrected")
+        await connection.execute(changed)
+        await move_head(connection, 10, 0)
+        await connection.execute(update(LogHead).values(pruned_position=10))
+    async with searching(database, tmp_path) as search:
+        await until(search, "corrected", ann, has(3))
 
 
 async def test_another_log_gets_another_index(database: Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from db.search import search as search_part
 from db.search.search import Found, SearchUnavailable
 from resolvers import blocks, messages, search
 from resolvers.context import Context
+from resolvers.edits import delete_message, edit_message
 from resolvers.errors import (
     BadInput,
     Forbidden,
@@ -160,6 +161,32 @@ async def test_the_database_has_the_last_word(
     assert ids_of(await look(stranger, "plan")) == [mine.id]
 
 
+async def test_edited_and_deleted_text_is_found_no_more(ctx: Context) -> None:
+    """At once, whatever the index has; the new text is found as soon as a new message."""
+    alice, bob = await join(ctx), await join(ctx)
+    edited, deleted = await send(alice, "first words", bob), await send(alice, "first draft", bob)
+    broadcast = await send(alice, "first for all")
+    await finds(bob, "first", edited, deleted, broadcast)
+    await edit_message(alice, message_id=edited.id, content="other words")
+    await delete_message(alice, message_id=deleted.id)
+    await delete_message(alice, message_id=broadcast.id)
+    assert ids_of(await look(bob, "first")) == []
+    page = await finds(bob, "other words", edited)
+    assert page.hits[0].message.content == "other words"
+    assert ids_of(await look(alice, "draft")) == []
+
+
+async def test_a_deleted_file_is_found_no_more(ctx: Context) -> None:
+    alice, bob = await join(ctx), await join(ctx)
+    attachment = await upload(alice, b"text", "Quarterly-Report.txt")
+    sent = await messages.send_message(
+        alice, receiver_id=bob.user.id, content="", attachment_id=attachment.id
+    )
+    await finds(bob, "report", sent)
+    await delete_message(alice, message_id=sent.id)
+    assert ids_of(await look(bob, "report")) == []
+
+
 async def test_filters(ctx: Context) -> None:
     alice, bob, carol = await join(ctx), await join(ctx), await join(ctx)
     to_bob = await send(alice, "plan one", bob)
@@ -203,8 +230,8 @@ async def test_anothers_conversation_is_as_missing(ctx: Context) -> None:
         answers.add(refused.value.message)
     assert answers == {"Conversation not found"}
     for name in ("with_id", "sender_id"):
-        nobody = Wanted("plan")._replace(**{name: 10**12})
-        somebody = Wanted("plan")._replace(**{name: alice.user.id})
+        nobody = Wanted(**{"query": "plan", name: 10**12})  # type: ignore[arg-type]  # as it is named
+        somebody = Wanted(**{"query": "plan", name: alice.user.id})  # type: ignore[arg-type]
         with pytest.raises(NotFound, match="User not found"):
             await search_messages(stranger, nobody, first=20)
         assert ids_of(await search_messages(stranger, somebody, first=20)) == []
