@@ -10,6 +10,7 @@ from schema.messages import MessageMutations, MessageQueries, MessageSubscriptio
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
 from schema.typing import TypingMutations, TypingSubscriptions
@@ -24,6 +25,7 @@ class Query(
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
+    SearchQueries,
     ServerQueries,
 ):
     pass
