@@ -4,6 +4,7 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.conversations import ConversationMutations, ConversationQueries
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
@@ -18,6 +19,7 @@ class Query(
     UserQueries,
     SessionQueries,
     MessageQueries,
+    ConversationQueries,
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
@@ -30,7 +32,12 @@ class Query(
     description="What can be changed. Everything but register and login needs a token."
 )
 class Mutation(
-    UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
+    UserMutations,
+    SessionMutations,
+    MessageMutations,
+    ConversationMutations,
+    AttachmentMutations,
+    BlockMutations,
 ):
     pass
 

@@ -1,10 +1,12 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
 from db.models.audiences import LogPerson
+from db.models.listed import ListedConversation, Place, StoredMember
 from db.models.records import (
     EVERYBODY_ID,
     Content,
     ConversationKind,
+    MemberRole,
     MessageKind,
     StoredAttachment,
     StoredMessage,
@@ -45,15 +47,19 @@ __all__ = [
     "ConversationKind",
     "FamiliarAddress",
     "File",
+    "ListedConversation",
     "LogHead",
     "LogPerson",
     "LogRow",
     "Member",
+    "MemberRole",
     "Message",
     "MessageAttachment",
     "MessageKind",
+    "Place",
     "SessionRow",
     "StoredAttachment",
+    "StoredMember",
     "StoredMessage",
     "StoredSession",
     "StoredUser",
