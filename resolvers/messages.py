@@ -172,13 +172,13 @@ async def stream_messages(
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that a client that goes on from the greatest id leaves nothing out. Raises
-    Unauthenticated, RateLimited.
+    Deleted messages are left out, and count in no limit. `after` and `before` are exclusive ids. A
+    `limit` cuts the old end; with `after` it cuts the new end, so that a client that goes on from
+    the greatest id leaves nothing out. Raises Unauthenticated, RateLimited.
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after=after, before=before)
+    wanted = _Range(with_id, after=after, before=before, has_deleted=False)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
         limit = None
@@ -201,6 +201,7 @@ class _Range(NamedTuple):
     conversation_id: int | None = None
     after: int | None = None
     before: int | None = None
+    has_deleted: bool = True
 
 
 async def _within_conversation(ctx: Context, connection: AsyncConnection, wanted: _Range) -> _Range:

@@ -10,7 +10,9 @@ from strawberry.dataloader import DataLoader
 from db.models import ListedConversation, StoredMember, StoredMessage, StoredUser
 from resolvers import conversations
 from resolvers.context import Context
+from resolvers.edits import Edit, get_edits
 from resolvers.messages import Page, get_messages
+from resolvers.replies import get_replied, get_replied_of_streams
 from resolvers.settings import OwnSettings, get_settings
 from resolvers.users import get_users, get_users_of_streams
 from schema.pagination import PageRequest
@@ -27,6 +29,7 @@ class Loaders(msgspec.Struct, dict=True):
     ctx: Context
     shared: bool = False
     presence: Any = None  # what schema/presence.py keeps for all subscriptions
+    typing: Any = None  # what schema/typing.py keeps
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:
@@ -111,3 +114,27 @@ class Loaders(msgspec.Struct, dict=True):
             return [await get_settings(self.ctx)] * len(keys)
 
         return DataLoader(load)
+
+    @cached_property
+    def replied(self) -> DataLoader[int, StoredMessage | None]:
+        """Loads messages that others reply to; None for those that the viewer may not see.
+
+        Subscriptions load them for many viewers: each is asked about with `may_see`.
+        """
+        get = get_replied_of_streams if self.shared else get_replied
+
+        async def load_replied(ids: Sequence[int]) -> list[StoredMessage | None]:
+            found = await get(self.ctx, set(ids))
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load_replied, cache=not self.shared)
+
+    @cached_property
+    def edits(self) -> DataLoader[tuple[int, int], Sequence[Edit]]:
+        """Loads what messages said before, by their viewer and id: for their senders alone."""
+
+        async def load_edits(asked: Sequence[tuple[int, int]]) -> list[Sequence[Edit]]:
+            found = await get_edits(self.ctx, {*asked})
+            return [found.get(pair, ()) for pair in asked]
+
+        return DataLoader(load_edits, cache=not self.shared)

@@ -68,8 +68,10 @@ class ServerLimits:
     anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
     graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
     email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    typing_per_user: RateLimit = _limit("How often one user says that they type or record.")
     reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
     max_connections_per_user: int = _limit("Open connections of one user, in all processes.")
     max_connections_per_address: int = _limit(
@@ -129,6 +131,9 @@ class ServerLimits:
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
+    edit_seconds: int = _limit("How long a message may be edited; 0 is no limit.")
+    delete_seconds: int = _limit("How long its sender may delete a message; 0 is no limit.")
+    max_reactions_per_message: int = _limit("Different emoji with which users react to a message.")
 
 
 @strawberry.type(description="What anyone may know of the server.")

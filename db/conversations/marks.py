@@ -36,6 +36,7 @@ async def count_unread(
             f"SELECT {listed.id:d}, COUNT(*) FROM (SELECT m.id FROM messages m"  # noqa: S608  # ids
             f" WHERE m.conversation_id = {listed.id:d} AND m.id > {after:d}"
             f" AND m.id <= {listed.upto:d} AND m.sender_id <> {viewer_id:d}"
+            " AND m.deleted_at IS NULL"
             f"{apart.format(viewer=viewer_id)} LIMIT {UNREAD_COUNTED:d}) AS unread"
         )
     for row in await union(connection, parts):

@@ -1,7 +1,10 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
 from db.models.audiences import LogPerson
+from db.models.edits import MessageEdit
 from db.models.listed import ListedConversation, Place, StoredMember
+from db.models.profiles import Avatar
+from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
     Content,
@@ -9,6 +12,7 @@ from db.models.records import (
     MemberRole,
     MessageKind,
     StoredAttachment,
+    StoredAvatar,
     StoredMessage,
     StoredSession,
     StoredUser,
@@ -22,6 +26,7 @@ from db.models.tables import (
     BigId,
     Block,
     Conversation,
+    Digest,
     FamiliarAddress,
     File,
     LogHead,
@@ -40,11 +45,13 @@ __all__ = [
     "EVERYBODY_ID",
     "TABLE_OPTIONS",
     "Attachment",
+    "Avatar",
     "BigId",
     "Block",
     "Content",
     "Conversation",
     "ConversationKind",
+    "Digest",
     "FamiliarAddress",
     "File",
     "ListedConversation",
@@ -55,10 +62,14 @@ __all__ = [
     "MemberRole",
     "Message",
     "MessageAttachment",
+    "MessageEdit",
     "MessageKind",
     "Place",
+    "Reaction",
+    "ReactionCount",
     "SessionRow",
     "StoredAttachment",
+    "StoredAvatar",
     "StoredMember",
     "StoredMessage",
     "StoredSession",

@@ -93,7 +93,7 @@ class StoredAttachment(Content, frozen=True, gc=False):
     kind: MessageKind
 
 
-class StoredMessage(msgspec.Struct, frozen=True, gc=False):
+class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A committed message, as everything outside `db` sees it."""
 
     id: int
@@ -105,6 +105,10 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     created_at: datetime
     conversation_id: int
     attachment: StoredAttachment | None = None
+    edited_at: datetime | None = None
+    # Since then it has no content, and shows no attachment.
+    deleted_at: datetime | None = None
+    reply_to_id: int | None = None
 
 
 class StoredUser(msgspec.Struct, frozen=True, gc=False):
@@ -115,3 +119,18 @@ class StoredUser(msgspec.Struct, frozen=True, gc=False):
     display_name: str
     created_at: datetime
     last_seen_at: datetime | None
+    status_text: str = ""
+    avatar_key: str | None = None
+
+
+class StoredAvatar(msgspec.Struct, frozen=True, gc=False):
+    """A profile picture that is in use."""
+
+    key: str
+    large_size: int
+    small_size: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """What both sizes take in the store."""
+        return self.large_size + self.small_size

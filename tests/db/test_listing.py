@@ -34,8 +34,10 @@ async def busy(
     async with running_log(database) as log:
         for _ in range(400):
             other = chance.choice(others)
-            await log.append(draft(*chance.choice([(me, other), (other, me), (other, None)])))
-            noise = [draft(*chance.sample(others, 2)) for _ in range(chance.choice([0, 0, 60]))]
+            sender, receiver = chance.choice([(me, other), (other, me), (other, None)])
+            await log.append(draft(sender, receiver))
+            pairs = [chance.sample(others, 2) for _ in range(chance.choice([0, 0, 60]))]
+            noise = [draft(one, two) for one, two in pairs]
             for future in [log.append(each) for each in noise]:
                 await future
     async with database.write() as connection:

@@ -178,7 +178,16 @@ async def test_a_mute_ends_by_itself_or_by_null(chat: RunningServer) -> None:
         assert await mute(until="2020-01-01T00:00:00Z") is None
         assert await mute(until="9999-12-31T23:59:59Z") == "9999-12-31T23:59:59.000000Z"
         assert await mute(until=None) is None
-        for until in ("", "tomorrow", 5, True, [], "2026-01-01", "9999-12-31T23:59:59-23:00"):
+        bad: tuple[Any, ...] = (
+            "",
+            "tomorrow",
+            5,
+            True,
+            [],
+            "2026-01-01",
+            "9999-12-31T23:59:59-23:00",
+        )
+        for until in bad:
             await a.subscribe("bad", UPDATE, asked | {"until": until})
             refused = await a.expect(id="bad")
             assert refused["type"] == "error", until
