@@ -4,6 +4,7 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.conversations import ConversationMutations, ConversationQueries
 from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
@@ -22,6 +23,7 @@ class Query(
     UserQueries,
     SessionQueries,
     MessageQueries,
+    ConversationQueries,
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
@@ -38,6 +40,7 @@ class Mutation(
     UserMutations,
     SessionMutations,
     MessageMutations,
+    ConversationMutations,
     EditMutations,
     AttachmentMutations,
     BlockMutations,

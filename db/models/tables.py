@@ -199,7 +199,7 @@ class Member(SQLModel, table=True):
 
     __tablename__ = "members"
     __table_args__ = (
-        Index("ix_members_activity", "user_id", "archived", "activity"),
+        Index("ix_members_activity", "user_id", "archived", "pinned", "activity"),
         TABLE_OPTIONS,
     )
 

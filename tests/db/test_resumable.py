@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,30 @@ from tests.faults.waits import until
 from tests.support.mariadb import MariaDB
 
 ROOT = Path(__file__).resolve().parents[2]
-# A broadcast and a direct message.
-DATA = (
+USERS = (
     "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
     " VALUES (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05'),"
-    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')",
+    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')"
+)
+HEAD = "UPDATE log_head SET position = 2"
+# A broadcast and a direct message.
+PAIRS = (
+    USERS,
     "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, kind,"
     " content, created_at) VALUES (1, 1, NULL, NULL, NULL, 'TEXT', 'kept', '2026-01-02 03:04:05'),"
     " (2, 1, 2, 1, 2, 'TEXT', 'too', '2026-01-02 03:04:05')",
-    "UPDATE log_head SET position = 2",
+    HEAD,
+)
+CONVERSATIONS = (
+    USERS,
+    "INSERT INTO conversations (id, kind, lower_user_id, higher_user_id, shows_earlier, created_at)"
+    " VALUES (2, 'DIRECT', 1, 2, 1, '2026-01-02 03:04:05')",
+    "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, kind, content, created_at)"
+    " VALUES (1, 1, NULL, 1, 'TEXT', 'kept', '2026-01-02 03:04:05'),"
+    " (2, 1, 2, 2, 'TEXT', 'too', '2026-01-02 03:04:05')",
+    "INSERT INTO members (conversation_id, user_id, role, joined_position, activity, read_position,"
+    " archived, pinned) SELECT c.id, u.id, 'MEMBER', 0, 2, 2, 0, 0 FROM conversations c, users u",
+    HEAD,
 )
 # What leaves something behind; between two of these nothing does.
 CHANGES = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMIT"}
@@ -66,8 +80,6 @@ JOINED = (
     " JOIN conversations c ON c.id = m.conversation_id"
 )
 
-FOREIGN_KEYS_OFF = "SET foreign_key_checks = 0"
-
 
 class Killed(BaseException):
     """The process ends here."""
@@ -97,32 +109,35 @@ def _ended_after(database: Database, statements: int) -> Iterator[list[str]]:
 
 async def _drop_everything(database: Database) -> None:
     async with database.write() as connection:
-        later = "PRAGMA defer_foreign_keys = ON" if database.is_sqlite else FOREIGN_KEYS_OFF
-        await connection.execute(text(later))
-        names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
-        for name in names:
+        if not database.is_sqlite:
+            await connection.execute(text("SET foreign_key_checks = 0"))
+        # What refers to others goes before them.
+        found = await connection.run_sync(
+            lambda sync: sa.inspect(sync).get_sorted_table_and_fkc_names()
+        )
+        for name in [name for name, _ in reversed(found) if name is not None]:
             await connection.execute(text(f"DROP TABLE {name}"))
 
 
 async def _make(database: Database, revision: str | None) -> None:
-    """Make the tables of this revision, with data in them that was written by 0008 at the latest."""
+    """Make the tables of this revision, with data in them."""
     await _drop_everything(database)
     if revision is None:
         return
-    await migrate.upgrade(database, revision=min(revision, "0008"))
-    async with database.write() as connection:
-        for statement in DATA + (NOTICES if _has_notices(revision) else ()):
-            await connection.execute(text(statement))
     await migrate.upgrade(database, revision=revision)
+    async with database.write() as connection:
+        data = CONVERSATIONS if revision >= "0009" else PAIRS
+        for statement in data + (NOTICES if _has_notices(revision) else ()):
+            await connection.execute(text(statement))
 
 
 def _has_notices(revision: str | None) -> bool:
     return revision is not None and "0004" <= revision < "0008"
 
 
-def _revisions() -> list[str]:
+def _newest() -> str:
     versions = (ROOT / "db" / "migrations" / "versions").glob("[0-9]*.py")
-    return sorted(path.name.partition("_")[0] for path in versions)
+    return max(path.name.partition("_")[0] for path in versions)
 
 
 @pytest.mark.timeout(600)
@@ -130,12 +145,14 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
     database = open_database(database_url)
     await database.prepare()
     positions = 0
-    for revision, next_revision in pairwise([None, *_revisions()]):
+    older = [f"{number:04d}" for number in range(1, int(_newest()))]
+    # Each from the state before it, as far as the next: what follows is the next one's turn.
+    for revision, following in zip((None, *older), (*older, _newest()), strict=True):
         for statements in range(1, 200):
             await _make(database, revision)
             with _ended_after(database, statements) as ran:
                 try:
-                    await migrate.upgrade(database, revision=next_revision)
+                    await migrate.upgrade(database, revision=following)
                     break  # it has fewer
                 except Killed:
                     positions += 1
