@@ -8,6 +8,7 @@ from schema.edits import EditMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
+from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
@@ -35,6 +36,7 @@ class Mutation(
     SessionMutations,
     MessageMutations,
     EditMutations,
+    ReactionMutations,
     AttachmentMutations,
     BlockMutations,
 ):

@@ -101,6 +101,7 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     # Since then it has no content, and shows no attachment.
     deleted_at: datetime | None = None
     reply_to_id: int | None = None
+    reacted: bool = False  # whether anybody has, since it was stored
 
 
 class StoredUser(msgspec.Struct, frozen=True, gc=False):

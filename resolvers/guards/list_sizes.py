@@ -25,3 +25,8 @@ def most_sessions(ctx: Context) -> int:
 def weigh_edits(ctx: Context) -> int:
     """Return what the earlier texts of one message count as."""
     return EDIT_WEIGHT * EDITS_KEPT
+
+
+def expected_reactions(ctx: Context) -> int:
+    """Return how many reactions a message counts as having: few have as many as they may."""
+    return max(1, ctx.settings.max_reactions_per_message // 4)

@@ -29,6 +29,7 @@ from resolvers.context import Context
 from resolvers.guards.list_sizes import (
     count_blocked,
     count_online,
+    expected_reactions,
     most_sessions,
     weigh_edits,
 )
@@ -44,6 +45,7 @@ WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Query", "blockedUsers"): count_blocked,
     ("Query", "sessions"): most_sessions,
     ("Message", "edits"): weigh_edits,
+    ("Message", "reactions"): expected_reactions,
 }
 # Beyond any limit: the size of a whole list while the caller is not known.
 UNKNOWN = 1_000_000.0
@@ -162,6 +164,10 @@ class _Walk:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in PAGE_ARGUMENTS if name in given]
         asked = max((size for size in sizes if size is not None), default=None)
+        if asked is None:
+            default = getattr(field.args.get("first"), "default_value", None)
+            if isinstance(default, int):
+                return self._served(default)
         if asked is None and not is_list_type(get_nullable_type(field.type)):
             return float(DEFAULT_PAGE)
         return asked  # a list that is its own page is whole when nobody sizes it

@@ -70,12 +70,20 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
         "message",
     ),
-    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
+    "addReaction(messageId)": (
+        'mutation($id: ID!) { addReaction(messageId: $id, emoji: "👍") { id content } }',
+        "message",
+    ),
+    "removeReaction(messageId)": (
+        'mutation($id: ID!) { removeReaction(messageId: $id, emoji: "👍") { id content } }',
+        "message",
+    ),
     "blockUser(id)": EVERYONE,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
+    "deleteMessage(id)": "test_nobody_deletes_anothers_message",
 }
 # A key of one's own choice, not an id of the server's.
 OWN_KEYS = {"sendMessage(clientMessageId)"}
@@ -244,6 +252,22 @@ async def test_routes_hide_as_if_missing(things: Things, path: str, names: str) 
         for name in names.split():
             hidden = await http.get(path.format(getattr(things, name)))
             assert (hidden.status_code, hidden.json()) == (404, missing.json())
+
+
+async def test_nobody_deletes_anothers_message(things: Things) -> None:
+    target, query = things.target, "mutation($id: ID!) { deleteMessage(id: $id) { id } }"
+    missing = await ask(target, target.mallory.token, query, {"id": MISSING})
+    hidden = await ask(target, target.mallory.token, query, {"id": things.message})
+    assert hidden == missing
+    # Its receiver sees it, and may not delete it either.
+    refused = await ask(target, target.bob.token, query, {"id": things.message})
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    shown = "query($id: ID!) { message(id: $id) { deletedAt attachment { id } } }"
+    answer = await ask(target, target.bob.token, shown, {"id": things.message})
+    assert answer["data"]["message"] == {
+        "deletedAt": None,
+        "attachment": {"id": things.attachment},
+    }
 
 
 async def test_a_conversation_shows_only_ones_own_half(things: Things) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import edits
+from db import edits, reactions
 from db.edits import Edit
 from db.facts import read_broadcasters
 from db.log.changes.change import Made, Outcome, Refused
@@ -137,7 +137,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
         """
         standing = await Standing.of(connection, changes)
         outcomes: list[Outcome] = []
-        changed: dict[int, Original] = {}
+        gone: list[StoredMessage] = []
         for change in changes:
             original = standing.find(change)
             if isinstance(original, Refused):
@@ -150,13 +150,14 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
                 outcomes.append(Made(change.user_id, None, answer=message))
             else:
                 left = replace(message, content="", attachment=None, deleted_at=now)
-                changed[message.id] = Original(left, _sent_hash(original))
-                standing.originals[message.id] = changed[message.id]
+                gone.append(message)
+                standing.originals[message.id] = Original(left, _sent_hash(original))
                 body = MessageDeleted(left.id, left.sender_id, left.conversation_id)
                 outcomes.append(Made(change.user_id, body, audience_of(left), left, left))
-        if changed:
-            await edits.forget_content(connection, [*changed])
-            await edits.rewrite(connection, [*changed.values()])
+        if gone:
+            await edits.forget_content(connection, gone)
+            await reactions.forget_reactions(connection, [m.id for m in gone if m.reacted])
+            await edits.rewrite(connection, [standing.originals[m.id] for m in gone])
         return outcomes
 
     def _refusal(self, message: StoredMessage, standing: Standing, now: datetime) -> Refused | None:
