@@ -9,9 +9,9 @@ from strawberry.dataloader import DataLoader
 
 from db.models import StoredMessage, StoredUser
 from resolvers.context import Context
-from resolvers.edits import Edit, get_edits
-from resolvers.reactions import Key, Reactions, find_own, get_reactions
-from resolvers.replies import get_replied, get_replied_of_streams
+from resolvers.of_messages.edits import Edit, get_edits
+from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
+from resolvers.of_messages.replies import get_replied, get_replied_of_streams
 from resolvers.users import get_users, get_users_of_streams
 
 
@@ -26,6 +26,7 @@ class Loaders(msgspec.Struct, dict=True):
     ctx: Context
     shared: bool = False
     presence: Any = None  # what schema/presence.py keeps for all subscriptions
+    typing: Any = None  # what schema/typing.py keeps
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:

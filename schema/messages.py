@@ -13,9 +13,9 @@ from events.subscription import Consumer
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from resolvers.of_messages.reactions import Reactions, shown_users
+from resolvers.of_messages.replies import may_see
 from resolvers.pending import Pending
-from resolvers.reactions import Reactions, shown_users
-from resolvers.replies import may_see
 from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
 from schema.context import Info
@@ -163,7 +163,7 @@ class Message(Node):
 
 # The sender and all subscribers get one object: each document's result of it is encoded once.
 _shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
-_show = _shared.of
+show_message = _shared.of
 
 
 @strawberry.type
@@ -267,7 +267,7 @@ class MessageMutations:
             ),
             client_message_id=client_message_id,
             reply_to_id=None if reply_to_id is None else known_id(reply_to_id, UNKNOWN_REPLIED),
-        ).then(_show)
+        ).then(show_message)
 
 
 @strawberry.type
@@ -290,7 +290,7 @@ class MessageSubscriptions:
                 async for record in stream:
                     yield (record,)
 
-        return Source(read, _show)
+        return Source(read, show_message)
 
 
 def _position(value: ID | None) -> int | None:

@@ -41,6 +41,7 @@ class Stored(NamedTuple):
     answers: Sequence[Any]  # for each: its message, its fact, or another answer
     entries: Sequence[StoredMessage | Fact]  # what was stored, at dense positions
     refused: Sequence[tuple[Waiting, Refused]] = ()
+    moved: Sequence[int] = ()  # the conversations whose `activity` is the last position now
 
 
 async def write_messages(
@@ -55,19 +56,18 @@ async def write_messages(
 
     Raises Overtaken when control facts past `applied` have been stored, and NewConversation.
     """
-    if conversations.of([waiting.draft for waiting in batch]) is None:
-        raise NewConversation
     batch, attached = await _admit(connection, batch, admission, now)
+    if not batch:
+        return Stored((), (), ())
     drafts = [waiting.draft for waiting in batch]
     ids = conversations.of(drafts)
-    if not batch or ids is None:
-        return Stored((), (), ())
+    if ids is None:
+        raise NewConversation
     messages = await connection.run_sync(append_messages, drafts, ids, attached, now, applied)
     await _link(connection, messages)
-    await set_activity(
-        connection, conversations.falling_behind(ids, messages[-1].id), messages[-1].id
-    )
-    return Stored(batch, messages, messages)
+    behind, _ = conversations.falling_behind(ids, messages[-1].id)
+    await set_activity(connection, behind, messages[-1].id)
+    return Stored(batch, messages, messages, moved=behind)
 
 
 async def write_mixture(
@@ -83,6 +83,7 @@ async def write_mixture(
     The control facts that stand before the batch are applied before anybody is admitted.
     """
     head, control = await facts.lock_head(connection)
+    conversations.check_head(head)
     if control > authority.position:
         known = authority.position
         authority.hand_over_early(await facts.read_controls(connection, known, head), head)
@@ -105,12 +106,14 @@ async def write_mixture(
                 position, now, outcome.actor_id, outcome.audience, outcome.body, outcome.record
             )
     messages: list[StoredMessage] = []
+    behind: list[int] = []
     if drafts:
         sent = [waiting.draft for waiting in drafts]
         ids = await conversations.find(connection, sent, now)
         messages = await connection.run_sync(insert_messages, sent, ids, positions, attached, now)
         await _link(connection, messages)
-        await set_activity(connection, conversations.falling_behind(ids, position), position)
+        behind, _ = conversations.falling_behind(ids, position)
+        await set_activity(connection, behind, position)
     if made:
         await facts.insert_facts(connection, [*made.values()])
         whole = await facts.with_records(connection, [*made.values()])
@@ -132,7 +135,9 @@ async def write_mixture(
             answered.append((waiting, answer or made.get(id(waiting))))
     entries: list[StoredMessage | Fact] = [*messages, *made.values()]
     entries.sort(key=attrgetter("id"))
-    return Stored([w for w, _ in answered], [answer for _, answer in answered], entries, refused)
+    return Stored(
+        [w for w, _ in answered], [answer for _, answer in answered], entries, refused, behind
+    )
 
 
 async def _write_changes(

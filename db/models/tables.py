@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -99,6 +100,15 @@ class User(SQLModel, table=True):
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
+    # Up to where their clients were sent the log: one mark for all conversations.
+    delivered_position: int = _column(BigId, server_default=text("0"))
+    # Whether others see their marks, and they those of others.
+    read_receipts: bool = _column(Boolean(), server_default=true())
+    status_text: str = _column(String(140), server_default="")
+    # Names a row of `avatars`; no reference, since that row names its owner.
+    avatar_key: str | None = _column(String(32), nullable=True)
+    # Shown offline to everybody else.
+    invisible: bool = _column(Boolean(), server_default=false())
 
 
 class SessionRow(SQLModel, table=True):

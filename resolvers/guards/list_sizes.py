@@ -1,6 +1,6 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
-from db.edits import EDITS_KEPT
+from db.of_messages.edits import EDITS_KEPT
 from resolvers.context import Context
 
 # Each earlier text may be as long as a message: it counts as so many items.

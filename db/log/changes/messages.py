@@ -7,8 +7,6 @@ from typing import Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import edits, reactions
-from db.edits import Edit
 from db.facts import read_broadcasters
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.of_message import (
@@ -22,6 +20,8 @@ from db.log.changes.of_message import (
 )
 from db.messages import ATTACHING_KINDS, Original, hash_sent
 from db.models import MessageKind, StoredMessage
+from db.of_messages import edits, reactions
+from db.of_messages.edits import Edit
 from db.users import admin_ids
 from events.facts import MessageDeleted, MessageEdited
 

@@ -7,11 +7,11 @@ from typing import Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import reactions
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.of_message import IsDeleted, OfMessage, Standing, Unreachable, audience_of
 from db.models import StoredMessage
-from db.reactions import FIRST_USERS, Key, Reactions
+from db.of_messages import reactions
+from db.of_messages.reactions import FIRST_USERS, Key, Reactions
 from events.facts import ReactionChanged
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from db import reactions
 from db.log.changes.reactions import ChangeReaction
 from db.models import EVERYBODY_ID, StoredMessage
-from db.reactions import FIRST_USERS as FIRST_USERS
-from db.reactions import Key as Key
-from db.reactions import Reactions as Reactions
+from db.of_messages import reactions
+from db.of_messages.reactions import FIRST_USERS as FIRST_USERS
+from db.of_messages.reactions import Key as Key
+from db.of_messages.reactions import Reactions as Reactions
 from resolvers.context import Context
-from resolvers.edits import change_message
 from resolvers.guards.validation import clean_emoji
+from resolvers.of_messages.edits import change_message
 from resolvers.pending import Pending
 from resolvers.reads import reading_log
 

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
-from db import edits
-from db.edits import Edit as Edit
 from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
 from db.log.changes.messages import (
     DeleteMessage,
@@ -25,6 +23,8 @@ from db.log.changes.reactions import TooManyEmoji
 from db.log.changes.sessions import NotUsable
 from db.log.drafts import LogFull
 from db.models import StoredMessage
+from db.of_messages import edits
+from db.of_messages.edits import Edit as Edit
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
