@@ -11,6 +11,7 @@ from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
+from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
 from schema.typing import TypingMutations, TypingSubscriptions
@@ -25,6 +26,7 @@ class Query(
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
+    SearchQueries,
     ServerQueries,
 ):
     pass

@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     broadcast_history: Literal["registration", "everything"] = "registration"
     registration: Literal["open", "off"] = "open"
     directory: Literal["everyone", "contacts", "off"] = "everyone"
+    search: Literal["on", "off"] = "on"
     edit_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     delete_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     max_reactions_per_message: int = Field(default=20, ge=1, le=100)

@@ -49,6 +49,7 @@ def mutation(call: str) -> str:
 REACTION = 'Reaction(messageId: $id, emoji: "👍")'
 # As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
 EVERYONE = "everyone may see every user, write to them, and keep them away"
+SEARCHES = "finds nothing of another's: test_searches.py"
 # Field and argument: a document with `$id`, and which of the things it names. None: an id there
 # opens nothing of anybody's, for the reason given.
 GRAPHQL: dict[str, tuple[str, str] | str] = {
@@ -76,6 +77,10 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "removeReaction(messageId)": (mutation(f"remove{REACTION}"), "message"),
     "updateProfile(avatarId)": (mutation("updateProfile(avatarId: $id)"), "attachment unsent"),
     "blockUser(id)": EVERYONE,
+    "searchMessages(conversation)": SEARCHES,
+    "searchMessages(with)": SEARCHES,
+    "searchMessages(from)": SEARCHES,
+    "searchMessages(after)": SEARCHES,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",

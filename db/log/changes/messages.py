@@ -16,7 +16,6 @@ from db.log.changes.of_message import (
     Standing,
     Unreachable,
     audience_of,
-    is_of_group,
 )
 from db.messages import ATTACHING_KINDS, Original, hash_sent
 from db.models import MessageKind, StoredMessage
@@ -110,7 +109,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
             return TooLate(self.seconds)
         if not standing.reaches(message, self.user_id):
             return Unreachable()
-        if message.receiver_id is None and not is_of_group(message) and self.user_id in muted:
+        if message.receiver_id is None and not message.is_of_group and self.user_id in muted:
             return MayNotBroadcast()
         return original
 
@@ -165,7 +164,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
             return None
         if message.sender_id != self.user_id:
             return NotYours()
-        if is_of_group(message) and not standing.reaches(message, self.user_id):
+        if message.is_of_group and not standing.reaches(message, self.user_id):
             return Unreachable()
         late = message.deleted_at is None and _is_late(message, self.seconds, now)
         return TooLate(self.seconds) if late else None
@@ -196,7 +195,7 @@ async def _muted(
     broadcasts = {
         id_
         for id_, original in standing.originals.items()
-        if original.message.receiver_id is None and not is_of_group(original.message)
+        if original.message.receiver_id is None and not original.message.is_of_group
     }
     users = {change.user_id for change in changes if change.message_id in broadcasts}
     if not users or (allowed := await read_broadcasters(connection)) == "everyone":
