@@ -14,7 +14,6 @@ from db.search import search as search_part
 from db.search.search import Found, SearchUnavailable
 from resolvers import blocks, messages, search
 from resolvers.context import Context
-from resolvers.edits import delete_message, edit_message
 from resolvers.errors import (
     BadInput,
     Forbidden,
@@ -23,6 +22,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.of_messages.edits import delete_message, edit_message
 from resolvers.search import Cursor, HitsPage, SearchOrder, Wanted, search_messages
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import upload
