@@ -18,7 +18,7 @@ from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
 from resolvers.messages import PAGE, read_between, watch_log
-from resolvers.reads import is_in_log, reading_log
+from resolvers.reads import is_in_log, know_contacts, reading_log
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
 EPOCH_DIGITS = 12
@@ -66,7 +66,7 @@ async def watch_events(
     SubscriberTooSlow, and CursorExpired for a cursor of another log, or one that is ahead of the
     log, or older than the facts that are kept (LOG_KEPT_DAYS).
     """
-    ctx.user  # noqa: B018  # the door
+    await know_contacts(ctx, ctx.user.id)  # whose profiles' changes are shown
     position = None if after is None else await _position_of(ctx, after)
     watch = watch_log(ctx, position, partial(_replay, ctx), consumer, facts=True)
     async with aclosing(watch) as stream:

@@ -10,8 +10,10 @@ from schema.messages import MessageMutations, MessageQueries, MessageSubscriptio
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
 
@@ -23,6 +25,7 @@ class Query(
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
+    SearchQueries,
     ServerQueries,
 ):
     pass
@@ -38,6 +41,7 @@ class Mutation(
     EditMutations,
     AttachmentMutations,
     BlockMutations,
+    TypingMutations,
 ):
     pass
 
@@ -46,7 +50,9 @@ class Mutation(
     description="What can be followed, over WebSocket or as server-sent events. Everything needs a"
     " token."
 )
-class Subscription(EventSubscriptions, MessageSubscriptions, PresenceSubscriptions):
+class Subscription(
+    EventSubscriptions, MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions
+):
     pass
 
 
