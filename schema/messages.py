@@ -326,12 +326,15 @@ class MessageSubscriptions:
         info: Info,
         after: Annotated[ID | None, argument("The id of the last message seen; 0 for all.")] = None,
     ) -> Source[Message]:
-        ctx = info.context.ctx
+        ctx, resumption = info.context.ctx, info.context.resumption
+        start = ID(resumption.after) if resumption is not None and resumption.after else after
 
         async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
-            watch = messages.watch_messages(ctx, after=_position(after), consumer=consumer)
+            watch = messages.watch_messages(ctx, after=_position(start), consumer=consumer)
             async with aclosing(watch) as stream:
                 async for record in stream:
+                    if resumption is not None:
+                        resumption.place = wire_id(record.id)
                     yield (record,)
 
         return Source(read, show_message)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import uvloop
 
-from bench.clients.chat_clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.clients.chat_clients import ChatClient, EventsClient, GraphQLClient, SocketIOClient
 from bench.clients.requests import PAGE
 from bench.parts.chat import PAIRS, measure_chat
 from bench.parts.churn import USERS as USERS_OF_CHURN
@@ -30,6 +30,21 @@ CROWDS = (1_250, 5_000)
 # The supervisor answers for the first worker that is ready; give the others time to be.
 WORKERS_SECONDS = 3.0
 CHURN_SECONDS, CHURN_LOOK_SECONDS = 600.0, 15.0
+
+
+def events(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Messages over `events`, and over `messageAdded`."""
+    kinds: dict[str, type[ChatClient]] = {"events": EventsClient, "messageAdded": GraphQLClient}
+    part = Part(
+        "Messages over events", [*kinds], THROUGHPUT, ("events", "messageAdded"),
+        goals={"cpu_us": "≤ 1.1×"},
+    )  # fmt: skip
+    for _ in plan.turns():
+        for name, kind in kinds.items():
+            with running(bench.server(Parley, f"bench_{name.lower()}"), 2 * PAIRS) as served:
+                measured = measure_chat(served, kind, warm_up=plan.warm_up, seconds=plan.seconds)
+                told(part, name, run(measured))
+    yield part
 
 
 def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
