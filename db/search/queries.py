@@ -208,7 +208,8 @@ def _visible(seen: Seen) -> Query:
         senders = [f"s{id_}" for id_ in seen.apart]
         theirs = Query.term_set_query(_SCHEMA, "filters", senders)
         for_everybody = Query.boolean_query([(Occur.Must, for_everybody), (Occur.MustNot, theirs)])
-    ways = [_term("filters", f"p{seen.viewer_id}"), for_everybody]
+    own = [_term("filters", f"{role}{seen.viewer_id}") for role in "ps"]
+    ways = [*own, for_everybody]
     for group in seen.groups:
         of_group = _term("filters", f"c{group.conversation_id}")
         if group.after > 0 or group.upto is not None:

@@ -159,9 +159,10 @@ def test_broadcasts_are_found_as_they_are_shown(index: Index) -> None:
 
 
 def test_a_groups_messages_are_found_from_joining_to_leaving(index: Index) -> None:
-    of_group = {"receiver_id": None, "conversation_id": GROUP}
+    of_group = {"receiver_id": None, "conversation_id": GROUP, "sender_id": BOB}
     index.put([text(n, "plan", **of_group) for n in range(1, 6)])
     assert index.ids("plan", seen(CAROL)) == []
+    assert index.ids("plan", seen(BOB)) == [5, 4, 3, 2, 1], "one's own words stay one's own"
     for after, upto, ids in ((0, None, [5, 4, 3, 2, 1]), (2, None, [5, 4, 3]), (1, 3, [3, 2])):
         who = seen(CAROL, groups=[GroupRange(GROUP, after, upto)])
         assert index.ids("plan", who) == ids
