@@ -10,6 +10,7 @@ from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.settings import SettingsMutations, SettingsQueries
 from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
@@ -23,6 +24,7 @@ class Query(
     BlockQueries,
     NodeQueries,
     ServerQueries,
+    SettingsQueries,
 ):
     pass
 
@@ -37,6 +39,7 @@ class Mutation(
     AttachmentMutations,
     BlockMutations,
     TypingMutations,
+    SettingsMutations,
 ):
     pass
 
