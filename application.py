@@ -27,6 +27,7 @@ from db.log.admission import Admission
 from db.log.log import MessageLog
 from db.log.reader import LogReader
 from db.models import StoredMessage
+from db.search.search import MessageSearch
 from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
@@ -170,6 +171,8 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         await load_epoch(ctx)
         await part(_started(ctx.log))
         await settle_broadcasters(ctx)
+        if ctx.search is not None:
+            await part(_started(ctx.search))
         await part(_started(ctx.roster))
         at_end(ctx.presence.close)
         at_end(ctx.typing.close)
@@ -316,4 +319,12 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             settings, Counts(bus, redis_url=settings.redis, prefix=settings.redis_prefix)
         ),
         connection_slots=connection_slots,
+        search=MessageSearch(
+            database,
+            settings.data_dir / "search",
+            head=lambda: feed.position,
+            epoch=lambda: control.epoch,
+        )
+        if settings.search == "on"
+        else None,
     )

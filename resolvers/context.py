@@ -12,6 +12,7 @@ from db.engines.database import Database
 from db.files import FileStore
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.search.search import MessageSearch
 from events.control import Control
 from events.feed import Feed
 from events.hub import Hub
@@ -66,6 +67,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     limits: RateLimits
     proxies: Proxies
     connection_slots: ConnectionSlots
+    search: MessageSearch | None = None  # None: SEARCH=off
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"

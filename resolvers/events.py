@@ -22,6 +22,7 @@ from resolvers.reads import is_in_log, know_contacts, reading_log
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
 EPOCH_DIGITS = 12
+MAX_CURSOR = 64  # characters
 # Positions of facts that are looked up at once: 8 bytes each, while a page of facts is large.
 POSITIONS = 2000
 
@@ -39,8 +40,8 @@ def cursor_at(ctx: Context, position: int) -> str:
 
 async def _position_of(ctx: Context, cursor: str) -> int:
     """Return the position of a cursor. Raises BadInput, CursorExpired, Unavailable."""
-    match = _CURSOR.fullmatch(cursor) if len(cursor) <= 64 else None
-    if match is None:
+    match = _CURSOR.fullmatch(cursor) if len(cursor) <= MAX_CURSOR else None
+    if match is None or int(match[2]) >= 2**63:
         raise BadInput("after is not a cursor")
     epoch, position = match[1], int(match[2])
     if epoch is not None and epoch != ctx.control.epoch[:EPOCH_DIGITS]:

@@ -136,13 +136,13 @@ async def stream_messages(
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that a client that goes on from the greatest id leaves nothing out. Raises
-    Unauthenticated, RateLimited.
+    Deleted messages are left out, and count in no limit. `after` and `before` are exclusive ids. A
+    `limit` cuts the old end; with `after` it cuts the new end, so that a client that goes on from
+    the greatest id leaves nothing out. Raises Unauthenticated, RateLimited.
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before)
+    wanted = _Range(with_id, after, before, has_deleted=False)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
         limit = None
@@ -164,6 +164,7 @@ class _Range(NamedTuple):
     peer_id: int | None = None
     after: int | None = None
     before: int | None = None
+    has_deleted: bool = True
 
 
 async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:

@@ -14,6 +14,8 @@ from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
 from resolvers.pending import Pending
+from resolvers.replies import may_see
+from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
 from schema.context import Info
 from schema.execution.plans import SAME_FOR_ALL
@@ -25,6 +27,12 @@ from schema.scalars import known_id, wire_id
 from schema.users import User
 
 
+@strawberry.type(description="What a message said before it was edited.")
+class MessageEdit:
+    content: str = field(description="The earlier text.")
+    edited_at: datetime = field(description="When the next text took its place.")
+
+
 @strawberry.type(description="A message: direct, or to everybody.")
 class Message(Node):
     id: ID = field(
@@ -34,13 +42,19 @@ class Message(Node):
     receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
     kind: MessageKind = field(description="What the content is.")
     content: str = field(
-        description="The text; beside an attachment a caption, which may be empty."
+        description="The text; beside an attachment a caption, which may be empty. Empty once the"
+        " message is deleted."
     )
     client_message_id: str | None = field(description="The key that its sender gave it, if any.")
     attachment: Attachment | None = field(
-        description="Its file, when its kind is IMAGE, FILE or VOICE."
+        description="Its file, when its kind is IMAGE, FILE or VOICE, until it is deleted."
     )
     created_at: datetime = field(description="When the server stored it.")
+    edited_at: datetime | None = field(description="When its text was last changed, if it was.")
+    deleted_at: datetime | None = field(
+        description="When it was deleted, if it was: its place stays, without content."
+    )
+    reply_to_id: ID | None = field(description="The message that it replies to, if any.")
     record: strawberry.Private[StoredMessage]
 
     @field(description="The sender.", metadata=SAME_FOR_ALL)
@@ -57,6 +71,32 @@ class Message(Node):
         record = await info.context.loaders.users.load(self.record.receiver_id)
         return None if record is None else User.of(record)
 
+    @field(
+        description="The message that this one replies to, or what is left of it; null when it"
+        " replies to none, or to one that you may not see."
+    )
+    async def reply_to(self, info: Info) -> "Message | None":
+        if self.record.reply_to_id is None:
+            return None
+        loaders = info.context.loaders
+        record = await loaders.replied.load(self.record.reply_to_id)
+        if record is None or (loaders.shared and not may_see(info.context.ctx, record)):
+            return None
+        return Message.of(record)
+
+    @field(
+        description="What it said before, the oldest text first: what was sent and the latest 19."
+        " Null for everybody but its sender."
+    )
+    async def edits(self, info: Info) -> list[MessageEdit] | None:
+        viewer_id = info.context.ctx.user.id
+        if viewer_id != self.record.sender_id:
+            return None
+        if self.record.edited_at is None or self.record.deleted_at is not None:
+            return []
+        found = await info.context.loaders.edits.load((viewer_id, self.record.id))
+        return [MessageEdit(content=text, edited_at=edited_at) for text, edited_at in found]
+
     @classmethod
     def of(cls, record: StoredMessage) -> "Message":
         """Return the message as GraphQL shows it."""
@@ -69,13 +109,16 @@ class Message(Node):
             client_message_id=record.client_message_id,
             attachment=None if record.attachment is None else Attachment.of(record.attachment),
             created_at=record.created_at,
+            edited_at=record.edited_at,
+            deleted_at=record.deleted_at,
+            reply_to_id=None if record.reply_to_id is None else wire_id(record.reply_to_id),
             record=record,
         )
 
 
 # The sender and all subscribers get one object: each document's result of it is encoded once.
 _shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
-_show = _shared.of
+show_message = _shared.of
 
 
 @strawberry.type
@@ -162,6 +205,10 @@ class MessageMutations:
                 " retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
+        reply_to_id: Annotated[
+            ID | None,
+            argument("A message of the same conversation that you see, to reply to."),
+        ] = None,
     ) -> Pending[Message]:
         return messages.send_message(
             info.context.ctx,
@@ -174,7 +221,8 @@ class MessageMutations:
                 None if attachment_id is None else known_id(attachment_id, "Attachment not found")
             ),
             client_message_id=client_message_id,
-        ).then(_show)
+            reply_to_id=None if reply_to_id is None else known_id(reply_to_id, UNKNOWN_REPLIED),
+        ).then(show_message)
 
 
 @strawberry.type
@@ -197,7 +245,7 @@ class MessageSubscriptions:
                 async for record in stream:
                     yield (record,)
 
-        return Source(read, _show)
+        return Source(read, show_message)
 
 
 def _position(value: ID | None) -> int | None:

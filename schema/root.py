@@ -4,10 +4,13 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.edits import EditMutations
+from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
 from schema.settings import SettingsMutations, SettingsQueries
@@ -23,6 +26,7 @@ class Query(
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
+    SearchQueries,
     ServerQueries,
     SettingsQueries,
 ):
@@ -36,6 +40,7 @@ class Mutation(
     UserMutations,
     SessionMutations,
     MessageMutations,
+    EditMutations,
     AttachmentMutations,
     BlockMutations,
     TypingMutations,
@@ -44,9 +49,16 @@ class Mutation(
     pass
 
 
-@strawberry.type(description="What can be followed, over WebSocket. Everything needs a token.")
-class Subscription(MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions):
+@strawberry.type(
+    description="What can be followed, over WebSocket or as server-sent events. Everything needs a"
+    " token."
+)
+class Subscription(
+    EventSubscriptions, MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions
+):
     pass
 
 
-schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=CONFIG)
+schema = strawberry.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=EVENT_TYPES, config=CONFIG
+)

@@ -108,7 +108,8 @@ SUB_ROOMS = {
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.conversations"},
+                       "db.familiar_addresses", "db.conversations", "db.edits"},
+        "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from db.log.changes.change import Change
-from db.models import MessageKind, StoredMessage
+from db.messages import Original, hash_sent
+from db.models import MessageKind
 
 
 class LogFull(Exception):
@@ -32,6 +33,10 @@ class UnknownAttachment(Exception):
     """There is no such attachment that the sender may send; nothing was stored."""
 
 
+class UnknownReplied(Exception):
+    """There is no such message to reply to in the conversation; nothing was stored."""
+
+
 class OtherKind(Exception):
     """The attachment is of another kind than the message, this one; nothing was stored."""
 
@@ -51,21 +56,33 @@ class Draft(Change, frozen=True, gc=False):
     own_kind: MessageKind = MessageKind.TEXT
     # The sender cannot send on what broadcasts up to this position carry.
     broadcasts_after: int = 0
+    reply_to_id: int | None = None
 
     @property
     def key(self) -> tuple[int, str | None]:
         """The sender and the client_message_id, which name one message."""
         return self.sender_id, self.client_message_id
 
-    def is_of(self, message: StoredMessage) -> bool:
-        """Whether the message could have been stored from this draft."""
-        attached = None if message.attachment is None else message.attachment.id
-        return (self.sender_id, self.receiver_id, self.content, self.attachment_id) == (
+    def is_of(self, original: Original) -> bool:
+        """Whether the message could have been stored from this draft, as it was sent."""
+        message, sent_hash = original
+        kinds: Iterable[MessageKind] = MessageKind if self.kind is None else (self.kind,)
+        if (self.sender_id, self.receiver_id, self.reply_to_id) != (
             message.sender_id,
             message.receiver_id,
+            message.reply_to_id,
+        ):
+            return False
+        if sent_hash is not None:
+            return any(self._hash(kind) == sent_hash for kind in kinds)
+        attached = None if message.attachment is None else message.attachment.id
+        return (self.content, self.attachment_id) == (
             message.content,
             attached,
-        ) and self.kind in {None, message.kind}
+        ) and message.kind in kinds
+
+    def _hash(self, kind: MessageKind) -> bytes:
+        return hash_sent(*self.key, kind, self.content, self.attachment_id)
 
 
 class Waiting(NamedTuple):
@@ -104,16 +121,19 @@ def answer_repeat(waiting: Waiting, first: Waiting) -> None:
     """Answer as the first draft of the same key was answered."""
     if (error := first.outcome.exception()) is not None:
         refuse([waiting], error)
-    else:
-        answer_by(waiting, first.outcome.result())
+        return
+    message = first.outcome.result()
+    # The first draft may have been a retry too, of a message that says something else by now.
+    sent = hash_sent(*first.draft.key, message.kind, first.draft.content, first.draft.attachment_id)
+    answer_by(waiting, Original(message, sent))
 
 
-def answer_by(waiting: Waiting, original: StoredMessage) -> None:
+def answer_by(waiting: Waiting, original: Original) -> None:
     """Answer with the message that is stored under the draft's key, if it is the same message."""
     if not waiting.draft.is_of(original):
         refuse([waiting], KeyReused())
     elif not waiting.outcome.done():
-        waiting.outcome.set_result(original)
+        waiting.outcome.set_result(original.message)
 
 
 def refuse(batch: Iterable[Waiting], error: BaseException) -> None:

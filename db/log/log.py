@@ -204,7 +204,7 @@ class MessageLog:
         while self._pending and len(batch) < most:
             change = self._pending[0].change
             if type(change) is not Draft:
-                size += CHANGE_BYTES
+                size += 4 * len(change.text) + CHANGE_BYTES
                 decided = decided or change.decides
             elif decided:
                 break  # the decision must be known before another draft is admitted
@@ -214,7 +214,7 @@ class MessageLog:
             if size > room and batch:
                 break
             waiting = self._pending.popleft()
-            if size > room and type(change) is Draft and not self._fits_alone(change, room):
+            if size > room and not self._fits_alone(change, room):
                 refuse([waiting], TooLargeForDatabase())
                 size = 0
             else:
@@ -227,12 +227,15 @@ class MessageLog:
             return MAX_BATCH_BYTES
         return min(MAX_BATCH_BYTES, packet - STATEMENT_BYTES)
 
-    def _fits_alone(self, draft: Draft, room: int) -> bool:
-        """Whether the database takes this draft by itself; where not, the log says so."""
-        if self._database.packet_bytes is None:
+    def _fits_alone(self, change: Change, room: int) -> bool:
+        """Whether the database takes what people wrote by itself; where not, the log says so."""
+        texts = [change.text]
+        if isinstance(change, Draft):
+            texts = [change.content, change.client_message_id or ""]
+        if self._database.packet_bytes is None or not texts[0]:
             return True
-        size = ROW_BYTES
-        for written in (draft.content, draft.client_message_id or ""):
+        size = ROW_BYTES if isinstance(change, Draft) else CHANGE_BYTES
+        for written in texts:
             size += len(written.encode("utf-8", "surrogatepass"))
             size += sum(written.count(character) for character in ESCAPED)
         if size <= room:
@@ -314,7 +317,10 @@ class MessageLog:
     async def _store_drafts(self, batch: list[Waiting], now: datetime) -> Stored:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
-        plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
+        # What draws on other rows is looked at first.
+        plain = not self._database.is_sqlite and not any(
+            draft.attachment_id or draft.reply_to_id for draft in drafts
+        )
         ids = self._conversations.of(drafts)
         if plain and ids is not None and self._admission.is_sure(drafts):
             # Where other processes append too, the position is somewhat further on.

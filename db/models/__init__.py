@@ -1,7 +1,9 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
 from db.models.audiences import LogPerson
+from db.models.edits import MessageEdit
 from db.models.profiles import Avatar
+from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
     Content,
@@ -22,6 +24,7 @@ from db.models.tables import (
     BigId,
     Block,
     Conversation,
+    Digest,
     FamiliarAddress,
     File,
     LogHead,
@@ -46,6 +49,7 @@ __all__ = [
     "Content",
     "Conversation",
     "ConversationKind",
+    "Digest",
     "FamiliarAddress",
     "File",
     "LogHead",
@@ -54,7 +58,10 @@ __all__ = [
     "Member",
     "Message",
     "MessageAttachment",
+    "MessageEdit",
     "MessageKind",
+    "Reaction",
+    "ReactionCount",
     "SessionRow",
     "StoredAttachment",
     "StoredAvatar",

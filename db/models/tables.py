@@ -29,6 +29,7 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 
 # A byte for each value. MySQL needs a length: its BLOBs have none that could be compared.
 Waveform = LargeBinary().with_variant(mysql.VARBINARY(100), "mysql", "mariadb")
+Digest = LargeBinary().with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
 
 # `utf8mb4_bin` exists on every MySQL and MariaDB and compares exactly: `é` is not `e`.
 # Each table says so, since the default of a server or a database may be latin1.
@@ -169,6 +170,12 @@ class Message(SQLModel, table=True):
     created_at: datetime = _column(UTCDateTime())
     # No reference: to check one costs each message a lock on the conversation's row.
     conversation_id: int = _column(BigId, server_default=text("0"))
+    edited_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    # The row stays: it keeps the message's place, and its key from being used again.
+    deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    reply_to_id: int | None = _column(BigId, nullable=True)
+    # Of what was sent, once the row says something else: a retry is told by it.
+    original_hash: bytes | None = _column(Digest, nullable=True)
 
 
 class Conversation(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +23,7 @@ class Made(NamedTuple):
     body: Body | None
     audience: Audience = Processes()
     # What the caller is given instead of the fact.
-    answer: int | None = None
+    answer: Any = None
     # The message that the fact is about, as the change leaves it.
     record: StoredMessage | None = None
 
@@ -37,6 +37,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     # Whether it decides who may send: then no message follows it in its batch.
     decides: ClassVar[bool] = False
+
+    @property
+    def text(self) -> str:
+        """What somebody wrote, of any length, that a statement will hold."""
+        return ""
 
     @classmethod
     async def write(
