@@ -123,6 +123,11 @@ class Typing:
             self._end_of((one, other))
             self._end_of((other, one))
 
+    def end_all_of(self, user_id: int) -> None:
+        """End what a user does anywhere: the user is invisible from now on."""
+        for key in [key for key in self.known if key[0] == user_id]:
+            self._end_of(key)
+
     def _end_of(self, key: Key) -> None:
         known = self.known.get(key)
         if known is None:

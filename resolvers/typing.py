@@ -18,8 +18,9 @@ async def set_typing(
     peer_id: int | None = None,
     activity: Activity = Activity.TYPING,
 ) -> None:
-    """Tell the others of a conversation what the viewer does; with oneself it tells nobody.
+    """Tell the others of a conversation what the viewer does.
 
+    With oneself it tells nobody, and of somebody who is invisible neither.
     The conversation is named by its id, or by the other person of a direct one. A person whom a
     block keeps apart, or the directory hides, is not found. Raises Unauthenticated,
     BadInput, NotFound, RateLimited, Unavailable.
@@ -43,7 +44,8 @@ async def set_typing(
             raise NotFound("User not found")
         if conversation_id is None and ctx.directory.shows != "everyone":
             await access.visible_user(ctx, connection, peer_id)
-    if peer_id != viewer.id:
+    # What a client says by itself while its user types would tell that the user is there.
+    if peer_id != viewer.id and viewer.id not in ctx.invisible.ids:
         ctx.typing.change(
             TypingChanged(viewer.id, activity, datetime.now(UTC), peer_id, conversation_id)
         )

@@ -14,6 +14,7 @@ from schema.scalars import CONFIG
 from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.settings import SettingsMutations, SettingsQueries
 from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
@@ -29,6 +30,7 @@ class Query(
     NodeQueries,
     SearchQueries,
     ServerQueries,
+    SettingsQueries,
 ):
     pass
 
@@ -45,6 +47,7 @@ class Mutation(
     AttachmentMutations,
     BlockMutations,
     TypingMutations,
+    SettingsMutations,
 ):
     pass
 
