@@ -245,17 +245,19 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         circle=directory.circle,
         invisible=invisible.ids,
     )
-    typing = Typing(bus, apart=blocks.apart)
     blocks.listen(presence.part)
-    blocks.listen(typing.part)
     invisible.listen(presence.hide)
-    invisible.listen(lambda user_id, hidden, at: typing.end_all_of(user_id))
     directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
     )
+    typing = Typing(
+        bus, apart=blocks.apart, members=lambda id_: hub.users_at(("conversation", id_))
+    )
+    blocks.listen(typing.part)
+    invisible.listen(lambda user_id, hidden, at: typing.end_all_of(user_id))
     feed: Feed[StoredMessage] = Feed(
         hub=hub,
         read_entries=reader.read_entries,

@@ -41,6 +41,10 @@ class Entry(Placed, Protocol):
         """The user to whom it was sent; None for a broadcast."""
 
     @property
+    def conversation_id(self) -> int:
+        """Where it was written."""
+
+    @property
     def content(self) -> str:
         """Its text: the part whose size varies."""
 

@@ -10,6 +10,7 @@ from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
+from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
 from schema.search import SearchQueries
 from schema.server_info import ServerQueries
@@ -44,6 +45,7 @@ class Mutation(
     MessageMutations,
     ConversationMutations,
     EditMutations,
+    ReactionMutations,
     AttachmentMutations,
     BlockMutations,
     TypingMutations,

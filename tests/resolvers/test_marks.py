@@ -10,10 +10,11 @@ from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.own_settings import UnknownConversation
 from db.models import EVERYBODY_ID, ListedConversation
 from events.facts import Fact, MarksMoved, OwnSettingsChanged, People
-from resolvers import blocks, conversations, edits, marks, messages, settings
+from resolvers import blocks, conversations, marks, messages, settings
 from resolvers.context import Context
 from resolvers.conversations import OthersMarks
 from resolvers.errors import NotFound, Unauthenticated
+from resolvers.of_messages import edits
 from tests.resolvers.conftest import join
 
 
