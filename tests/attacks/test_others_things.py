@@ -79,6 +79,13 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         "conversation",
     ),
     "updateConversation(with)": "names the other person of one's own",
+    "markRead(conversationId)": (
+        'mutation($id: ID!) { markRead(conversationId: $id, upTo: "1") { id } }',
+        "conversation",
+    ),
+    "markRead(with)": "names the other person of one's own",
+    "markRead(upTo)": "a place in a conversation of one's own",
+    "markDelivered(upTo)": "a place in the log: any number is one",
     "sendMessage(receiverId)": EVERYONE,
     "sendMessage(attachmentId)": (
         'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'
