@@ -46,6 +46,7 @@ from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.invisible import Invisible
 from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
@@ -55,7 +56,7 @@ from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
-from resolvers.presence import record_last_seen
+from resolvers.presence import follow_invisible, load_invisible, record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
@@ -166,6 +167,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         # The feed follows what facts say from now on; what they said before is loaded.
         await part(_started(ctx.feed))
         await load_blocks(ctx.db, ctx.blocks)
+        await load_invisible(ctx.db, ctx.invisible)
         await load_epoch(ctx)
         await part(_started(ctx.log))
         await settle_broadcasters(ctx)
@@ -224,8 +226,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     reader = LogReader(database)
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
+    invisible = Invisible()
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
+    follow_invisible(control, database, invisible)
     follow_accounts(control, admission)
     roster = Roster(
         bus,
@@ -239,16 +243,21 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         roster=roster,
         apart=blocks.apart,
         circle=directory.circle,
+        invisible=invisible.ids,
     )
-    typing = Typing(bus, apart=blocks.apart)
     blocks.listen(presence.part)
-    blocks.listen(typing.part)
+    invisible.listen(presence.hide)
     directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
     )
+    typing = Typing(
+        bus, apart=blocks.apart, members=lambda id_: hub.users_at(("conversation", id_))
+    )
+    blocks.listen(typing.part)
+    invisible.listen(lambda user_id, hidden, at: typing.end_all_of(user_id))
     feed: Feed[StoredMessage] = Feed(
         hub=hub,
         read_entries=reader.read_entries,
@@ -284,6 +293,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         typing=typing,
         blocks=blocks,
         directory=directory,
+        invisible=invisible,
         control=control,
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,

@@ -41,6 +41,10 @@ class Entry(Placed, Protocol):
         """The user to whom it was sent; None for a broadcast."""
 
     @property
+    def conversation_id(self) -> int:
+        """Where it was written."""
+
+    @property
     def content(self) -> str:
         """Its text: the part whose size varies."""
 
@@ -140,6 +144,7 @@ class OwnSettingsChanged(msgspec.Struct, frozen=True, tag="settings.changed"):
     """The actor has changed settings of their own, of one conversation or of the account."""
 
     conversation_id: int | None = None
+    invisible: bool | None = None  # None: as before
 
 
 class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):

@@ -4,6 +4,7 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.conversations import ConversationMutations, ConversationQueries
 from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
@@ -14,6 +15,7 @@ from schema.scalars import CONFIG
 from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.settings import SettingsMutations, SettingsQueries
 from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
@@ -23,11 +25,13 @@ class Query(
     UserQueries,
     SessionQueries,
     MessageQueries,
+    ConversationQueries,
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
     SearchQueries,
     ServerQueries,
+    SettingsQueries,
 ):
     pass
 
@@ -39,11 +43,13 @@ class Mutation(
     UserMutations,
     SessionMutations,
     MessageMutations,
+    ConversationMutations,
     EditMutations,
     ReactionMutations,
     AttachmentMutations,
     BlockMutations,
     TypingMutations,
+    SettingsMutations,
 ):
     pass
 

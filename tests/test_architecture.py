@@ -104,9 +104,10 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.models"},
+        "":           {"db.engines", "db.models", "db.conversations"},
         "engines":    {"db.private"},
         "models":     set(),
+        "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",

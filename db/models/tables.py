@@ -80,7 +80,11 @@ class User(SQLModel, table=True):
     """Someone who can log in."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("email", name="uq_users_email"), TABLE_OPTIONS)
+    __table_args__ = (
+        UniqueConstraint("email", name="uq_users_email"),
+        Index("ix_users_invisible", "invisible", "id"),
+        TABLE_OPTIONS,
+    )
 
     id: int = _column(BigId, primary_key=True)
     email: str = _column(String(254))
@@ -201,7 +205,7 @@ class Member(SQLModel, table=True):
 
     __tablename__ = "members"
     __table_args__ = (
-        Index("ix_members_activity", "user_id", "archived", "activity"),
+        Index("ix_members_activity", "user_id", "archived", "pinned", "activity"),
         TABLE_OPTIONS,
     )
 
