@@ -19,7 +19,7 @@ from events.subscription import Consumer, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.connections import connection_of
 from resolvers.context import Context
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import check_page_size
 from resolvers.reads import is_in_log, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
@@ -97,12 +97,13 @@ async def list_messages(
     ctx: Context,
     *,
     with_id: int | None = None,
+    conversation_id: int | None = None,
     after: int | None = None,
     before: int | None = None,
     newest: bool = True,
     limit: int,
 ) -> Page:
-    """Return a page of what the viewer may see, or of the conversation with `with_id`.
+    """Return a page of what the viewer may see, or of one conversation.
 
     The page is the newest end of the range between `after` and `before` (both exclusive ids), or
     with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
@@ -110,8 +111,9 @@ async def list_messages(
     viewer = ctx.user
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+        wanted = _Range(with_id, conversation_id, after, before)
+        wanted = await _within_conversation(ctx, connection, wanted)
         found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
@@ -124,6 +126,40 @@ async def list_messages(
         has_older=after is not None or (newest and more),
         has_newer=before is not None or (not newest and more),
     )
+
+
+async def list_messages_around(
+    ctx: Context,
+    message_id: int,
+    *,
+    with_id: int | None = None,
+    conversation_id: int | None = None,
+    limit: int,
+) -> Page:
+    """Return a page of what the viewer may see, with this message in its middle.
+
+    Perhaps of one conversation. Raises Unauthenticated, BadInput, NotFound where the message is not
+    among them, RateLimited.
+    """
+    viewer = ctx.user
+    check_page_size(limit, "messages", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
+    size = limit // 2 + 1  # with the message, which a page of none has too
+    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+        wanted = _Range(with_id, conversation_id)
+        wanted = await _within_conversation(ctx, connection, wanted)
+        end = message_id + 1 if wanted.before is None else min(message_id + 1, wanted.before)
+        older = await _read_page(
+            ctx, connection, wanted._replace(before=end), newest=True, limit=size + 1
+        )
+        if not older or older[-1].id != message_id:
+            raise NotFound("Message not found")
+        rest = max(limit - size, 0)
+        newer = await _read_page(
+            ctx, connection, wanted._replace(after=message_id), newest=False, limit=rest + 1
+        )
+    page = [*older[-size:], *newer[:rest]][:limit]
+    return Page(page, has_older=len(older) > size, has_newer=len(newer) > rest)
 
 
 async def stream_messages(
@@ -142,7 +178,7 @@ async def stream_messages(
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before, has_deleted=False)
+    wanted = _Range(with_id, after=after, before=before, has_deleted=False)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
         limit = None
@@ -162,9 +198,25 @@ class _Range(NamedTuple):
     """The messages between two exclusive ids, perhaps of the conversation with a peer alone."""
 
     peer_id: int | None = None
+    conversation_id: int | None = None
     after: int | None = None
     before: int | None = None
     has_deleted: bool = True
+
+
+async def _within_conversation(ctx: Context, connection: AsyncConnection, wanted: _Range) -> _Range:
+    """Return the part of the range that the viewer may see of its conversation.
+
+    Raises Unauthenticated, NotFound.
+    """
+    if wanted.conversation_id is None:
+        return wanted
+    listed = await access.visible_conversation(ctx, connection, wanted.conversation_id)
+    before = listed.upto + 1
+    return wanted._replace(
+        after=max(wanted.after or 0, listed.after),
+        before=before if wanted.before is None else min(wanted.before, before),
+    )
 
 
 async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
@@ -217,14 +269,20 @@ async def watch_messages(
     """
     ctx.user  # noqa: B018  # the door
     if after is not None:
-        after = ctx.feed.resume_from(after)
-        # Another process may be ahead of this one's feed, but nobody is ahead of the log.
-        if after > ctx.feed.position and not await is_in_log(ctx, after):
-            raise BadInput("after is ahead of the log: it is not of this server")
-    watch = watch_log(ctx, after, partial(_replay, ctx), consumer)
+        after = await place_of(ctx, after)
+    watch = watch_log(ctx, after, partial(replay_messages, ctx), consumer)
     async with aclosing(watch) as stream:
         async for message in stream:
             yield message
+
+
+async def place_of(ctx: Context, after: int) -> int:
+    """Return where to resume that has seen everything up to a position. Raises BadInput."""
+    after = ctx.feed.resume_from(after)
+    # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+    if after > ctx.feed.position and not await is_in_log(ctx, after):
+        raise BadInput("after is ahead of the log: it is not of this server")
+    return after
 
 
 P = TypeVar("P", bound=Placed)
@@ -278,7 +336,10 @@ def _subscribe(ctx: Context, facts_past: int | None) -> Subscription[Any]:
     return subscription
 
 
-async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[StoredMessage, None]:
+async def replay_messages(
+    ctx: Context, after: int, upto: int
+) -> AsyncGenerator[StoredMessage, None]:
+    """Yield the messages with after < id <= upto that the viewer may see."""
     viewer = ctx.user
     recent = ctx.feed.recent(viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after)
     if recent is not None:

@@ -265,12 +265,15 @@ class EventSubscriptions:
             ),
         ] = None,
     ) -> Source[Event]:
-        ctx = info.context.ctx
+        ctx, resumption = info.context.ctx, info.context.resumption
+        start = after if resumption is None else resumption.after or after
 
         async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[events.Event], None]:
-            watch = events.watch_events(ctx, after=after, consumer=consumer)
+            watch = events.watch_events(ctx, after=start, consumer=consumer)
             async with aclosing(watch) as stream:
                 async for entry in stream:
+                    if resumption is not None:
+                        resumption.place = events.cursor_at(ctx, entry.id)
                     yield (entry,)
 
         return Source(read, partial(_show, ctx))

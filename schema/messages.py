@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 from strawberry import ID, argument, field
@@ -13,11 +13,12 @@ from events.subscription import Consumer
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from resolvers.of_messages.reactions import Reactions, shown_users
+from resolvers.of_messages.replies import may_see
 from resolvers.pending import Pending
-from resolvers.replies import may_see
 from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
-from schema.context import Info
+from schema.context import Info, own_loaders
 from schema.execution.plans import SAME_FOR_ALL
 from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
@@ -26,11 +27,47 @@ from schema.pagination import RelayConnection, page_request
 from schema.scalars import known_id, wire_id
 from schema.users import User
 
+if TYPE_CHECKING:
+    from schema.conversations import Conversation
+# So many people are shown beside a reaction, unless a client asks for more.
+DEFAULT_REACTORS = 5
+
 
 @strawberry.type(description="What a message said before it was edited.")
 class MessageEdit:
     content: str = field(description="The earlier text.")
     edited_at: datetime = field(description="When the next text took its place.")
+
+
+@strawberry.type(description="All reactions to a message with one emoji.")
+class Reaction:
+    emoji: str = field(description="The emoji, in the form that Unicode recommends.")
+    count: int = field(description="How many users reacted so.")
+    record: strawberry.Private[Reactions]
+    message: strawberry.Private[StoredMessage]
+
+    @field(
+        description="The first of those who reacted so, in order; 20 at most. Without those whom a"
+        " block keeps apart from you, where the message is a broadcast."
+    )
+    async def users(
+        self,
+        info: Info,
+        first: Annotated[int, argument("At most so many.")] = DEFAULT_REACTORS,
+    ) -> list[User]:
+        if first < 0:
+            raise BadInput("first is negative")
+        ids = shown_users(info.context.ctx, self.message, self.record.first_users)[:first]
+        found = await info.context.loaders.users.load_many([*ids])
+        return [User.of(record) for record in found if record is not None]
+
+    @field(description="Whether you reacted so.")
+    async def mine(self, info: Info) -> bool:
+        viewer_id, record = info.context.ctx.user.id, self.record
+        if viewer_id in record.first_users or record.count == len(record.first_users):
+            return viewer_id in record.first_users
+        key = (self.message.id, viewer_id, record.emoji)
+        return await info.context.loaders.own_reactions.load(key)
 
 
 @strawberry.type(description="A message: direct, or to everybody.")
@@ -41,6 +78,7 @@ class Message(Node):
     sender_id: ID = field(description="The sender.")
     receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
     kind: MessageKind = field(description="What the content is.")
+    conversation_id: ID = field(description="The conversation that it belongs to.")
     content: str = field(
         description="The text; beside an attachment a caption, which may be empty. Empty once the"
         " message is deleted."
@@ -71,6 +109,17 @@ class Message(Node):
         record = await info.context.loaders.users.load(self.record.receiver_id)
         return None if record is None else User.of(record)
 
+    @field(description="The conversation that it belongs to, as you see it.")
+    async def conversation(
+        self, info: Info
+    ) -> Annotated["Conversation", strawberry.lazy("schema.conversations")]:
+        from schema.conversations import Conversation
+
+        record = await own_loaders(info).conversations.load(self.record.conversation_id)
+        if record is None:
+            raise NotFound("Conversation not found")
+        return Conversation.of(record)
+
     @field(
         description="The message that this one replies to, or what is left of it; null when it"
         " replies to none, or to one that you may not see."
@@ -83,6 +132,16 @@ class Message(Node):
         if record is None or (loaders.shared and not may_see(info.context.ctx, record)):
             return None
         return Message.of(record)
+
+    @field(description="The reactions to it, in the order in which their emoji came.")
+    async def reactions(self, info: Info) -> list[Reaction]:
+        record = self.record
+        if not record.reacted or record.deleted_at is not None:
+            return []
+        return [
+            Reaction(emoji=found.emoji, count=found.count, record=found, message=record)
+            for found in await info.context.loaders.reactions.load(record.id)
+        ]
 
     @field(
         description="What it said before, the oldest text first: what was sent and the latest 19."
@@ -105,6 +164,7 @@ class Message(Node):
             sender_id=wire_id(record.sender_id),
             receiver_id=None if record.receiver_id is None else wire_id(record.receiver_id),
             kind=record.kind,
+            conversation_id=wire_id(record.conversation_id),
             content=record.content,
             client_message_id=record.client_message_id,
             attachment=None if record.attachment is None else Attachment.of(record.attachment),
@@ -143,11 +203,40 @@ class MessageQueries:
             str | None,
             argument("Only those before this cursor, or before the message with this id."),
         ] = None,
+        conversation: Annotated[
+            ID | None, argument("Only those of this conversation, which you are in.")
+        ] = None,
+        around: Annotated[
+            ID | None,
+            argument(
+                "A page with this message in its middle, with up to `first` or `last` messages;"
+                " without `after` and `before`."
+            ),
+        ] = None,
     ) -> RelayConnection[Message]:
         ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the ids
         asked = page_request(first, after, last, before)
+        if with_ is not None and conversation is not None:
+            raise BadInput("with and conversation cannot be used together")
         with_id = None if with_ is None else known_id(with_, "User not found")
-        page = await messages.list_messages(ctx, with_id=with_id, **asked._asdict())
+        conversation_id = (
+            None if conversation is None else known_id(conversation, "Conversation not found")
+        )
+        if around is None:
+            page = await messages.list_messages(
+                ctx, with_id=with_id, conversation_id=conversation_id, **asked._asdict()
+            )
+        elif after is not None or before is not None:
+            raise BadInput("around cannot be used together with after or before")
+        else:
+            page = await messages.list_messages_around(
+                ctx,
+                known_id(around, "Message not found"),
+                with_id=with_id,
+                conversation_id=conversation_id,
+                limit=asked.limit,
+            )
         return RelayConnection(
             records=page.messages,
             show=Message.of,
@@ -237,12 +326,15 @@ class MessageSubscriptions:
         info: Info,
         after: Annotated[ID | None, argument("The id of the last message seen; 0 for all.")] = None,
     ) -> Source[Message]:
-        ctx = info.context.ctx
+        ctx, resumption = info.context.ctx, info.context.resumption
+        start = ID(resumption.after) if resumption is not None and resumption.after else after
 
         async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
-            watch = messages.watch_messages(ctx, after=_position(after), consumer=consumer)
+            watch = messages.watch_messages(ctx, after=_position(start), consumer=consumer)
             async with aclosing(watch) as stream:
                 async for record in stream:
+                    if resumption is not None:
+                        resumption.place = wire_id(record.id)
                     yield (record,)
 
         return Source(read, show_message)

@@ -4,11 +4,13 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.conversations import ConversationMutations, ConversationQueries
 from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
+from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
 from schema.search import SearchQueries
 from schema.server_info import ServerQueries
@@ -23,6 +25,7 @@ class Query(
     UserQueries,
     SessionQueries,
     MessageQueries,
+    ConversationQueries,
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
@@ -40,7 +43,9 @@ class Mutation(
     UserMutations,
     SessionMutations,
     MessageMutations,
+    ConversationMutations,
     EditMutations,
+    ReactionMutations,
     AttachmentMutations,
     BlockMutations,
     TypingMutations,

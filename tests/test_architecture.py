@@ -94,6 +94,8 @@ SUB_ROOMS = {
                         "resolvers.changes", "resolvers.context", "resolvers.errors",
                         "resolvers.reads"},
         "guards":     {"resolvers.errors", "resolvers.context"},  # guards/limits too
+        "of_messages": {"resolvers.context", "resolvers.errors", "resolvers.guards",
+                        "resolvers.messages", "resolvers.pending", "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
                        "resolvers.errors"},
     },
@@ -102,13 +104,15 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.models"},
+        "":           {"db.engines", "db.models", "db.conversations"},
         "engines":    {"db.private"},
         "models":     set(),
+        "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.conversations", "db.edits"},
+                       "db.familiar_addresses", "db.conversations", "db.of_messages"},
+        "of_messages": {"db.models", "db.messages", "db.attachments"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.conversations import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
+from db.conversations.activity import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
+from db.conversations.listing import find_direct
 from db.log.drafts import Draft
 from db.models import EVERYBODY_ID, Conversation, ConversationKind, Member
 
@@ -100,18 +100,6 @@ def pair_of(draft: Draft) -> Pair:
     sender, receiver = draft.sender_id, draft.receiver_id
     assert receiver is not None  # noqa: S101  # the caller has looked
     return (sender, receiver) if sender < receiver else (receiver, sender)
-
-
-async def find_direct(connection: AsyncConnection, pairs: Sequence[Pair]) -> dict[Pair, int]:
-    """Return the conversations that there are between these pairs."""
-    if not pairs:
-        return {}
-    lower: Any = col(Conversation.lower_user_id)
-    higher: Any = col(Conversation.higher_user_id)
-    rows = await connection.execute(
-        select(lower, higher, col(Conversation.id)).where(tuple_(lower, higher).in_(pairs))
-    )
-    return {(one, other): id_ for one, other, id_ in rows}
 
 
 async def _begin(

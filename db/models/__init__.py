@@ -2,12 +2,14 @@
 
 from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
+from db.models.listed import ListedConversation, Place, StoredMember
 from db.models.profiles import Avatar
 from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
     Content,
     ConversationKind,
+    MemberRole,
     MessageKind,
     StoredAttachment,
     StoredAvatar,
@@ -52,19 +54,23 @@ __all__ = [
     "Digest",
     "FamiliarAddress",
     "File",
+    "ListedConversation",
     "LogHead",
     "LogPerson",
     "LogRow",
     "Member",
+    "MemberRole",
     "Message",
     "MessageAttachment",
     "MessageEdit",
     "MessageKind",
+    "Place",
     "Reaction",
     "ReactionCount",
     "SessionRow",
     "StoredAttachment",
     "StoredAvatar",
+    "StoredMember",
     "StoredMessage",
     "StoredSession",
     "StoredUser",

@@ -176,6 +176,8 @@ class Message(SQLModel, table=True):
     reply_to_id: int | None = _column(BigId, nullable=True)
     # Of what was sent, once the row says something else: a retry is told by it.
     original_hash: bytes | None = _column(Digest, nullable=True)
+    # Whether anybody has reacted to it: for the others nobody looks.
+    reacted: bool = _column(Boolean(), server_default=false())
 
 
 class Conversation(SQLModel, table=True):
@@ -203,7 +205,7 @@ class Member(SQLModel, table=True):
 
     __tablename__ = "members"
     __table_args__ = (
-        Index("ix_members_activity", "user_id", "archived", "activity"),
+        Index("ix_members_activity", "user_id", "archived", "pinned", "activity"),
         TABLE_OPTIONS,
     )
 

@@ -20,7 +20,7 @@ from application import create_app
 from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS
-from tests.attacks.doors import client
+from tests.attacks.doors import ask, client
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
 from tests.faults.load import register
@@ -37,10 +37,17 @@ class Things:
 
     target: Target
     message: str
+    conversation: str  # of Alice and Bob
     attachment: str  # sent to Bob
     unsent: str  # Alice's, not sent
 
 
+def mutation(call: str) -> str:
+    """Return the document of a mutation with `$id`."""
+    return f"mutation($id: ID!) {{ {call} {{ id }} }}"
+
+
+REACTION = 'Reaction(messageId: $id, emoji: "👍")'
 # As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
 EVERYONE = "everyone may see every user, write to them, and keep them away"
 SEARCHES = "finds nothing of another's: test_searches.py"
@@ -56,6 +63,22 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "messages(with)": "test_a_conversation_shows_only_ones_own_half",
     "messages(after)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     "messages(before)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+    "messages(conversation)": (
+        "query($id: ID!) { messages(conversation: $id, last: 1) { nodes { id } } }",
+        "conversation",
+    ),
+    "messages(around)": ("query($id: ID!) { messages(around: $id) { nodes { id } } }", "message"),
+    "conversations(after)": "a place in the list of one's own conversations",
+    "conversation(id)": (
+        "query($id: ID!) { conversation(id: $id) { id unreadCount } }",
+        "conversation",
+    ),
+    "conversation(with)": "names the other person of one's own",
+    "updateConversation(conversationId)": (
+        "mutation($id: ID!) { updateConversation(conversationId: $id, pinned: true) { id } }",
+        "conversation",
+    ),
+    "updateConversation(with)": "names the other person of one's own",
     "sendMessage(receiverId)": EVERYONE,
     "sendMessage(attachmentId)": (
         'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'
@@ -63,19 +86,13 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         "attachment unsent",
     ),
     "sendMessage(replyToId)": (
-        'mutation($id: ID!) { sendMessage(replyToId: $id, receiverId: "2", content: "x")'
-        " { id replyTo { content } } }",
+        mutation('sendMessage(replyToId: $id, receiverId: "2", content: "x")'),
         "message",
     ),
-    "editMessage(id)": (
-        'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
-        "message",
-    ),
-    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
-    "updateProfile(avatarId)": (
-        "mutation($id: ID!) { updateProfile(avatarId: $id) { id } }",
-        "attachment unsent",
-    ),
+    "editMessage(id)": (mutation('editMessage(id: $id, content: "x")'), "message"),
+    "addReaction(messageId)": (mutation(f"add{REACTION}"), "message"),
+    "removeReaction(messageId)": (mutation(f"remove{REACTION}"), "message"),
+    "updateProfile(avatarId)": (mutation("updateProfile(avatarId: $id)"), "attachment unsent"),
     "blockUser(id)": EVERYONE,
     "searchMessages(conversation)": SEARCHES,
     "searchMessages(with)": SEARCHES,
@@ -87,6 +104,7 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "setTyping(conversationId)": "another's is as missing: tests/resolvers/test_typing.py",
     "setTyping(with)": EVERYONE,
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
+    "deleteMessage(id)": "refused like an edit (tests/resolvers/test_edits.py)",
     "events(after)": "test_resumed_events_are_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.
@@ -219,13 +237,10 @@ async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Thin
             body = {"attachmentId": ids[0], "toUserId": target.bob.id, "kind": "FILE"}
             sent = await http.post("/api/messages/send", json=body)
             assert sent.status_code == 201, sent.text
-        yield Things(target, str(sent.json()["id"]), str(ids[0]), str(ids[1]))
-
-
-async def ask(target: Target, token: str, query: str, variables: dict[str, Any]) -> Any:
-    async with client(target, token) as http:
-        body = {"query": query, "variables": variables}
-        return (await http.post("/graphql", json=body)).json()
+        query = "query($id: ID!) { conversation(with: $id) { id } }"
+        found = await ask(target, target.alice.token, query, {"id": str(target.bob.id)})
+        conversation = found["data"]["conversation"]["id"]
+        yield Things(target, str(sent.json()["id"]), conversation, str(ids[0]), str(ids[1]))
 
 
 CASES = [(name, case) for name, case in GRAPHQL.items() if isinstance(case, tuple)]
@@ -297,12 +312,13 @@ async def test_a_global_id_opens_nothing_of_anothers(things: Things) -> None:
     target = things.target
     query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }"
     named = [f"Message:{things.message}", *(f"Session:{number}" for number in range(1, 40))]
+    named += [f"Conversation:{things.conversation}"]
     named += [f"Attachment:{things.attachment}", f"Attachment:{things.unsent}"]
     ids = [b64encode(name.encode()).decode() for name in named]
     hers = (await ask(target, target.alice.token, query, {"ids": ids}))["data"]["nodes"]
     mine = (await ask(target, target.mallory.token, query, {"ids": ids}))["data"]["nodes"]
-    assert None not in (hers[0], *hers[-2:]), "she may see them"
-    assert [mine[0], *mine[-2:]] == [None] * 3
+    assert None not in (hers[0], *hers[-3:]), "she may see them"
+    assert [mine[0], *mine[-3:]] == [None] * 4
     both = [name for name, a, b in zip(named, hers, mine, strict=True) if a and b]
     assert both == [], "a session is shown to its own user alone"
 
