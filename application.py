@@ -36,6 +36,7 @@ from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
 from events.roster import Roster
+from events.typing import Typing
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
@@ -172,6 +173,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
             await part(_started(ctx.search))
         await part(_started(ctx.roster))
         at_end(ctx.presence.close)
+        at_end(ctx.typing.close)
         at_end(chat.close)
         await part(_in_background(sweep_regularly(ctx), name="sweep"))
         await part(_in_background(tend_sessions(ctx), name="sessions"))
@@ -238,7 +240,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         apart=blocks.apart,
         circle=directory.circle,
     )
+    typing = Typing(bus, apart=blocks.apart)
     blocks.listen(presence.part)
+    blocks.listen(typing.part)
     directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
@@ -252,8 +256,11 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=reader.read_written,
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
-        visibility=Visibility(blocks.apart),
+        visibility=Visibility(
+            blocks.apart, knows=None if directory.shows == "everyone" else directory.includes
+        ),
         heard=directory.hear if settings.directory == "contacts" else None,
+        typing=typing,
         control=control,
     )
     log = MessageLog(
@@ -274,6 +281,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         feed=feed,
         roster=roster,
         presence=presence,
+        typing=typing,
         blocks=blocks,
         directory=directory,
         control=control,
@@ -308,6 +316,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             settings.data_dir / "search",
             head=lambda: feed.position,
             epoch=lambda: control.epoch,
+            recent=feed.last_entries,
         )
         if settings.search == "on"
         else None,

@@ -145,6 +145,13 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     return select(*COLUMNS).join(page, col(Message.id) == page.c.id).order_by(order)
 
 
+async def find_by_ids(
+    connection: AsyncConnection, message_ids: Collection[int]
+) -> Sequence[StoredMessage]:
+    """Return those of these messages that there are, whoever may see them."""
+    return await read_messages(connection, select(*COLUMNS).where(col(Message.id).in_(message_ids)))
+
+
 async def find_visible(
     connection: AsyncConnection, viewer_id: int, message_id: int, *, broadcasts_after: int = 0
 ) -> StoredMessage | None:

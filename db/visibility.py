@@ -5,7 +5,7 @@ a block keeps apart from its sender, and people who came after it (`broadcasts_a
 test holds both forms of the rule together (tests/db/test_visibility.py).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_
@@ -23,6 +23,7 @@ from events.facts import (
     Processes,
     Recipients,
     Topics,
+    UserChanged,
 )
 
 # In queries.
@@ -63,11 +64,18 @@ def visible(viewer_id: Any, broadcasts_after: Any) -> ColumnElement[bool]:
 class Visibility:
     """The rule for live messages, with the blocks that this process knows of.
 
-    `apart` says, live, whom blocks keep apart from each user.
+    `apart` says, live, whom blocks keep apart from each user. `knows(viewer, user)` says who may
+    find whom; None where everybody may find everybody.
     """
 
-    def __init__(self, apart: Mapping[int, Collection[int]]) -> None:
+    def __init__(
+        self,
+        apart: Mapping[int, Collection[int]],
+        *,
+        knows: Callable[[int, int], bool] | None = None,
+    ) -> None:
         self._apart = apart
+        self._knows = knows
 
     def recipients(self, message: Entry) -> Recipients:
         """Return the people who may see the message, now that it is sent."""
@@ -99,7 +107,16 @@ class Visibility:
         if isinstance(body, OF_MESSAGES):
             apart = self._apart.get(body.sender_id, ())
             return Everybody(apart, body.sender_id, body.message_id)
+        if isinstance(body, UserChanged):
+            return self._who_know(fact.actor_id)
         return Everybody(() if fact.actor_id is None else self._apart.get(fact.actor_id, ()))
+
+    def _who_know(self, user_id: int | None) -> Everybody:
+        """Return who may find the user. A block hides no name, so that queries show it too."""
+        knows = self._knows
+        if knows is None or user_id is None:
+            return Everybody(())
+        return Everybody((), if_knows=lambda viewer_id: knows(viewer_id, user_id))
 
     def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
         """Whether the viewer is shown the fact, which was stored before.
@@ -111,6 +128,8 @@ class Visibility:
             return viewer_id in recipients or (None if _is_for_group(recipients) else False)
         if viewer_id == recipients.sender_id:
             return True
+        if recipients.if_knows is not None and not recipients.if_knows(viewer_id):
+            return False
         message_id = recipients.message_id
         return viewer_id not in recipients.apart and (
             message_id is None or message_id > broadcasts_after

@@ -14,14 +14,15 @@ place: it goes back to the last entry that is still there, and has every subscri
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from events.control import Control
 from events.facts import Entry, Everybody, Fact
 from events.hub import Hub
 from events.remembered import REMEMBERED, Remembered, Visibility
+from events.typing import Typing
 
 logger = logging.getLogger("parley.feed")
 
@@ -62,7 +63,8 @@ class Feed(Generic[E]):
     feed reads the entries before it from the log first. `poll_seconds()` says after how long the
     feed looks at the head without an announcement, in case the last one was lost; None for never.
     `others` is called, perhaps repeatedly, when entries come that were not announced. `visibility`
-    says who may see an entry. `heard` is called with each entry that is not for everybody.
+    says who may see an entry. `heard` is called with each entry that is not for everybody, and
+    ends what its sender was `typing`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Feed(Generic[E]):
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
         heard: Callable[[E], None] | None = None,
+        typing: Typing | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
@@ -87,6 +90,9 @@ class Feed(Generic[E]):
         self._others = others
         self._poll_seconds = poll_seconds
         self._heard = heard
+        self._typing = typing
+        # Live: empty while nobody types, so that a message costs no call.
+        self._typists: Mapping[Any, Any] = {} if typing is None else typing.known
         control.follow(self)
         self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
@@ -163,6 +169,13 @@ class Feed(Generic[E]):
         if upto > self.position:
             return None
         return self._remembered.messages(user_id, after, upto, broadcasts_after)
+
+    def last_entries(self, after: int, upto: int) -> Sequence[E | Fact] | None:
+        """Return the entries with after < position <= upto from memory, whoever may see them.
+
+        Each message is as it is now. None where not all of them are kept.
+        """
+        return self._remembered.between(after, upto)
 
     def recent_events(
         self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
@@ -314,6 +327,8 @@ class Feed(Generic[E]):
             if entry.is_shown and entry.is_whole:
                 self._show(entry)
             return
+        if self._typists and self._typing is not None:
+            self._typing.end(entry)
         size = len(entry.content) + ENTRY_BYTES
         recipients = self.visibility.recipients(entry)
         if type(recipients) is Everybody:

@@ -18,6 +18,7 @@ from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
 from events.roster import Roster
+from events.typing import Typing
 from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, as_unavailable
 from resolvers.guards.addresses import Caller, ClientInfo, Proxies
@@ -50,6 +51,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     feed: Feed[StoredMessage]
     roster: Roster
     presence: Presence
+    typing: Typing
     blocks: BlockedPairs
     directory: Directory
     control: Control

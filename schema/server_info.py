@@ -68,8 +68,10 @@ class ServerLimits:
     anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
     graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
     email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    typing_per_user: RateLimit = _limit("How often one user says that they type or record.")
     reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
     max_connections_per_user: int = _limit("Open connections of one user, in all processes.")
     max_connections_per_address: int = _limit(

@@ -107,7 +107,7 @@ SUB_ROOMS = {
         "models":     set(),
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
-                       "db.users", "db.accounts", "db.blocks", "db.sessions",
+                       "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
                        "db.familiar_addresses", "db.conversations", "db.edits"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},

@@ -2,6 +2,7 @@
 
 from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
+from db.models.profiles import Avatar
 from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
@@ -9,6 +10,7 @@ from db.models.records import (
     ConversationKind,
     MessageKind,
     StoredAttachment,
+    StoredAvatar,
     StoredMessage,
     StoredSession,
     StoredUser,
@@ -41,6 +43,7 @@ __all__ = [
     "EVERYBODY_ID",
     "TABLE_OPTIONS",
     "Attachment",
+    "Avatar",
     "BigId",
     "Block",
     "Content",
@@ -61,6 +64,7 @@ __all__ = [
     "ReactionCount",
     "SessionRow",
     "StoredAttachment",
+    "StoredAvatar",
     "StoredMessage",
     "StoredSession",
     "StoredUser",
