@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import pytest
@@ -132,10 +133,18 @@ class App:
 
 
 @asynccontextmanager
-async def running_app(library: Library, url: str, owner: Person) -> AsyncIterator[App]:
-    options = {**library.options, "token": owner.token, "me": owner.id}
+async def running_app(
+    library: Library, url: str, owner: Person, **options: Any
+) -> AsyncIterator[App]:
+    options |= {**library.options, "token": owner.token, "me": owner.id}
     async with node_process(library.script, f"{url}/graphql", options) as node:
         yield App(node)
+
+
+# What goes over HTTP is the same whatever carries the events.
+each_library_once = pytest.mark.parametrize(
+    "library", ["Apollo Client 3", "Apollo Client 4", "urql"], indirect=True
+)
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -166,6 +175,29 @@ def plain(data: Any) -> Any:
     if isinstance(data, dict):
         return {name: plain(value) for name, value in data.items() if name not in OPAQUE}
     return [plain(item) for item in data] if isinstance(data, list) else data
+
+
+def differences(cached: Any, fresh: Any, path: str = "") -> list[str]:
+    """Where the two differ, one line for each place."""
+    if isinstance(cached, dict) and isinstance(fresh, dict):
+        names: list[Any] = sorted(cached.keys() | fresh.keys())
+        pairs = [(cached.get(name), fresh.get(name)) for name in names]
+    elif isinstance(cached, list) and isinstance(fresh, list):
+        pairs = list(zip_longest(cached, fresh))
+        names = list(range(len(pairs)))
+    else:
+        return [] if cached == fresh else [f"{path}: {cached!r}, not {fresh!r}"]
+    return [
+        line
+        for name, (left, right) in zip(names, pairs, strict=True)
+        for line in differences(left, right, f"{path}.{name}")
+    ]
+
+
+def assert_in_step(compared: Message) -> None:
+    """The cache is what new queries give, and nothing went wrong on the way."""
+    assert differences(plain(compared["cached"]), plain(compared["fresh"])) == []
+    assert compared["faults"] == []
 
 
 async def change_everything(people: People, hello: str, said: dict[str, str]) -> None:
@@ -224,8 +256,7 @@ async def test_after_a_cut_the_cache_is_what_a_new_query_gives(
         await app.shows("the end")
         compared = await app.ask("compare")
 
-    assert plain(compared["cached"]) == plain(compared["fresh"])
-    assert compared["faults"] == []
+    assert_in_step(compared)
     messages = compared["cached"][1]["conversation"]["messages"]["edges"]
     contents = [edge["node"]["content"] for edge in messages]
     assert contents == await bob.said_with(alice)
@@ -238,3 +269,77 @@ async def test_after_a_cut_the_cache_is_what_a_new_query_gives(
     # With the headers that each library sends by itself, only subscriptions are streams.
     for request in compared["requests"]:
         assert request["type"].startswith(STREAM) == (request["operation"] == "Events"), request
+
+
+async def test_after_an_expired_cursor_the_app_queries_anew(
+    library: Library, people: People, sqlite_chat: RunningServer
+) -> None:
+    alice, bob, *_ = people
+    await bob.send("one", alice)
+    async with running_app(library, sqlite_chat.url, alice) as app:
+        [at_bob] = (await app.ask("list"))["conversations"]["edges"]
+        await app.ask("open", id=at_bob["node"]["id"])
+        await bob.send("missed", alice)
+        await app.ask("follow", cursor=f"{'0' * 12}-1")
+        await app.node.expect_type("again", codes=["CURSOR_EXPIRED"])
+        await app.shows("one", "missed")
+        await bob.send("live", alice)
+        await app.shows("one", "missed", "live")
+        compared = await app.ask("compare")
+    assert_in_step(compared)
+
+
+@each_library_once
+async def test_a_refused_message_is_shown_no_more(
+    library: Library, people: People, sqlite_chat: RunningServer
+) -> None:
+    alice, bob, *_ = people
+    await bob.send("one", alice)
+    async with running_app(library, sqlite_chat.url, alice) as app:
+        [at_bob] = (await app.ask("list"))["conversations"]["edges"]
+        id_ = at_bob["node"]["id"]
+        await app.ask("open", id=id_)
+        for content, code in (("x" * 20_000, "PAYLOAD_TOO_LARGE"), (" ", "BAD_USER_INPUT")):
+            await app.node.send("send", id=id_, content=content)
+            assert (await app.shows(content))["messages"][-1]["optimistic"]
+            await app.node.expect_type("failed", of="send", codes=[code])
+        compared = await app.ask("compare")
+    assert_in_step(compared)
+
+
+@each_library_once
+async def test_pages_of_a_list_that_moves_lose_and_repeat_nothing(
+    library: Library, people: People, sqlite_chat: RunningServer
+) -> None:
+    alice, bob, carol, dave = people
+    for other in (bob, carol, dave):
+        await other.send("hello", alice)
+    for content in ("two", "three", "four", "five"):
+        await dave.send(content, alice)
+    async with running_app(library, sqlite_chat.url, alice, page=2) as app:
+        listed = (await app.ask("list"))["conversations"]["edges"]
+        assert [edge["node"]["peer"]["displayName"] for edge in listed] == ["Dave", "Carol"]
+        shown = await app.ask("open", id=listed[0]["node"]["id"])
+        messages = shown["conversation"]["messages"]["edges"]
+        assert [edge["node"]["content"] for edge in messages] == ["four", "five"]
+        await app.ask("follow")
+        await dave.send("six", alice)
+        await app.shows("six")
+        # The third conversation moves to the top before its page is read.
+        await bob.send("again", alice)
+        await app.node.expect(
+            lambda message: (
+                message["type"] == "event" and message["event"]["message"]["content"] == "again"
+            )
+        )
+        for _ in range(2):
+            await app.ask("more", screen="open")
+        await app.ask("more", screen="list")
+        compared = await app.ask("compare")
+    (listed, opened), (all_, whole) = (
+        [plain(item) for item in compared[of]] for of in ("cached", "fresh")
+    )
+    assert listed["conversations"]["edges"] == all_["conversations"]["edges"]
+    assert opened["conversation"]["messages"]["edges"] == whole["conversation"]["messages"]["edges"]
+    assert len(opened["conversation"]["messages"]["edges"]) == 6
+    assert compared["faults"] == []

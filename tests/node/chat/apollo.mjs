@@ -1,6 +1,6 @@
 // The chat app with Apollo Client, set up as its documentation shows.
 //
-// apollo.mjs URL '{"version": 3 or 4, "transport": "ws", "sse" or "ws anew", "token": …, "me": …}'
+// apollo.mjs URL '{"version": 3 or 4, "transport": "ws", "sse" or "ws anew", "token": …, "me": …, "page"?: …}'
 //   ws anew: after a cut graphql-ws subscribes with the variables of the first time, as it does by itself
 import { createRequire } from "node:module";
 import { print } from "graphql";
@@ -8,7 +8,7 @@ import { createClient as createSSEClient } from "graphql-sse";
 import { createClient as createWSClient } from "graphql-ws";
 import { commandLine } from "../lines.mjs";
 import { resuming, runApp } from "./app.mjs";
-import { CONVERSATIONS, OPEN } from "./documents.mjs";
+import { CONVERSATIONS, OPEN, screensOf } from "./documents.mjs";
 import { withConversation, withMessage } from "./lists.mjs";
 
 const [url, options] = commandLine("apollo.mjs URL OPTIONS");
@@ -64,21 +64,26 @@ const link = ApolloLink.split(
 );
 const client = new ApolloClient({ cache: newCache(), link });
 
+const screens = screensOf(options.page);
+const watched = new Map(); // by query
+
 function putMessage(cache, message) {
-  const { conversationId: id, conversation } = message;
-  cache.updateQuery({ query: gql(OPEN), variables: { id } }, (data) => withMessage(data, message));
-  putConversation(cache, conversation);
+  const variables = screens.open(message.conversationId);
+  cache.updateQuery({ query: gql(OPEN), variables }, (data) => withMessage(data, message));
+  putConversation(cache, message.conversation);
 }
 
 function putConversation(cache, conversation) {
-  cache.updateQuery({ query: gql(CONVERSATIONS) }, (data) => withConversation(data, conversation));
+  const variables = screens.list;
+  cache.updateQuery({ query: gql(CONVERSATIONS), variables }, (data) => withConversation(data, conversation));
 }
 
 runApp(
   {
     watch: (query, variables, shown) =>
       new Promise((resolve, reject) => {
-        client.watchQuery({ query: gql(query), variables }).subscribe({
+        watched.set(query, client.watchQuery({ query: gql(query), variables }));
+        watched.get(query).subscribe({
           next: ({ data }) => {
             if (!data?.conversations && !data?.conversation) return;
             shown(data);
@@ -87,10 +92,7 @@ runApp(
           error: reject,
         });
       }),
-    more: async (query, variables, cursor) => {
-      const watched = client.watchQuery({ query: gql(query), variables, fetchPolicy: "cache-only" });
-      await watched.fetchMore({ variables: cursor });
-    },
+    more: (query, _, cursor) => watched.get(query).fetchMore({ variables: cursor }),
     fetch: async (query, variables) =>
       (await client.query({ query: gql(query), variables, fetchPolicy: "network-only" })).data,
     cached: (query, variables) => client.readQuery({ query: gql(query), variables }),

@@ -1,7 +1,7 @@
 // A small chat app over any GraphQL client, driven by JSON lines. A client library's script gives:
 //
 //   watch(query, variables, shown)      query through the cache, and tell of each change: a promise
-//   more(query, variables, cursor)      one more page into the cache
+//   more(query, variables, cursor)      one more page into the cache: `after` or `before` the cursor
 //   fetch(query, variables)             query past the cache, into it
 //   cached(query, variables)            from the cache alone
 //   fresh(query, variables)             from the network, with a cache of its own
@@ -9,15 +9,15 @@
 //   subscribe(query, variables, {next, error, complete})
 //   place(conversation)                 put a conversation into the cached list
 //
-// commands: list, more, open {id}, follow, send {id, content}, mutate {name, variables}, compare
-// messages: done {of, data?}, failed {of, message}, shown {messages: [{id, content, optimistic}]},
-//           event {event}, again {message}: a subscription that the app begins anew,
-//           compared {cached, fresh, requests, faults}
+// commands: list, open {id}, more {screen: "list" or "open"}, follow {cursor?}, send {id, content},
+//           mutate {name, variables}, compare
+// messages: done {of, data}, failed {of, message, codes}, shown {messages: [{id, content, optimistic}]},
+//           event {event}, again {message, codes}: a subscription that the app begins anew
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import WebSocket from "ws";
 import { print, serve } from "../lines.mjs";
-import { CONVERSATION, CONVERSATIONS, EVENTS, MUTATIONS, OPEN, SEND } from "./documents.mjs";
+import { CONVERSATION, CONVERSATIONS, EVENTS, MUTATIONS, OPEN, SEND, screensOf } from "./documents.mjs";
 import { isOptimistic, optimisticMessage } from "./lists.mjs";
 
 const PAUSE_MS = 200;
@@ -52,7 +52,13 @@ export function resuming(client) {
   };
 }
 
-export function runApp(client, { me }) {
+/** The codes of the server's errors; none where the network failed. */
+function codesOf(error) {
+  return (error?.graphQLErrors ?? error?.errors ?? []).map(({ extensions }) => extensions?.code);
+}
+
+export function runApp(client, { me, page }) {
+  const screens = screensOf(page);
   const faults = [];
   // Client libraries warn of what a cache loses, or cannot tell apart.
   for (const name of ["warn", "error"]) {
@@ -81,20 +87,32 @@ export function runApp(client, { me }) {
     if (!conversationId && userId === me) return;
     const variables = conversationId ? { id: conversationId } : { with: userId };
     for (;;) {
+      const before = cursor;
       try {
         const { conversation } = await client.fetch(CONVERSATION, variables);
         if (conversation) client.place(conversation);
-        return;
+        // The answer may be older than an event that came meanwhile.
+        if (cursor === before) return;
       } catch {
         await wait(PAUSE_MS);
       }
     }
   }
 
-  function follow() {
-    const again = (message) => {
-      print({ type: "again", message });
-      setTimeout(follow, PAUSE_MS);
+  /** As after CURSOR_EXPIRED: all that is kept is queried again. */
+  async function queryAnew() {
+    cursor = (await client.fetch(CONVERSATIONS, screens.list)).conversations.cursor;
+    await Promise.all(opened.map((id) => client.fetch(OPEN, screens.open(id))));
+  }
+
+  function follow(from = cursor) {
+    cursor = from;
+    const again = async (error) => {
+      const codes = codesOf(error);
+      print({ type: "again", message: String(error), codes });
+      if (codes.includes("CURSOR_EXPIRED")) await queryAnew();
+      else await wait(PAUSE_MS);
+      follow();
     };
     client.subscribe(EVENTS, { after: cursor }, {
       next: (event) => {
@@ -105,13 +123,13 @@ export function runApp(client, { me }) {
         pending.add(refetched);
         refetched.finally(() => pending.delete(refetched));
       },
-      error: (error) => again(String(error)),
+      error: again,
       complete: () => again("complete"),
     });
   }
 
   async function send({ id, content }) {
-    const { conversation } = await client.cached(OPEN, { id });
+    const { conversation } = await client.cached(OPEN, screens.open(id));
     const { messages: _, ...parts } = conversation;
     const clientMessageId = randomUUID();
     const variables = { to: conversation.peer.id, content, clientMessageId };
@@ -121,7 +139,7 @@ export function runApp(client, { me }) {
       try {
         return await client.mutate(SEND, variables, optimistic);
       } catch (error) {
-        print({ type: "retry", content, message: String(error) });
+        if (codesOf(error).length) throw error;
         await wait(PAUSE_MS);
       }
     }
@@ -130,30 +148,35 @@ export function runApp(client, { me }) {
   async function compare() {
     while (pending.size) await Promise.all(pending);
     const requested = requests.slice();
-    const screens = [[CONVERSATIONS, {}], ...opened.map((id) => [OPEN, { id }])];
     const [cached, fresh] = [[], []];
-    for (const [query, variables] of screens) {
-      cached.push(await client.cached(query, variables));
-      fresh.push(await client.fresh(query, variables));
+    const all = screensOf(); // in one page
+    const shownNow = [[CONVERSATIONS, "list"], ...opened.map((id) => [OPEN, "open", id])];
+    const variablesOf = (of, screen, id) => (id ? of[screen](id) : of[screen]);
+    for (const [query, screen, id] of shownNow) {
+      cached.push(await client.cached(query, variablesOf(screens, screen, id)));
+      fresh.push(await client.fresh(query, variablesOf(all, screen, id)));
     }
     return { cached, fresh, requests: requested, faults };
   }
 
   const commands = {
     list: async () => {
-      const data = await client.watch(CONVERSATIONS, {}, () => {});
+      const data = await client.watch(CONVERSATIONS, screens.list, () => {});
       cursor = data.conversations.cursor;
       return data;
     },
-    more: async () => {
-      const { conversations } = await client.cached(CONVERSATIONS, {});
-      return client.more(CONVERSATIONS, {}, { after: conversations.pageInfo.endCursor });
-    },
     open: ({ id }) => {
       opened.push(id);
-      return client.watch(OPEN, { id }, shown);
+      return client.watch(OPEN, screens.open(id), shown);
     },
-    follow,
+    more: async ({ screen }) => {
+      const [query, variables] =
+        screen === "list" ? [CONVERSATIONS, screens.list] : [OPEN, screens.open(opened.at(-1))];
+      const { conversations, conversation } = await client.cached(query, variables);
+      const { endCursor, startCursor } = (conversations ?? conversation.messages).pageInfo;
+      await client.more(query, variables, conversations ? { after: endCursor } : { before: startCursor });
+    },
+    follow: ({ cursor: from }) => follow(from),
     send,
     mutate: ({ name, variables }) => client.mutate(MUTATIONS[name], variables),
     compare,
@@ -164,7 +187,7 @@ export function runApp(client, { me }) {
       try {
         print({ type: "done", of, tag: message.tag, data: (await command(message)) ?? null });
       } catch (error) {
-        print({ type: "failed", of, tag: message.tag, message: String(error?.stack ?? error) });
+        print({ type: "failed", of, tag: message.tag, message: String(error?.stack ?? error), codes: codesOf(error) });
       }
     },
   ]);

@@ -19,8 +19,8 @@ const CONVERSATION_PARTS = `
 
 /** The first screen; its `cursor` is where `events` goes on. */
 export const CONVERSATIONS = `
-  query Conversations($after: String) {
-    conversations(first: 20, after: $after) {
+  query Conversations($first: Int!, $after: String) {
+    conversations(first: $first, after: $after) {
       cursor
       edges { cursor node { ...ConversationParts } }
       pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
@@ -30,16 +30,21 @@ export const CONVERSATIONS = `
 
 /** An open conversation, its latest messages first; `before` pages back. */
 export const OPEN = `
-  query Open($id: ID!, $before: String) {
+  query Open($id: ID!, $last: Int!, $before: String) {
     conversation(id: $id) {
       ...ConversationParts
-      messages(last: 30, before: $before) {
+      messages(last: $last, before: $before) {
         edges { cursor node { ...MessageParts } }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
       }
     }
   }
   ${CONVERSATION_PARTS} ${MESSAGE_PARTS}`;
+
+/** The variables of the two screens, with pages of this size. */
+export function screensOf(page = 30) {
+  return { list: { first: page }, open: (id) => ({ id, last: page }) };
+}
 
 /** What the table of events in docs/protocol.md says to query. */
 export const CONVERSATION = `

@@ -1,16 +1,17 @@
 // The chat app with urql and its normalized cache (Graphcache), set up as its documentation shows.
 //
-// urql.mjs URL '{"transport": "ws", "sse" or "fetch", "token": …, "me": …}'
+// urql.mjs URL '{"transport": "ws", "sse" or "fetch", "token": …, "me": …, "page"?: …}'
 //   fetch: urql's own subscriptions over fetch
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
+import { relayPagination } from "@urql/exchange-graphcache/extras";
 import { buildSchema, introspectionFromSchema } from "graphql";
 import { createClient as createSSEClient } from "graphql-sse";
 import { createClient as createWSClient } from "graphql-ws";
 import { readFileSync } from "node:fs";
 import { commandLine } from "../lines.mjs";
 import { resuming, runApp } from "./app.mjs";
-import { CONVERSATIONS, OPEN } from "./documents.mjs";
+import { CONVERSATIONS, OPEN, screensOf } from "./documents.mjs";
 import { withConversation, withMessage } from "./lists.mjs";
 
 const [url, options] = commandLine("urql.mjs URL OPTIONS");
@@ -24,20 +25,27 @@ const SDL = readFileSync(new URL("../../../schema/schema.graphql", import.meta.u
 const schema = introspectionFromSchema(buildSchema(SDL));
 const optimistic = new Map(); // by clientMessageId
 
+const screens = screensOf(options.page);
+
 function putMessage(cache, message) {
-  const variables = { id: message.conversationId };
+  const variables = screens.open(message.conversationId);
   cache.updateQuery({ query: OPEN, variables }, (data) => withMessage(data, message));
   putConversation(cache, message.conversation);
 }
 
 function putConversation(cache, conversation) {
-  cache.updateQuery({ query: CONVERSATIONS }, (data) => withConversation(data, conversation));
+  const variables = screens.list;
+  cache.updateQuery({ query: CONVERSATIONS, variables }, (data) => withConversation(data, conversation));
 }
 
 function newCache() {
   const embedded = () => null;
   return cacheExchange({
     schema,
+    resolvers: {
+      Query: { conversations: relayPagination() },
+      Conversation: { messages: relayPagination() },
+    },
     keys: {
       Reaction: embedded,
       Marks: embedded,
@@ -61,7 +69,7 @@ function newCache() {
       },
       Query: {
         conversation: ({ conversation }, { id }, cache, { variables }) => {
-          if (conversation && !("before" in variables)) putConversation(cache, conversation);
+          if (conversation && !variables.last) putConversation(cache, conversation);
         },
       },
     },
@@ -104,6 +112,7 @@ runApp(
           resolve(data);
         });
       }),
+    more: (text, variables, cursor) => query(text, { ...variables, ...cursor }),
     fetch: (text, variables) => query(text, variables, "network-only"),
     cached: (text, variables) => query(text, variables, "cache-only"),
     fresh: async (text, variables) => dataOf(await newClient([newCache(), fetchExchange]).query(text, variables)),
