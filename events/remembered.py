@@ -63,7 +63,7 @@ class Remembered(Generic[E]):
 
         None where not all entries between are kept.
         """
-        entries = self._between(after, upto)
+        entries = self.between(after, upto)
         if entries is None:
             return None
         shows = self._visibility.shows
@@ -77,7 +77,7 @@ class Remembered(Generic[E]):
         self, viewer_id: int, after: int, upto: int, broadcasts_after: int
     ) -> Sequence[E | Fact] | None:
         """Return the same with the facts that the viewer is shown; None also where it is unsure."""
-        entries = self._between(after, upto)
+        entries = self.between(after, upto)
         if entries is None:
             return None
         visibility, latest = self._visibility, dict[int | None, Any]()
@@ -97,7 +97,8 @@ class Remembered(Generic[E]):
         found.reverse()
         return found
 
-    def _between(self, after: int, upto: int) -> list[E | Fact] | None:
+    def between(self, after: int, upto: int) -> list[E | Fact] | None:
+        """Return the entries with after < position <= upto; None where not all are kept."""
         if upto - after > REMEMBERED:
             return None
         found = []
