@@ -13,7 +13,7 @@ Ask = Callable[..., Awaitable[Data]]
 # By kind and id.
 State = dict[tuple[str, str], Data]
 
-MESSAGE = """{ id senderId receiverId kind content clientMessageId
+MESSAGE = """{ id conversationId senderId receiverId kind content clientMessageId
   createdAt editedAt deletedAt replyToId }"""
 USER = "{ id displayName statusText }"
 
