@@ -27,13 +27,16 @@ async def visible_users(
 async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user_id: int) -> bool:
     """Whether the directory shows the user, or the viewer has met them.
 
-    The viewer has exchanged messages with them, or blocked them, or may see a broadcast of theirs.
+    The viewer has exchanged messages with them, or blocked them, or is in a group with them, or may
+    see a broadcast of theirs.
     """
     if ctx.directory.includes(viewer.id, user_id) or ctx.blocks.has_blocked(viewer.id, user_id):
         return True
-    return await contacts.are_contacts(
-        connection, viewer.id, user_id
-    ) or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
+    return (
+        await contacts.are_contacts(connection, viewer.id, user_id)
+        or await contacts.share_a_group(connection, viewer.id, user_id)
+        or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
+    )
 
 
 async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) -> StoredUser:
