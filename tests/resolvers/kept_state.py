@@ -14,7 +14,10 @@ Ask = Callable[..., Awaitable[Data]]
 State = dict[tuple[str, str], Data]
 
 MESSAGE = """{ id senderId receiverId kind content clientMessageId
-  createdAt editedAt deletedAt replyToId }"""
+  createdAt editedAt deletedAt replyToId reactions { emoji count mine users { id } } }"""
+# What changes by a message as well is put by whoever hears of the message: `lastMessage`.
+CONVERSATION = """{ id kind title readUpTo mutedUntil archived pinned unreadCount
+  lastMessage { id content } }"""
 USER = "{ id displayName statusText }"
 
 
@@ -35,15 +38,23 @@ class Act(NamedTuple):
     pick: int
 
 
+class Sent(NamedTuple):
+    """A message: its id, the number of its sender, and whether it was to everybody."""
+
+    id: str
+    sender: int
+    to_all: bool
+
+
 class Table(NamedTuple):
-    """What actions choose from: people, and the messages that were sent, with their senders."""
+    """What actions choose from: people, and the messages that were sent."""
 
     people: list[str]
-    sent: list[tuple[str, int]]  # the message's id, and the number of its sender
+    sent: list[Sent]
 
     def own(self, act: Act) -> str | None:
         """Return a message of the actor's."""
-        own = [id_ for id_, sender in self.sent if sender == act.actor]
+        own = [message.id for message in self.sent if message.sender == act.actor]
         return own[act.pick % len(own)] if own else None
 
 
@@ -64,10 +75,8 @@ def _say_to_all(table: Table, act: Act) -> tuple[str, Data]:
 
 
 def _reply(table: Table, act: Act) -> tuple[str, Data] | None:
-    if not table.sent:
-        return None
-    replied, _ = table.sent[act.pick % len(table.sent)]
-    return SEND, {"to": table.people[act.target], "c": "a reply", "re": replied}
+    told = [message.id for message in table.sent if message.to_all]
+    return (SEND, {"c": "a reply", "re": told[act.pick % len(told)]}) if told else None
 
 
 def _edit(table: Table, act: Act) -> tuple[str, Data] | None:
@@ -83,6 +92,32 @@ def _delete(table: Table, act: Act) -> tuple[str, Data] | None:
     return "mutation($id: ID!) { deleteMessage(id: $id) { id } }", {"id": own}
 
 
+def _react(table: Table, act: Act) -> tuple[str, Data] | None:
+    if len(table.sent) < 3:
+        return None
+    verb = "addReaction" if act.pick < 6 else "removeReaction"
+    react = f"mutation($id: ID!, $e: String!) {{ {verb}(messageId: $id, emoji: $e) {{ id }} }}"
+    message = table.sent[-(1 + act.pick % 3)]
+    return react, {"id": message.id, "e": "👍🎉"[act.pick % 2]}
+
+
+def _mark_read(table: Table, act: Act) -> tuple[str, Data] | None:
+    if not table.sent:
+        return None
+    mark = "mutation($to: ID, $up: ID!) { markRead(with: $to, upTo: $up) { id } }"
+    return mark, {"to": table.people[act.target], "up": table.sent[act.pick % len(table.sent)].id}
+
+
+def _set_apart(table: Table, act: Act) -> tuple[str, Data]:
+    update = """mutation($to: ID, $p: Boolean, $a: Boolean) {
+      updateConversation(with: $to, pinned: $p, archived: $a) { id } }"""
+    return update, {
+        "to": table.people[act.target],
+        "p": bool(act.pick % 2),
+        "a": bool(act.pick % 3),
+    }
+
+
 def _rename(table: Table, act: Act) -> tuple[str, Data]:
     rename = """mutation($n: String, $s: String) {
       updateProfile(displayName: $n, statusText: $s) { id } }"""
@@ -95,6 +130,9 @@ ACTIONS: dict[str, Action] = {
     "reply": _reply,
     "edit": _edit,
     "delete": _delete,
+    "react": _react,
+    "mark read": _mark_read,
+    "pin or archive": _set_apart,
     "rename": _rename,
 }
 
@@ -112,6 +150,13 @@ async def _query_messages(ask: Ask, people: list[str]) -> State:
         after = page["pageInfo"]["endCursor"]
 
 
+async def _query_conversations(ask: Ask, people: list[str]) -> State:
+    query = f"""query($a: Boolean) {{
+      conversations(first: 200, archived: $a) {{ nodes {CONVERSATION} }} }}"""
+    pages = [(await ask(query, a=archived))["conversations"] for archived in (False, True)]
+    return {("conversation", node["id"]): node for page in pages for node in page["nodes"]}
+
+
 async def _query_people(ask: Ask, people: list[str]) -> State:
     query = f"query($id: ID!) {{ user(id: $id) {USER} }}"
     return {("user", id_): (await ask(query, id=id_))["user"] for id_ in people}
@@ -120,20 +165,34 @@ async def _query_people(ask: Ask, people: list[str]) -> State:
 # What a client's first screen asks for.
 SNAPSHOT: tuple[Callable[[Ask, list[str]], Awaitable[State]], ...] = (
     _query_messages,
+    _query_conversations,
     _query_people,
 )
 # What is asked of each type of event, beside `cursor` and `conversationId`.
+_OF_MESSAGE = f"message {MESSAGE} conversation {CONVERSATION}"
 FIELDS = {
-    "MessageSent": f"message {MESSAGE}",
-    "MessageEdited": f"message {MESSAGE}",
-    "MessageDeleted": f"message {MESSAGE}",
+    "MessageSent": _OF_MESSAGE,
+    "MessageEdited": _OF_MESSAGE,
+    "MessageDeleted": _OF_MESSAGE,
     "ReactionChanged": f"message {MESSAGE}",
+    "MarksMoved": f"userId readUpTo conversation {CONVERSATION}",
+    "SettingsChanged": f"conversation {CONVERSATION}",
     "UserChanged": f"user {USER}",
 }
 
 
 def _put_message(state: State, event: Data) -> None:
     state["message", event["message"]["id"]] = event["message"]
+
+
+def _put_conversation(state: State, event: Data) -> None:
+    if (conversation := event["conversation"]) is not None:
+        state["conversation", conversation["id"]] = conversation
+
+
+def _put_both(state: State, event: Data) -> None:
+    _put_message(state, event)
+    _put_conversation(state, event)
 
 
 def _put_user(state: State, event: Data) -> None:
@@ -143,9 +202,11 @@ def _put_user(state: State, event: Data) -> None:
 
 
 APPLY: dict[str, Callable[[State, Data], None]] = {
-    "MessageSent": _put_message,
-    "MessageEdited": _put_message,
-    "MessageDeleted": _put_message,
+    "MessageSent": _put_both,
+    "MessageEdited": _put_both,
+    "MessageDeleted": _put_both,
     "ReactionChanged": _put_message,
+    "MarksMoved": _put_conversation,
+    "SettingsChanged": _put_conversation,
     "UserChanged": _put_user,
 }
