@@ -15,7 +15,8 @@ State = dict[tuple[str, str], Data]
 
 MESSAGE = """{ id senderId receiverId kind content clientMessageId
   createdAt editedAt deletedAt replyToId }"""
-USER = "{ id displayName statusText }"
+USER = "{ id displayName statusText avatarUrl }"
+SETTINGS = "{ presence }"
 
 
 class Person(NamedTuple):
@@ -89,6 +90,11 @@ def _rename(table: Table, act: Act) -> tuple[str, Data]:
     return rename, {"n": f"Name {act.pick}", "s": f"status {act.target}"}
 
 
+def _hide(table: Table, act: Act) -> tuple[str, Data]:
+    hide = f"mutation($p: PresenceSetting) {{ updateSettings(presence: $p) {SETTINGS} }}"
+    return hide, {"p": ("VISIBLE", "INVISIBLE")[act.pick % 2]}
+
+
 ACTIONS: dict[str, Action] = {
     "send": _send,
     "say to all": _say_to_all,
@@ -96,6 +102,7 @@ ACTIONS: dict[str, Action] = {
     "edit": _edit,
     "delete": _delete,
     "rename": _rename,
+    "hide": _hide,
 }
 
 
@@ -117,10 +124,15 @@ async def _query_people(ask: Ask, people: list[str]) -> State:
     return {("user", id_): (await ask(query, id=id_))["user"] for id_ in people}
 
 
+async def _query_settings(ask: Ask, people: list[str]) -> State:
+    return {("settings", "mine"): (await ask(f"{{ settings {SETTINGS} }}"))["settings"]}
+
+
 # What a client's first screen asks for.
 SNAPSHOT: tuple[Callable[[Ask, list[str]], Awaitable[State]], ...] = (
     _query_messages,
     _query_people,
+    _query_settings,
 )
 # What is asked of each type of event, beside `cursor` and `conversationId`.
 FIELDS = {
@@ -129,6 +141,7 @@ FIELDS = {
     "MessageDeleted": f"message {MESSAGE}",
     "ReactionChanged": f"message {MESSAGE}",
     "UserChanged": f"user {USER}",
+    "SettingsChanged": f"settings {SETTINGS}",
 }
 
 
@@ -142,10 +155,15 @@ def _put_user(state: State, event: Data) -> None:
         state["user", event["user"]["id"]] = event["user"]
 
 
+def _put_settings(state: State, event: Data) -> None:
+    state["settings", "mine"] = event["settings"]
+
+
 APPLY: dict[str, Callable[[State, Data], None]] = {
     "MessageSent": _put_message,
     "MessageEdited": _put_message,
     "MessageDeleted": _put_message,
     "ReactionChanged": _put_message,
     "UserChanged": _put_user,
+    "SettingsChanged": _put_settings,
 }
