@@ -18,7 +18,8 @@ MESSAGE = """{ id senderId receiverId kind content clientMessageId
 # What changes by a message as well is put by whoever hears of the message: `lastMessage`.
 CONVERSATION = """{ id kind title readUpTo mutedUntil archived pinned unreadCount
   lastMessage { id content } }"""
-USER = "{ id displayName statusText }"
+USER = "{ id displayName statusText avatarUrl }"
+SETTINGS = "{ presence }"
 
 
 class Person(NamedTuple):
@@ -124,6 +125,11 @@ def _rename(table: Table, act: Act) -> tuple[str, Data]:
     return rename, {"n": f"Name {act.pick}", "s": f"status {act.target}"}
 
 
+def _hide(table: Table, act: Act) -> tuple[str, Data]:
+    hide = f"mutation($p: PresenceSetting) {{ updateSettings(presence: $p) {SETTINGS} }}"
+    return hide, {"p": ("VISIBLE", "INVISIBLE")[act.pick % 2]}
+
+
 ACTIONS: dict[str, Action] = {
     "send": _send,
     "say to all": _say_to_all,
@@ -134,6 +140,7 @@ ACTIONS: dict[str, Action] = {
     "mark read": _mark_read,
     "pin or archive": _set_apart,
     "rename": _rename,
+    "hide": _hide,
 }
 
 
@@ -162,11 +169,16 @@ async def _query_people(ask: Ask, people: list[str]) -> State:
     return {("user", id_): (await ask(query, id=id_))["user"] for id_ in people}
 
 
+async def _query_settings(ask: Ask, people: list[str]) -> State:
+    return {("settings", "mine"): (await ask(f"{{ settings {SETTINGS} }}"))["settings"]}
+
+
 # What a client's first screen asks for.
 SNAPSHOT: tuple[Callable[[Ask, list[str]], Awaitable[State]], ...] = (
     _query_messages,
     _query_conversations,
     _query_people,
+    _query_settings,
 )
 # What is asked of each type of event, beside `cursor` and `conversationId`.
 _OF_MESSAGE = f"message {MESSAGE} conversation {CONVERSATION}"
@@ -176,7 +188,7 @@ FIELDS = {
     "MessageDeleted": _OF_MESSAGE,
     "ReactionChanged": f"message {MESSAGE}",
     "MarksMoved": f"userId readUpTo conversation {CONVERSATION}",
-    "SettingsChanged": f"conversation {CONVERSATION}",
+    "SettingsChanged": f"conversation {CONVERSATION} settings {SETTINGS}",
     "UserChanged": f"user {USER}",
 }
 
@@ -201,12 +213,17 @@ def _put_user(state: State, event: Data) -> None:
         state["user", event["user"]["id"]] = event["user"]
 
 
+def _put_settings(state: State, event: Data) -> None:
+    state["settings", "mine"] = event["settings"]
+    _put_conversation(state, event)
+
+
 APPLY: dict[str, Callable[[State, Data], None]] = {
     "MessageSent": _put_both,
     "MessageEdited": _put_both,
     "MessageDeleted": _put_both,
     "ReactionChanged": _put_message,
     "MarksMoved": _put_conversation,
-    "SettingsChanged": _put_conversation,
+    "SettingsChanged": _put_settings,
     "UserChanged": _put_user,
 }
