@@ -39,6 +39,10 @@ class Entry(Placed, Protocol):
         """The user to whom it was sent; None for a broadcast."""
 
     @property
+    def conversation_id(self) -> int:
+        """Where it was written."""
+
+    @property
     def content(self) -> str:
         """Its text: the part whose size varies."""
 
@@ -50,8 +54,6 @@ class Everybody(msgspec.Struct, frozen=True):
     apart: Collection[int]
 
 
-# To whom a message goes as it is sent: to these users, or to everybody.
-Recipients = tuple[int, ...] | Everybody
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
@@ -74,6 +76,9 @@ class Members(msgspec.Struct, frozen=True, tag="members"):
 
 
 Audience = Processes | People | Members
+
+# To whom a message goes as it is sent: to these users, to a group's members, or to everybody.
+Recipients = tuple[int, ...] | Members | Everybody
 
 
 class MessageEdited(msgspec.Struct, frozen=True, tag="message.edited"):
@@ -111,18 +116,24 @@ class MarksMoved(msgspec.Struct, frozen=True, tag="marks.moved"):
 
 
 class ConversationChanged(msgspec.Struct, frozen=True, tag="conversation.changed"):
-    """The actor has begun a group, or has changed its title, its picture or its rules."""
+    """The actor has changed a group's title, its picture, or what newcomers see."""
 
     conversation_id: int
 
 
 class MembersChanged(msgspec.Struct, frozen=True, tag="members.changed"):
-    """Users joined a group or left it, or have another role in it now."""
+    """Users joined a group or left it, or have another role in it now.
+
+    A group begins with the fact that its first members joined. Those who join or leave by the fact
+    are among its audience: a live fact is handed out after the one and before the other.
+    """
 
     conversation_id: int
     joined: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
+    # Whether those who joined see what was written before.
+    shows_earlier: bool = False
 
 
 class UserChanged(msgspec.Struct, frozen=True, tag="user.changed"):

@@ -107,7 +107,7 @@ SUB_ROOMS = {
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.blocks", "db.sessions",
-                       "db.familiar_addresses"},
+                       "db.familiar_addresses", "db.groups"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

@@ -1,14 +1,16 @@
 """Which conversation a message belongs to, as a process that writes the log knows it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.log.drafts import Draft
+from db.log.drafts import Draft, Waiting
+from db.log.known_groups import KnownGroups
 from db.models import EVERYBODY_ID, Conversation, ConversationKind, Member
 
 # Pairs of people whose conversation is known, so that a message of theirs needs no look-up.
@@ -20,25 +22,72 @@ Pair = tuple[int, int]
 
 
 class Conversations:
-    """Finds and begins the direct conversations of drafts.
+    """Finds the conversations of drafts, and begins those of two people.
 
     Only committed conversations are remembered: one that a batch begins is looked up again by the
     next message of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: KnownGroups | None = None) -> None:
+        self._groups = KnownGroups() if groups is None else groups
         self._known: dict[Pair, int] = {}
+        self._pairs: dict[int, Pair] = {}  # of the direct conversations that drafts have named
         self._active: dict[int, int] = {}  # conversation: the activity that was written last
 
     def of(self, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the conversation of each draft; None where one is not known without asking."""
         found = []
         for draft in drafts:
-            id_ = EVERYBODY_ID if draft.receiver_id is None else self._known.get(pair_of(draft))
+            id_: int | None
+            if draft.receiver_id is not None:
+                id_ = self._known.get(pair_of(draft))
+            elif draft.conversation_id is None:
+                id_ = EVERYBODY_ID
+            else:
+                id_ = draft.conversation_id if draft.conversation_id in self._groups else None
             if id_ is None:
                 return None
             found.append(id_)
         return found
+
+    def receiver_in(self, conversation_id: int, sender_id: int) -> int | None:
+        """Return to whom the sender writes in a direct conversation; None where nobody has asked.
+
+        Of a conversation of others this is None too.
+        """
+        pair = self._pairs.get(conversation_id, ())
+        return sum(pair) - sender_id if sender_id in pair else None
+
+    async def name_receivers(
+        self, connection: AsyncConnection, batch: list[Waiting]
+    ) -> list[Waiting]:
+        """Return the batch with the receivers of drafts that only name a direct conversation.
+
+        The members of groups that are named are known then. A draft for a conversation that the
+        sender is not in stays as it is. The transaction has locked the log's head.
+        """
+        named = {
+            waiting.draft.conversation_id
+            for waiting in batch
+            if type(waiting.change) is Draft and waiting.draft.receiver_id is None
+        }
+        unknown = {id_ for id_ in named if id_ is not None and id_ not in self._groups}
+        if not unknown:
+            return batch
+        await self._groups.learn(connection, unknown)
+        if len(self._pairs) + len(unknown) > KNOWN_PAIRS:
+            self._pairs.clear()
+        self._pairs |= await find_pairs(connection, unknown - self._pairs.keys())
+        return [self._naming_receiver(waiting) for waiting in batch]
+
+    def _naming_receiver(self, waiting: Waiting) -> Waiting:
+        draft = waiting.change
+        if type(draft) is not Draft or draft.conversation_id is None:
+            return waiting
+        receiver_id = self.receiver_in(draft.conversation_id, draft.sender_id)
+        if receiver_id is None:
+            return waiting
+        return waiting._replace(change=replace(draft, receiver_id=receiver_id))
 
     async def find(
         self, connection: AsyncConnection, drafts: Sequence[Draft], now: datetime
@@ -56,7 +105,10 @@ class Conversations:
         begun = await _begin(connection, [pair for pair in unknown if pair not in found], now)
         known = self._known | begun if begun else self._known
         return [
-            EVERYBODY_ID if draft.receiver_id is None else known[pair_of(draft)] for draft in drafts
+            known[pair_of(draft)]
+            if draft.receiver_id is not None
+            else draft.conversation_id or EVERYBODY_ID
+            for draft in drafts
         ]
 
     def falling_behind(self, conversations: Iterable[int], head: int) -> list[int]:
@@ -91,6 +143,18 @@ async def find_direct(connection: AsyncConnection, pairs: Sequence[Pair]) -> dic
         select(lower, higher, col(Conversation.id)).where(tuple_(lower, higher).in_(pairs))
     )
     return {(one, other): id_ for one, other, id_ in rows}
+
+
+async def find_pairs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Pair]:
+    """Return the two people of those of these conversations that are direct, the lower id first."""
+    lower: Any = col(Conversation.lower_user_id)
+    higher: Any = col(Conversation.higher_user_id)
+    rows = await connection.execute(
+        select(col(Conversation.id), lower, higher).where(
+            col(Conversation.id).in_(ids), lower.is_not(None)
+        )
+    )
+    return {id_: (one, other) for id_, one, other in rows}
 
 
 async def _begin(
@@ -135,6 +199,9 @@ async def set_activity(
     if conversations:
         await connection.execute(
             update(Member)
-            .where(col(Member.conversation_id).in_(conversations))
+            # Who has left sees nothing later: their row says where the last of theirs is.
+            .where(
+                col(Member.conversation_id).in_(conversations), col(Member.left_position).is_(None)
+            )
             .values(activity=position)
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from db.log.changes.change import Change
-from db.models import MessageKind, StoredMessage
+from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 
 
 class LogFull(Exception):
@@ -14,6 +14,10 @@ class LogFull(Exception):
 
 class UnknownReceiver(Exception):
     """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class UnknownConversation(Exception):
+    """There is no such conversation that the sender is in; nothing was stored."""
 
 
 class SenderDisabled(Exception):
@@ -39,7 +43,8 @@ class OtherKind(Exception):
 class Draft(Change, frozen=True, gc=False):
     """A message that has no position yet: the commonest change.
 
-    Without a kind, it has its attachment's, or `own_kind` where nothing is attached.
+    Without a kind, it has its attachment's, or `own_kind` where nothing is attached. Without a
+    receiver it is for a group, by its `conversation_id`, or for everybody.
     """
 
     sender_id: int
@@ -51,6 +56,8 @@ class Draft(Change, frozen=True, gc=False):
     own_kind: MessageKind = MessageKind.TEXT
     # The sender cannot send on what broadcasts up to this position carry.
     broadcasts_after: int = 0
+    # A group; or a direct conversation, until the log has found the receiver.
+    conversation_id: int | None = None
 
     @property
     def key(self) -> tuple[int, str | None]:
@@ -60,12 +67,20 @@ class Draft(Change, frozen=True, gc=False):
     def is_of(self, message: StoredMessage) -> bool:
         """Whether the message could have been stored from this draft."""
         attached = None if message.attachment is None else message.attachment.id
-        return (self.sender_id, self.receiver_id, self.content, self.attachment_id) == (
-            message.sender_id,
-            message.receiver_id,
-            message.content,
-            attached,
-        ) and self.kind in {None, message.kind}
+        return (
+            self._is_for(message)
+            and (self.sender_id, self.content, self.attachment_id)
+            == (message.sender_id, message.content, attached)
+            and self.kind in {None, message.kind}
+        )
+
+    def _is_for(self, message: StoredMessage) -> bool:
+        """Whether the message is in the conversation that the draft names, in either way."""
+        if self.conversation_id is not None:
+            return self.conversation_id == message.conversation_id
+        return self.receiver_id == message.receiver_id and (
+            self.receiver_id is not None or message.conversation_id == EVERYBODY_ID
+        )
 
 
 class Waiting(NamedTuple):

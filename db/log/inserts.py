@@ -29,7 +29,10 @@ _INSERT = (
     "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, created_at, kind, content,"
     " client_message_id) VALUES "
 )
-_MOVE = "UPDATE members SET activity = {position} WHERE conversation_id IN ({conversations})"
+_MOVE = (
+    "UPDATE members SET activity = {position}"
+    " WHERE conversation_id IN ({conversations}) AND left_position IS NULL"
+)
 
 # A draft, the kind of message that it becomes, and its conversation.
 _Row = tuple[Draft, MessageKind, int]

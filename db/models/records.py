@@ -19,6 +19,14 @@ class ConversationKind(StrEnum):
     EVERYBODY = "EVERYBODY"
 
 
+class MemberRole(StrEnum):
+    """What a member of a group may do."""
+
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+
+
 class MessageKind(StrEnum):
     """What a message's content is."""
 
