@@ -41,6 +41,7 @@ from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
+from resolvers.groups import follow_lost_members, follow_members
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
@@ -48,6 +49,7 @@ from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
+from resolvers.guards.memberships import Memberships
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
@@ -91,6 +93,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
+    follow_lost_members(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 
@@ -220,7 +223,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
+    memberships = Memberships(database)
     follow_blocks(control, database, blocks)
+    follow_members(control, admission.groups)
     follow_accounts(control, admission)
     roster = Roster(
         bus,
@@ -249,7 +254,8 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=reader.read_written,
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
-        visibility=Visibility(blocks.apart),
+        visibility=Visibility(blocks.apart, memberships.stays_of),
+        members_changed=memberships.apply,
         heard=directory.hear if settings.directory == "contacts" else None,
         control=control,
     )
@@ -272,6 +278,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         presence=presence,
         blocks=blocks,
         directory=directory,
+        memberships=memberships,
         control=control,
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,

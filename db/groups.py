@@ -88,6 +88,39 @@ async def find_members(
     return [_member(row) for row in rows]
 
 
+async def find_member(
+    connection: AsyncConnection, conversation_id: int, user_id: int
+) -> StoredMember | None:
+    """Return the user's row of the group; None for somebody who never was in it."""
+    rows = await connection.execute(
+        select(*_MEMBER).where(
+            col(Member.conversation_id) == conversation_id,
+            col(Member.user_id) == user_id,
+            col(Member.is_group),
+        )
+    )
+    row = rows.first()
+    return None if row is None else _member(row)
+
+
+async def page_members(
+    connection: AsyncConnection, conversation_id: int, *, after: int, limit: int
+) -> Sequence[StoredMember]:
+    """Return up to `limit` of those who are in the group, with ids past `after`, in order."""
+    rows = await connection.execute(
+        select(*_MEMBER)
+        .where(
+            col(Member.conversation_id) == conversation_id,
+            col(Member.user_id) > after,
+            col(Member.is_group),
+            col(Member.left_position).is_(None),
+        )
+        .order_by(col(Member.user_id))
+        .limit(limit)
+    )
+    return [_member(row) for row in rows]
+
+
 async def find_present(
     connection: AsyncConnection, conversation_ids: Collection[int]
 ) -> dict[int, set[int]]:

@@ -35,6 +35,16 @@ async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredM
     return await _stored(connection, await connection.execute(query))
 
 
+async def read_by_ids_of(connection: AsyncConnection, ids: str) -> list[StoredMessage]:
+    """Return the messages whose ids a SELECT, which is given as its text, finds.
+
+    Past SQLAlchemy, which would keep each text that it has compiled.
+    """
+    names = ", ".join(f"messages.{column.name}" for column in COLUMNS)
+    statement = f"SELECT {names} FROM messages JOIN ({ids}) AS page ON page.id = messages.id"  # noqa: S608  # nosec B608  # of numbers and our own names
+    return await _stored(connection, await connection.exec_driver_sql(statement))
+
+
 async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[StoredMessage]:
     found = [
         StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where)
@@ -63,16 +73,18 @@ async def page_messages(
     limit: int,
     broadcasts_after: int = 0,
     has_blocks: bool = True,
+    groups: bool = False,
 ) -> Sequence[StoredMessage]:
-    """Return up to `limit` messages the viewer may see, oldest first.
+    """Return up to `limit` messages the viewer may see, oldest first; none of groups.
 
+    `groups` adds what the viewer wrote in groups: db/group_pages.py adds what others did.
     Broadcasts up to `broadcasts_after` are hidden: they were sent before the viewer came. With
     `peer_id`, only messages between the two are returned. `after` and `before` are exclusive ids.
     `newest` takes the last messages of this range, else the first. `has_blocks=False` says that
     nobody has blocked the viewer, nor the viewer anybody: no broadcast's sender is looked at.
     """
     shape = _PageShape(
-        peer_id is not None, after is not None, before is not None, newest, has_blocks
+        peer_id is not None, after is not None, before is not None, newest, has_blocks, groups
     )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
@@ -91,6 +103,7 @@ class _PageShape(NamedTuple):
     before: bool
     newest: bool
     has_blocks: bool
+    groups: bool
 
 
 @cache
@@ -124,7 +137,7 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     # found in two ways, such as the viewer's own broadcast.
     parts: list[Any] = [
         select(col(Message.id)).where(way, *range_).order_by(order).limit(limit)
-        for way in ways_to_see(viewer, joined, has_blocks=shape.has_blocks)
+        for way in ways_to_see(viewer, joined, has_blocks=shape.has_blocks, groups=shape.groups)
     ]
     if dialect.name == "sqlite":  # takes no LIMIT in a UNION; MySQL makes tables of subqueries
         parts = [select(part.subquery()) for part in parts]

@@ -34,6 +34,7 @@ class Connection:
         "due",
         "expires_at",
         "session_id",
+        "shows_groups",
         "sinks",
         "topics",
         "transport",
@@ -48,7 +49,8 @@ class Connection:
         self.user_id: int | None = None
         self.session_id: int | None = None
         self.expires_at: float | None = None
-        self.topics: tuple[int | str | type, ...] = ()
+        self.topics: tuple[int | str | type | tuple[str, int], ...] = ()
+        self.shows_groups = False
         # Replaced, never changed in place: a delivery may be iterating over it.
         self.sinks: tuple[Sink[Any], ...] = ()
         # When the expiries look at it next; 0 while it is not in their heap.

@@ -54,8 +54,6 @@ class Everybody(msgspec.Struct, frozen=True):
     apart: Collection[int]
 
 
-
-
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
     """No user: the fact is for the server's processes."""
 

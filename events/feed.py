@@ -18,8 +18,8 @@ from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from events.control import Control
-from events.facts import Entry, Everybody, Fact, Recipients
-from events.hub import Hub
+from events.facts import Entry, Everybody, Fact, Members, MembersChanged, Recipients
+from events.hub import CONVERSATION, Hub
 
 logger = logging.getLogger("parley.feed")
 
@@ -58,8 +58,16 @@ class Visibility(Protocol):
     def recipients(self, message: Entry, /) -> Recipients:
         """Return to whom the entry goes as it is handed out."""
 
-    def shows(self, message: Entry, viewer_id: int, broadcasts_after: int, /) -> bool:
-        """Whether the viewer, to whom broadcasts past this position are shown, may see it."""
+    def knows(self, viewer_id: int, /) -> bool:
+        """Whether `shows` can tell what the viewer sees of groups."""
+
+    def shows(
+        self, message: Entry, viewer_id: int, broadcasts_after: int, /, *, groups: bool
+    ) -> bool:
+        """Whether the viewer, to whom broadcasts past this position are shown, may see it.
+
+        `groups`: whether the viewer's wire shows what is written in groups.
+        """
 
 
 class LogBehind(Exception):
@@ -73,7 +81,8 @@ class Feed(Generic[E]):
     feed reads the entries before it from the log first. `poll_seconds()` says after how long the
     feed looks at the head without an announcement, in case the last one was lost; None for never.
     `others` is called, perhaps repeatedly, when entries come that were not announced. `visibility`
-    says who may see an entry. `heard` is called with each entry that is not for everybody.
+    says who may see an entry. `heard` is called with each entry for two people. `members_changed`
+    is called with each fact that people joined or left a group, in the log's order.
     """
 
     def __init__(
@@ -88,6 +97,7 @@ class Feed(Generic[E]):
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
         heard: Callable[[E], None] | None = None,
+        members_changed: Callable[[Fact, MembersChanged], None] | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
@@ -98,6 +108,7 @@ class Feed(Generic[E]):
         self._others = others
         self._poll_seconds = poll_seconds
         self._heard = heard
+        self._members_changed = members_changed
         control.follow(self)
         self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
@@ -164,14 +175,23 @@ class Feed(Generic[E]):
         return after
 
     def recent(
-        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
+        self,
+        user_id: int,
+        after: int,
+        upto: int,
+        *,
+        broadcasts_after: int = 0,
+        groups: bool = False,
     ) -> Sequence[E] | None:
         """Return the messages past `after`, up to `upto`, that the user may see, from memory.
 
         None where not all of these entries are kept. So a crowd that comes back at once needs no
-        read of the log. Broadcasts up to `broadcasts_after` are not shown to the user.
+        read of the log. Broadcasts up to `broadcasts_after` are not shown to the user, and what was
+        written in groups only with `groups`: None too where the user's groups are not known.
         """
         if upto > self.position or upto - after > REMEMBERED:
+            return None
+        if groups and not self._visibility.knows(user_id):
             return None
         shows = self._visibility.shows
         found = []
@@ -179,7 +199,7 @@ class Feed(Generic[E]):
             entry = self._last[position % REMEMBERED]
             if entry is None or entry.id != position:
                 return None
-            if type(entry) is not Fact and shows(entry, user_id, broadcasts_after):
+            if type(entry) is not Fact and shows(entry, user_id, broadcasts_after, groups=groups):
                 found.append(entry)
         return found
 
@@ -324,12 +344,30 @@ class Feed(Generic[E]):
         self._last[entry.id % REMEMBERED] = entry
         if type(entry) is Fact:
             self._control.hand_over(entry)
+            if type(entry.body) is MembersChanged:
+                self._members(entry, entry.body)
             return
         size = len(entry.content) + ENTRY_BYTES
         recipients = self._visibility.recipients(entry)
-        if type(recipients) is Everybody:
+        if type(recipients) is tuple:
+            if self._heard is not None:
+                self._heard(entry)
+            self._hub.deliver(entry, size, recipients)
+        elif type(recipients) is Members:
+            topic = (CONVERSATION, recipients.conversation_id)
+            self._hub.publish(entry, size, topic, entry.sender_id)
+        elif type(recipients) is Everybody:
             self._hub.broadcast(entry, size, entry.sender_id, apart=recipients.apart)
-            return
-        if self._heard is not None:
-            self._heard(entry)
-        self._hub.deliver(entry, size, recipients)
+
+    def _members(self, fact: Fact, changed: MembersChanged) -> None:
+        """Move the connections of people who join or leave a group, between two messages of it.
+
+        Control would be too early for that: it hands facts over before the messages before them.
+        """
+        topic = (CONVERSATION, changed.conversation_id)
+        for user_id in changed.joined:
+            self._hub.join_group(user_id, topic)
+        if self._members_changed is not None:
+            self._members_changed(fact, changed)
+        for user_id in changed.left:
+            self._hub.quit_group(user_id, topic)

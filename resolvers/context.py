@@ -26,6 +26,7 @@ from resolvers.guards.file_urls import FileUrls
 from resolvers.guards.limits.connection_slots import ConnectionSlots
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
+from resolvers.guards.memberships import Memberships
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
@@ -51,6 +52,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     presence: Presence
     blocks: BlockedPairs
     directory: Directory
+    memberships: Memberships
     control: Control
     passwords: Passwords
     tokens: Tokens
@@ -66,6 +68,8 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
     caller: Caller | None = None
+    # Whether the caller's wire shows groups: the older ones do not know them.
+    shows_groups: bool = False
 
     @property
     def user(self) -> Viewer:

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import messages
-from db.models import StoredMessage
+from db import group_pages, messages
+from db.models import EVERYBODY_ID, StoredMessage
 from events.bus.bus import Bus, Topic
 from events.facts import Fact
 from events.feed import Feed
@@ -20,7 +20,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.guards.validation import check_page_size
 from resolvers.guards.viewer import Viewer
-from resolvers.reads import is_in_log, reading_log
+from resolvers.reads import is_in_log, know_groups, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
@@ -104,6 +104,7 @@ async def list_messages(
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
     wanted = _Range(with_id, after, before)
+    await know_groups(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
         if with_id is not None and not found:
@@ -178,24 +179,37 @@ async def _read_page(
     """Return a page of what the viewer may see.
 
     For a viewer without blocks the senders of broadcasts need no look. A page with a broadcast
-    past the position that this process has followed is read again with that look.
+    past the position that this process has followed is read again with that look. So it is with
+    groups, for a viewer who is in none as far as this process has followed.
     """
     viewer = ctx.user
-    followed = ctx.control.position
+    followed, heard = ctx.control.position, ctx.feed.position
     has_blocks = viewer.id in ctx.blocks.apart
+    of_all = ctx.shows_groups and wanted.peer_id is None
+    has_groups = of_all and ctx.memberships.stays_of(viewer.id) != {}
     while True:
-        page = await messages.page_messages(
-            connection,
-            viewer.id,
-            **wanted._asdict(),
-            newest=newest,
-            limit=limit,
-            broadcasts_after=viewer.broadcasts_after,
-            has_blocks=has_blocks,
+        options: dict[str, Any] = {
+            "after": wanted.after,
+            "before": wanted.before,
+            "newest": newest,
+            "limit": limit,
+            "broadcasts_after": viewer.broadcasts_after,
+            "has_blocks": has_blocks,
+        }
+        page = (
+            await group_pages.page_with_groups(connection, viewer.id, **options)
+            if has_groups
+            else await messages.page_messages(
+                connection, viewer.id, peer_id=wanted.peer_id, groups=of_all, **options
+            )
         )
-        if has_blocks or not any(m.receiver_id is None and m.id > followed for m in page):
+        looks = not has_blocks and any(
+            m.conversation_id == EVERYBODY_ID and m.id > followed for m in page
+        )
+        joined = of_all and not has_groups and any(m.id > heard for m in page)
+        if not looks and not joined:
             return page
-        has_blocks = True
+        has_blocks, has_groups = has_blocks or looks, has_groups or joined
 
 
 async def watch_messages(
@@ -212,6 +226,7 @@ async def watch_messages(
         after = ctx.feed.resume_from(after)
         await _check_cursor(ctx, after)
     while True:
+        await know_groups(ctx, viewer.id)
         with _subscribe(ctx) as live:
             start = ctx.feed.position
             if after is not None:
@@ -249,12 +264,19 @@ def _subscribe(ctx: Context) -> Subscription[StoredMessage]:
 async def _replay(
     ctx: Context, viewer: Viewer, after: int, upto: int
 ) -> AsyncGenerator[StoredMessage, None]:
-    recent = ctx.feed.recent(viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after)
+    recent = ctx.feed.recent(
+        viewer.id,
+        after,
+        upto,
+        broadcasts_after=viewer.broadcasts_after,
+        groups=ctx.shows_groups,
+    )
     if recent is not None:
         for message in recent:
             yield message
         return
     while after < upto:
+        await know_groups(ctx, viewer.id)
         async with reading_log(ctx, upto) as connection:
             wanted = _Range(after=after, before=upto + 1)
             page = await _read_page(ctx, connection, wanted, newest=False, limit=PAGE)

@@ -71,6 +71,15 @@ async def know_contacts(ctx: Context, user_id: int) -> None:
     await ctx.directory.ready(user_id, partial(reading_log, ctx))
 
 
+async def know_groups(ctx: Context, user_id: int) -> None:
+    """Read in which groups the user is, unless that is known or the caller's wire shows none.
+
+    Raises Unavailable.
+    """
+    if ctx.shows_groups:
+        await ctx.memberships.ready(user_id)
+
+
 async def is_in_log(ctx: Context, position: int) -> bool:
     """Whether the log has come so far. Raises Unavailable."""
     async with ctx.read() as connection:

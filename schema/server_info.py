@@ -68,6 +68,9 @@ class ServerLimits:
     anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
     graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
     email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    groups_per_user: RateLimit = _limit("Groups that one user begins.")
+    additions_per_user: RateLimit = _limit("People whom one user adds to groups.")
+    group_changes_per_user: RateLimit = _limit("Other changes of groups by one user.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
     reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
@@ -128,6 +131,7 @@ class ServerLimits:
     max_session_age_seconds: int = _limit("How long after its login a session may be renewed.")
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
+    max_group_members: int = _limit("Members of one group.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from db.models import EVERYBODY_ID
 from db.visibility import Visibility
 from events import feed as feed_module
 from events.connection import Connection
@@ -32,6 +33,7 @@ class Line(msgspec.Struct, frozen=True):
     receiver_id: int | None = None
     content: str = "x"
     created_at: datetime = START
+    conversation_id: int = EVERYBODY_ID
 
 
 class Log:
