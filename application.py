@@ -223,7 +223,6 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
-    memberships = Memberships(database)
     follow_blocks(control, database, blocks)
     follow_members(control, admission.groups)
     follow_accounts(control, admission)
@@ -247,6 +246,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
     )
+    memberships = Memberships(database, hub.has_user)
     feed: Feed[StoredMessage] = Feed(
         hub=hub,
         read_entries=reader.read_entries,
@@ -268,6 +268,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         admission=admission,
         authority=control,
     )
+    control.on_loss(log.forget)
     return Context(
         settings=settings,
         db=database,

@@ -260,6 +260,8 @@ class ChatServer(SocketServer):
         try:
             async with aclosing(watch_messages(ctx, after=after)) as stream:
                 async for message in stream:
+                    if message.deleted_at is not None:
+                        continue  # older clients know no tombstones
                     if not await socket.half_read():
                         return
                     socket.push(self.encode_message(message))

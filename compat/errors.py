@@ -19,6 +19,7 @@ STATUS = {
     Code.BAD_USER_INPUT: 400,
     # The older server answers 400 to an e-mail that is taken, and its clients look for that.
     Code.CONFLICT: 400,
+    Code.CURSOR_EXPIRED: 400,
     Code.RATE_LIMITED: 429,
     Code.PAYLOAD_TOO_LARGE: 413,
     # The one INTERNAL that is raised on purpose: the database is away.

@@ -176,6 +176,18 @@ async def forget_unsent_of(connection: AsyncConnection, owner_ids: Collection[in
     await _forget(connection, col(Attachment.owner_id).in_(owner_ids))
 
 
+async def forget_unshown(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Forget those of these attachments that no message shows any more."""
+    shown = select(col(MessageAttachment.attachment_id)).where(
+        col(MessageAttachment.attachment_id).in_(ids)
+    )
+    unshown = set(ids) - set((await connection.execute(shown.distinct())).scalars())
+    if unshown:
+        wanted = col(Attachment.id).in_(unshown)
+        await connection.execute(update(Attachment).where(wanted).values(sent_at=None))
+        await _forget(connection, wanted)
+
+
 async def withdraw(connection: AsyncConnection, attachment_id: int) -> Collection[int]:
     """Forget an attachment that was never sent; return the ids of files that nothing needs now."""
     _, dead = await _forget(connection, col(Attachment.id) == attachment_id)

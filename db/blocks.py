@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, insert, select
+from sqlalchemy import ColumnElement, and_, delete, exists, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -90,6 +90,21 @@ async def page_blocks(
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
+
+
+async def find_apart(
+    connection: AsyncConnection, pairs: Collection[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return those of these pairs in which one user has blocked the other."""
+    if not pairs:
+        return set()
+    both = sorted({*pairs, *((other, one) for one, other in pairs)})
+    blocker, blocked = col(Block.blocker_id), col(Block.blocked_id)
+    rows = await connection.execute(
+        select(blocker, blocked).where(tuple_(blocker, blocked).in_(both))
+    )
+    blocks = {(row[0], row[1]) for row in rows}
+    return {(one, other) for one, other in pairs if {(one, other), (other, one)} & blocks}
 
 
 def not_apart(one: Any, other: Any) -> ColumnElement[bool]:

@@ -8,13 +8,15 @@ from sqlalchemy import ColumnElement, case, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.log.conversations import ACTIVITY_STEP
 from db.models import Conversation, ConversationKind, Member, Message
 
 # How many unread messages of a conversation are counted: "100" stands for "at least 100".
 UNREAD_COUNTED = 100
-# `activity` lies at most so far behind a conversation's last message (docs/decisions/0017).
+# `activity` is written again when the conversation's last message lies so far past it,
+ACTIVITY_STEP = 1000
+# and always before the last message lies further past it (docs/decisions/0017-conversations.md).
 MOST_BEHIND = 2 * ACTIVITY_STEP
+# Past every position.
 FOR_EVER = 2**62
 
 

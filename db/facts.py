@@ -8,17 +8,29 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import messages
-from db.models import LogHead, LogRow, StoredMessage
-from events.facts import CONTROLS, Audience, Body, Fact, Processes, Unreadable
+from db.models import LogHead, LogPerson, LogRow, Message, StoredMessage
+from events.facts import (
+    CONTROLS,
+    SHOWN,
+    Audience,
+    Body,
+    Fact,
+    Members,
+    People,
+    Processes,
+    Unreadable,
+)
 
 logger = logging.getLogger("parley.log")
 
 _CONTROL_KINDS = [kind.__struct_config__.tag for kind in CONTROLS]
+_SHOWN_KINDS = [kind.__struct_config__.tag for kind in SHOWN]
 _encoder = msgspec.json.Encoder()
 _bodies: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 _audiences: msgspec.json.Decoder[Audience] = msgspec.json.Decoder(Audience)
@@ -42,8 +54,16 @@ async def move_head(connection: AsyncConnection, position: int, control_position
 
 
 async def insert_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
-    """Store facts at their positions."""
+    """Store facts at their positions, and whom each is shown to."""
     await connection.execute(insert(LogRow), [row_of(fact) for fact in facts])
+    people = [
+        {"user_id": user_id, "position": fact.id}
+        for fact in facts
+        if fact.is_shown and isinstance(fact.audience, People)
+        for user_id in {*fact.audience.ids}
+    ]
+    if people:
+        await connection.execute(insert(LogPerson), people)
 
 
 def row_of(fact: Fact) -> dict[str, Any]:
@@ -55,6 +75,9 @@ def row_of(fact: Fact) -> dict[str, Any]:
         "audience": _encoder.encode(fact.audience).decode(),
         "body": _encoder.encode(fact.body).decode(),
         "created_at": fact.created_at,
+        "conversation_id": (
+            fact.audience.conversation_id if isinstance(fact.audience, Members) else None
+        ),
     }
 
 
@@ -75,11 +98,36 @@ async def read_log(
 ) -> list[StoredMessage | Fact]:
     """Return up to `limit` entries of the log, of both tables, with after < position <= upto."""
     rows = await connection.execute(_between(after, upto).limit(limit))
-    facts = [_fact(row) for row in rows]
+    facts = await with_records(connection, [_fact(row) for row in rows])
     entries: list[StoredMessage | Fact] = [
         *await messages.read_entries(connection, after, upto, limit)
     ]
     return [*merge(entries, facts, key=attrgetter("id"))][:limit] if facts else entries
+
+
+async def read_facts(connection: AsyncConnection, positions: Sequence[int]) -> list[Fact]:
+    """Return the facts that there are at these positions, in order."""
+    if not positions:
+        return []
+    rows = select(LogRow.__table__).where(col(LogRow.position).in_(positions))  # type: ignore[attr-defined]  # SQLModel hides it
+    found = await connection.execute(rows.order_by(col(LogRow.position)))
+    return await with_records(connection, [_fact(row) for row in found])
+
+
+async def with_records(connection: AsyncConnection, facts: list[Fact]) -> list[Fact]:
+    """Return the facts with the messages that they are about, as those are now.
+
+    The messages that facts lack are read in one query.
+    """
+    named = {fact.message_id for fact in facts if not fact.is_whole}
+    if not named:
+        return facts
+    query = select(*messages.COLUMNS).where(col(Message.id).in_(named))
+    found = {record.id: record for record in await messages.read_messages(connection, query)}
+    return [
+        fact if fact.is_whole else replace(fact, record=found.get(fact.message_id or 0))
+        for fact in facts
+    ]
 
 
 async def prune_log(connection: AsyncConnection, before: datetime, limit: int) -> int:
@@ -94,8 +142,23 @@ async def prune_log(connection: AsyncConnection, before: datetime, limit: int) -
     )
     old = [position for position, created_at in rows if created_at < before]
     if old:
-        await connection.execute(delete(LogRow).where(col(LogRow.position) <= old[-1]))
+        shown = await connection.execute(
+            select(func.max(col(LogRow.position))).where(
+                col(LogRow.position) <= old[-1], col(LogRow.kind).in_(_SHOWN_KINDS)
+            )
+        )
+        position = shown.scalar()
+        for table in (LogRow, LogPerson):
+            await connection.execute(delete(table).where(col(table.position) <= old[-1]))
+        if position is not None:
+            await connection.execute(update(LogHead).values(pruned_position=position))
     return len(old)
+
+
+async def pruned_position(connection: AsyncConnection) -> int:
+    """Return the position up to which facts that users are shown may have been removed."""
+    found = await connection.execute(select(col(LogHead.pruned_position)))
+    return int(found.scalar_one())
 
 
 async def read_cursor(connection: AsyncConnection) -> tuple[str, int]:

@@ -39,6 +39,7 @@ async def page_with_groups(
     limit: int,
     broadcasts_after: int = 0,
     has_blocks: bool = True,
+    has_deleted: bool = True,
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first; as `page_messages`.
 
@@ -57,6 +58,7 @@ async def page_with_groups(
         limit=limit,
         broadcasts_after=broadcasts_after,
         has_blocks=has_blocks,
+        has_deleted=has_deleted,
         groups=True,
     )
     page = {message.id: message for message in others}
@@ -71,7 +73,7 @@ async def page_with_groups(
             _Range(id_, max(low, stay.joined_position), min(high, stay.left_position or high))
             for id_, _, stay in chunk
         ]
-        found = await _read(connection, ranges, newest=newest, limit=limit)
+        found = await _read(connection, ranges, newest=newest, has_deleted=has_deleted, limit=limit)
         page |= {message.id: message for message in found}
         kept = sorted(page)[-limit:] if newest else sorted(page)[:limit]
         page = {id_: page[id_] for id_ in kept}
@@ -120,28 +122,32 @@ async def find_stays(
 
 
 async def _read(
-    connection: AsyncConnection, ranges: Sequence[_Range], *, newest: bool, limit: int
+    connection: AsyncConnection,
+    ranges: Sequence[_Range],
+    *,
+    newest: bool,
+    has_deleted: bool,
+    limit: int,
 ) -> Sequence[StoredMessage]:
     """Return the newest messages of all these ranges together, or the oldest ones."""
-    order = "DESC" if newest else "ASC"
+    more = "" if has_deleted else " AND deleted_at IS NULL"
+    order = f"{more} ORDER BY id {'DESC' if newest else 'ASC'} LIMIT {limit:d}"
     # The numbers stand in the text: only so does each range end where it must on MariaDB.
     parts = [
-        _part(f"range_{number:d}", range_, order, limit)
+        _part(f"range_{number:d}", range_, order)
         for number, range_ in enumerate(ranges)
         if range_.before - range_.after > 1
     ]
     if not parts:
         return ()
     together = " UNION ALL ".join(parts)
-    return await read_by_ids_of(
-        connection,
-        f"SELECT id FROM ({together}) AS found ORDER BY id {order} LIMIT {limit:d}",  # noqa: S608  # nosec B608  # numbers alone
-    )
+    last = order.removeprefix(more)
+    return await read_by_ids_of(connection, f"SELECT id FROM ({together}) AS found{last}")  # noqa: S608  # nosec B608  # numbers alone
 
 
-def _part(name: str, range_: _Range, order: str, limit: int) -> str:
+def _part(name: str, range_: _Range, order: str) -> str:
     id_, after, before = range_
     return (
         f"SELECT id FROM (SELECT id FROM messages WHERE conversation_id = {id_:d}"  # noqa: S608  # nosec B608  # numbers alone
-        f" AND id > {after:d} AND id < {before:d} ORDER BY id {order} LIMIT {limit:d}) AS {name}"
+        f" AND id > {after:d} AND id < {before:d}{order}) AS {name}"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache, partial
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,7 @@ COLUMNS = columns(StoredMessage, Message)
 ATTACHING_KINDS = frozenset({MessageKind.IMAGE, MessageKind.FILE, MessageKind.VOICE})
 
 _KINDS = {kind.value: kind for kind in MessageKind}
+_encoder = msgspec.json.Encoder()
 
 
 async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredMessage]:
@@ -47,9 +49,13 @@ async def read_by_ids_of(connection: AsyncConnection, ids: str) -> list[StoredMe
 
 async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[StoredMessage]:
     found = [
-        StoredMessage(id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where)
-        for id_, sender, receiver, kind, content, key, created, where in rows
-    ]
+        StoredMessage(
+            id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where, None,
+            edited and utc_from(edited), deleted and utc_from(deleted), reply_to,
+        )
+        for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to
+        in rows
+    ]  # fmt: skip
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
         return found
@@ -73,6 +79,7 @@ async def page_messages(
     limit: int,
     broadcasts_after: int = 0,
     has_blocks: bool = True,
+    has_deleted: bool = True,
     groups: bool = False,
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first; none of groups.
@@ -82,9 +89,16 @@ async def page_messages(
     `peer_id`, only messages between the two are returned. `after` and `before` are exclusive ids.
     `newest` takes the last messages of this range, else the first. `has_blocks=False` says that
     nobody has blocked the viewer, nor the viewer anybody: no broadcast's sender is looked at.
+    `has_deleted=False` leaves out what was deleted.
     """
     shape = _PageShape(
-        peer_id is not None, after is not None, before is not None, newest, has_blocks, groups
+        peer_id is not None,
+        after is not None,
+        before is not None,
+        newest,
+        has_blocks,
+        has_deleted,
+        groups,
     )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
@@ -103,6 +117,7 @@ class _PageShape(NamedTuple):
     before: bool
     newest: bool
     has_blocks: bool
+    has_deleted: bool
     groups: bool
 
 
@@ -119,6 +134,8 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
         range_.append(col(Message.id) > bindparam("after", type_=BigInteger))
     if shape.before:
         range_.append(col(Message.id) < bindparam("before", type_=BigInteger))
+    if not shape.has_deleted:
+        range_.append(col(Message.deleted_at).is_(None))
     order: Any = col(Message.id).desc() if shape.newest else col(Message.id)
     limit = bindparam("limit", type_=Integer)
     if shape.of_a_pair:
@@ -171,15 +188,40 @@ async def find_all_visible(
     return await read_messages(connection, query)
 
 
+class Original(NamedTuple):
+    """A message as it is now, and the hash of what was sent where that was something else."""
+
+    message: StoredMessage
+    sent_hash: bytes | None = None
+
+
+def hash_sent(
+    sender_id: int, key: str | None, kind: MessageKind, content: str, attachment_id: int | None
+) -> bytes:
+    """Return the hash of what was sent: with the key, so that the same text hashes differently."""
+    return sha256(_encoder.encode((sender_id, key, kind, content, attachment_id))).digest()
+
+
+async def read_originals(
+    connection: AsyncConnection, *where: ColumnElement[bool]
+) -> list[Original]:
+    """Return the messages that these conditions find, with their hashes."""
+    rows = (
+        await connection.execute(select(*COLUMNS, col(Message.original_hash)).where(*where))
+    ).all()
+    found = await _stored(connection, [row[:-1] for row in rows])
+    return [Original(message, row[-1]) for message, row in zip(found, rows, strict=True)]
+
+
 async def find_by_keys(
     connection: AsyncConnection, keys: Collection[tuple[int, str | None]]
-) -> dict[tuple[int, str | None], StoredMessage]:
+) -> dict[tuple[int, str | None], Original]:
     """Return the messages that are stored under these keys: sender and client_message_id."""
     if not (given := [key for key in keys if key[1] is not None]):
         return {}
     key = tuple_(col(Message.sender_id), col(Message.client_message_id))
-    found = await read_messages(connection, select(*COLUMNS).where(key.in_(given)))
-    return {(message.sender_id, message.client_message_id): message for message in found}
+    found = await read_originals(connection, key.in_(given))
+    return {(each.message.sender_id, each.message.client_message_id): each for each in found}
 
 
 async def read_entries(

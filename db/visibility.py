@@ -15,7 +15,17 @@ from sqlmodel import col
 
 from db.blocks import not_apart
 from db.models import EVERYBODY_ID, Member, Message
-from events.facts import Entry, Everybody, Members, Recipients
+from events.facts import (
+    OF_MESSAGES,
+    Entry,
+    Everybody,
+    Fact,
+    Members,
+    People,
+    Processes,
+    Recipients,
+    Topics,
+)
 
 # In queries.
 
@@ -88,6 +98,15 @@ class Stay(NamedTuple):
             self.left_position is None or position < self.left_position
         )
 
+    def shows_fact(self, fact: Fact) -> bool:
+        """Whether the user is shown a fact of the group: from joining to leaving, both included.
+
+        One about a message concerns those who may see the message.
+        """
+        left = self.left_position
+        within = self.joined_position <= fact.id and (left is None or fact.id <= left)
+        return within and (fact.message_id is None or self.shows(fact.message_id))
+
 
 # A user's stays, by the groups; None where they are not known now.
 StaysOf = Callable[[int], Mapping[int, Stay] | None]
@@ -141,4 +160,43 @@ class Visibility:
         assert type(recipients) is Everybody  # noqa: S101  # there is nobody else
         return viewer_id == message.sender_id or (
             message.id > broadcasts_after and viewer_id not in recipients.apart
+        )
+
+    def fact_recipients(self, fact: Fact) -> Topics | Everybody:
+        """Return the topics of those who are shown the fact, now that it is stored.
+
+        Of a group's members only those for whom `shows_fact` says so are shown what concerns a
+        message.
+        """
+        audience, body = fact.audience, fact.body
+        if isinstance(audience, People):
+            return audience.ids
+        if isinstance(audience, Processes):
+            return ()
+        if audience.conversation_id != EVERYBODY_ID:
+            return (("conversation", audience.conversation_id),)
+        if isinstance(body, OF_MESSAGES):
+            apart = self._apart.get(body.sender_id, ())
+            return Everybody(apart, body.sender_id, body.message_id)
+        return Everybody(() if fact.actor_id is None else self._apart.get(fact.actor_id, ()))
+
+    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
+        """Whether the viewer is shown the fact, which was stored before.
+
+        None where the database has to be asked.
+        """
+        if isinstance(fact.audience, Members) and fact.audience.conversation_id != EVERYBODY_ID:
+            stays = self._stays_of(viewer_id)
+            if stays is None:
+                return None
+            stay = stays.get(fact.audience.conversation_id)
+            return stay is not None and stay.shows_fact(fact)
+        recipients = self.fact_recipients(fact)
+        if type(recipients) is not Everybody:
+            return viewer_id in recipients
+        if viewer_id == recipients.sender_id:
+            return True
+        message_id = recipients.message_id
+        return viewer_id not in recipients.apart and (
+            message_id is None or message_id > broadcasts_after
         )

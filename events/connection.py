@@ -33,6 +33,8 @@ class Connection:
         "closed",
         "due",
         "expires_at",
+        "fact_sinks",
+        "facts_past",
         "session_id",
         "shows_groups",
         "sinks",
@@ -53,6 +55,9 @@ class Connection:
         self.shows_groups = False
         # Replaced, never changed in place: a delivery may be iterating over it.
         self.sinks: tuple[Sink[Any], ...] = ()
+        # Those of them that want facts too; of facts about broadcasts those past a position.
+        self.fact_sinks: tuple[Sink[Any], ...] = ()
+        self.facts_past = 0
         # When the expiries look at it next; 0 while it is not in their heap.
         self.due = 0.0
         self.warned = False  # of the end at `expires_at`
@@ -60,13 +65,22 @@ class Connection:
     def __lt__(self, other: "Connection") -> bool:
         return self.due < other.due
 
-    def attach(self, sink: Sink[Any]) -> None:
-        """Deliver to the sink the items of this connection's topics from now on."""
+    def attach(self, sink: Sink[Any], *, facts_past: int | None = None) -> None:
+        """Deliver to the sink the items of this connection's topics from now on.
+
+        They are messages; with `facts_past` facts too. To this user, only broadcasts past that
+        position are shown: facts about earlier ones are not delivered.
+        """
         self.sinks = (*self.sinks, sink)
+        if facts_past is not None:
+            self.facts_past = facts_past
+            self.fact_sinks = (*self.fact_sinks, sink)
 
     def detach(self, sink: Sink[Any]) -> None:
         """Deliver nothing more to the sink. A stream is over once it has none."""
         self.sinks = tuple(other for other in self.sinks if other is not sink)
+        if self.fact_sinks:
+            self.fact_sinks = tuple(other for other in self.fact_sinks if other is not sink)
         self._hub.leave_out(sink)
         if self.transport is None and not self.sinks:
             self.close()

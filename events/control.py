@@ -6,7 +6,7 @@ over the control facts before its batch early, so that it admits nobody by an ol
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from events.facts import B, Fact
@@ -30,6 +30,7 @@ class Control:
         self._ahead = 0  # control facts up to here were handed over early
         self._own: set[int] = set()  # other facts that were handed over early
         self._listeners: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
+        self._in_order: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
         self._losses: list[Callable[[], None]] = []
         # Which log this is (resolvers/upkeep/log_state.py sets it).
         self.epoch = ""
@@ -48,6 +49,13 @@ class Control:
         """Call the listener with each fact that has a body of this kind, and with the body."""
         self._listeners[kind].append(listener)
 
+    def listen_in_order(self, kind: type[B], listener: Callable[[Fact, B], None]) -> None:
+        """Call the listener when the follower reaches such a fact, and never before.
+
+        Every earlier entry of the log has been handed out to connections then, and no later one.
+        """
+        self._in_order[kind].append(listener)
+
     def on_loss(self, listener: Callable[[], None]) -> None:
         """Call the listener when the log has lost facts that were handed over."""
         self._losses.append(listener)
@@ -57,7 +65,8 @@ class Control:
         if fact.id in self._own:
             self._own.discard(fact.id)
         elif not (fact.is_control and fact.id <= self._ahead):
-            self._tell(fact)
+            self._tell(fact, self._listeners)
+        self._tell(fact, self._in_order)
 
     def hand_over_early(self, facts: Sequence[Fact], upto: int) -> None:
         """Take the control facts past `position`, in order: all there are up to `upto`.
@@ -69,7 +78,7 @@ class Control:
             if fact.id > self.position:
                 if not fact.is_control:
                     self._own.add(fact.id)
-                self._tell(fact)
+                self._tell(fact, self._listeners)
         self._ahead = max(self._ahead, upto)
 
     def go_back(self, position: int) -> None:
@@ -79,8 +88,10 @@ class Control:
         for listener in self._losses:
             listener()
 
-    def _tell(self, fact: Fact) -> None:
-        for listener in self._listeners[type(fact.body)]:
+    def _tell(
+        self, fact: Fact, listeners: Mapping[type, Sequence[Callable[[Fact, Any], None]]]
+    ) -> None:
+        for listener in listeners.get(type(fact.body), ()):
             try:
                 listener(fact, fact.body)
             except Exception:

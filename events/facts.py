@@ -52,6 +52,8 @@ class Everybody(msgspec.Struct, frozen=True):
     """Everybody except the users whom a block keeps apart from the sender."""
 
     apart: Collection[int]
+    sender_id: int | None = None  # of a fact about a message: the message's sender
+    message_id: int | None = None  # only those to whom this message is shown
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
@@ -77,6 +79,8 @@ Audience = Processes | People | Members
 
 # To whom a message goes as it is sent: to these users, to a group's members, or to everybody.
 Recipients = tuple[int, ...] | Members | Everybody
+# Where the connections are to which a fact goes: users' ids, and ("conversation", a group's id).
+Topics = tuple[int | tuple[str, int], ...]
 
 
 class MessageEdited(msgspec.Struct, frozen=True, tag="message.edited"):
@@ -208,6 +212,18 @@ B = TypeVar("B", bound=Body)
 
 # The facts that decide who may send: they are applied before any later message is admitted.
 CONTROLS = (BlockChanged, AccountChanged, BroadcastChanged, MembersChanged)
+# The facts that users are shown. The others are for the server's processes.
+SHOWN = (
+    MessageEdited,
+    MessageDeleted,
+    ReactionChanged,
+    MarksMoved,
+    ConversationChanged,
+    MembersChanged,
+    UserChanged,
+    OwnSettingsChanged,
+)
+OF_MESSAGES = (MessageEdited, MessageDeleted, ReactionChanged)
 
 
 @final
@@ -219,11 +235,29 @@ class Fact(msgspec.Struct, frozen=True):
     actor_id: int | None  # None: the operator
     audience: Audience
     body: Body
+    # The message that it is about, as the message is now: the stored row has its id alone. So a
+    # replay shows no text that was deleted since.
+    record: Entry | None = None
 
     @property
     def is_control(self) -> bool:
         """Whether the fact decides who may send."""
         return isinstance(self.body, CONTROLS)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether users are shown the fact."""
+        return isinstance(self.body, SHOWN)
+
+    @property
+    def message_id(self) -> int | None:
+        """The message that it is about; None if it is about none."""
+        return self.body.message_id if isinstance(self.body, OF_MESSAGES) else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has the record of the message that it is about."""
+        return self.record is not None or not isinstance(self.body, OF_MESSAGES)
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """The live feed: follows the log and delivers each entry once, in order, to its recipients.
 
-A message goes to the sinks of its people; every other fact goes to the listeners of its kind
-(events/control.py). Each process has one feed, and nothing else in it follows the log.
+A message goes to the sinks of its people. Every other fact goes to the listeners of its kind
+(events/control.py), and if users are shown it, to those sinks of its audience that want facts.
+Each process has one feed, and nothing else in it follows the log.
 
 Reads may lag: a replica, or a node of a cluster, gets an entry a little after its commit. The feed
 knows which position it is to reach, and reads from the database that is written before it waits.
@@ -14,12 +15,14 @@ place: it goes back to the last entry that is still there, and has every subscri
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import monotonic
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from events.control import Control
-from events.facts import Entry, Everybody, Fact, Members, MembersChanged, Recipients
+from events.facts import Entry, Everybody, Fact, Members, MembersChanged
 from events.hub import CONVERSATION, Hub
+from events.remembered import REMEMBERED, Remembered, Visibility
 
 logger = logging.getLogger("parley.feed")
 
@@ -40,9 +43,6 @@ BEHIND_SECONDS = 0.1
 HOLE_SECONDS = 0.02
 # So many later batches are kept meanwhile; more are read from the log too.
 MAX_EARLY = 100
-# So many last entries are kept: more than a failover can lose, and enough for a crowd that was cut
-# off for a moment. At 16 KiB a message they take 16 MiB at most.
-REMEMBERED = 1024
 # An announced entry that is not in the log after so long is of no log of ours.
 PROMISE_SECONDS = 30.0
 # For so long after a loss, a cursor from before it is moved back to the place of the loss: some
@@ -50,24 +50,6 @@ PROMISE_SECONDS = 30.0
 STALE_CURSOR_SECONDS = 300.0
 # The size of an entry beside its content, roughly, for the limits in bytes.
 ENTRY_BYTES = 300
-
-
-class Visibility(Protocol):
-    """Who may see an entry, and who may see it later (db/visibility.py has the rule)."""
-
-    def recipients(self, message: Entry, /) -> Recipients:
-        """Return to whom the entry goes as it is handed out."""
-
-    def knows(self, viewer_id: int, /) -> bool:
-        """Whether `shows` can tell what the viewer sees of groups."""
-
-    def shows(
-        self, message: Entry, viewer_id: int, broadcasts_after: int, /, *, groups: bool
-    ) -> bool:
-        """Whether the viewer, to whom broadcasts past this position are shown, may see it.
-
-        `groups`: whether the viewer's wire shows what is written in groups.
-        """
 
 
 class LogBehind(Exception):
@@ -103,7 +85,7 @@ class Feed(Generic[E]):
         self._read_entries = read_entries
         self._read_head = read_head
         self._read_written = read_written
-        self._visibility = visibility
+        self.visibility = visibility
         self._control = control
         self._others = others
         self._poll_seconds = poll_seconds
@@ -116,7 +98,7 @@ class Feed(Generic[E]):
         self.position = 0
         # The furthest position that a plain read is known to see.
         self.reads_reach = 0
-        self._last: list[E | Fact | None] = [None] * REMEMBERED  # each at its position, modulo that
+        self._remembered: Remembered[E] = Remembered(visibility)
         self._doubted = False  # whether the log may have lost its tail
         self._promised, self._promised_at = 0, 0.0  # the last position that was announced
         self._unannounced = 0  # the last position that was read unasked
@@ -154,7 +136,7 @@ class Feed(Generic[E]):
                 for entry in entries:
                     if entry.id > self.position:
                         self._hand_out(entry)
-                    elif not self._may_be(entry):
+                    elif not self._remembered.may_hold(entry):
                         self._doubt()
                         return
                 entries = self._early.pop(self.position + 1, None)
@@ -189,19 +171,20 @@ class Feed(Generic[E]):
         read of the log. Broadcasts up to `broadcasts_after` are not shown to the user, and what was
         written in groups only with `groups`: None too where the user's groups are not known.
         """
-        if upto > self.position or upto - after > REMEMBERED:
+        if upto > self.position:
             return None
-        if groups and not self._visibility.knows(user_id):
+        return self._remembered.messages(user_id, after, upto, broadcasts_after, groups=groups)
+
+    def recent_events(
+        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
+    ) -> Sequence[E | Fact] | None:
+        """Return these messages, and the facts that the user is shown, from memory.
+
+        None also where only the database knows whether the user is shown a fact.
+        """
+        if upto > self.position:
             return None
-        shows = self._visibility.shows
-        found = []
-        for position in range(after + 1, upto + 1):
-            entry = self._last[position % REMEMBERED]
-            if entry is None or entry.id != position:
-                return None
-            if type(entry) is not Fact and shows(entry, user_id, broadcasts_after, groups=groups):
-                found.append(entry)
-        return found
+        return self._remembered.events(user_id, after, upto, broadcasts_after)
 
     def _fill(self, last: int) -> None:
         if self.position < last:
@@ -294,13 +277,8 @@ class Feed(Generic[E]):
             self._hand_out(entry)
             if unasked and not isinstance(entry, Fact):  # the command line may store facts
                 self._unannounced = entry.id
-        elif not self._may_be(entry):
+        elif not self._remembered.may_hold(entry):
             self._doubt()
-
-    def _may_be(self, entry: E | Fact) -> bool:
-        """Whether this can be what was handed out at its position."""
-        last = self._last[entry.id % REMEMBERED]
-        return last is None or last.id != entry.id or last.created_at == entry.created_at
 
     def _doubt(self) -> None:
         self._doubted = True
@@ -309,10 +287,10 @@ class Feed(Generic[E]):
     async def _look_for_a_loss(self, known: int) -> None:
         """Go back where the log has lost or replaced entries that were handed out."""
         head, last = await self._read_written(max(known - 1, 0), 1)
-        if not self._doubted and head >= known and all(map(self._may_be, last)):
+        if not self._doubted and head >= known and all(map(self._remembered.may_hold, last)):
             return  # the database that was read first only lags
         _, entries = await self._read_written(max(known - REMEMBERED, 0), REMEMBERED)
-        others = (entry.id for entry in entries if not self._may_be(entry))
+        others = (entry.id for entry in entries if not self._remembered.may_hold(entry))
         kept = min(next(others, known + 1) - 1, head)
         self._doubted = False
         if kept < known:
@@ -334,21 +312,23 @@ class Feed(Generic[E]):
         self.reads_reach = min(self.reads_reach, kept)
         self._promised = self._unannounced = 0
         self._early.clear()
-        self._last = [entry if entry and entry.id <= kept else None for entry in self._last]
+        self._remembered.go_back(kept)
         self._hub.interrupt()
         self._control.go_back(kept)
         self.catch_up()
 
     def _hand_out(self, entry: E | Fact) -> None:
         self.position = entry.id
-        self._last[entry.id % REMEMBERED] = entry
+        self._remembered.put(entry)
         if type(entry) is Fact:
             self._control.hand_over(entry)
             if type(entry.body) is MembersChanged:
-                self._members(entry, entry.body)
+                self._change_members(entry, entry.body)
+            elif entry.is_shown and entry.is_whole:
+                self._show(entry)
             return
         size = len(entry.content) + ENTRY_BYTES
-        recipients = self._visibility.recipients(entry)
+        recipients = self.visibility.recipients(entry)
         if type(recipients) is tuple:
             if self._heard is not None:
                 self._heard(entry)
@@ -359,15 +339,28 @@ class Feed(Generic[E]):
         elif type(recipients) is Everybody:
             self._hub.broadcast(entry, size, entry.sender_id, apart=recipients.apart)
 
-    def _members(self, fact: Fact, changed: MembersChanged) -> None:
+    def _change_members(self, fact: Fact, changed: MembersChanged) -> None:
         """Move the connections of people who join or leave a group, between two messages of it.
 
-        Control would be too early for that: it hands facts over before the messages before them.
+        All of them are shown the fact. Control would be too early for this: it hands facts over
+        before the messages that stand before them.
         """
         topic = (CONVERSATION, changed.conversation_id)
         for user_id in changed.joined:
             self._hub.join_group(user_id, topic)
         if self._members_changed is not None:
             self._members_changed(fact, changed)
+        self._show(fact)
         for user_id in changed.left:
             self._hub.quit_group(user_id, topic)
+
+    def _show(self, fact: Fact) -> None:
+        size = ENTRY_BYTES + (0 if fact.record is None else len(fact.record.content))
+        recipients = self.visibility.fact_recipients(fact)
+        if type(recipients) is Everybody:
+            self._hub.broadcast_fact(fact, size, recipients)
+        elif fact.message_id is not None and type(fact.audience) is Members:
+            shown = partial(self.visibility.shows_fact, fact, broadcasts_after=0)
+            self._hub.deliver_fact(fact, size, recipients, shown=shown)
+        else:
+            self._hub.deliver_fact(fact, size, recipients)

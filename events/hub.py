@@ -8,13 +8,13 @@ session that ends are found by topic.
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
 from events.connection import Connection, Transport
 from events.expiries import Expiries
-from events.facts import Placed
+from events.facts import Everybody, Fact, Placed
 from events.spread import AT_ONCE, Sink, Spread
 
 logger = logging.getLogger("parley.hub")
@@ -148,7 +148,7 @@ class Hub:
             return
         for sink in connection.sinks:
             self._spread.leave_out(sink)
-        connection.sinks = ()
+        connection.sinks = connection.fact_sinks = ()
         connection.user_id = connection.expires_at = None
         topics, connection.topics = connection.topics, ()
         for topic in topics:
@@ -259,6 +259,10 @@ class Hub:
             if connection in self._table.get(topic, ()):
                 self.quit(connection, topic)
 
+    def has_user(self, user_id: int) -> bool:
+        """Whether the user has a connection."""
+        return user_id in self._table
+
     def users_with_groups(self) -> set[int]:
         """Return the users who have a connection that shows groups."""
         found = self._table.get(EVERYBODY, ())
@@ -321,6 +325,38 @@ class Hub:
         else:
             sinks = self.sinks_at(EVERYBODY)
         self._spread.send(item, size, sinks, now=self.sinks_at(sender_id))
+
+    def deliver_fact(
+        self,
+        fact: Fact,
+        size: int,
+        topics: Iterable[Topic],
+        *,
+        shown: Callable[[int], object] | None = None,
+    ) -> None:
+        """Deliver a fact, once, to those sinks of the topics that want facts, in order.
+
+        `shown` says to which of the users.
+        """
+        found = {c: None for topic in topics for c in self._table.get(topic, ()) if c.fact_sinks}
+        if shown is not None:
+            found = {c: None for c in found if c.user_id is not None and shown(c.user_id)}
+        sinks = [sink for connection in found for sink in connection.fact_sinks]
+        send = self._spread.deliver if len(sinks) <= AT_ONCE else self._spread.send
+        send(fact, size, sinks)
+
+    def broadcast_fact(self, fact: Fact, size: int, to: Everybody) -> None:
+        """Deliver a fact to everybody's sinks that want facts; each sink gets items in order."""
+        apart, sender_id, about = to.apart, to.sender_id, to.message_id
+        sinks = [
+            sink
+            for other in self._table.get(EVERYBODY, ())
+            if other.fact_sinks
+            and other.user_id not in apart
+            and (about is None or about > other.facts_past or other.user_id == sender_id)
+            for sink in other.fact_sinks
+        ]
+        self._spread.send(fact, size, sinks)
 
     def leave_out(self, sink: Sink[Any]) -> None:
         """Drop the items that are under way to a sink."""

@@ -6,6 +6,7 @@ ParleyError
 ├── NotFound          NOT_FOUND          also for what exists but is hidden
 ├── BadInput          BAD_USER_INPUT
 ├── Conflict          CONFLICT
+├── CursorExpired     CURSOR_EXPIRED     what came after the cursor cannot all be told
 ├── RateLimited       RATE_LIMITED
 │   └── TooManyConnections             of one user: a socket is closed for it
 ├── PayloadTooLarge   PAYLOAD_TOO_LARGE
@@ -29,6 +30,7 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     BAD_USER_INPUT = "BAD_USER_INPUT"
     CONFLICT = "CONFLICT"
+    CURSOR_EXPIRED = "CURSOR_EXPIRED"
     RATE_LIMITED = "RATE_LIMITED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     INTERNAL = "INTERNAL"
@@ -86,6 +88,12 @@ class Conflict(ParleyError):
     """It contradicts what is stored already."""
 
     code = Code.CONFLICT
+
+
+class CursorExpired(ParleyError):
+    """What came after the cursor cannot all be told: query anew, and go on from there."""
+
+    code = Code.CURSOR_EXPIRED
 
 
 class RateLimited(ParleyError):

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
+from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import group_pages, messages
 from db.models import EVERYBODY_ID, StoredMessage
 from events.bus.bus import Bus, Topic
-from events.facts import Fact
+from events.facts import Fact, Placed
 from events.feed import Feed
 from events.subscription import Consumer, SubscriberTooSlow, Subscription
 from resolvers import access
@@ -19,14 +21,16 @@ from resolvers.connections import connection_of
 from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.guards.validation import check_page_size
-from resolvers.guards.viewer import Viewer
 from resolvers.reads import is_in_log, know_groups, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[StoredMessage])
-# A batch that holds other facts too is announced apart, so that plain ones need no tags.
-_mixtures = msgspec.msgpack.Decoder(tuple[list[StoredMessage], list[Fact]])
+# A batch that holds other facts too is announced apart, so that plain ones need no tags. Facts
+# travel beside the messages that they are about: messages, facts, records by the facts' positions.
+_mixtures = msgspec.msgpack.Decoder(
+    tuple[list[StoredMessage], list[Fact], dict[int, StoredMessage]]
+)
 
 # Rows read at once where a history is streamed: so many a reader that has stopped keeps in memory.
 PAGE = 100
@@ -55,7 +59,9 @@ def announce_committed(
         if Fact in map(type, batch):
             facts = [entry for entry in batch if isinstance(entry, Fact)]
             sent = [entry for entry in batch if not isinstance(entry, Fact)]
-            bus.publish(Topic.FACTS, _encoder.encode((sent, facts)))
+            records = {fact.id: fact.record for fact in facts if fact.record is not None}
+            bare = [replace(fact, record=None) for fact in facts]
+            bus.publish(Topic.FACTS, _encoder.encode((sent, bare, records)))
         else:
             bus.publish(Topic.LOG, _encoder.encode(batch))
 
@@ -63,7 +69,8 @@ def announce_committed(
         feed.announce(_decoder.decode(payload))
 
     def hear_mixture(payload: bytes) -> None:
-        sent, facts = _mixtures.decode(payload)
+        sent, bare, records = _mixtures.decode(payload)
+        facts = [replace(fact, record=records.get(fact.id)) for fact in bare]
         feed.announce(sorted([*sent, *facts], key=attrgetter("id")))
 
     bus.subscribe(Topic.LOG, hear)
@@ -130,13 +137,14 @@ async def stream_messages(
 ) -> AsyncGenerator[Sequence[StoredMessage], None]:
     """Yield all that the viewer may see, newest first, in pages; nothing is held between them.
 
-    `after` and `before` are exclusive ids. A `limit` cuts the old end; with `after` it cuts the new
-    end, so that a client that goes on from the greatest id leaves nothing out. Raises
-    Unauthenticated, RateLimited.
+    Deleted messages are left out, and count in no limit. `after` and `before` are exclusive ids. A
+    `limit` cuts the old end; with `after` it cuts the new end, so that a client that goes on from
+    the greatest id leaves nothing out. Raises Unauthenticated, RateLimited.
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before)
+    wanted = _Range(with_id, after, before, has_deleted=False)
+    await know_groups(ctx, viewer.id)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
         limit = None
@@ -158,6 +166,7 @@ class _Range(NamedTuple):
     peer_id: int | None = None
     after: int | None = None
     before: int | None = None
+    has_deleted: bool = True
 
 
 async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
@@ -195,6 +204,7 @@ async def _read_page(
             "limit": limit,
             "broadcasts_after": viewer.broadcasts_after,
             "has_blocks": has_blocks,
+            "has_deleted": wanted.has_deleted,
         }
         page = (
             await group_pages.page_with_groups(connection, viewer.id, **options)
@@ -221,49 +231,72 @@ async def watch_messages(
     the consumer is given later ones (events/subscription.py). Raises Unauthenticated, BadInput when
     `after` is ahead of the log, SubscriberTooSlow when the reader falls too far behind.
     """
-    viewer = ctx.user
+    ctx.user  # noqa: B018  # the door
     if after is not None:
         after = ctx.feed.resume_from(after)
-        await _check_cursor(ctx, after)
+        # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+        if after > ctx.feed.position and not await is_in_log(ctx, after):
+            raise BadInput("after is ahead of the log: it is not of this server")
+    watch = watch_log(ctx, after, partial(_replay, ctx), consumer)
+    async with aclosing(watch) as stream:
+        async for message in stream:
+            yield message
+
+
+P = TypeVar("P", bound=Placed)
+
+
+async def watch_log(
+    ctx: Context,
+    after: int | None,
+    replay: Callable[[int, int], AsyncGenerator[P, None]],
+    consumer: Consumer | None,
+    *,
+    facts: bool = False,
+) -> AsyncGenerator[P, None]:
+    """Yield what `replay` reads of the log past `after`, then live messages, and perhaps facts.
+
+    `replay` is given the positions after which and up to which it reads. Raises as watch_messages.
+    """
+    viewer = ctx.user
     while True:
         await know_groups(ctx, viewer.id)
-        with _subscribe(ctx) as live:
+        with _subscribe(ctx, viewer.broadcasts_after if facts else None) as live:
             start = ctx.feed.position
             if after is not None:
-                async with aclosing(_replay(ctx, viewer, after, start)) as replay:
-                    async for message in replay:
-                        after = message.id
-                        yield message
+                async with aclosing(replay(after, start)) as replayed:
+                    async for entry in replayed:
+                        after = entry.id
+                        yield entry
                 if live.interrupted:
                     raise SubscriberTooSlow  # the log went back: the reader resumes
                 if live.overflowed:
                     # More arrived during the replay than a queue holds: replay that too.
                     after = max(after, start)
                     continue
-            # A reader ahead of this process's feed has had the next messages: they are skipped.
+            # A reader ahead of this process's feed has had the next entries: they are skipped.
             if after is None or after <= start:
                 live.consumer = consumer
-            async for message in live:
-                if after is None or message.id > after:
+            async for entry in live:
+                if after is None or entry.id > after:
                     live.consumer = consumer
-                    yield message
+                    yield entry
             return
 
 
-def _subscribe(ctx: Context) -> Subscription[StoredMessage]:
+def _subscribe(ctx: Context, facts_past: int | None) -> Subscription[Any]:
     connection = connection_of(ctx)
-    subscription: Subscription[StoredMessage] = Subscription(
+    subscription: Subscription[Any] = Subscription(
         max_items=ctx.settings.max_queued_messages,
         max_bytes=ctx.settings.max_queued_bytes,
         leave=connection.detach,
     )
-    connection.attach(subscription)
+    connection.attach(subscription, facts_past=facts_past)
     return subscription
 
 
-async def _replay(
-    ctx: Context, viewer: Viewer, after: int, upto: int
-) -> AsyncGenerator[StoredMessage, None]:
+async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[StoredMessage, None]:
+    viewer = ctx.user
     recent = ctx.feed.recent(
         viewer.id,
         after,
@@ -278,8 +311,7 @@ async def _replay(
     while after < upto:
         await know_groups(ctx, viewer.id)
         async with reading_log(ctx, upto) as connection:
-            wanted = _Range(after=after, before=upto + 1)
-            page = await _read_page(ctx, connection, wanted, newest=False, limit=PAGE)
+            page = await read_between(ctx, connection, after, upto, PAGE)
         for message in page:
             yield message
         if len(page) < PAGE:
@@ -287,7 +319,9 @@ async def _replay(
         after = page[-1].id
 
 
-async def _check_cursor(ctx: Context, after: int) -> None:
-    # Another process may be ahead of this one's feed, but nobody is ahead of the log.
-    if after > ctx.feed.position and not await is_in_log(ctx, after):
-        raise BadInput("after is ahead of the log: it is not of this server")
+async def read_between(
+    ctx: Context, connection: AsyncConnection, after: int, upto: int, limit: int
+) -> Sequence[StoredMessage]:
+    """Return the first messages with after < id <= upto that the viewer may see."""
+    wanted = _Range(after=after, before=upto + 1)
+    return await _read_page(ctx, connection, wanted, newest=False, limit=limit)

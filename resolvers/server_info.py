@@ -33,6 +33,8 @@ LIMITS = (
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
     "max_session_age_seconds", "min_password_length", "max_blocked_users", "file_url_seconds",
     "max_group_members",
+    # Messages that are stored.
+    "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )
 # fmt: on
 # GraphQL's Int goes no further; a larger limit is no limit.

@@ -9,6 +9,7 @@ from strawberry.dataloader import DataLoader
 
 from db.models import StoredUser
 from resolvers.context import Context
+from resolvers.edits import Edit, get_edits
 from resolvers.users import get_users, get_users_of_streams
 
 
@@ -34,3 +35,13 @@ class Loaders(msgspec.Struct, dict=True):
             return [found.get(id_) for id_ in ids]
 
         return DataLoader(load_users, cache=not self.shared)
+
+    @cached_property
+    def edits(self) -> DataLoader[tuple[int, int], Sequence[Edit]]:
+        """Loads what messages said before, by their viewer and id: for their senders alone."""
+
+        async def load_edits(asked: Sequence[tuple[int, int]]) -> list[Sequence[Edit]]:
+            found = await get_edits(self.ctx, {*asked})
+            return [found.get(pair, ()) for pair in asked]
+
+        return DataLoader(load_edits, cache=not self.shared)

@@ -25,6 +25,12 @@ from schema.scalars import known_id, wire_id
 from schema.users import User
 
 
+@strawberry.type(description="What a message said before it was edited.")
+class MessageEdit:
+    content: str = field(description="The earlier text.")
+    edited_at: datetime = field(description="When the next text took its place.")
+
+
 @strawberry.type(description="A message: direct, or to everybody.")
 class Message(Node):
     id: ID = field(
@@ -34,13 +40,18 @@ class Message(Node):
     receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
     kind: MessageKind = field(description="What the content is.")
     content: str = field(
-        description="The text; beside an attachment a caption, which may be empty."
+        description="The text; beside an attachment a caption, which may be empty. Empty once the"
+        " message is deleted."
     )
     client_message_id: str | None = field(description="The key that its sender gave it, if any.")
     attachment: Attachment | None = field(
-        description="Its file, when its kind is IMAGE, FILE or VOICE."
+        description="Its file, when its kind is IMAGE, FILE or VOICE, until it is deleted."
     )
     created_at: datetime = field(description="When the server stored it.")
+    edited_at: datetime | None = field(description="When its text was last changed, if it was.")
+    deleted_at: datetime | None = field(
+        description="When it was deleted, if it was: its place stays, without content."
+    )
     record: strawberry.Private[StoredMessage]
 
     @field(description="The sender.", metadata=SAME_FOR_ALL)
@@ -57,6 +68,19 @@ class Message(Node):
         record = await info.context.loaders.users.load(self.record.receiver_id)
         return None if record is None else User.of(record)
 
+    @field(
+        description="What it said before, the oldest text first: what was sent and the latest 19."
+        " Null for everybody but its sender."
+    )
+    async def edits(self, info: Info) -> list[MessageEdit] | None:
+        viewer_id = info.context.ctx.user.id
+        if viewer_id != self.record.sender_id:
+            return None
+        if self.record.edited_at is None or self.record.deleted_at is not None:
+            return []
+        found = await info.context.loaders.edits.load((viewer_id, self.record.id))
+        return [MessageEdit(content=text, edited_at=edited_at) for text, edited_at in found]
+
     @classmethod
     def of(cls, record: StoredMessage) -> "Message":
         """Return the message as GraphQL shows it."""
@@ -69,6 +93,8 @@ class Message(Node):
             client_message_id=record.client_message_id,
             attachment=None if record.attachment is None else Attachment.of(record.attachment),
             created_at=record.created_at,
+            edited_at=record.edited_at,
+            deleted_at=record.deleted_at,
             record=record,
         )
 

@@ -4,6 +4,7 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.edits import EditMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
@@ -30,7 +31,12 @@ class Query(
     description="What can be changed. Everything but register and login needs a token."
 )
 class Mutation(
-    UserMutations, SessionMutations, MessageMutations, AttachmentMutations, BlockMutations
+    UserMutations,
+    SessionMutations,
+    MessageMutations,
+    EditMutations,
+    AttachmentMutations,
+    BlockMutations,
 ):
     pass
 

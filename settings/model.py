@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     broadcast_history: Literal["registration", "everything"] = "registration"
     registration: Literal["open", "off"] = "open"
     directory: Literal["everyone", "contacts", "off"] = "everyone"
+    edit_seconds: int = Field(default=0, ge=0, le=MAX_INT)
+    delete_seconds: int = Field(default=0, ge=0, le=MAX_INT)
+    max_reactions_per_message: int = Field(default=20, ge=1, le=100)
     log_kept_days: int = Field(default=30, ge=1, le=36_500)
     max_pending_sends: int = Field(default=10_000, ge=1)
     max_queued_messages: int = Field(default=1000, ge=1)

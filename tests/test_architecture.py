@@ -102,12 +102,13 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines"},
+        "":           {"db.engines", "db.models"},
         "engines":    {"db.private"},
+        "models":     set(),
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.groups"},
+                       "db.familiar_addresses", "db.conversations", "db.edits", "db.groups"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

@@ -56,18 +56,42 @@ async def fill(bench: Bench, name: str, size: Size) -> None:
         # The rows are right: with these off, an empty table's indexes are built in bulk.
         "SET SESSION foreign_key_checks = 0, unique_checks = 0",
         f"""
-        INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, kind,
-                              content, created_at)
-        SELECT id, sender, receiver, LEAST(sender, receiver), GREATEST(sender, receiver), 'TEXT',
-               CONCAT('See you at the station at half past seven, ', id), created_at
+        CREATE TEMPORARY TABLE made
+        SELECT id, sender, receiver, LEAST(sender, receiver) AS lower_id,
+               GREATEST(sender, receiver) AS higher_id, created_at
         FROM (
           SELECT seq AS id, sender, {receiver} AS receiver,
                  UTC_TIMESTAMP(6) - INTERVAL ({size.messages} - seq) SECOND AS created_at
           FROM (SELECT seq, {sender} AS sender FROM seq_1_to_{size.messages}) AS numbered
         ) AS made
         """,  # noqa: S608  # our own numbers
+        """
+        CREATE TEMPORARY TABLE pairs (PRIMARY KEY (lower_id, higher_id))
+        SELECT lower_id, higher_id, MIN(created_at) AS created_at, MAX(id) AS last_id FROM made
+        WHERE receiver IS NOT NULL GROUP BY lower_id, higher_id
+        """,
+        """
+        INSERT INTO conversations (kind, lower_user_id, higher_user_id, shows_earlier, created_at)
+        SELECT 'DIRECT', lower_id, higher_id, 1, created_at FROM pairs
+        """,
+        """
+        INSERT INTO messages (id, sender_id, receiver_id, conversation_id, kind, content,
+                              created_at)
+        SELECT made.id, sender, receiver, COALESCE(c.id, 1), 'TEXT',
+               CONCAT('See you at the station at half past seven, ', made.id), made.created_at
+        FROM made LEFT JOIN conversations c
+        ON c.lower_user_id = lower_id AND c.higher_user_id = higher_id ORDER BY made.id
+        """,
+        # The last tenth is unread.
+        f"""
+        INSERT INTO members (conversation_id, user_id, role, joined_position, activity,
+                             read_position, archived, pinned)
+        SELECT c.id, u.id, 'MEMBER', 0, last_id, {size.messages * 9 // 10}, 0, 0
+        FROM conversations c JOIN pairs ON lower_id = lower_user_id AND higher_id = higher_user_id
+        JOIN users u ON u.id IN (lower_user_id, higher_user_id)
+        """,  # noqa: S608  # as above
         f"UPDATE log_head SET position = {size.messages}",  # noqa: S608
-        "ANALYZE TABLE messages, users",
+        "ANALYZE TABLE messages, conversations, members, users",
     )
     database = bench.database
     connection = await asyncmy.connect(

@@ -82,7 +82,7 @@ class Admission:
             else:
                 refused.append((waiting, refusal))
         if refused:
-            await _refuse(connection, refused)
+            await refuse_new(connection, refused)
         return admitted
 
     def _refusal(
@@ -134,7 +134,7 @@ class Admission:
         return senders - await admin_ids(connection, senders)
 
 
-async def _refuse(
+async def refuse_new(
     connection: AsyncConnection, refused: Sequence[tuple[Waiting, Exception]]
 ) -> None:
     """Refuse each, unless it repeats what its sender stored under its key when it was allowed."""

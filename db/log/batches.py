@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, facts
-from db.log.admission import Admission
+from db.log.admission import Admission, refuse_new
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.conversations import Conversations, set_activity
-from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting, refuse
+from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting
 from db.log.inserts import append_messages, insert_messages
 from db.models import StoredAttachment, StoredMessage
 from events.facts import Fact
@@ -30,7 +30,7 @@ class Authority(Protocol):
 
 
 class NewConversation(Exception):
-    """A draft may begin a conversation: its batch needs the log's head first."""
+    """A draft may begin a conversation, or names one that is not known: the head comes first."""
 
 
 class Stored(NamedTuple):
@@ -40,6 +40,7 @@ class Stored(NamedTuple):
     answers: Sequence[Any]  # for each: its message, its fact, or another answer
     entries: Sequence[StoredMessage | Fact]  # what was stored, at dense positions
     refused: Sequence[tuple[Waiting, Refused]] = ()
+    moved: Sequence[int] = ()  # the conversations whose `activity` is the last position now
 
 
 async def write_messages(
@@ -54,19 +55,20 @@ async def write_messages(
 
     Raises Overtaken when control facts past `applied` have been stored, and NewConversation.
     """
-    if conversations.of([waiting.draft for waiting in batch]) is None:
+    if conversations.has_unknown_names([waiting.draft for waiting in batch]):
         raise NewConversation
     batch, attached = await _admit(connection, batch, admission, now)
+    if not batch:
+        return Stored((), (), ())
     drafts = [waiting.draft for waiting in batch]
     ids = conversations.of(drafts)
-    if not batch or ids is None:
-        return Stored((), (), ())
+    if ids is None:
+        raise NewConversation
     messages = await connection.run_sync(append_messages, drafts, ids, attached, now, applied)
     await _link(connection, messages)
-    await set_activity(
-        connection, conversations.falling_behind(ids, messages[-1].id), messages[-1].id
-    )
-    return Stored(batch, messages, messages)
+    behind, _ = conversations.falling_behind(ids, messages[-1].id)
+    await set_activity(connection, behind, messages[-1].id)
+    return Stored(batch, messages, messages, moved=behind)
 
 
 async def write_mixture(
@@ -82,6 +84,7 @@ async def write_mixture(
     The control facts that stand before the batch are applied before anybody is admitted.
     """
     head, control = await facts.lock_head(connection)
+    conversations.check_head(head)
     if control > authority.position:
         known = authority.position
         authority.hand_over_early(await facts.read_controls(connection, known, head), head)
@@ -101,21 +104,26 @@ async def write_mixture(
             positions.append(position)
         elif isinstance(outcome, Made) and outcome.facts:
             made[id(waiting)] = [
-                Fact(position + number, now, fact.actor_id, fact.audience, fact.body)
+                Fact(position + number, now, fact.actor_id, fact.audience, fact.body, fact.record)
                 for number, fact in enumerate(outcome.facts, 1)
                 if fact.body is not None
             ]
             position += len(made[id(waiting)])
     messages: list[StoredMessage] = []
+    behind: list[int] = []
     if drafts:
         sent = [waiting.draft for waiting in drafts]
         ids = await conversations.find(connection, sent, now)
         messages = await connection.run_sync(insert_messages, sent, ids, positions, attached, now)
         await _link(connection, messages)
-        await set_activity(connection, conversations.falling_behind(ids, position), position)
+        behind, _ = conversations.falling_behind(ids, position)
+        await set_activity(connection, behind, position)
     new = [fact for facts_of_one in made.values() for fact in facts_of_one]
     if new:
         await facts.insert_facts(connection, new)
+        whole = {fact.id: fact for fact in await facts.with_records(connection, new)}
+        made = {id_: [whole[fact.id] for fact in some] for id_, some in made.items()}
+        new = [*whole.values()]
     if position > head:
         last = max((fact.id for fact in new if fact.is_control), default=control)
         await facts.move_head(connection, position, last)
@@ -133,7 +141,9 @@ async def write_mixture(
             answered.append((waiting, answer or next(iter(made.get(id(waiting), ())), None)))
     entries: list[StoredMessage | Fact] = [*messages, *new]
     entries.sort(key=attrgetter("id"))
-    return Stored([w for w, _ in answered], [answer for _, answer in answered], entries, refused)
+    return Stored(
+        [w for w, _ in answered], [answer for _, answer in answered], entries, refused, behind
+    )
 
 
 async def _write_changes(
@@ -170,13 +180,16 @@ async def _admit(
         return batch, {}
     found = await attachments.find_attachments(connection, named)
     admitted = []
+    refused: list[tuple[Waiting, Exception]] = []
     shared: dict[tuple[int, int], bool] = {}
     for waiting in batch:
         refusal = await _refusal_to_attach(connection, waiting.draft, found, shared)
         if refusal is None:
             admitted.append(waiting)
         else:
-            refuse([waiting], refusal)
+            refused.append((waiting, refusal))
+    if refused:
+        await refuse_new(connection, refused)
     sent = {w.draft.attachment_id for w in admitted if w.draft.attachment_id is not None}
     if sent:
         await attachments.mark_sent(connection, sent, now)

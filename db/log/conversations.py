@@ -9,15 +9,13 @@ from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.conversations import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
 from db.log.drafts import Draft, Waiting
 from db.log.known_groups import KnownGroups
 from db.models import EVERYBODY_ID, Conversation, ConversationKind, Member
 
 # Pairs of people whose conversation is known, so that a message of theirs needs no look-up.
 KNOWN_PAIRS = 100_000
-# A conversation's last message lies at most this far past the `activity` of its members' rows.
-ACTIVITY_STEP = 1000
-
 Pair = tuple[int, int]
 
 
@@ -33,6 +31,7 @@ class Conversations:
         self._known: dict[Pair, int] = {}
         self._pairs: dict[int, Pair] = {}  # of the direct conversations that drafts have named
         self._active: dict[int, int] = {}  # conversation: the activity that was written last
+        self._position = 0  # the last one that was committed here
 
     def of(self, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the conversation of each draft; None where one is not known without asking."""
@@ -49,6 +48,18 @@ class Conversations:
                 return None
             found.append(id_)
         return found
+
+    def has_unknown_names(self, drafts: Sequence[Draft]) -> bool:
+        """Whether a draft names a conversation of which its receiver, or its members, are sought.
+
+        They are found by `name_receivers`.
+        """
+        return any(
+            draft.conversation_id is not None
+            and draft.receiver_id is None
+            and draft.conversation_id not in self._groups
+            for draft in drafts
+        )
 
     def receiver_in(self, conversation_id: int, sender_id: int) -> int | None:
         """Return to whom the sender writes in a direct conversation; None where nobody has asked.
@@ -111,12 +122,22 @@ class Conversations:
             for draft in drafts
         ]
 
-    def falling_behind(self, conversations: Iterable[int], head: int) -> list[int]:
-        """Return which of these conversations need their `activity` written at this position."""
-        least, active = head - ACTIVITY_STEP, self._active
-        return sorted(
-            {id_ for id_ in conversations if active.get(id_, -1) < least and id_ != EVERYBODY_ID}
-        )
+    def falling_behind(self, conversations: Iterable[int], head: int) -> tuple[list[int], int]:
+        """Return which of these conversations need their `activity` written at about `head`.
+
+        And up to which position a message of the others may be stored without that.
+        """
+        active = self._active
+        behind: list[int] = []
+        least = FOR_EVER
+        for id_ in {*conversations}:
+            if id_ == EVERYBODY_ID:
+                continue
+            if (written := active.get(id_, 0)) < head - ACTIVITY_STEP:
+                behind.append(id_)
+            elif written < least:
+                least = written
+        return sorted(behind), least + MOST_BEHIND
 
     def moved(self, conversations: Iterable[int], position: int) -> None:
         """Know that the `activity` of these was written, and is committed."""
@@ -124,6 +145,18 @@ class Conversations:
             self._active.clear()
         for id_ in conversations:
             self._active[id_] = position
+        self._position = position
+
+    def check_head(self, head: int) -> None:
+        """Forget everything if the log, which ends here, has lost positions."""
+        if head < self._position:
+            self.forget()
+
+    def forget(self) -> None:
+        """Know nothing any more: the database may have lost what was committed."""
+        self._known.clear()
+        self._active.clear()
+        self._position = 0
 
 
 def pair_of(draft: Draft) -> Pair:

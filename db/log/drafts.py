@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from db.log.changes.change import Change
+from db.messages import Original, hash_sent
 from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 
 
@@ -56,6 +57,7 @@ class Draft(Change, frozen=True, gc=False):
     own_kind: MessageKind = MessageKind.TEXT
     # The sender cannot send on what broadcasts up to this position carry.
     broadcasts_after: int = 0
+    reply_to_id: int | None = None
     # A group; or a direct conversation, until the log has found the receiver.
     conversation_id: int | None = None
 
@@ -64,15 +66,25 @@ class Draft(Change, frozen=True, gc=False):
         """The sender and the client_message_id, which name one message."""
         return self.sender_id, self.client_message_id
 
-    def is_of(self, message: StoredMessage) -> bool:
-        """Whether the message could have been stored from this draft."""
+    def is_of(self, original: Original) -> bool:
+        """Whether the message could have been stored from this draft, as it was sent."""
+        message, sent_hash = original
+        kinds: Iterable[MessageKind] = MessageKind if self.kind is None else (self.kind,)
+        if (self.sender_id, self.reply_to_id) != (
+            message.sender_id,
+            message.reply_to_id,
+        ) or not self._is_for(message):
+            return False
+        if sent_hash is not None:
+            return any(self._hash(kind) == sent_hash for kind in kinds)
         attached = None if message.attachment is None else message.attachment.id
-        return (
-            self._is_for(message)
-            and (self.sender_id, self.content, self.attachment_id)
-            == (message.sender_id, message.content, attached)
-            and self.kind in {None, message.kind}
-        )
+        return (self.content, self.attachment_id) == (
+            message.content,
+            attached,
+        ) and message.kind in kinds
+
+    def _hash(self, kind: MessageKind) -> bytes:
+        return hash_sent(*self.key, kind, self.content, self.attachment_id)
 
     def _is_for(self, message: StoredMessage) -> bool:
         """Whether the message is in the conversation that the draft names, in either way."""
@@ -119,16 +131,19 @@ def answer_repeat(waiting: Waiting, first: Waiting) -> None:
     """Answer as the first draft of the same key was answered."""
     if (error := first.outcome.exception()) is not None:
         refuse([waiting], error)
-    else:
-        answer_by(waiting, first.outcome.result())
+        return
+    message = first.outcome.result()
+    # The first draft may have been a retry too, of a message that says something else by now.
+    sent = hash_sent(*first.draft.key, message.kind, first.draft.content, first.draft.attachment_id)
+    answer_by(waiting, Original(message, sent))
 
 
-def answer_by(waiting: Waiting, original: StoredMessage) -> None:
+def answer_by(waiting: Waiting, original: Original) -> None:
     """Answer with the message that is stored under the draft's key, if it is the same message."""
     if not waiting.draft.is_of(original):
         refuse([waiting], KeyReused())
     elif not waiting.outcome.done():
-        waiting.outcome.set_result(original)
+        waiting.outcome.set_result(original.message)
 
 
 def refuse(batch: Iterable[Waiting], error: BaseException) -> None:

@@ -6,22 +6,22 @@ each value of each row was most of what storing a message cost.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.conversations import FOR_EVER
 from db.engines.statements import as_told
 from db.log.drafts import Draft
 from db.models import MessageKind, StoredAttachment, StoredMessage
 
 _ADVANCE_SQLITE = "UPDATE log_head SET position = position + ? RETURNING position, control_position"
-# The position comes back as LAST_INSERT_ID: MySQL has no RETURNING here. Where a control fact was
-# stored that this process has not applied, the sum exceeds a BIGINT, which is an error in every SQL
-# mode. So the check costs no round trip.
+# The position comes back as LAST_INSERT_ID: MySQL has no RETURNING here. Out of bounds the sum
+# exceeds a BIGINT, which is an error in every SQL mode. So the check costs no round trip.
 _ADVANCE_MYSQL = (
-    "UPDATE log_head SET position = LAST_INSERT_ID(IF(control_position <= {applied:d},"
+    "UPDATE log_head SET position = LAST_INSERT_ID(IF({within},"
     " position + {count:d}, position + 1 + 9223372036854775807))"
 )
 ER_DATA_OUT_OF_RANGE = 1690
@@ -39,7 +39,22 @@ _Row = tuple[Draft, MessageKind, int]
 
 
 class Overtaken(Exception):
-    """A control fact was stored that this process has not applied; nothing else was stored."""
+    """The log's head is out of bounds; nothing was stored."""
+
+
+class Bounds(NamedTuple):
+    """Between which positions a batch may be stored as it was prepared."""
+
+    applied: int  # no control fact past this one has been stored
+    last: int = 0  # the log has not gone back to before this one
+    upto: int = FOR_EVER  # the batch ends here at the latest
+
+    def in_sql(self, count: int) -> str:
+        """Return the condition on the head before `count` positions are taken."""
+        return (
+            f"control_position <= {self.applied:d}"
+            f" AND position BETWEEN {self.last:d} AND {self.upto - count:d}"
+        )
 
 
 def append_messages(
@@ -82,15 +97,16 @@ async def append_in_one_trip(
     conversations: Sequence[int],
     active: Sequence[int],
     now: datetime,
-    applied: int,
+    bounds: Bounds,
 ) -> list[StoredMessage]:
     """Store drafts without attachments on MySQL, in a transaction and a round trip of their own.
 
-    The `activity` of the `active` conversations becomes the last position. Returns and raises as
-    append_messages. Afterwards the connection is out of any transaction, or invalid.
+    The `activity` of the `active` conversations becomes the last position. Raises Overtaken out of
+    bounds; returns, and raises all else, as append_messages. Afterwards the connection is out of
+    any transaction, or invalid.
     """
     rows = _rows(drafts, conversations, {})
-    statements, texts = _statements_mysql(rows, now, applied)
+    statements, texts = _statements_mysql(rows, now, bounds)
     if active:
         moved = _MOVE.format(position="LAST_INSERT_ID()", conversations=",".join(map(str, active)))
         statements = f"{statements}; {moved}"
@@ -137,7 +153,7 @@ def _append_sqlite(
 
 
 def _append_mysql(connection: Connection, rows: Sequence[_Row], now: datetime, applied: int) -> int:
-    statements, texts = _statements_mysql(rows, now, applied)
+    statements, texts = _statements_mysql(rows, now, Bounds(applied))
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     cursor: Any = connection.connection.cursor()
     try:
@@ -161,14 +177,14 @@ def _refusal(error: Exception, connection: Connection | AsyncConnection) -> Exce
 
 
 def _statements_mysql(
-    rows: Sequence[_Row], now: datetime, applied: int
+    rows: Sequence[_Row], now: datetime, bounds: Bounds
 ) -> tuple[str, tuple[str, ...]]:
     # Both in one round trip. The answer to the first would wait until this process, busy with its
     # clients, reads it, and meanwhile no other process could take a position.
     count = len(rows)
     ids = (f"LAST_INSERT_ID() - {before:d}" for before in range(count - 1, -1, -1))
     insert, texts = _insert(ids, rows, now, "%s")
-    return f"{_ADVANCE_MYSQL.format(count=count, applied=applied)}; {insert}", texts
+    return f"{_ADVANCE_MYSQL.format(count=count, within=bounds.in_sql(count))}; {insert}", texts
 
 
 def _insert(

@@ -50,7 +50,7 @@ from db.log.drafts import (
     refuse,
     split_repeats,
 )
-from db.log.inserts import Overtaken, append_in_one_trip
+from db.log.inserts import Bounds, Overtaken, append_in_one_trip
 from db.messages import find_by_keys
 from db.models import StoredMessage
 from events.facts import Fact
@@ -156,6 +156,10 @@ class MessageLog:
     def broadcasters(self, allowed: str) -> None:
         self._admission.broadcasters = allowed
 
+    def forget(self) -> None:
+        """Know nothing any more of what is stored: the database has lost a part of it."""
+        self._conversations.forget()
+
     def start(self) -> None:
         """Start the writer, once, on the running loop."""
         self._writer = asyncio.create_task(self._write_batches(), name="message-log")
@@ -207,7 +211,7 @@ class MessageLog:
         while self._pending and len(batch) < most:
             change = self._pending[0].change
             if type(change) is not Draft:
-                size += CHANGE_BYTES
+                size += 4 * len(change.text) + CHANGE_BYTES
                 decided = decided or change.decides
             elif decided:
                 break  # the decision must be known before another draft is admitted
@@ -217,7 +221,7 @@ class MessageLog:
             if size > room and batch:
                 break
             waiting = self._pending.popleft()
-            if size > room and type(change) is Draft and not self._fits_alone(change, room):
+            if size > room and not self._fits_alone(change, room):
                 refuse([waiting], TooLargeForDatabase())
                 size = 0
             else:
@@ -230,12 +234,15 @@ class MessageLog:
             return MAX_BATCH_BYTES
         return min(MAX_BATCH_BYTES, packet - STATEMENT_BYTES)
 
-    def _fits_alone(self, draft: Draft, room: int) -> bool:
-        """Whether the database takes this draft by itself; where not, the log says so."""
-        if self._database.packet_bytes is None:
+    def _fits_alone(self, change: Change, room: int) -> bool:
+        """Whether the database takes what people wrote by itself; where not, the log says so."""
+        texts = [change.text]
+        if isinstance(change, Draft):
+            texts = [change.content, change.client_message_id or ""]
+        if self._database.packet_bytes is None or not texts[0]:
             return True
-        size = ROW_BYTES
-        for written in (draft.content, draft.client_message_id or ""):
+        size = ROW_BYTES if isinstance(change, Draft) else CHANGE_BYTES
+        for written in texts:
             size += len(written.encode("utf-8", "surrogatepass"))
             size += sum(written.count(character) for character in ESCAPED)
         if size <= room:
@@ -298,11 +305,13 @@ class MessageLog:
         try:
             stored = await (self._store_drafts if only_drafts else self._store_mixture)(batch, now)
         except (Overtaken, NewConversation):
+            batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
             stored = await self._store_mixture(batch, now)
         if not stored.batch:
             return
         if stored.entries:
             first, last = stored.entries[0].id, stored.entries[-1].id
+            self._conversations.moved(stored.moved, last)
             if self._last_position is not None and first > self._last_position + 1:
                 self._others_at = asyncio.get_running_loop().time()
                 self._others(self._last_position + 1, first - 1)
@@ -319,12 +328,13 @@ class MessageLog:
         ids = self._conversations.of(drafts)
         if plain and ids is not None and self._admission.is_sure(drafts):
             # Where other processes append too, the position is somewhat further on.
-            head = (self._last_position or 0) + len(drafts)
-            active = self._conversations.falling_behind(ids, head)
+            last = self._last_position or 0
+            active, upto = self._conversations.falling_behind(ids, last + len(drafts))
             async with self._database.write_whole() as connection:
-                messages = await append_in_one_trip(connection, drafts, ids, active, now, applied)
-            self._conversations.moved(active, messages[-1].id)
-            return Stored(batch, messages, messages)
+                messages = await append_in_one_trip(
+                    connection, drafts, ids, active, now, Bounds(applied, last, upto)
+                )
+            return Stored(batch, messages, messages, moved=active)
         async with self._database.write() as connection:
             return await write_messages(
                 connection, batch, self._admission, self._conversations, now, applied
@@ -352,7 +362,7 @@ class MessageLog:
     def _tell(self) -> None:
         """Announce what was stored, in order, and answer its senders."""
         untold, self._untold = self._untold, []
-        for batch, answers, entries, _ in untold:
+        for batch, answers, entries, *_ in untold:
             try:
                 if entries:
                     self._committed(entries)

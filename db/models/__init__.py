@@ -1,5 +1,8 @@
 """The tables, and the immutable records in which their rows leave this room."""
 
+from db.models.audiences import LogPerson
+from db.models.edits import MessageEdit
+from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
     Content,
@@ -20,6 +23,7 @@ from db.models.tables import (
     BigId,
     Block,
     Conversation,
+    Digest,
     FamiliarAddress,
     File,
     LogHead,
@@ -43,15 +47,20 @@ __all__ = [
     "Content",
     "Conversation",
     "ConversationKind",
+    "Digest",
     "FamiliarAddress",
     "File",
     "LogHead",
+    "LogPerson",
     "LogRow",
     "Member",
     "MemberRole",
     "Message",
     "MessageAttachment",
+    "MessageEdit",
     "MessageKind",
+    "Reaction",
+    "ReactionCount",
     "SessionRow",
     "StoredAttachment",
     "StoredMessage",

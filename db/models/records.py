@@ -93,7 +93,7 @@ class StoredAttachment(Content, frozen=True, gc=False):
     kind: MessageKind
 
 
-class StoredMessage(msgspec.Struct, frozen=True, gc=False):
+class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A committed message, as everything outside `db` sees it."""
 
     id: int
@@ -105,6 +105,10 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     created_at: datetime
     conversation_id: int
     attachment: StoredAttachment | None = None
+    edited_at: datetime | None = None
+    # Since then it has no content, and shows no attachment.
+    deleted_at: datetime | None = None
+    reply_to_id: int | None = None
 
 
 class StoredUser(msgspec.Struct, frozen=True, gc=False):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -28,6 +29,7 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 
 # A byte for each value. MySQL needs a length: its BLOBs have none that could be compared.
 Waveform = LargeBinary().with_variant(mysql.VARBINARY(100), "mysql", "mariadb")
+Digest = LargeBinary().with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
 
 # `utf8mb4_bin` exists on every MySQL and MariaDB and compares exactly: `é` is not `e`.
 # Each table says so, since the default of a server or a database may be latin1.
@@ -98,6 +100,10 @@ class User(SQLModel, table=True):
     stored_bytes: int = _column(BigInteger(), server_default="0")
     # The log's head when they registered; 0 for accounts of before this was kept.
     joined_position: int = _column(BigId, server_default=text("0"))
+    # Up to where their clients were sent the log: one mark for all conversations.
+    delivered_position: int = _column(BigId, server_default=text("0"))
+    # Whether others see their marks, and they those of others.
+    read_receipts: bool = _column(Boolean(), server_default=true())
 
 
 class SessionRow(SQLModel, table=True):
@@ -155,6 +161,12 @@ class Message(SQLModel, table=True):
     created_at: datetime = _column(UTCDateTime())
     # No reference: to check one costs each message a lock on the conversation's row.
     conversation_id: int = _column(BigId, server_default=text("0"))
+    edited_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    # The row stays: it keeps the message's place, and its key from being used again.
+    deleted_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    reply_to_id: int | None = _column(BigId, nullable=True)
+    # Of what was sent, once the row says something else: a retry is told by it.
+    original_hash: bytes | None = _column(Digest, nullable=True)
 
 
 class Conversation(SQLModel, table=True):
@@ -295,13 +307,15 @@ class LogHead(SQLModel, table=True):
     epoch: str = _column(String(32), server_default="")
     # Who may write to everybody: BROADCAST of the server that started last.
     broadcast: str | None = _column(String(8), nullable=True)
+    # Up to here facts that users are shown may have been removed, after LOG_KEPT_DAYS.
+    pruned_position: int = _column(BigId, server_default=text("0"))
 
 
 class LogRow(SQLModel, table=True):
     """A fact other than a message, at its position in the log (events/facts.py)."""
 
     __tablename__ = "log"
-    __table_args__ = TABLE_OPTIONS
+    __table_args__ = (Index("ix_log_conversation", "conversation_id", "position"), TABLE_OPTIONS)
 
     position: int = _column(BigId, primary_key=True, autoincrement=False)
     kind: str = _column(String(32))
@@ -309,3 +323,5 @@ class LogRow(SQLModel, table=True):
     audience: str = _column(Text)
     body: str = _column(Text)
     created_at: datetime = _column(UTCDateTime())
+    # Whose members are shown the fact, if it is for the members of a conversation.
+    conversation_id: int | None = _column(BigId, nullable=True)

@@ -1,6 +1,10 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
+from db.edits import EDITS_KEPT
 from resolvers.context import Context
+
+# Each earlier text may be as long as a message: it counts as so many items.
+EDIT_WEIGHT = 4
 
 
 def count_online(ctx: Context) -> int:
@@ -16,3 +20,8 @@ def count_blocked(ctx: Context) -> int:
 def most_sessions(ctx: Context) -> int:
     """Return how many sessions a user can have."""
     return ctx.settings.max_sessions_per_user
+
+
+def weigh_edits(ctx: Context) -> int:
+    """Return what the earlier texts of one message count as."""
+    return EDIT_WEIGHT * EDITS_KEPT

@@ -1,7 +1,7 @@
 """In which groups users are: kept in memory, in the log's order, for those who asked last."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from db.engines.database import Database
 from db.group_pages import find_stays
@@ -9,7 +9,8 @@ from db.visibility import Stay
 from events.facts import Fact, MembersChanged
 from resolvers.errors import as_unavailable
 
-# So many users are kept, and so many of their stays together: those of users who asked last.
+# So many users are kept, and so many of their stays together: those of users who asked last, and
+# of all who have a connection.
 MOST_USERS = 20_000
 MOST_STAYS = 1_000_000
 # Users of one look-up.
@@ -34,8 +35,9 @@ class Memberships:
     stays; the facts up to there change nothing more.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, is_here: Callable[[int], bool]) -> None:
         self._database = database
+        self._is_here = is_here  # whether a user has a connection
         self._known: dict[int, _Known] = {}  # the one who asked last at the end
         self._stays = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -136,11 +138,15 @@ class Memberships:
             answer.exception()  # whoever waited may have gone: no complaint about it then
 
     def _make_room(self, kept: int) -> None:
-        while len(self._known) > kept and (
-            len(self._known) > MOST_USERS or self._stays > MOST_STAYS
-        ):
-            oldest = next(iter(self._known))
-            self._stays -= len(self._known.pop(oldest).stays)
+        """Forget those who asked first, except who was just read, or has a connection."""
+        for user_id in [*self._known][: max(len(self._known) - kept, 0)]:
+            if len(self._known) <= MOST_USERS and self._stays <= MOST_STAYS:
+                return
+            known = self._known.pop(user_id)
+            if self._is_here(user_id):
+                self._known[user_id] = known  # the last one again
+            else:
+                self._stays -= len(known.stays)
 
 
 def _apply(known: _Known, user_id: int, fact: Fact, changed: MembersChanged) -> None:

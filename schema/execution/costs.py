@@ -26,7 +26,12 @@ from graphql import (
 )
 
 from resolvers.context import Context
-from resolvers.guards.list_sizes import count_blocked, count_online, most_sessions
+from resolvers.guards.list_sizes import (
+    count_blocked,
+    count_online,
+    most_sessions,
+    weigh_edits,
+)
 from schema.execution.introspection import expected_sizes
 from schema.execution.selections import Fragments, selections_of
 from schema.execution.sizes import check_limit
@@ -38,6 +43,7 @@ WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Query", "onlineUsers"): count_online,
     ("Query", "blockedUsers"): count_blocked,
     ("Query", "sessions"): most_sessions,
+    ("Message", "edits"): weigh_edits,
 }
 # Beyond any limit: the size of a whole list while the caller is not known.
 UNKNOWN = 1_000_000.0

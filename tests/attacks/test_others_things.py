@@ -61,6 +61,11 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "editMessage(id)": (
+        'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
+        "message",
+    ),
+    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
     "blockUser(id)": EVERYONE,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",

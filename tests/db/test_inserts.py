@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from db import migrate
 from db.engines.database import Database, DatabaseUnavailable
 from db.log.drafts import Draft
-from db.log.inserts import append_in_one_trip
+from db.log.inserts import Bounds, append_in_one_trip
 from tests.db.rows import NOW, add_users, draft, everything, expect_dense, open_database
 from tests.support.mariadb import MariaDB
 
@@ -24,7 +24,7 @@ async def store(database: Database, *drafts: Draft) -> list[int]:
         return [
             message.id
             for message in await append_in_one_trip(
-                connection, drafts, [1] * len(drafts), [1], NOW, 0
+                connection, drafts, [1] * len(drafts), [1], NOW, Bounds(0)
             )
         ]
 
@@ -41,7 +41,9 @@ async def test_what_is_read_back_is_what_was_returned(mysql: Database) -> None:
     one, other = await add_users(mysql, 2)
     drafts = [draft(one, other, "it's \\ 100 %s 😀", key="%s'"), draft(other), draft(one, one)]
     async with mysql.write_whole() as connection:
-        stored = await append_in_one_trip(connection, drafts, [1] * len(drafts), [1], NOW, 0)
+        stored = await append_in_one_trip(
+            connection, drafts, [1] * len(drafts), [1], NOW, Bounds(0)
+        )
     assert stored == await everything(mysql)
 
 
@@ -95,7 +97,7 @@ async def test_a_killed_connection_is_told_and_replaced(mysql: Database, mariadb
         async with mysql.read() as reader:
             await reader.execute(text(f"KILL {driver.thread_id()}"))
         with pytest.raises(DBAPIError):
-            await append_in_one_trip(connection, [draft(one, other)], [1], [], NOW, 0)
+            await append_in_one_trip(connection, [draft(one, other)], [1], [], NOW, Bounds(0))
         assert connection.invalidated
     try:
         await store(mysql, draft(one, other))

@@ -131,8 +131,13 @@ async def test_messages_are_put_into_their_conversations(database_url: str) -> N
             text("SELECT conversation_id, user_id, activity, read_position FROM members")
         )
         members = [tuple(row) for row in rows]
-    # What was there at the upgrade counts as read.
-    assert sorted(members) == sorted([(first, 1, 3, 4), (first, 2, 3, 4), (own, 2, 4, 4)])
+        delivered = await connection.execute(text("SELECT delivered_position FROM users"))
+        # What was there at the upgrade counts as read.
+        assert {*delivered.scalars()} == {4}
+    of_everybody = [(EVERYBODY_ID, 1, 0, 4), (EVERYBODY_ID, 2, 0, 4)]
+    assert sorted(members) == sorted(
+        [(first, 1, 3, 4), (first, 2, 3, 4), (own, 2, 4, 4), *of_everybody]
+    )
     async with running_log(database) as log:
         assert (await log.append(draft(2, 1))).conversation_id == first
     await database.close()

@@ -18,6 +18,7 @@ from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.log.changes.broadcast import SetBroadcasters
 from db.log.changes.change import Refused
+from db.log.changes.messages import DeleteMessage, EditMessage
 from db.log.changes.sessions import (
     EndSessions,
     NotUsable,
@@ -29,7 +30,7 @@ from db.log.changes.sessions import (
 from db.log.drafts import BroadcastRefused, SenderDisabled, UnknownReceiver
 from db.log.log import MessageLog
 from db.messages import head_position
-from db.models import Block, StoredMessage
+from db.models import Block, MessageKind, StoredMessage
 from events.control import Control
 from events.facts import (
     AccountChanged,
@@ -37,6 +38,8 @@ from events.facts import (
     BroadcastChanged,
     Fact,
     MembersChanged,
+    MessageDeleted,
+    MessageEdited,
     SessionEnded,
     SessionRenewed,
 )
@@ -100,10 +103,14 @@ class Model:
         self.deleted: set[int] = set()
         self.admins: set[int] = set()
         self.allowed = "everyone"
+        self.messages: dict[int, StoredMessage] = {}
+        self.edited: set[int] = set()
+        self.erased: set[int] = set()
 
     def take(self, entry: StoredMessage | Fact) -> None:
         """Assert that the entry could be stored now, and take over what it says."""
         if isinstance(entry, StoredMessage):
+            self.messages[entry.id] = entry
             sender, receiver = entry.sender_id, entry.receiver_id
             assert sender not in self.disabled | self.deleted, entry
             assert receiver not in self.deleted, entry
@@ -129,11 +136,39 @@ class Model:
             case BroadcastChanged(allowed):
                 assert allowed != self.allowed
                 self.allowed = allowed
+            case MessageEdited(message_id):
+                message = self._changed(entry, message_id)
+                other = message.receiver_id
+                assert message_id not in self.erased, entry
+                assert other not in self.deleted, entry
+                assert not {(entry.actor_id, other), (other, entry.actor_id)} & self.blocked
+                if other is None and self.allowed != "everyone":
+                    assert self.allowed == "admins", entry
+                    assert entry.actor_id in self.admins, entry
+                self.edited.add(message_id)
+            case MessageDeleted(message_id):
+                self._changed(entry, message_id)
+                assert message_id not in self.erased, entry
+                self.erased.add(message_id)
+
+    def _changed(self, fact: Fact, message_id: int) -> StoredMessage:
+        message = self.messages[message_id]
+        assert fact.actor_id == message.sender_id, fact
+        assert fact.actor_id not in self.disabled | self.deleted, fact
+        return message
 
 
-def _change(chance: random.Random, people: list[int]) -> Any:
+def _change(chance: random.Random, people: list[int], told: Sequence[StoredMessage | Fact]) -> Any:
     one, two = chance.sample(people, 2)
     kind = chance.random()
+    if kind < 0.13:
+        sent = [entry for entry in told if isinstance(entry, StoredMessage)]
+        message = chance.choice(sent) if sent else None
+        actor = message.sender_id if message and chance.random() < 0.9 else one
+        id_ = message.id if message else 1
+        if kind < 0.1:
+            return EditMessage(actor, id_, 0, str(kind), MessageKind.TEXT, 0)
+        return DeleteMessage(actor, id_, 0, 0)
     if kind < 0.7:
         receiver = chance.choice([two, two, two, None, NOBODY])
         return draft(one, receiver, "x", chance.choice([None, str(chance.randint(0, 300))]))
@@ -162,7 +197,7 @@ async def test_a_mixture_of_several_processes_is_what_a_model_says(
 
     async def act(process: Process) -> None:
         for _ in range(25):
-            changes = [_change(chance, people) for _ in range(chance.randint(1, 12))]
+            changes = [_change(chance, people, process.told) for _ in range(chance.randint(1, 12))]
             outcomes.extend(await asyncio.gather(*map(process.attempt, changes)))
 
     await asyncio.gather(*map(act, processes))
@@ -175,11 +210,19 @@ async def test_a_mixture_of_several_processes_is_what_a_model_says(
         ids = [entry.id for entry in process.told]
         assert ids == sorted(ids)
     told = sorted((entry for p in processes for entry in p.told), key=lambda entry: entry.id)
-    assert told == entries
+    changed = model.edited | model.erased
+    assert [entry.id for entry in told] == [entry.id for entry in entries]
+    assert [e for e in told if e.id not in changed] == [e for e in entries if e.id not in changed]
     known = {entry.id: entry for entry in entries}
     for outcome in outcomes:
-        if isinstance(outcome, StoredMessage | Fact):
+        if isinstance(outcome, StoredMessage | Fact) and outcome.id not in changed:
             assert known[outcome.id] == outcome
+    assert model.edited - model.erased, "the seed edits nothing"
+    assert model.erased, "the seed deletes nothing"
+    for message in model.messages.values():
+        assert (message.edited_at is not None) is (message.id in model.edited)
+        assert (message.deleted_at is not None) is (message.id in model.erased)
+        assert (message.content == "") is (message.id in model.erased)
     errors = {type(outcome) for outcome in outcomes if isinstance(outcome, Exception)}
     assert UnknownReceiver in errors
     assert not {DatabaseUnavailable} & errors

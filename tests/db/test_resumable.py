@@ -25,22 +25,21 @@ from tests.faults.waits import until
 from tests.support.mariadb import MariaDB
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = {
-    "0001": (
-        "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
-        " VALUES (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05')",
-        "INSERT INTO messages (id, sender_id, kind, content, created_at)"
-        " VALUES (1, 1, 'TEXT', 'kept', '2026-01-02 03:04:05')",
-        "UPDATE log_head SET position = 1",
-    ),
-}
+# A broadcast and a direct message.
+DATA = (
+    "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
+    " VALUES (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05'),"
+    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')",
+    "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, kind,"
+    " content, created_at) VALUES (1, 1, NULL, NULL, NULL, 'TEXT', 'kept', '2026-01-02 03:04:05'),"
+    " (2, 1, 2, 1, 2, 'TEXT', 'too', '2026-01-02 03:04:05')",
+    "UPDATE log_head SET position = 2",
+)
 # What leaves something behind; between two of these nothing does.
 CHANGES = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMIT"}
 WAITS = "Another process changes the database's tables"
 # What the notices said, of who has blocked whom and of sessions.
 NOTICES = (
-    "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
-    " VALUES (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')",
     "INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES (1, 2, '2026-01-02 03:04:05')",
     "INSERT INTO notices (kind, user_id, other, moment, created_at) VALUES"
     " ('block.changed', 1, 2, NULL, '2026-01-02 03:04:05'),"
@@ -51,15 +50,19 @@ NOTICES = (
 )
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 FACTS = [
-    (2, 1, BlockChanged(2, True)),
-    (3, 2, SessionEnded((7,))),
-    (4, 2, SessionRenewed(8, MOMENT)),
-    (5, 2, AccountChanged(False, False, False)),
-    (6, 1, SessionEnded((), older_tokens=True)),
+    (3, 1, BlockChanged(2, True)),
+    (4, 2, SessionEnded((7,))),
+    (5, 2, SessionRenewed(8, MOMENT)),
+    (6, 2, AccountChanged(False, False, False)),
+    (7, 1, SessionEnded((), older_tokens=True)),
 ]
 KEPT = (
-    "SELECT m.id, m.content, u.email, l.position FROM messages m, users u, log_head l"
-    " WHERE u.id = m.sender_id"
+    "SELECT m.id, m.content, u.email, l.position, c.kind FROM users u, log_head l, messages m"
+    " JOIN conversations c ON c.id = m.conversation_id WHERE u.id = m.sender_id ORDER BY m.id"
+)
+JOINED = (
+    "SELECT c.kind, m.user_id, m.read_position FROM members m"
+    " JOIN conversations c ON c.id = m.conversation_id"
 )
 
 
@@ -105,8 +108,12 @@ async def _make(database: Database, revision: str | None) -> None:
         return
     await migrate.upgrade(database, revision=revision)
     async with database.write() as connection:
-        for statement in DATA["0001"] + (NOTICES if revision >= "0004" else ()):
+        for statement in DATA + (NOTICES if _has_notices(revision) else ()):
             await connection.execute(text(statement))
+
+
+def _has_notices(revision: str | None) -> bool:
+    return revision is not None and "0004" <= revision < "0008"
 
 
 def _revisions() -> list[str]:
@@ -134,15 +141,25 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
             await migrate.check(database)
             async with database.read() as connection:
                 heads = (await connection.execute(text("SELECT id, position FROM log_head"))).all()
-                noticed = revision is not None and revision >= "0004"
-                position = 6 if noticed else 0 if revision is None else 1
+                noticed = _has_notices(revision)
+                position = 7 if noticed else 0 if revision is None else 2
                 assert heads == [(1, position)]
                 if revision is not None:
                     kept = (await connection.execute(text(KEPT))).all()
-                    assert kept == [(1, "kept", "a@example.com", position)]
+                    assert kept == [
+                        (1, "kept", "a@example.com", position, "EVERYBODY"),
+                        (2, "too", "a@example.com", position, "DIRECT"),
+                    ]
+                    joined = (await connection.execute(text(JOINED))).all()
+                    assert {*joined} == {
+                        (kind, user_id, position)
+                        for kind in ("DIRECT", "EVERYBODY")
+                        for user_id in (1, 2)
+                    }
+                    assert len(joined) == 4
                 facts = await read_controls(connection, 0, position)
                 assert len(facts) == 2 * noticed
-                entries = await read_log(connection, 1, position, 9)
+                entries = await read_log(connection, 2, position, 9)
                 assert FACTS * noticed == [
                     (fact.id, fact.actor_id, fact.body)
                     for fact in entries

@@ -220,3 +220,19 @@ async def test_two_processes_see_the_same_order() -> None:
         await until(lambda: one.feed.position == two.feed.position == log.head, 10)
         assert seen[0] == seen[1] == [entry.id for entry in _facts(log.entries)]
         assert one.reader.ids == two.reader.ids
+
+
+def test_a_listener_in_order_hears_when_the_follower_is_there_and_never_before() -> None:
+    log, control = Log(), Control()
+    early: list[int] = []
+    in_order: list[int] = []
+    control.listen(BlockChanged, lambda fact, _: early.append(fact.id))
+    control.listen_in_order(BlockChanged, lambda fact, _: in_order.append(fact.id))
+    _, block, later = log.append(Line, BlockChanged, BlockChanged)
+    assert isinstance(block, Fact)
+    assert isinstance(later, Fact)
+    control.hand_over_early([block], 2)
+    assert (early, in_order) == ([2], [])
+    control.hand_over(block)
+    control.hand_over(later)
+    assert (early, in_order) == ([2, 3], [2, 3])

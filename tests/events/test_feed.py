@@ -19,6 +19,7 @@ from events.connection import Connection
 from events.control import Control
 from events.feed import Feed
 from events.hub import EVERYBODY, Hub
+from events.remembered import REMEMBERED
 from tests.support.inbox import Inbox
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -325,12 +326,12 @@ async def test_what_the_feed_has_not_seen_is_not_in_its_memory() -> None:
         found = feed.recent(BOB, 1, 2)
         assert found is not None
         assert [line.id for line in found] == [2]
-        pairs = [(ALICE, BOB)] * feed_module.REMEMBERED
+        pairs = [(ALICE, BOB)] * REMEMBERED
         feed.announce(log.append(*pairs))
         assert feed.recent(BOB, 1, feed.position) is None
         found = feed.recent(BOB, 2, feed.position)
         assert found is not None
-        assert len(found) == feed_module.REMEMBERED
+        assert len(found) == REMEMBERED
     finally:
         await feed.close()
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.models import StoredMessage
 from events.facts import Audience, Body, Processes
 
 
@@ -22,7 +23,9 @@ class Made(NamedTuple):
     body: Body | None
     audience: Audience = Processes()
     # What the caller is given instead of the fact.
-    answer: int | None = None
+    answer: Any = None
+    # The message that the fact is about, as the change leaves it.
+    record: StoredMessage | None = None
     # Facts that come of the change too, at the positions after its own.
     also: "Sequence[Made]" = ()
 
@@ -41,6 +44,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     # Whether it decides who may send: then no message follows it in its batch.
     decides: ClassVar[bool] = False
+
+    @property
+    def text(self) -> str:
+        """What somebody wrote, of any length, that a statement will hold."""
+        return ""
 
     @classmethod
     async def write(

@@ -52,6 +52,18 @@ _JOIN = (
     " WHERE c.id > {after:d} AND c.id <= {upto:d} AND NOT EXISTS (SELECT 1 FROM members k"
     " WHERE k.conversation_id = c.id AND k.user_id = u.id)"
 )
+# The same for what was sent to everybody.
+_JOIN_EVERYBODY = (
+    "INSERT INTO members (conversation_id, user_id, role, joined_position, activity,"
+    " read_position, archived, pinned)"
+    " SELECT 1, u.id, 'MEMBER', u.joined_position, 0, (SELECT MAX(position) FROM log_head), 0, 0"
+    " FROM users u WHERE u.id > {after:d} AND u.id <= {upto:d} AND u.deleted_at IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM members k WHERE k.conversation_id = 1 AND k.user_id = u.id)"
+)
+_DELIVERED = (
+    "UPDATE users SET delivered_position = (SELECT MAX(position) FROM log_head)"
+    " WHERE id > {after:d} AND id <= {upto:d} AND delivered_position = 0"
+)
 
 
 def upgrade() -> None:
@@ -70,13 +82,24 @@ def upgrade() -> None:
     op.add_column(
         "messages", sa.Column("conversation_id", BigId, nullable=False, server_default=sa.text("0"))
     )
-    if "lower_user_id" in _columns("messages"):
+    if "higher_user_id" in _columns("messages"):  # the first that goes
         for after, upto in _steps("messages", "Putting messages into conversations"):
             op.execute(_BEGIN.format(after=after, upto=upto))
             op.execute(_BELONG.format(after=after, upto=upto))
+    op.add_column(
+        "users",
+        sa.Column("delivered_position", BigId, nullable=False, server_default=sa.text("0")),
+    )
+    op.add_column(
+        "users",
+        sa.Column("read_receipts", sa.Boolean(), nullable=False, server_default=sa.true()),
+    )
     op.create_index("ix_messages_conversation", "messages", ["conversation_id", "id"])
     for after, upto in _steps("conversations", "Putting people into conversations"):
         op.execute(_JOIN.format(after=after, upto=upto))
+    for after, upto in _steps("users", "Putting people into the conversation of everybody"):
+        op.execute(_JOIN_EVERYBODY.format(after=after, upto=upto))
+        op.execute(_DELIVERED.format(after=after, upto=upto))
     op.drop_index("ix_messages_pair", "messages")
     op.drop_column("messages", "higher_user_id")
     op.drop_column("messages", "lower_user_id")
@@ -124,16 +147,17 @@ def _steps(table: str, doing: str) -> Iterator[tuple[int, int]]:
     """
     connection = op.get_bind()
     last = connection.execute(sa.text(f"SELECT MAX(id) FROM {table}")).scalar() or 0  # noqa: S608
-    said = monotonic()
+    began = said = monotonic()
     for after in range(0, last, STEP):
-        yield after, min(after + STEP, last)
+        upto = min(after + STEP, last)
+        yield after, upto
         if connection.dialect.name != "sqlite":
             connection.exec_driver_sql("COMMIT")
-        if monotonic() - said > SAY_SECONDS:
-            said = monotonic()
-            part = min(after + STEP, last) / last
-            bar = f"{'#' * round(20 * part):.<20}"
-            logger.warning("%s: [%s] %d %%, %d of %d", doing, bar, 100 * part, after + STEP, last)
+        now = monotonic()
+        if now - said > SAY_SECONDS or (upto == last and now - began > SAY_SECONDS):
+            said = now
+            bar = f"{'#' * (20 * upto // last):.<20}"
+            logger.warning("%s: [%s] %d %%, %d of %d", doing, bar, 100 * upto // last, upto, last)
 
 
 def _columns(table: str) -> set[str]:

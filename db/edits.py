@@ -1,0 +1,119 @@
+"""Queries that change a message that is stored, and on what it said before."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import case, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db import attachments
+from db.messages import Original
+from db.models import Message, MessageAttachment, MessageEdit
+
+# So many earlier texts of a message are kept: what was sent first, and the latest.
+EDITS_KEPT = 20
+
+
+class Edit(NamedTuple):
+    """What a message said, until it was edited at this time."""
+
+    content: str
+    edited_at: datetime
+
+
+async def last_numbers(connection: AsyncConnection, message_ids: Collection[int]) -> dict[int, int]:
+    """Return how often each of these messages was edited, if ever."""
+    if not message_ids:
+        return {}
+    message_id = col(MessageEdit.message_id)
+    rows = await connection.execute(
+        select(message_id, func.max(col(MessageEdit.number)))
+        .where(message_id.in_(message_ids))
+        .group_by(message_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def insert_edits(connection: AsyncConnection, edits: Sequence[tuple[int, int, Edit]]) -> None:
+    """Keep earlier texts of messages: each the message's id, the text's number, and the text.
+
+    Of a message with more than EDITS_KEPT, the second oldest goes.
+    """
+    if not edits:
+        return
+    await connection.execute(
+        insert(MessageEdit),
+        [{"message_id": id_, "number": number, **edit._asdict()} for id_, number, edit in edits],
+    )
+    old = [(id_, number - EDITS_KEPT + 1) for id_, number, _ in edits if number > EDITS_KEPT]
+    if old:
+        key = tuple_(col(MessageEdit.message_id), col(MessageEdit.number))
+        await connection.execute(delete(MessageEdit).where(key.in_(old)))
+
+
+async def read_edits(
+    connection: AsyncConnection, message_ids: Collection[int]
+) -> dict[tuple[int, int], list[Edit]]:
+    """Return the earlier texts of these messages, the oldest first, by sender and message."""
+    rows = await connection.execute(
+        select(
+            col(Message.sender_id),
+            col(Message.id),
+            col(MessageEdit.content),
+            col(MessageEdit.edited_at),
+        )
+        .join(MessageEdit, col(MessageEdit.message_id) == col(Message.id))
+        .where(col(Message.id).in_(message_ids))
+        .order_by(col(Message.id), col(MessageEdit.number))
+    )
+    found: dict[tuple[int, int], list[Edit]] = {}
+    for sender_id, id_, content, edited_at in rows:
+        found.setdefault((sender_id, id_), []).append(Edit(content, edited_at))
+    return found
+
+
+async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> None:
+    """Have the rows of these messages say what the records say."""
+    if not changed:
+        return
+    rows = {
+        message.id: {
+            "kind": message.kind.value,
+            "content": message.content,
+            "edited_at": message.edited_at,
+            "deleted_at": message.deleted_at,
+            "original_hash": sent_hash,
+        }
+        for message, sent_hash in changed
+    }
+    values: dict[str, Any] = {}
+    for name in next(iter(rows.values())):
+        # With the column's type: a time in a CASE would be written as it is for no column.
+        type_ = getattr(Message, name).type
+        given = {id_: literal(row[name], type_=type_) for id_, row in rows.items()}
+        values[name] = case(given, value=col(Message.id))
+    await connection.execute(update(Message).where(col(Message.id).in_(rows)).values(values))
+
+
+async def forget_content(connection: AsyncConnection, message_ids: Collection[int]) -> None:
+    """Forget what these messages said before, and that they show their attachments.
+
+    An attachment that no other message shows is forgotten too: nobody opens it any more.
+    """
+    await connection.execute(
+        delete(MessageEdit).where(col(MessageEdit.message_id).in_(message_ids))
+    )
+    shown = (
+        select(col(MessageAttachment.attachment_id))
+        .where(col(MessageAttachment.message_id).in_(message_ids))
+        .distinct()
+    )
+    released = set((await connection.execute(shown)).scalars())
+    if not released:
+        return
+    await connection.execute(
+        delete(MessageAttachment).where(col(MessageAttachment.message_id).in_(message_ids))
+    )
+    await attachments.forget_unshown(connection, released)

@@ -1,0 +1,139 @@
+"""Events: everything that changes for the viewer, in the log's order, resumable by a cursor."""
+
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+from heapq import merge
+from operator import attrgetter
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import facts
+from db.group_pages import find_stays
+from db.models import EVERYBODY_ID, StoredMessage
+from db.shown_facts import parts_of, shown_positions
+from db.visibility import Stay
+from events.facts import Fact, Members
+from events.subscription import Consumer
+from resolvers.context import Context
+from resolvers.errors import BadInput, CursorExpired
+from resolvers.messages import PAGE, read_between, watch_log
+from resolvers.reads import is_in_log, reading_log
+
+# So much of the epoch's 32 digits tells logs apart; each event carries it.
+EPOCH_DIGITS = 12
+# Positions of facts that are looked up at once: 8 bytes each, while a page of facts is large.
+POSITIONS = 2000
+
+_CURSOR = re.compile(rf"(?:([0-9a-f]{{{EPOCH_DIGITS}}})-)?(0|[1-9][0-9]{{0,18}})")
+
+EXPIRED = "The cursor has expired: query anew what you keep, and go on from the new cursor"
+
+Event = StoredMessage | Fact
+
+
+def cursor_at(ctx: Context, position: int) -> str:
+    """Return the cursor of a position of the log, for `watch_events`."""
+    return f"{ctx.control.epoch[:EPOCH_DIGITS]}-{position}"
+
+
+async def _position_of(ctx: Context, cursor: str) -> int:
+    """Return the position of a cursor. Raises BadInput, CursorExpired, Unavailable."""
+    match = _CURSOR.fullmatch(cursor) if len(cursor) <= 64 else None
+    if match is None:
+        raise BadInput("after is not a cursor")
+    epoch, position = match[1], int(match[2])
+    if epoch is not None and epoch != ctx.control.epoch[:EPOCH_DIGITS]:
+        raise CursorExpired(EXPIRED)
+    # The log has lost what the client may have seen after the place of the loss.
+    if ctx.feed.resume_from(position) != position:
+        raise CursorExpired(EXPIRED)
+    # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+    if position > ctx.feed.position and not await is_in_log(ctx, position):
+        raise CursorExpired(EXPIRED)
+    return position
+
+
+async def watch_events(
+    ctx: Context, *, after: str | None = None, consumer: Consumer | None = None
+) -> AsyncGenerator[Event, None]:
+    """Yield each message and each fact that the viewer is shown: those past a cursor, then live.
+
+    No gap and no repeat. A message's id and a fact's are its position. What is read from the log is
+    as it is now, and as far as the viewer may see it now. `after` may also be a plain position, as
+    serverInfo says it. With a `consumer`, as watch_messages. Raises Unauthenticated, BadInput,
+    SubscriberTooSlow, and CursorExpired for a cursor of another log, or one that is ahead of the
+    log, or older than the facts that are kept (LOG_KEPT_DAYS).
+    """
+    ctx.user  # noqa: B018  # the door
+    position = None if after is None else await _position_of(ctx, after)
+    watch = watch_log(ctx, position, partial(_replay, ctx), consumer, facts=True)
+    async with aclosing(watch) as stream:
+        async for event in stream:
+            yield event
+
+
+async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, None]:
+    viewer = ctx.user
+    recent = ctx.feed.recent_events(
+        viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after
+    )
+    if recent is not None:
+        for event in recent:
+            yield event
+        return
+    shown = _ShownFacts(ctx, after, upto)
+    while after < upto:
+        async with reading_log(ctx, upto) as connection:
+            messages = await read_between(ctx, connection, after, upto, PAGE)
+            end = messages[-1].id if len(messages) == PAGE else upto
+            found, end = await shown.read(connection, end)
+            # Last: what was pruned while this page was read is missing from it.
+            if after < await facts.pruned_position(connection):
+                raise CursorExpired(EXPIRED)
+        page = [message for message in messages if message.id <= end]
+        events: Iterable[Event] = merge(page, found, key=attrgetter("id"))
+        for event in events:
+            yield event
+        after = end
+
+
+class _ShownFacts:
+    """The facts of a replay, which are read page by page."""
+
+    def __init__(self, ctx: Context, after: int, upto: int) -> None:
+        self._ctx = ctx
+        self._upto = upto
+        self._stays: Mapping[int, Stay] | None = None
+        self._positions: deque[int] = deque()  # that were looked up, and not read yet
+        self._looked_up = after  # so far
+
+    async def read(self, connection: AsyncConnection, end: int) -> tuple[list[Fact], int]:
+        """Return the next facts up to a position, and the position up to which these are all."""
+        viewer = self._ctx.user
+        if self._stays is None:
+            _, of_users = await find_stays(connection, [viewer.id])
+            self._stays = of_users[viewer.id]
+        if not self._positions and self._looked_up < self._upto:
+            found, self._looked_up = await shown_positions(
+                connection, viewer.id, parts_of(self._stays), self._looked_up, self._upto, POSITIONS
+            )
+            self._positions.extend(found)
+        end = min(end, self._looked_up)
+        wanted: list[int] = []
+        while self._positions and self._positions[0] <= end and len(wanted) < PAGE:
+            wanted.append(self._positions.popleft())
+        if self._positions and self._positions[0] <= end:
+            end = wanted[-1]
+        read = await facts.read_facts(connection, wanted)
+        return [fact for fact in read if fact.is_whole and self._shows(fact, self._stays)], end
+
+    def _shows(self, fact: Fact, stays: Mapping[int, Stay]) -> bool:
+        viewer, audience = self._ctx.user, fact.audience
+        if isinstance(audience, Members) and audience.conversation_id != EVERYBODY_ID:
+            stay = stays.get(audience.conversation_id)
+            return stay is not None and stay.shows_fact(fact)
+        visibility = self._ctx.feed.visibility
+        return bool(visibility.shows_fact(fact, viewer.id, viewer.broadcasts_after))
