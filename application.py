@@ -27,6 +27,7 @@ from db.log.admission import Admission
 from db.log.log import MessageLog
 from db.log.reader import LogReader
 from db.models import StoredMessage
+from db.search.search import MessageSearch
 from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
 from events.bus.redis_bus import RedisBus
@@ -35,6 +36,7 @@ from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
 from events.roster import Roster
+from events.typing import Typing
 from media.inspector import Inspector
 from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
@@ -170,8 +172,11 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         await load_epoch(ctx)
         await part(_started(ctx.log))
         await settle_broadcasters(ctx)
+        if ctx.search is not None:
+            await part(_started(ctx.search))
         await part(_started(ctx.roster))
         at_end(ctx.presence.close)
+        at_end(ctx.typing.close)
         at_end(chat.close)
         await part(_in_background(sweep_regularly(ctx), name="sweep"))
         await part(_in_background(tend_sessions(ctx), name="sessions"))
@@ -239,7 +244,9 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         apart=blocks.apart,
         circle=directory.circle,
     )
+    typing = Typing(bus, apart=blocks.apart)
     blocks.listen(presence.part)
+    blocks.listen(typing.part)
     directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
@@ -254,9 +261,14 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         read_written=reader.read_written,
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
-        visibility=Visibility(blocks.apart, memberships.stays_of),
+        visibility=Visibility(
+            blocks.apart,
+            memberships.stays_of,
+            knows=None if directory.shows == "everyone" else directory.includes,
+        ),
         members_changed=memberships.apply,
         heard=directory.hear if settings.directory == "contacts" else None,
+        typing=typing,
         control=control,
     )
     log = MessageLog(
@@ -277,6 +289,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         feed=feed,
         roster=roster,
         presence=presence,
+        typing=typing,
         blocks=blocks,
         directory=directory,
         memberships=memberships,
@@ -307,4 +320,12 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             settings, Counts(bus, redis_url=settings.redis, prefix=settings.redis_prefix)
         ),
         connection_slots=connection_slots,
+        search=MessageSearch(
+            database,
+            settings.data_dir / "search",
+            head=lambda: feed.position,
+            epoch=lambda: control.epoch,
+        )
+        if settings.search == "on"
+        else None,
     )

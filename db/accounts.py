@@ -105,4 +105,7 @@ def erased(user_id: int, at: datetime) -> dict[str, Any]:
         "last_seen_at": None,
         "is_admin": False,
         "deleted_at": at,
+        "status_text": "",
+        "avatar_key": None,
+        "invisible": False,
     }

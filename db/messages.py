@@ -84,7 +84,7 @@ async def page_messages(
 ) -> Sequence[StoredMessage]:
     """Return up to `limit` messages the viewer may see, oldest first; none of groups.
 
-    `groups` adds what the viewer wrote in groups: db/group_pages.py adds what others did.
+    `groups` adds what the viewer wrote in groups: db/groups/pages.py adds what others did.
     Broadcasts up to `broadcasts_after` are hidden: they were sent before the viewer came. With
     `peer_id`, only messages between the two are returned. `after` and `before` are exclusive ids.
     `newest` takes the last messages of this range, else the first. `has_blocks=False` says that
@@ -162,6 +162,13 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     first = ids.selected_columns.id.desc() if shape.newest else ids.selected_columns.id
     page = ids.order_by(first).limit(limit).subquery()
     return select(*COLUMNS).join(page, col(Message.id) == page.c.id).order_by(order)
+
+
+async def find_by_ids(
+    connection: AsyncConnection, message_ids: Collection[int]
+) -> Sequence[StoredMessage]:
+    """Return those of these messages that there are, whoever may see them."""
+    return await read_messages(connection, select(*COLUMNS).where(col(Message.id).in_(message_ids)))
 
 
 async def find_visible(

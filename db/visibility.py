@@ -25,6 +25,7 @@ from events.facts import (
     Processes,
     Recipients,
     Topics,
+    UserChanged,
 )
 
 # In queries.
@@ -49,7 +50,7 @@ def ways_to_see(
 ) -> tuple[ColumnElement[bool], ...]:
     """Return the reasons for which the viewer may see a message: each is a range of an index.
 
-    Except that of being in its group, which is a range for each group (db/group_pages.py). Without
+    Except that of being in its group, which is a range for each group (db/groups/pages.py). Without
     `groups`, what the viewer wrote in one is left out too.
     """
     return (
@@ -116,16 +117,20 @@ class Visibility:
     """The rule for live messages, with the blocks that this process knows of.
 
     `apart` says, live, whom blocks keep apart from each user, and `stays_of` in which groups a user
-    is or was, as of the last message that was handed out.
+    is or was, as of the last message that was handed out. `knows(viewer, user)` says who may find
+    whom; None where everybody may find everybody.
     """
 
     def __init__(
         self,
         apart: Mapping[int, Collection[int]],
         stays_of: StaysOf = lambda user_id: {},
+        *,
+        knows: Callable[[int, int], bool] | None = None,
     ) -> None:
         self._apart = apart
         self._stays_of = stays_of
+        self._knows = knows
 
     def recipients(self, message: Entry) -> Recipients:
         """Return the people who may see the message, now that it is sent."""
@@ -136,7 +141,7 @@ class Visibility:
             return Everybody(self._apart.get(sender_id, ()))
         return (sender_id,) if receiver_id == sender_id else (sender_id, receiver_id)
 
-    def knows(self, viewer_id: int) -> bool:
+    def knows_groups_of(self, viewer_id: int) -> bool:
         """Whether `shows` can tell which messages of groups the viewer sees."""
         return self._stays_of(viewer_id) is not None
 
@@ -145,7 +150,7 @@ class Visibility:
     ) -> bool:
         """Whether the viewer may see the message, which was sent before; `groups`: a group's too.
 
-        Ask `knows` first: who is not known sees no group.
+        Ask `knows_groups_of` first: who is not known sees no group.
         """
         recipients = self.recipients(message)
         if type(recipients) is tuple:
@@ -178,7 +183,16 @@ class Visibility:
         if isinstance(body, OF_MESSAGES):
             apart = self._apart.get(body.sender_id, ())
             return Everybody(apart, body.sender_id, body.message_id)
+        if isinstance(body, UserChanged):
+            return self._who_know(fact.actor_id)
         return Everybody(() if fact.actor_id is None else self._apart.get(fact.actor_id, ()))
+
+    def _who_know(self, user_id: int | None) -> Everybody:
+        """Return who may find the user. A block hides no name, so that queries show it too."""
+        knows = self._knows
+        if knows is None or user_id is None:
+            return Everybody(())
+        return Everybody((), if_knows=lambda viewer_id: knows(viewer_id, user_id))
 
     def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
         """Whether the viewer is shown the fact, which was stored before.
@@ -196,6 +210,8 @@ class Visibility:
             return viewer_id in recipients
         if viewer_id == recipients.sender_id:
             return True
+        if recipients.if_knows is not None and not recipients.if_knows(viewer_id):
+            return False
         message_id = recipients.message_id
         return viewer_id not in recipients.apart and (
             message_id is None or message_id > broadcasts_after

@@ -2,14 +2,16 @@
 
 A fact that is stored has a position in the one log. A message is the commonest: its record
 (`db.models.StoredMessage`, an Entry here) is the fact that it was sent. Every other stored fact is
-a `Fact` with one of the bodies below; a passing fact (PresenceChanged) has no position.
+a `Fact` with one of the bodies below; a passing fact (PresenceChanged, TypingChanged) has no
+position.
 
 To add a stored fact: write its body here, add it to `Body`, and add it to CONTROLS if it decides
 who may send.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, TypeVar, final
 
 import msgspec
@@ -54,6 +56,7 @@ class Everybody(msgspec.Struct, frozen=True):
     apart: Collection[int]
     sender_id: int | None = None  # of a fact about a message: the message's sender
     message_id: int | None = None  # only those to whom this message is shown
+    if_knows: Callable[[int], bool] | None = None  # only those of whom this is true
 
 
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
@@ -270,3 +273,21 @@ class PresenceChanged(msgspec.Struct, frozen=True):
     online: bool
     last_seen_at: datetime | None = None
     seen_by: int | None = None
+
+
+class Activity(StrEnum):
+    """What a user does in a conversation before a message comes of it."""
+
+    TYPING = "TYPING"
+    RECORDING = "RECORDING"
+    NONE = "NONE"
+
+
+class TypingChanged(msgspec.Struct, frozen=True):
+    """A user types or records in a conversation, or does so no longer."""
+
+    user_id: int
+    activity: Activity
+    at: datetime
+    peer_id: int | None  # the other person of a direct conversation; None for a group
+    conversation_id: int | None = None  # None: the two have not exchanged a message yet

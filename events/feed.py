@@ -14,15 +14,16 @@ place: it goes back to the last entry that is still there, and has every subscri
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from events.control import Control
 from events.facts import Entry, Everybody, Fact, Members, MembersChanged
 from events.hub import CONVERSATION, Hub
 from events.remembered import REMEMBERED, Remembered, Visibility
+from events.typing import Typing
 
 logger = logging.getLogger("parley.feed")
 
@@ -64,7 +65,8 @@ class Feed(Generic[E]):
     feed looks at the head without an announcement, in case the last one was lost; None for never.
     `others` is called, perhaps repeatedly, when entries come that were not announced. `visibility`
     says who may see an entry. `heard` is called with each entry for two people. `members_changed`
-    is called with each fact that people joined or left a group, in the log's order.
+    is called with each fact that people joined or left a group, in the log's order. An entry ends
+    what its sender was `typing`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Feed(Generic[E]):
         poll_seconds: Callable[[], float | None] = lambda: None,
         heard: Callable[[E], None] | None = None,
         members_changed: Callable[[Fact, MembersChanged], None] | None = None,
+        typing: Typing | None = None,
     ) -> None:
         self._hub = hub
         self._read_entries = read_entries
@@ -91,6 +94,9 @@ class Feed(Generic[E]):
         self._poll_seconds = poll_seconds
         self._heard = heard
         self._members_changed = members_changed
+        self._typing = typing
+        # Live: empty while nobody types, so that a message costs no call.
+        self._typists: Mapping[Any, Any] = {} if typing is None else typing.known
         control.follow(self)
         self._early: dict[int, Sequence[E | Fact]] = {}
         self._behind = asyncio.Event()
@@ -327,6 +333,8 @@ class Feed(Generic[E]):
             elif entry.is_shown and entry.is_whole:
                 self._show(entry)
             return
+        if self._typists and self._typing is not None:
+            self._typing.end(entry)
         size = len(entry.content) + ENTRY_BYTES
         recipients = self.visibility.recipients(entry)
         if type(recipients) is tuple:

@@ -348,12 +348,14 @@ class Hub:
     def broadcast_fact(self, fact: Fact, size: int, to: Everybody) -> None:
         """Deliver a fact to everybody's sinks that want facts; each sink gets items in order."""
         apart, sender_id, about = to.apart, to.sender_id, to.message_id
+        knows = to.if_knows
         sinks = [
             sink
             for other in self._table.get(EVERYBODY, ())
             if other.fact_sinks
             and other.user_id not in apart
             and (about is None or about > other.facts_past or other.user_id == sender_id)
+            and (knows is None or other.user_id is None or knows(other.user_id))
             for sink in other.fact_sinks
         ]
         self._spread.send(fact, size, sinks)

@@ -20,7 +20,7 @@ class Visibility(Protocol):
     def recipients(self, message: Entry, /) -> Recipients:
         """Return to whom the message goes as it is handed out."""
 
-    def knows(self, viewer_id: int, /) -> bool:
+    def knows_groups_of(self, viewer_id: int, /) -> bool:
         """Whether the others can tell what the viewer sees of groups."""
 
     def shows(
@@ -72,7 +72,7 @@ class Remembered(Generic[E]):
         None where not all entries between are kept, or the viewer's groups are not known.
         """
         entries = self._between(after, upto)
-        if groups and not self._visibility.knows(viewer_id):
+        if groups and not self._visibility.knows_groups_of(viewer_id):
             return None
         if entries is None:
             return None
@@ -88,7 +88,7 @@ class Remembered(Generic[E]):
     ) -> Sequence[E | Fact] | None:
         """Return the same with the facts that the viewer is shown; None also where it is unsure."""
         entries = self._between(after, upto)
-        if entries is None or not self._visibility.knows(viewer_id):
+        if entries is None or not self._visibility.knows_groups_of(viewer_id):
             return None
         visibility, latest = self._visibility, dict[int | None, Any]()
         found: list[E | Fact] = []

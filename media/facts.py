@@ -7,6 +7,9 @@ import msgspec
 
 # The longest side of a thumbnail, in pixels.
 THUMBNAIL_SIDE = 320
+# The sides of the two square pictures that are made of a profile's picture.
+LARGE_SIDE = 256
+SMALL_SIDE = 64
 # A waveform has so many values at most; each is a whole number from 0 to 100.
 WAVEFORM_VALUES = 100
 
@@ -40,6 +43,13 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     rewritten: bool = False
 
 
+class Squares(msgspec.Struct, frozen=True, tag=True):
+    """worker → inspector: the sizes of the two square pictures that follow, in bytes."""
+
+    large: Count
+    small: Count
+
+
 class Refusal(msgspec.Struct, frozen=True, tag=True):
     """worker → inspector: why the file is refused, in words for the sender."""
 
@@ -52,7 +62,7 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     failed: Annotated[str, msgspec.Meta(max_length=200)]
 
 
-Answer = Facts | Refusal | Failure
+Answer = Facts | Squares | Refusal | Failure
 
 
 class Unreadable(Exception):

@@ -18,7 +18,15 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from media.facts import THUMBNAIL_SIDE, Facts, FileKind, Unreadable
+from media.facts import (
+    LARGE_SIDE,
+    SMALL_SIDE,
+    THUMBNAIL_SIDE,
+    Facts,
+    FileKind,
+    Squares,
+    Unreadable,
+)
 from media.formats import png
 from media.formats.containers import HEAD_BYTES, STRIP, WITH_ORIENTATION, image_format
 from media.formats.stripping import ORIENTATION, Damaged, Inseparable, Stripped
@@ -98,6 +106,39 @@ def inspect_image(file: BinaryIO, *, heif: bool) -> tuple[Facts, bytes] | None:
     return _facts(format_, size, rewritten=made != content), thumbnail
 
 
+def make_squares(file: BinaryIO) -> tuple[Squares, bytes]:
+    """Return the middle of an image in two square sizes (WebP), the larger one first.
+
+    A small image is not made larger. Raises Unreadable, also for a picture that is too large to
+    decode.
+    """
+    file.seek(0)
+    content = file.read()
+    format_ = image_format(content[:HEAD_BYTES])
+    if format_ not in STRIP:
+        raise Unreadable("The file is no picture that a profile can have")
+    stripped = STRIP[format_](content)
+    _check_pixels(stripped)
+    if format_ == "JPEG":
+        image = _reduced(stripped.content, LARGE_SIDE)
+    elif stripped.width * stripped.height > MAX_PIXELS:
+        raise Unreadable(f"The image has more than {MAX_PIXELS // MILLION} million pixels")
+    else:
+        image = _open(format_, stripped.content)
+        image.load()
+    exif = image.getexif().get(ORIENTATION) if format_ == "AVIF" else _orientation(stripped.exif)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    info = image.info
+    square = image.crop((left, top, left + side, top + side))
+    square.info = {key: info[key] for key in ("transparency", "icc_profile") if key in info}
+    del image
+    # The small one first: the picture is changed.
+    small = _thumbnail(square.copy(), exif, SMALL_SIDE)
+    large = _thumbnail(square, exif, LARGE_SIDE)
+    return Squares(len(large), len(small)), large + small
+
+
 def _facts(format_: str, size: tuple[int, int], *, rewritten: bool) -> Facts:
     width, height = size
     media_type = f"image/{format_.lower()}"
@@ -154,10 +195,10 @@ def _open(format_: str, content: bytes) -> ImageFile.ImageFile:
         raise Damaged from None
 
 
-def _reduced(content: bytes) -> ImageFile.ImageFile:
+def _reduced(content: bytes, side: int = THUMBNAIL_SIDE) -> ImageFile.ImageFile:
     """Return a JPEG decoded to about the size of its thumbnail: it reads all, and decodes less."""
     image = _open("JPEG", content)
-    image.draft(image.mode, (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    image.draft(image.mode, (2 * side, 2 * side))
     image.load()
     return image
 
@@ -255,7 +296,7 @@ def _write(file: BinaryIO, content: bytes) -> None:
     file.flush()
 
 
-def _thumbnail(image: Image.Image, turn: int | None = None) -> bytes:
+def _thumbnail(image: Image.Image, turn: int | None = None, side: int = THUMBNAIL_SIDE) -> bytes:
     """Return a thumbnail of an image; the image itself is changed."""
     if image.mode.startswith(("I", "F")):  # 16 bits and more a pixel
         image = image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
@@ -266,7 +307,7 @@ def _thumbnail(image: Image.Image, turn: int | None = None) -> bytes:
     mode = "RGB" if opaque else "RGBA"
     # Without a copy where possible: two large pictures do not fit the worker's memory.
     small = image if image.mode == mode and not image.readonly else image.convert(mode)
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     # A copy, since Pillow would look on the disk for the file of an image that was read from one.
     small = small.transpose(TURNS[turn]) if turn in TURNS else small.copy()
     written = io.BytesIO()

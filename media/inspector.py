@@ -4,14 +4,15 @@ import asyncio
 import logging
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from media.containment import missing_containment
-from media.facts import Answer, Facts, Failure, FileKind
+from media.facts import Answer, Facts, Failure, FileKind, Squares
 from media.kinds import guess_type
 from media.turns import Turns
 
@@ -21,6 +22,7 @@ logger = logging.getLogger("parley.media")
 WAIT_SECONDS = 30
 # What a worker may write beside the file. An honest file's answer is far smaller.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+NO_ANSWER = "The file cannot be read"
 ROOT = Path(__file__).parent.parent
 
 # What runs in the process; a test gives it something else to do.
@@ -79,44 +81,68 @@ class Inspector:
         """
         if wanted is FileKind.FILE:
             return Inspected(await asyncio.to_thread(guess_type, file), b"")
+        async with self._turn(owner, address):
+            answer, thumbnail = await self._work_in_a_process(file, size)
+        if not isinstance(answer, Facts):
+            raise FileRefused(NO_ANSWER)
+        return Inspected(answer, thumbnail)
+
+    async def make_squares(
+        self, file: BinaryIO, *, size: int, owner: str = "", address: str = ""
+    ) -> tuple[bytes, bytes]:
+        """Return the middle of an image in two square sizes (WebP), the larger one first.
+
+        `file` is one that `inspect` has kept as an image. Raises as `inspect`.
+        """
+        async with self._turn(owner, address):
+            answer, pictures = await self._work_in_a_process(file, size, "squares")
+        if not isinstance(answer, Squares) or answer.large + answer.small != len(pictures):
+            raise FileRefused(NO_ANSWER)
+        return pictures[: answer.large], pictures[answer.large :]
+
+    @asynccontextmanager
+    async def _turn(self, owner: str, address: str) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
                     await stack.enter_async_context(self._turns.hold(owner, address))
             except TimeoutError:
                 raise TooManyFiles from None
-            return await self._inspect_in_a_process(file, size)
+            yield
 
-    async def _inspect_in_a_process(self, file: BinaryIO, size: int) -> Inspected:
+    async def _work_in_a_process(
+        self, file: BinaryIO, size: int, *work: str
+    ) -> tuple[Facts | Squares, bytes]:
         file.flush()
         file.seek(0)
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            status = await self._run(file, output, errors, most_bytes=4 * size + MAX_ANSWER_BYTES)
+            most_bytes = 4 * size + MAX_ANSWER_BYTES
+            status = await self._run(file, output, errors, most_bytes, *work)
             output.seek(0)
-            head, _, thumbnail = output.read(MAX_ANSWER_BYTES).partition(b"\n")
+            head, _, pictures = output.read(MAX_ANSWER_BYTES).partition(b"\n")
             errors.seek(0)
             complaint = errors.read(500).decode(errors="replace").strip()
         answer = _decode(head)
-        if isinstance(answer, Facts):
+        if isinstance(answer, Facts | Squares):
             if complaint or status:
                 logger.info("A file was not understood (status %d): %r", status, complaint)
-            return Inspected(answer, thumbnail)
+            return answer, pictures
         never_began = status > 0 and not head
         if isinstance(answer, Failure) or never_began:
             logger.error("A file could not be looked at (status %d): %r", status, complaint)
             raise InspectionFailed
         # Without an answer, one of its limits has ended the worker.
-        reason = "The file cannot be read" if answer is None else answer.refused
+        reason = NO_ANSWER if answer is None else answer.refused
         logger.info("A file was refused (status %d): %s %r", status, reason, complaint)
         raise FileRefused(reason)
 
     async def _run(
-        self, file: BinaryIO, output: BinaryIO, errors: BinaryIO, *, most_bytes: int
+        self, file: BinaryIO, output: BinaryIO, errors: BinaryIO, most_bytes: int, *work: str
     ) -> int:
         """Run a worker to its end, and return its exit status. Raises FileRefused."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *(*PROGRAM, str(self._memory), str(self._seconds), str(most_bytes)),
+            *(*PROGRAM, str(self._memory), str(self._seconds), str(most_bytes), *work),
             stdin=file,
             stdout=output,
             stderr=errors,

@@ -1,7 +1,8 @@
 """The process that inspects one untrusted file, and ends.
 
 Its standard input is the file, open for reading and writing; its standard output gets a line of
-JSON (Facts, Refusal or Failure) and then the thumbnail, if there is one. The process limits its
+JSON (Facts, Refusal or Failure) and then the thumbnail, if there is one. Asked for `squares`, it
+answers Squares and two square pictures in place of Facts and a thumbnail. The process limits its
 memory, time and output, loads the decoders that the file's first bytes ask for, and then gives up
 every right that they do not need (media/containment.py). A hostile file that takes over a decoder
 can do nothing outside this process.
@@ -20,7 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from media.containment import contain
-from media.facts import Answer, Facts, Failure, Refusal, Unreadable
+from media.facts import Answer, Facts, Failure, Refusal, Squares, Unreadable
 from media.formats.containers import HEAD_BYTES
 from media.kinds import guess_type, sound_demuxer
 
@@ -29,25 +30,28 @@ OURS = str(Path(__file__).parent)
 # What Python raises for a mistake. Decoders in Python raise these for damaged files as well.
 MISTAKES = (TypeError, AttributeError, NameError, AssertionError, LookupError, NotImplementedError)
 
-Look = Callable[[BinaryIO], tuple[Facts, bytes]]
+Look = Callable[[BinaryIO], tuple[Facts | Squares, bytes]]
 
 
 def main(arguments: list[str]) -> None:
     """Inspect standard input, within so many bytes of memory, seconds, and bytes of output."""
-    memory, seconds, size = map(int, arguments)
+    memory, seconds, size = map(int, arguments[:3])
+    makes_squares = arguments[3:] == ["squares"]
     _limit(resource.RLIMIT_CPU, seconds)
     _limit(resource.RLIMIT_FSIZE, size)
     _limit(resource.RLIMIT_CORE, 0)
     os.nice(NICENESS)
     with open(1, "wb", closefd=False) as output, open(0, "r+b", closefd=False) as file:
-        answer, thumbnail = _answer(file, memory)
-        output.write(msgspec.json.encode(answer) + b"\n" + thumbnail)
+        answer, pictures = _answer(file, memory, prepare_squares if makes_squares else prepare)
+        output.write(msgspec.json.encode(answer) + b"\n" + pictures)
     sys.stderr.flush()
     # Skip what decoders do at the exit of a program: a damaged decoder may hang or crash there.
     os._exit(0)
 
 
-def _answer(file: BinaryIO, memory: int) -> tuple[Answer, bytes]:
+def _answer(
+    file: BinaryIO, memory: int, prepare: Callable[[BinaryIO], Look]
+) -> tuple[Answer, bytes]:
     try:
         look = prepare(file)
         _limit(resource.RLIMIT_AS, memory)  # macOS accepts the limit and does not enforce it
@@ -85,6 +89,13 @@ def prepare(file: BinaryIO) -> Look:
         return facts or guess_type(file), b""
 
     return look
+
+
+def prepare_squares(file: BinaryIO) -> Look:
+    """Import every decoder that a picture may need, and return the function that makes squares."""
+    from media.images import make_squares
+
+    return make_squares
 
 
 def _is_ours(error: Exception) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, contacts, groups, messages, users
+from db import attachments, contacts, messages, users
+from db.groups import members
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.context import Context
 from resolvers.errors import NotFound
@@ -32,7 +33,7 @@ async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user
         return True
     return (
         await contacts.are_contacts(connection, viewer.id, user_id)
-        or await groups.share_group(connection, viewer.id, user_id)
+        or await members.share_group(connection, viewer.id, user_id)
         or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
     )
 

@@ -15,8 +15,10 @@ from db.engines.remains import empty_write_ahead_log
 from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import UnknownUser
+from db.log.changes.profiles import TellOfUser
 from events.control import Control
 from events.facts import AccountChanged, BroadcastChanged, Fact
+from resolvers.attachments.avatars import remove_unused
 from resolvers.attachments.sweep import remove_unsent
 from resolvers.changes import commit
 from resolvers.context import Context
@@ -114,7 +116,9 @@ async def _delete(ctx: Context, account: Account) -> None:
     async with ctx.read() as connection:
         unsent = await unsent_files_of(connection, account.id)
     await _change(ctx, DeleteAccount(account.id), account.email)
+    await commit(ctx, TellOfUser(account.id))
     await remove_unsent(ctx, unsent)
+    await remove_unused(ctx, owner_id=account.id)
     try:
         await empty_write_ahead_log(ctx.db)
     except DatabaseUnavailable as error:

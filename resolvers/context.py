@@ -12,11 +12,13 @@ from db.engines.database import Database
 from db.files import FileStore
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.search.search import MessageSearch
 from events.control import Control
 from events.feed import Feed
 from events.hub import Hub
 from events.presence import Presence
 from events.roster import Roster
+from events.typing import Typing
 from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, as_unavailable
 from resolvers.guards.addresses import Caller, ClientInfo, Proxies
@@ -50,6 +52,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     feed: Feed[StoredMessage]
     roster: Roster
     presence: Presence
+    typing: Typing
     blocks: BlockedPairs
     directory: Directory
     memberships: Memberships
@@ -64,6 +67,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     limits: RateLimits
     proxies: Proxies
     connection_slots: ConnectionSlots
+    search: MessageSearch | None = None  # None: SEARCH=off
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"

@@ -11,7 +11,7 @@ from operator import attrgetter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import facts
-from db.group_pages import find_stays
+from db.groups.pages import find_stays
 from db.models import EVERYBODY_ID, StoredMessage
 from db.shown_facts import parts_of, shown_positions
 from db.visibility import Stay
@@ -20,10 +20,11 @@ from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
 from resolvers.messages import PAGE, read_between, watch_log
-from resolvers.reads import is_in_log, reading_log
+from resolvers.reads import is_in_log, know_contacts, reading_log
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
 EPOCH_DIGITS = 12
+MAX_CURSOR = 64  # characters
 # Positions of facts that are looked up at once: 8 bytes each, while a page of facts is large.
 POSITIONS = 2000
 
@@ -41,8 +42,8 @@ def cursor_at(ctx: Context, position: int) -> str:
 
 async def _position_of(ctx: Context, cursor: str) -> int:
     """Return the position of a cursor. Raises BadInput, CursorExpired, Unavailable."""
-    match = _CURSOR.fullmatch(cursor) if len(cursor) <= 64 else None
-    if match is None:
+    match = _CURSOR.fullmatch(cursor) if len(cursor) <= MAX_CURSOR else None
+    if match is None or int(match[2]) >= 2**63:
         raise BadInput("after is not a cursor")
     epoch, position = match[1], int(match[2])
     if epoch is not None and epoch != ctx.control.epoch[:EPOCH_DIGITS]:
@@ -67,7 +68,7 @@ async def watch_events(
     SubscriberTooSlow, and CursorExpired for a cursor of another log, or one that is ahead of the
     log, or older than the facts that are kept (LOG_KEPT_DAYS).
     """
-    ctx.user  # noqa: B018  # the door
+    await know_contacts(ctx, ctx.user.id)  # whose profiles' changes are shown
     position = None if after is None else await _position_of(ctx, after)
     watch = watch_log(ctx, position, partial(_replay, ctx), consumer, facts=True)
     async with aclosing(watch) as stream:

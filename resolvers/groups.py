@@ -4,9 +4,10 @@ import logging
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from db import attachments, groups
+from db import attachments
 from db.engines.database import DatabaseUnavailable
-from db.groups import StoredGroup, StoredMember
+from db.groups import members
+from db.groups.members import StoredGroup, StoredMember
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Refused
 from db.log.changes.groups import (
@@ -153,9 +154,9 @@ async def get_group(ctx: Context, conversation_id: int) -> StoredGroup:
     """Return a group that the viewer is in, or was. Raises Unauthenticated, NotFound."""
     viewer = ctx.user
     async with reading_log(ctx) as connection:
-        if await groups.find_member(connection, conversation_id, viewer.id) is None:
+        if await members.find_member(connection, conversation_id, viewer.id) is None:
             raise NotFound("Conversation not found")
-        return (await groups.find_groups(connection, [conversation_id]))[conversation_id]
+        return (await members.find_groups(connection, [conversation_id]))[conversation_id]
 
 
 async def list_members(
@@ -168,12 +169,14 @@ async def list_members(
     viewer = ctx.user
     check_page_size(first, "members", most=ctx.settings.max_page_size)
     async with reading_log(ctx) as connection:
-        own = await groups.find_member(connection, conversation_id, viewer.id)
+        own = await members.find_member(connection, conversation_id, viewer.id)
         if own is None:
             raise NotFound("Conversation not found")
         if own.left_position is not None:
             return [], False
-        found = await groups.page_members(connection, conversation_id, after=after, limit=first + 1)
+        found = await members.page_members(
+            connection, conversation_id, after=after, limit=first + 1
+        )
     return found[:first], len(found) > first
 
 

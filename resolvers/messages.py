@@ -10,7 +10,8 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import group_pages, messages
+from db import messages
+from db.groups import pages
 from db.models import EVERYBODY_ID, StoredMessage
 from events.bus.bus import Bus, Topic
 from events.facts import Fact, Placed
@@ -207,7 +208,7 @@ async def _read_page(
             "has_deleted": wanted.has_deleted,
         }
         page = (
-            await group_pages.page_with_groups(connection, viewer.id, **options)
+            await pages.page_with_groups(connection, viewer.id, **options)
             if has_groups
             else await messages.page_messages(
                 connection, viewer.id, peer_id=wanted.peer_id, groups=of_all, **options

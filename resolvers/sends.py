@@ -15,6 +15,7 @@ from db.log.drafts import (
     UnknownAttachment,
     UnknownConversation,
     UnknownReceiver,
+    UnknownReplied,
 )
 from db.messages import ATTACHING_KINDS
 from db.models import EVERYBODY_ID, MessageKind, StoredMessage
@@ -33,6 +34,7 @@ from resolvers.errors import (
 from resolvers.guards.validation import clean_client_message_id, clean_content, kind_of
 from resolvers.pending import Pending
 
+UNKNOWN_REPLIED = "The conversation has no such message to reply to"
 _NO_BROADCASTS = {
     "admins": "Only administrators may write to everybody here: name a receiver",
     "off": "Nobody may write to everybody here: name a receiver",
@@ -46,6 +48,7 @@ _ERRORS: dict[type[Exception], Callable[[Context, Exception], ParleyError]] = {
     SenderDisabled: lambda *_: Unauthenticated("Invalid token"),
     UnknownReceiver: lambda *_: NotFound("Receiver not found"),
     UnknownConversation: lambda *_: NotFound("Conversation not found"),
+    UnknownReplied: lambda *_: NotFound(UNKNOWN_REPLIED),
     UnknownAttachment: lambda *_: NotFound("Attachment not found"),
     OtherKind: lambda _, kind: BadInput(
         f"The attachment is of kind {kind}, and so must the message be"
@@ -68,6 +71,7 @@ def send_message(
     kind: MessageKind | None = None,
     attachment_id: int | None = None,
     client_message_id: str | None = None,
+    reply_to_id: int | None = None,
 ) -> Pending[StoredMessage]:
     """Store a message; return it once it is stored.
 
@@ -76,9 +80,10 @@ def send_message(
     the log has the draft when this returns. A repeated `client_message_id` returns the first
     message. An attachment must be the sender's, or of a message that the sender may see. Without a
     `kind`, the message has the attachment's, or is EMOJI when its content is nothing else, or TEXT.
-    A receiver whom a block keeps apart is not found. Raises Unauthenticated, BadInput,
-    PayloadTooLarge, RateLimited, Unavailable; once it is awaited, also NotFound, Forbidden (a
-    broadcast, by BROADCAST), Conflict.
+    A receiver whom a block keeps apart is not found, and neither is a message to reply to that is
+    hidden, or of another conversation. Raises Unauthenticated, BadInput, PayloadTooLarge,
+    RateLimited, Unavailable; once it is awaited, also NotFound, Forbidden (a broadcast, by
+    BROADCAST), Conflict.
     """
     attaching = attachment_id is not None
     if kind is not None and (kind in ATTACHING_KINDS) != attaching:
@@ -107,6 +112,7 @@ def send_message(
         own_kind=kind_of(content) if kind is None and not attaching else MessageKind.TEXT,
         broadcasts_after=viewer.broadcasts_after,
         conversation_id=conversation_id,
+        reply_to_id=reply_to_id,
     )
     ctx.limits.count_send(draft.sender_id)
     try:

@@ -1,17 +1,29 @@
 """People: oneself, the others, and who is online."""
 
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import users
+from db.log.changes.blocks import UnknownUser
+from db.log.changes.profiles import ChangeProfile, UnknownAvatar
 from db.models import StoredUser
 from resolvers import access
+from resolvers.attachments.avatars import remove_unused, reserved_avatar
+from resolvers.changes import commit
 from resolvers.context import Context
-from resolvers.errors import NotFound, Unauthenticated
-from resolvers.guards.validation import check_page_size, clean_email, clean_search
+from resolvers.errors import BadInput, NotFound, Unauthenticated, Unavailable
+from resolvers.guards.validation import (
+    check_page_size,
+    clean_display_name,
+    clean_email,
+    clean_search,
+    clean_status_text,
+)
 from resolvers.presence import visible_online_ids
-from resolvers.reads import know_contacts
+from resolvers.reads import know_contacts, reading_log
 
 # The most ids in one statement.
 IDS_PER_QUERY = 1000
@@ -24,6 +36,45 @@ async def get_me(ctx: Context) -> StoredUser:
             return await access.visible_user(ctx, connection, ctx.user.id)
         except NotFound as error:
             raise Unauthenticated("Invalid token") from error
+
+
+async def update_profile(
+    ctx: Context,
+    *,
+    display_name: str | None = None,
+    status_text: str | None = None,
+    avatar_id: int | None = None,
+    removes_avatar: bool = False,
+) -> StoredUser:
+    """Change what others see of the viewer: only what is given. Return the viewer.
+
+    `avatar_id` is an image that the viewer has uploaded. An empty `status_text` clears it. Raises
+    Unauthenticated, BadInput, NotFound, PayloadTooLarge, RateLimited, Unavailable.
+    """
+    viewer = ctx.user
+    if avatar_id is not None and removes_avatar:
+        raise BadInput("A picture is either set or taken away")
+    change = ChangeProfile(
+        viewer.id,
+        None if display_name is None else clean_display_name(display_name),
+        None if status_text is None else clean_status_text(status_text),
+        "" if removes_avatar else None,
+    )
+    await ctx.limits.count_profile_change(viewer.id)
+    try:
+        async with AsyncExitStack() as stack:
+            if avatar_id is not None:
+                key = await stack.enter_async_context(reserved_avatar(ctx, avatar_id))
+                change = replace(change, avatar_key=key)
+            await commit(ctx, change)
+    except UnknownUser as error:
+        raise Unauthenticated("Invalid token") from error
+    except UnknownAvatar as error:  # it was swept: the update took a day
+        raise Unavailable from error
+    if avatar_id is not None or removes_avatar:
+        await remove_unused(ctx, owner_id=viewer.id)
+    async with reading_log(ctx) as connection:
+        return await access.visible_user(ctx, connection, viewer.id)
 
 
 async def get_users(ctx: Context, ids: Collection[int]) -> dict[int, StoredUser]:

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from strawberry.dataloader import DataLoader
 
-from db.models import StoredUser
+from db.models import StoredMessage, StoredUser
 from resolvers.context import Context
 from resolvers.edits import Edit, get_edits
+from resolvers.replies import get_replied, get_replied_of_streams
 from resolvers.users import get_users, get_users_of_streams
 
 
@@ -24,6 +25,7 @@ class Loaders(msgspec.Struct, dict=True):
     ctx: Context
     shared: bool = False
     presence: Any = None  # what schema/presence.py keeps for all subscriptions
+    typing: Any = None  # what schema/typing.py keeps
 
     @cached_property
     def users(self) -> DataLoader[int, StoredUser | None]:
@@ -35,6 +37,20 @@ class Loaders(msgspec.Struct, dict=True):
             return [found.get(id_) for id_ in ids]
 
         return DataLoader(load_users, cache=not self.shared)
+
+    @cached_property
+    def replied(self) -> DataLoader[int, StoredMessage | None]:
+        """Loads messages that others reply to; None for those that the viewer may not see.
+
+        Subscriptions load them for many viewers: each is asked about with `may_see`.
+        """
+        get = get_replied_of_streams if self.shared else get_replied
+
+        async def load_replied(ids: Sequence[int]) -> list[StoredMessage | None]:
+            found = await get(self.ctx, set(ids))
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load_replied, cache=not self.shared)
 
     @cached_property
     def edits(self) -> DataLoader[tuple[int, int], Sequence[Edit]]:

@@ -14,6 +14,8 @@ from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
 from resolvers.pending import Pending
+from resolvers.replies import may_see
+from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
 from schema.context import Info
 from schema.execution.plans import SAME_FOR_ALL
@@ -52,6 +54,7 @@ class Message(Node):
     deleted_at: datetime | None = field(
         description="When it was deleted, if it was: its place stays, without content."
     )
+    reply_to_id: ID | None = field(description="The message that it replies to, if any.")
     record: strawberry.Private[StoredMessage]
 
     @field(description="The sender.", metadata=SAME_FOR_ALL)
@@ -67,6 +70,19 @@ class Message(Node):
             return None
         record = await info.context.loaders.users.load(self.record.receiver_id)
         return None if record is None else User.of(record)
+
+    @field(
+        description="The message that this one replies to, or what is left of it; null when it"
+        " replies to none, or to one that you may not see."
+    )
+    async def reply_to(self, info: Info) -> "Message | None":
+        if self.record.reply_to_id is None:
+            return None
+        loaders = info.context.loaders
+        record = await loaders.replied.load(self.record.reply_to_id)
+        if record is None or (loaders.shared and not may_see(info.context.ctx, record)):
+            return None
+        return Message.of(record)
 
     @field(
         description="What it said before, the oldest text first: what was sent and the latest 19."
@@ -95,13 +111,14 @@ class Message(Node):
             created_at=record.created_at,
             edited_at=record.edited_at,
             deleted_at=record.deleted_at,
+            reply_to_id=None if record.reply_to_id is None else wire_id(record.reply_to_id),
             record=record,
         )
 
 
 # The sender and all subscribers get one object: each document's result of it is encoded once.
 _shared: RecentCache[StoredMessage, Message] = RecentCache(Message.of)
-_show = _shared.of
+show_message = _shared.of
 
 
 @strawberry.type
@@ -188,6 +205,10 @@ class MessageMutations:
                 " retry is safe. Another message under it is a CONFLICT."
             ),
         ] = None,
+        reply_to_id: Annotated[
+            ID | None,
+            argument("A message of the same conversation that you see, to reply to."),
+        ] = None,
     ) -> Pending[Message]:
         return messages.send_message(
             info.context.ctx,
@@ -200,7 +221,8 @@ class MessageMutations:
                 None if attachment_id is None else known_id(attachment_id, "Attachment not found")
             ),
             client_message_id=client_message_id,
-        ).then(_show)
+            reply_to_id=None if reply_to_id is None else known_id(reply_to_id, UNKNOWN_REPLIED),
+        ).then(show_message)
 
 
 @strawberry.type
@@ -223,7 +245,7 @@ class MessageSubscriptions:
                 async for record in stream:
                     yield (record,)
 
-        return Source(read, _show)
+        return Source(read, show_message)
 
 
 def _position(value: ID | None) -> int | None:

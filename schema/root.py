@@ -5,12 +5,15 @@ import strawberry
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
 from schema.edits import EditMutations
+from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
 from schema.scalars import CONFIG
+from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
 
@@ -22,6 +25,7 @@ class Query(
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
+    SearchQueries,
     ServerQueries,
 ):
     pass
@@ -37,13 +41,21 @@ class Mutation(
     EditMutations,
     AttachmentMutations,
     BlockMutations,
+    TypingMutations,
 ):
     pass
 
 
-@strawberry.type(description="What can be followed, over WebSocket. Everything needs a token.")
-class Subscription(MessageSubscriptions, PresenceSubscriptions):
+@strawberry.type(
+    description="What can be followed, over WebSocket or as server-sent events. Everything needs a"
+    " token."
+)
+class Subscription(
+    EventSubscriptions, MessageSubscriptions, PresenceSubscriptions, TypingSubscriptions
+):
     pass
 
 
-schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=CONFIG)
+schema = strawberry.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=EVENT_TYPES, config=CONFIG
+)

@@ -71,8 +71,10 @@ class ServerLimits:
     groups_per_user: RateLimit = _limit("Groups that one user begins.")
     additions_per_user: RateLimit = _limit("People whom one user adds to groups.")
     group_changes_per_user: RateLimit = _limit("Other changes of groups by one user.")
+    profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    typing_per_user: RateLimit = _limit("How often one user says that they type or record.")
     reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
     max_connections_per_user: int = _limit("Open connections of one user, in all processes.")
     max_connections_per_address: int = _limit(

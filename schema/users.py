@@ -1,19 +1,22 @@
 """Users in GraphQL: register, log in, the viewer and other users."""
 
 from datetime import datetime
+from enum import Enum
 from typing import Annotated
 
 import strawberry
-from strawberry import ID, argument, field
+from strawberry import ID, UNSET, argument, field
 
 from db.models import StoredUser
 from resolvers import auth, presence, users
+from resolvers.attachments.avatars import avatar_path
 from resolvers.guards.validation import find_id
 from resolvers.sessions import LoggedIn
 from schema.context import Info
+from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node
 from schema.pagination import DEFAULT_PAGE, RelayConnection, id_at
-from schema.scalars import wire_id
+from schema.scalars import known_id, wire_id
 
 NewPassword = Annotated[
     str,
@@ -23,10 +26,17 @@ NewPassword = Annotated[
 ]
 
 
+@strawberry.enum(description="The size of a profile's picture.")
+class AvatarSize(Enum):
+    SMALL = strawberry.enum_value("SMALL", description="64 × 64 pixels, for lists.")
+    LARGE = strawberry.enum_value("LARGE", description="256 × 256 pixels.")
+
+
 @strawberry.type(description="Someone who can log in.")
 class User(Node):
     id: ID = field(description="A decimal string.")
     display_name: str = field(description="The name that others see.")
+    status_text: str | None = field(description="What they say of themselves; null without.")
     created_at: datetime = field(description="When the account was made.")
     record: strawberry.Private[StoredUser]
     is_self: strawberry.Private[bool] = False
@@ -36,6 +46,22 @@ class User(Node):
         viewer = info.context.ctx.viewer
         known = self.is_self or (viewer is not None and viewer.id == self.record.id)
         return self.record.email if known else None
+
+    @field(
+        description="The address of their picture (WebP, square); null without one. It needs no"
+        " token, never expires, and is another one for another picture: keep what it gives.",
+        metadata=SAME_FOR_ALL,
+    )
+    def avatar_url(
+        self,
+        info: Info,
+        size: Annotated[AvatarSize | None, argument("Which size.")] = AvatarSize.SMALL,
+    ) -> str | None:
+        key = self.record.avatar_key
+        if key is None:
+            return None
+        path = avatar_path(key, (size or AvatarSize.SMALL).name.lower())
+        return info.context.ctx.file_urls.public(path)
 
     @field(
         description="Whether a connection of theirs is open now; false while there is a block"
@@ -62,6 +88,7 @@ class User(Node):
         return cls(
             id=wire_id(record.id),
             display_name=record.display_name,
+            status_text=record.status_text or None,
             created_at=record.created_at,
             record=record,
             is_self=is_self,
@@ -174,3 +201,31 @@ class UserMutations:
         password: Annotated[str, argument("The account's password.")],
     ) -> AuthPayload:
         return AuthPayload.of(await auth.log_in(info.context.ctx, email=email, password=password))
+
+    @strawberry.mutation(
+        description="Change what others see of you: only what is given. Those who may know you hear"
+        " of it by `events`."
+    )
+    async def update_profile(
+        self,
+        info: Info,
+        display_name: Annotated[
+            str | None, argument("The name, 1 to 100 characters; null leaves it.")
+        ] = None,
+        status_text: Annotated[
+            str | None, argument('A line of 140 characters at most; null or "" clears it.')
+        ] = UNSET,
+        avatar_id: Annotated[
+            ID | None,
+            argument("An image that you have uploaded; null takes the picture away."),
+        ] = UNSET,
+    ) -> User:
+        id_ = avatar_id or None
+        record = await users.update_profile(
+            info.context.ctx,
+            display_name=display_name,
+            status_text=None if status_text is UNSET else status_text or "",
+            avatar_id=None if id_ is None else known_id(id_, "Attachment not found"),
+            removes_avatar=avatar_id is not UNSET and id_ is None,
+        )
+        return User.of(record)

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     groups_per_user: RateSetting = Rate(30, 3600)
     additions_per_user: RateSetting = Rate(3000, 3600)
     group_changes_per_user: RateSetting = Rate(100, 600)
+    profile_changes_per_user: RateSetting = Rate(30, 600)
     upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
     logins_per_address: RateSetting = Rate(300, 300)
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     graphql_ms_per_user: RateSetting = Rate(2000, 10)
     searches_per_user: RateSetting = Rate(30, 10)
     reads_per_user: RateSetting = Rate(300, 10)
+    typing_per_user: RateSetting = Rate(60, 10)
     reads_at_once_per_user: int = Field(default=4, ge=1)
     max_connections_per_user: int = Field(default=50, ge=1)
     max_connections_per_address: int = Field(default=1000, ge=1)
@@ -126,6 +128,7 @@ class Settings(BaseSettings):
     broadcast_history: Literal["registration", "everything"] = "registration"
     registration: Literal["open", "off"] = "open"
     directory: Literal["everyone", "contacts", "off"] = "everyone"
+    search: Literal["on", "off"] = "on"
     edit_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     delete_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     max_reactions_per_message: int = Field(default=20, ge=1, le=100)

@@ -102,13 +102,15 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.models"},
+        "":           {"db.engines", "db.groups", "db.models"},
         "engines":    {"db.private"},
+        "groups":     {"db.engines", "db.messages", "db.models", "db.visibility"},
         "models":     set(),
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
-                       "db.users", "db.accounts", "db.blocks", "db.sessions",
+                       "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
                        "db.familiar_addresses", "db.conversations", "db.edits", "db.groups"},
+        "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },
 }

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent
 PASSWORD = "123456"
 DELETE = "mutation($p: String!) { deleteAccount(password: $p) }"
 
+DESCRIBE = "mutation($s: String!) { updateProfile(statusText: $s) { statusText } }"
+
 
 def remains(directory: Path, *needles: str) -> dict[str, list[str]]:
     """Which of these texts stand in which files, in any case of letters."""
@@ -47,6 +49,7 @@ class Person:
         self.agent = f"Agent{mark}"
         self.file = f"file{mark}.txt"
         self.content = f"content{mark}" * 100
+        self.status = f"status{mark}"
         self.hash = ""
         self.token = ""
         self.http: httpx.AsyncClient | None = None
@@ -68,6 +71,12 @@ class Person:
         uploaded: dict[str, Any] = answer.json()
         return uploaded
 
+    async def describe(self) -> None:
+        assert self.http is not None
+        body = {"query": DESCRIBE, "variables": {"s": self.status}}
+        answer = await self.http.post("/graphql", json=body)
+        assert answer.json() == {"data": {"updateProfile": {"statusText": self.status}}}
+
     async def delete(self) -> None:
         assert self.http is not None
         body = {"query": DELETE, "variables": {"p": PASSWORD}}
@@ -76,7 +85,8 @@ class Person:
 
     @property
     def traces(self) -> tuple[str, ...]:
-        return self.email, self.name, self.agent, self.file, self.content[:24], self.hash
+        name, file = (self.email, self.name), (self.file, self.content[:24])
+        return *name, self.agent, *file, self.hash, self.status
 
 
 @pytest.mark.parametrize("by", ["themselves", "an operator"])
@@ -91,6 +101,8 @@ async def test_nothing_of_a_deleted_person_is_left_in_any_file(tmp_path: Path, b
             await person.join(parley.url, database=data / "parley.db")
         leaving, staying = crowd[5], crowd[6]
         uploaded = await leaving.upload()
+        await leaving.describe()
+        await staying.describe()
         kept = await staying.upload()
         assert leaving.http is not None
         await leaving.http.post("/api/messages/send", json={"content": "what I wrote stays"})

@@ -96,7 +96,7 @@ async def serve_file(ctx: Context, request: Request) -> Response:
         "Cache-Control": "private, no-cache" if left is None else f"private, max-age={left}",
         "Vary": "Authorization",
     }
-    if _is_known(request.headers.get("if-none-match"), file.etag):
+    if is_known(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
     # RFC 9110 §14.2: a range is only defined for GET.
     wanted = _range(request, file) if request.method == "GET" else None
@@ -158,7 +158,7 @@ def _range(request: Request, file: OpenFile) -> range | None:
     return range(int(first), min(file.size, int(last) + 1) if last else file.size)
 
 
-def _is_known(header: str | None, etag: str) -> bool:
+def is_known(header: str | None, etag: str) -> bool:
     """Whether `If-None-Match` names what we have."""
     if header is None or len(header) > MAX_CONDITION:
         return False

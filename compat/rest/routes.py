@@ -15,6 +15,7 @@ from compat.rest.accounts import (
     renew,
     set_password,
 )
+from compat.rest.avatars import serve_avatar
 from compat.rest.files import serve_file, upload
 from compat.rest.messages import history, send
 from compat.rest.routing import EndpointApp
@@ -76,6 +77,7 @@ ENDPOINTS = (
     ("GET", "/ready", ready),
     ("GET", "/files/{id}", serve_file),
     ("GET", "/files/{id}/thumbnail", serve_file),
+    ("GET", "/avatars/{key}/{side}", serve_avatar),
     ("GET", "/socket.io/socket.io.{build}", client_library),
 )
 

@@ -14,6 +14,7 @@ from db.log.changes.change import Made, Outcome, Refused
 from db.log.conversations import Conversations, set_activity
 from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting
 from db.log.inserts import append_messages, insert_messages
+from db.log.replies import refuse_replies
 from db.models import StoredAttachment, StoredMessage
 from events.facts import Fact
 
@@ -175,6 +176,10 @@ async def _admit(
 ) -> tuple[list[Waiting], dict[int, StoredAttachment]]:
     """Return the drafts that may be stored, and what they attach, which is kept from the sweep."""
     batch = await admission.admit(connection, batch) if batch else batch
+    if refused_replies := await refuse_replies(connection, batch):
+        await refuse_new(connection, refused_replies)
+        gone = {id(waiting) for waiting, _ in refused_replies}
+        batch = [waiting for waiting in batch if id(waiting) not in gone]
     named = {w.draft.attachment_id for w in batch if w.draft.attachment_id is not None}
     if not named:
         return batch, {}

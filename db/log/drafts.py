@@ -37,6 +37,10 @@ class UnknownAttachment(Exception):
     """There is no such attachment that the sender may send; nothing was stored."""
 
 
+class UnknownReplied(Exception):
+    """There is no such message to reply to in the conversation; nothing was stored."""
+
+
 class OtherKind(Exception):
     """The attachment is of another kind than the message, this one; nothing was stored."""
 

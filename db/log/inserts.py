@@ -29,6 +29,7 @@ _INSERT = (
     "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, created_at, kind, content,"
     " client_message_id) VALUES "
 )
+_INSERT_REPLIES = _INSERT.replace("client_message_id)", "client_message_id, reply_to_id)")
 _MOVE = (
     "UPDATE members SET activity = {position}"
     " WHERE conversation_id IN ({conversations}) AND left_position IS NULL"
@@ -194,6 +195,7 @@ def _insert(
     created_at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")  # as both engines take it
     values = []
     texts: list[str] = []
+    replies = any(draft.reply_to_id for draft, _, _ in rows)
     for id_, (draft, kind, conversation) in zip(ids, rows, strict=True):
         receiver = "NULL" if draft.receiver_id is None else f"{draft.receiver_id:d}"
         people = f"{draft.sender_id:d},{receiver},{conversation:d}"
@@ -202,8 +204,11 @@ def _insert(
         if draft.client_message_id is not None:
             texts.append(draft.client_message_id)
             key = mark
-        values.append(f"({id_},{people},'{created_at}','{kind.value}',{mark},{key})")
-    return _INSERT + ",".join(values), tuple(texts)
+        end = f"{key})"
+        if replies:
+            end = f"{key},{'NULL' if draft.reply_to_id is None else f'{draft.reply_to_id:d}'})"
+        values.append(f"({id_},{people},'{created_at}','{kind.value}',{mark},{end}")
+    return (_INSERT_REPLIES if replies else _INSERT) + ",".join(values), tuple(texts)
 
 
 def _rows(
@@ -238,6 +243,9 @@ def _stored(
             now,
             conversation,
             None if draft.attachment_id is None else attached[draft.attachment_id],
+            None,
+            None,
+            draft.reply_to_id,
         )
         for position, (draft, kind, conversation) in zip(positions, rows, strict=True)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.groups import find_present
+from db.groups.members import find_present
 from events.facts import MembersChanged
 
 # So many members of all known groups together are kept: those of the groups learned last.

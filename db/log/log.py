@@ -324,7 +324,10 @@ class MessageLog:
     async def _store_drafts(self, batch: list[Waiting], now: datetime) -> Stored:
         drafts = [waiting.draft for waiting in batch]
         applied = self._authority.position
-        plain = not self._database.is_sqlite and not any(draft.attachment_id for draft in drafts)
+        # What draws on other rows is looked at first.
+        plain = not self._database.is_sqlite and not any(
+            draft.attachment_id or draft.reply_to_id for draft in drafts
+        )
         ids = self._conversations.of(drafts)
         if plain and ids is not None and self._admission.is_sure(drafts):
             # Where other processes append too, the position is somewhat further on.

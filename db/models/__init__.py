@@ -2,6 +2,7 @@
 
 from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
+from db.models.profiles import Avatar
 from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
     EVERYBODY_ID,
@@ -10,6 +11,7 @@ from db.models.records import (
     MemberRole,
     MessageKind,
     StoredAttachment,
+    StoredAvatar,
     StoredMessage,
     StoredSession,
     StoredUser,
@@ -42,6 +44,7 @@ __all__ = [
     "EVERYBODY_ID",
     "TABLE_OPTIONS",
     "Attachment",
+    "Avatar",
     "BigId",
     "Block",
     "Content",
@@ -63,6 +66,7 @@ __all__ = [
     "ReactionCount",
     "SessionRow",
     "StoredAttachment",
+    "StoredAvatar",
     "StoredMessage",
     "StoredSession",
     "StoredUser",

@@ -119,3 +119,18 @@ class StoredUser(msgspec.Struct, frozen=True, gc=False):
     display_name: str
     created_at: datetime
     last_seen_at: datetime | None
+    status_text: str = ""
+    avatar_key: str | None = None
+
+
+class StoredAvatar(msgspec.Struct, frozen=True, gc=False):
+    """A profile picture that is in use."""
+
+    key: str
+    large_size: int
+    small_size: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """What both sizes take in the store."""
+        return self.large_size + self.small_size

@@ -104,6 +104,11 @@ class User(SQLModel, table=True):
     delivered_position: int = _column(BigId, server_default=text("0"))
     # Whether others see their marks, and they those of others.
     read_receipts: bool = _column(Boolean(), server_default=true())
+    status_text: str = _column(String(140), server_default="")
+    # Names a row of `avatars`; no reference, since that row names its owner.
+    avatar_key: str | None = _column(String(32), nullable=True)
+    # Shown offline to everybody else.
+    invisible: bool = _column(Boolean(), server_default=false())
 
 
 class SessionRow(SQLModel, table=True):

@@ -21,6 +21,7 @@ class Topic(StrEnum):
     ROSTER = "roster"
     COUNTS = "counts"
     FACTS = "facts"
+    TYPING = "typing"
 
 
 class Bus(Protocol):

@@ -8,6 +8,7 @@ from functools import partial
 
 from db import attachments
 from db.engines.remains import empty_write_ahead_log
+from resolvers.attachments.avatars import sweep_avatars
 from resolvers.background import repeat
 from resolvers.changes import write_again
 from resolvers.context import Context
@@ -82,6 +83,7 @@ async def sweep_regularly(ctx: Context) -> None:
 
     async def sweep() -> None:
         await sweep_uploads(ctx)
+        await sweep_avatars(ctx)
         # A command that deleted an account may not have been able to.
         await empty_write_ahead_log(ctx.db)
 

@@ -47,6 +47,10 @@ class FileUrls:
         signature = self._signature(part, str(expires))
         return f"{self._base}{part.path}?expires={expires}&signature={signature}"
 
+    def public(self, path: str) -> str:
+        """Return the address of what everybody may open who has its path."""
+        return f"{self._base}{path}"
+
     def seconds_left(self, part: Part, parameters: Mapping[str, str]) -> int | None:
         """Return how many seconds these parameters still open the part; None if they do not."""
         expires = parameters.get("expires", "")

@@ -1,6 +1,7 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
 from db.edits import EDITS_KEPT
+from db.search.hits import MAX_PIECES
 from resolvers.context import Context
 
 # Each earlier text may be as long as a message: it counts as so many items.
@@ -20,6 +21,11 @@ def count_blocked(ctx: Context) -> int:
 def most_sessions(ctx: Context) -> int:
     """Return how many sessions a user can have."""
     return ctx.settings.max_sessions_per_user
+
+
+def most_pieces(ctx: Context) -> int:
+    """Return how many pieces an excerpt of a message that was found can have."""
+    return MAX_PIECES
 
 
 def weigh_edits(ctx: Context) -> int:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from db.engines.database import Database
-from db.group_pages import find_stays
+from db.groups.pages import find_stays
 from db.visibility import Stay
 from events.facts import Fact, MembersChanged
 from resolvers.errors import as_unavailable

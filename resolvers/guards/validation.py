@@ -23,6 +23,7 @@ from resolvers.guards.names import (
 )
 
 MAX_DISPLAY_NAME = 100
+MAX_STATUS_TEXT = 140
 MAX_SEARCH = 100
 # A text that is trimmed or composed before it is measured may be sent so many times as long.
 SLACK = 4
@@ -95,6 +96,21 @@ def clean_display_name(value: str) -> str:
     if is_reserved(name):
         raise BadInput("Display name is reserved: it is that of deleted users")
     return name
+
+
+def clean_status_text(value: str) -> str:
+    """Return the status text: composed (NFC), in one line; empty for one with nothing to see."""
+    bound(value, "statusText", SLACK * MAX_STATUS_TEXT)
+    check_text(value, "statusText")
+    text = without_unseen(value)
+    bound(text, "statusText", MAX_STATUS_TEXT)
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise BadInput("statusText contains a control character")
+    if has_noncharacter(text):
+        raise BadInput("statusText is not valid Unicode")
+    if longest_stack(text) > MAX_MARKS:
+        raise BadInput(f"statusText has more than {MAX_MARKS} marks on one letter")
+    return text
 
 
 def clean_search(value: str) -> str:

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from schema.execution.arguments import Arguments, NotPlain
-from schema.execution.plans import Complete, Completion, Field, JSONValue, Later, Plan
+from schema.execution.plans import Complete, Completion, Field, JSONValue, Kind, Later, Plan
 from schema.execution.selections import Fragment, Selection, collect_fields, fragments_of
 
 # How many objects a plan may have. Each type that an interface stands for is an object of its own:
@@ -53,6 +53,7 @@ class _Compiler:
         self._is_mutation = operation.operation is OperationType.MUTATION
         self._calls = False
         self._shared = True
+        self._kinds: dict[int, Kind] = {}
         self._objects = 0
 
     def plan(self) -> Plan:
@@ -79,6 +80,7 @@ class _Compiler:
             calls=self._calls,
             waits=_definition_of(field).base_resolver.is_async,
             shared=self._shared,
+            kinds=self._kinds if is_abstract_type(get_nullable_type(field.type)) else {},
         )
 
     def _collect(
@@ -125,11 +127,18 @@ class _Compiler:
         if getattr(_definition_of(type_), "resolve_type", None) is not None:
             raise NotPlain
         by_definition: dict[int, Complete] = {}
+        kinds: dict[int, Kind] = {}
+        before = Kind(self._calls, self._shared)
         for possible in self._schema.get_possible_types(type_):
             definition = _definition_of(possible)
             if definition.is_type_of is not None or definition.concrete_of is not None:
                 raise NotPlain
+            self._calls, self._shared = False, True
             by_definition[id(definition)] = self._object(possible, nodes)
+            kinds[id(definition)] = Kind(self._calls, self._shared)
+        self._kinds = kinds  # the root's are set last
+        self._calls = before.calls or any(kind.calls for kind in kinds.values())
+        self._shared = before.shared and all(kind.shared for kind in kinds.values())
         # A value of none of these classes fails here, as it would in an execution.
         return lambda value, completion: by_definition[id(value.__strawberry_definition__)](
             value, completion

@@ -29,6 +29,7 @@ from resolvers.context import Context
 from resolvers.guards.list_sizes import (
     count_blocked,
     count_online,
+    most_pieces,
     most_sessions,
     weigh_edits,
 )
@@ -44,6 +45,7 @@ WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Query", "blockedUsers"): count_blocked,
     ("Query", "sessions"): most_sessions,
     ("Message", "edits"): weigh_edits,
+    ("SearchEdge", "snippet"): most_pieces,
 }
 # Beyond any limit: the size of a whole list while the caller is not known.
 UNKNOWN = 1_000_000.0

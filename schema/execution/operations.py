@@ -148,7 +148,7 @@ class Operations:
                 async for results in walked:
                     yield results
             return
-        if fastlane is not None and plan.is_same_for_all:
+        if fastlane is not None and plan.encode is not None:
             fastlane.follow(source.show, plan.encode)
             consumer = fastlane
         async with aclosing(source.read(consumer)) as batches:

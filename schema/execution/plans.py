@@ -66,6 +66,13 @@ class Completion(NamedTuple):
 Complete = Callable[[Any, Completion], JSONValue]
 
 
+class Kind(NamedTuple):
+    """How the results of one type of object are made."""
+
+    calls: bool  # a field of the selection has a function
+    shared: bool  # the results are the same for everybody
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field of a selection: how to get its value, and how to complete it (GraphQL §6.4.3)."""
@@ -85,6 +92,10 @@ class Field:
         return value if self.complete_value is None else self.complete_value(value, completion)
 
 
+class NotShared(Exception):
+    """The event has no result that is the same for everybody and needs no waiting."""
+
+
 class Plan:
     """One operation, ready to be run."""
 
@@ -98,6 +109,7 @@ class Plan:
         calls: bool,
         waits: bool,
         shared: bool,
+        kinds: Mapping[int, Kind],
     ) -> None:
         self._root = root
         self._function = function  # the root's
@@ -106,8 +118,11 @@ class Plan:
         self._calls = calls  # a field below the root has a function
         self._waits = waits  # the root's function is a coroutine function
         self._shared = shared
+        # Where the root's type is an interface or a union: how each type is made, by its definition
+        self._kinds = kinds
+        self._kind = Kind(calls, shared)
         encoded: RecentCache[Any, msgspec.Raw] = RecentCache(self._encode)
-        self.encode = encoded.of  # an event's result, where it is the same for everybody
+        self._encoded = encoded.of  # an event's result, where it is the same for everybody
         self._encode_once = self._encode  # one object: events find their encoded result by it
         self._encoding: RecentTasks[Any, msgspec.Raw] = RecentTasks(self._encode_calling)
 
@@ -181,8 +196,30 @@ class Plan:
 
     @property
     def is_same_for_all(self) -> bool:
-        """Whether an event's result is the same for everybody, and needs no waiting."""
+        """Whether each event's result is the same for everybody, and needs no waiting."""
         return self._shared and not self._calls
+
+    @property
+    def encode(self) -> Callable[[Any], msgspec.Raw] | None:
+        """Returns an event's result, which is the same for everybody; None if no event has such.
+
+        Raises NotShared for an event, of some types, that has to be shown by `show_event`.
+        """
+        if self.is_same_for_all:
+            return self._encoded
+        if any(kind.shared and not kind.calls for kind in self._kinds.values()):
+            return self._encode_if_shared
+        return None
+
+    def _kind_of(self, event: Any) -> Kind:
+        if not self._kinds:
+            return self._kind
+        return self._kinds.get(id(getattr(event, "__strawberry_definition__", None)), self._kind)
+
+    def _encode_if_shared(self, event: Any) -> msgspec.Raw:
+        if self._kind_of(event) != (False, True):
+            raise NotShared
+        return self._encoded(event)
 
     def show_batch(self, batch: Batch) -> Results:
         """Return the results of events that are the same for everybody."""
@@ -193,9 +230,10 @@ class Plan:
 
         Raises whatever a field's function raises.
         """
-        if not self._calls:
-            return self.encode(event) if self._shared else self._encode(event)
-        if not self._shared:
+        calls, shared = self._kind_of(event)
+        if not calls:
+            return self._encoded(event) if shared else self._encode(event)
+        if not shared:
             return await self._encode_calling(event, _info(context))
         return await self._encoding.of(event, _info(context))
 

@@ -22,7 +22,7 @@ from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS
 from tests.attacks.doors import client
 from tests.attacks.target import Target, attacked
-from tests.attacks.wires import SOCKETIO_WS, client_frame, websocket
+from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
 from tests.faults.load import register
 
 pytestmark = pytest.mark.timeout(SECONDS)
@@ -43,6 +43,7 @@ class Things:
 
 # As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
 EVERYONE = "everyone may see every user, write to them, and keep them away"
+SEARCHES = "finds nothing of another's: test_searches.py"
 # Field and argument: a document with `$id`, and which of the things it names. None: an id there
 # opens nothing of anybody's, for the reason given.
 GRAPHQL: dict[str, tuple[str, str] | str] = {
@@ -61,16 +62,32 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         " { id attachment { url } } }",
         "attachment unsent",
     ),
+    "sendMessage(replyToId)": (
+        'mutation($id: ID!) { sendMessage(replyToId: $id, receiverId: "2", content: "x")'
+        " { id replyTo { content } } }",
+        "message",
+    ),
     "editMessage(id)": (
         'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
         "message",
     ),
     "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
+    "updateProfile(avatarId)": (
+        "mutation($id: ID!) { updateProfile(avatarId: $id) { id } }",
+        "attachment unsent",
+    ),
     "blockUser(id)": EVERYONE,
+    "searchMessages(conversation)": SEARCHES,
+    "searchMessages(with)": SEARCHES,
+    "searchMessages(from)": SEARCHES,
+    "searchMessages(after)": SEARCHES,
     "presence(userIds)": EVERYONE,
     "unblockUser(id)": "test_nobody_ends_anothers_block",
     "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
+    "setTyping(conversationId)": "another's is as missing: tests/resolvers/test_typing.py",
+    "setTyping(with)": EVERYONE,
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
+    "events(after)": "test_resumed_events_are_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.
 OWN_KEYS = {"sendMessage(clientMessageId)"}
@@ -80,6 +97,8 @@ HIDES_FILES = "test_sends_hide_anothers_attachment"
 ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
     "GET /files/{id}": {"id": ("/files/{}", "attachment unsent")},
     "GET /files/{id}/thumbnail": {"id": ("/files/{}/thumbnail", "attachment unsent")},
+    # Named by a random key: whoever has the address may open it, as docs/security.md says.
+    "GET /avatars/{key}/{side}": {},
     "GET /api/messages": {
         "with": "test_a_conversation_shows_only_ones_own_half",
         "before": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
@@ -125,7 +144,7 @@ EVENTS: dict[str, dict[str, str]] = {
 # Where `compat` reads what it is given.
 READERS = (
     *("bodies.py", "chat.py"),
-    *("rest/accounts.py", "rest/files.py", "rest/messages.py"),
+    *("rest/accounts.py", "rest/avatars.py", "rest/files.py", "rest/messages.py"),
 )
 
 
@@ -303,6 +322,30 @@ async def test_a_resumed_stream_shows_only_ones_own(things: Things) -> None:
     wire.abort()
     for message in seen:
         assert target.mallory.id in {message["senderId"], message["receiverId"]}
+
+
+async def test_resumed_events_are_only_ones_own(things: Things) -> None:
+    target = things.target
+    wire = await websocket(target.port, GRAPHQL_WS)
+    sent = "... on MessageSent { message { content senderId receiverId } }"
+    document = f'subscription {{ events(after: "0") {{ {sent} }} }}'
+    send = (
+        f'mutation {{ sendMessage(receiverId: "{target.mallory.id}", content: "mine") {{ id }} }}'
+    )
+    said: list[dict[str, Any]] = [
+        {"type": "connection_init", "payload": {"token": target.mallory.token}},
+        {"type": "subscribe", "id": "s", "payload": {"query": send}},
+        {"type": "subscribe", "id": "e", "payload": {"query": document}},
+    ]
+    await wire.send(b"".join(client_frame(json.dumps(each).encode()) for each in said))
+    seen: list[dict[str, Any]] = []
+    while not (seen and seen[-1]["content"] == "mine"):
+        answer = json.loads((await wire.frame()).payload)
+        if answer.get("id") == "e":
+            seen.append(answer["payload"]["data"]["events"]["message"])
+    wire.abort()
+    for message in seen:
+        assert str(target.mallory.id) in {message["senderId"], message["receiverId"]}
 
 
 async def test_sends_hide_anothers_attachment(things: Things) -> None:

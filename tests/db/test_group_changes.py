@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from db import groups
 from db.blocks import insert_blocks
 from db.engines.database import Database
-from db.groups import StoredMember
+from db.groups import members
+from db.groups.members import StoredMember
 from db.log.changes.accounts import DeleteAccount, SetDisabled
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.groups import (
@@ -51,7 +51,7 @@ async def _create(process: Process, actor: int, *others: int, **options: Any) ->
 
 async def _people(database: Database, conversation: int) -> dict[int, StoredMember]:
     async with database.read() as connection:
-        return {row.user_id: row for row in await groups.find_members(connection, [conversation])}
+        return {row.user_id: row for row in await members.find_members(connection, [conversation])}
 
 
 async def _roles(database: Database, conversation: int) -> dict[int, MemberRole]:
@@ -81,7 +81,7 @@ async def test_a_group_begins_with_its_owner_and_those_who_were_named(
         cid: (MEMBER, 2),
     }
     async with database.read() as connection:
-        found = await groups.find_groups(connection, [id_, EVERYBODY_ID])
+        found = await members.find_groups(connection, [id_, EVERYBODY_ID])
     assert [(group.id, group.title) for group in found.values()] == [(id_, "Us")]
 
 

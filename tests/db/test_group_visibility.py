@@ -9,7 +9,7 @@ import pytest
 
 from db import messages
 from db.engines.database import Database
-from db.group_pages import find_stays, page_with_groups
+from db.groups.pages import find_stays, page_with_groups
 from db.log.changes.groups import AddMembers, CreateGroup, LeaveGroup, RemoveMember
 from db.log.drafts import Draft
 from db.models import EVERYBODY_ID, MessageKind, StoredMessage

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import accounts, attachments, familiar_addresses, sessions
+from db import accounts, attachments, avatars, familiar_addresses, sessions
 from db.accounts import Account
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.sessions import NewSession
@@ -42,7 +42,7 @@ class Edit(NamedTuple):
     opened: NewSession | None = None
     # The owner came in from the new session's address.
     is_login: bool = False
-    # What the account's addresses and unsent uploads tell of its owner is forgotten.
+    # What the account's addresses, pictures and unsent uploads tell of its owner is forgotten.
     forgets: bool = False
 
 
@@ -102,6 +102,7 @@ async def _write_edits(
     if forgotten := [id_ for id_, edit in edits.items() if edit.forgets]:
         await familiar_addresses.forget_addresses(connection, forgotten)
         await attachments.forget_unsent_of(connection, forgotten)
+        await avatars.drop_all_of(connection, forgotten)
     new = {id_: edit.opened for id_, edit in edits.items() if edit.opened is not None}
     logins = {id_: session.address for id_, session in new.items() if edits[id_].is_login}
     await familiar_addresses.note_addresses(connection, logins, now)

@@ -12,10 +12,10 @@ from typing import ClassVar, Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import groups
 from db.attachments import mark_sent
 from db.blocks import blocks_between
-from db.groups import StoredMember
+from db.groups import members
+from db.groups.members import StoredMember
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.models import MemberRole
@@ -97,10 +97,10 @@ class Membership:
             for row in rows
             if (row.conversation_id, row.user_id) in self._before
         ]
-        await groups.insert_members(connection, new, position)
-        await groups.update_members(connection, [row for was, row in old if row != was])
+        await members.insert_members(connection, new, position)
+        await members.update_members(connection, [row for was, row in old if row != was])
         again = [row for was, row in old if row.joined_at != was.joined_at]
-        await groups.renew_members(connection, again, position)
+        await members.renew_members(connection, again, position)
 
     def _put(self, row: StoredMember) -> None:
         self._rows.setdefault(row.conversation_id, {})[row.user_id] = row
@@ -135,7 +135,7 @@ class CreateGroup(Change, frozen=True, gc=False):
                 outcomes.append(TooManyMembers())
                 continue
             position += 1
-            id_ = await groups.insert_group(
+            id_ = await members.insert_group(
                 connection,
                 title=change.title,
                 shows_earlier=change.shows_earlier,
@@ -170,8 +170,8 @@ class UpdateGroup(Change, frozen=True, gc=False):
     ) -> Sequence[Outcome]:
         """Refuses with UnknownGroup and NotAllowed."""
         ids = {change.conversation_id for change in changes}
-        people = Membership(await groups.find_members(connection, ids), now)
-        known = await groups.find_groups(connection, ids)
+        people = Membership(await members.find_members(connection, ids), now)
+        known = await members.find_groups(connection, ids)
         before = dict(known)
         outcomes: list[Outcome] = []
         for change in changes:
@@ -200,7 +200,7 @@ class UpdateGroup(Change, frozen=True, gc=False):
             for id_, group in known.items()
             if group != before[id_]
         }
-        await groups.update_groups(connection, changed)
+        await members.update_groups(connection, changed)
         await _keep_avatars(connection, [known[id_].avatar_id for id_ in changed], now)
         return outcomes
 
@@ -219,7 +219,7 @@ class _ChangesMembers(Change, frozen=True, gc=False):
     ) -> Sequence[Outcome]:
         """Refuses with UnknownGroup for who is not in it, NotAllowed, and as `_apply` does."""
         ids = {change.conversation_id for change in changes}
-        people = Membership(await groups.find_members(connection, ids), now)
+        people = Membership(await members.find_members(connection, ids), now)
         outcomes: list[Outcome] = []
         for change in changes:
             outcome = await change._checked(connection, people, position + 1)
@@ -274,7 +274,7 @@ class AddMembers(_ChangesMembers, frozen=True, gc=False):
             return None
         if len(present) + len(new) > self.most:
             return TooManyMembers()
-        shows_earlier = (await groups.find_groups(connection, [id_]))[id_].shows_earlier
+        shows_earlier = (await members.find_groups(connection, [id_]))[id_].shows_earlier
         for user_id in new:
             people.join(id_, user_id, MemberRole.MEMBER, 0 if shows_earlier else position)
         return self._made(joined=new, shows_earlier=shows_earlier)
@@ -349,8 +349,8 @@ async def leave_all(
     `positions` has, for each user in order, the position of the account's own fact, as if nobody
     before them had left a group.
     """
-    ids = await groups.groups_of(connection, user_ids)
-    people = Membership(await groups.find_members(connection, ids), now)
+    ids = await members.groups_of(connection, user_ids)
+    people = Membership(await members.find_members(connection, ids), now)
     made: dict[int, list[Made]] = {}
     more = 0
     for user_id in user_ids:

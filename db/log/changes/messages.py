@@ -116,7 +116,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
 
     def _made(self, edited: StoredMessage) -> Made:
         body = MessageEdited(edited.id, edited.sender_id, edited.conversation_id)
-        return Made(self.user_id, body, audience_of(edited), answer=edited, record=edited)
+        return Made(self.user_id, body, audience_of(edited), edited, edited)
 
 
 class DeleteMessage(OfMessage, frozen=True, gc=False):
@@ -153,9 +153,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
                 changed[message.id] = Original(left, _sent_hash(original))
                 standing.originals[message.id] = changed[message.id]
                 body = MessageDeleted(left.id, left.sender_id, left.conversation_id)
-                outcomes.append(
-                    Made(change.user_id, body, audience_of(left), answer=left, record=left)
-                )
+                outcomes.append(Made(change.user_id, body, audience_of(left), left, left))
         if changed:
             await edits.forget_content(connection, [*changed])
             await edits.rewrite(connection, [*changed.values()])

@@ -1,7 +1,7 @@
 """Messages are edited, deleted, replied to and reacted to.
 
 Revision ID: 0011
-Revises: 0009
+Revises: 0010
 """
 
 import sqlalchemy as sa

@@ -32,7 +32,8 @@ class RateLimits:
         self._sends = _item(settings, "sends_per_user")
         self._reads = _item(settings, "reads_per_user")
         self._searches = _item(settings, "searches_per_user")
-        for counted_at_once in (self._sends, self._reads, self._searches):
+        self._typing = _item(settings, "typing_per_user")
+        for counted_at_once in (self._sends, self._reads, self._searches, self._typing):
             counts.share(counted_at_once)
         self._uploads = _item(settings, "uploads_per_user")
         self._renewals = _item(settings, "renewals_per_user")
@@ -40,6 +41,7 @@ class RateLimits:
         self._groups = _item(settings, "groups_per_user")
         self._additions = _item(settings, "additions_per_user")
         self._group_changes = _item(settings, "group_changes_per_user")
+        self._profile_changes = _item(settings, "profile_changes_per_user")
         # Counted in steps: each hit of a window is kept until it has passed.
         upload_bytes = settings.upload_bytes_per_user
         self.upload_step = -(-upload_bytes.amount // UPLOAD_STEPS)
@@ -75,6 +77,11 @@ class RateLimits:
         """Count a search of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.count_now(self._searches, str(user_id))):
             raise refusal("Too many searches", Full(self._searches, wait))
+
+    def count_typing(self, user_id: int) -> None:
+        """Count a word of the user's that they type, without waiting. Raises RateLimited."""
+        if self.on and (wait := self.counts.count_now(self._typing, str(user_id))):
+            raise refusal("Too much typing", Full(self._typing, wait))
 
     def reading(self, user_id: int) -> AbstractAsyncContextManager[None]:
         """Have few reads of the user's run at once: others wait. Raises RateLimited."""
@@ -124,6 +131,12 @@ class RateLimits:
     def _adding(self, user_id: int, members: int) -> Hit:
         # More than a whole window has room for would never be allowed.
         return Hit(self._additions, str(user_id), min(members, self._additions.amount))
+
+    async def count_profile_change(self, user_id: int) -> None:
+        """Count a change of the user's profile: others are told. Raises RateLimited."""
+        await self._count(
+            "Too many changes of the profile", Hit(self._profile_changes, str(user_id))
+        )
 
     async def check_registration(self, address: str) -> None:
         """Raise RateLimited when there is no room for a registration. Counts nothing."""

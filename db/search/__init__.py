@@ -1,0 +1,12 @@
+"""Full-text search: an index of the messages on this machine, which follows the log.
+
+words       what a text is searched by: words of any script, folded
+question    what somebody searches for, read from what they typed
+hits        where a text answers a question, and an excerpt with the hits marked
+documents   the index's form of a message, and its schema
+index       the index as it lies in its directory: reading it, and writing it
+queries     a question, and what its asker may see, as the index's query
+texts       what the index reads from the database
+follower    keeps the index up to the log: one process of those that share the directory
+search      the part that the server runs
+"""

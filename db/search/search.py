@@ -1,0 +1,82 @@
+"""The part of the server that searches: it follows the log, and answers questions."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from db.engines.database import Database
+from db.search.follower import Follower
+from db.search.index import IndexDamaged, IndexPlace, ReadableIndex, Snapshot
+from db.search.queries import Search, SearchOrder, find_newest, find_ranked
+
+# The library waits for no lock of Python's: one thread searches while another one commits.
+THREADS = 3
+
+
+class SearchUnavailable(Exception):
+    """The index cannot be read; it is being made anew."""
+
+
+class Found(NamedTuple):
+    """The ids of hits, and whether the index had every message that there was."""
+
+    ids: Sequence[int]
+    is_complete: bool
+
+
+class MessageSearch:
+    """Searches the messages. `head` says how far the log goes, `epoch` which log it is."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        *,
+        head: Callable[[], int],
+        epoch: Callable[[], str],
+    ) -> None:
+        self._place = IndexPlace(directory)
+        self._head = head
+        self._epoch = epoch
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+        self._follower = Follower(database, self._place, self._executor, head=head, epoch=epoch)
+        self._reader = ("", ReadableIndex(self._place.path_of("")))
+
+    def start(self) -> None:
+        """Begin to follow the log, once, on the running loop."""
+        self._follower.start()
+
+    async def close(self) -> None:
+        """End the following."""
+        await self._follower.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def find(self, search: Search, *, before: int | None, limit: int) -> Found:
+        """Return hits of messages before an id; by relevance, all that are ranked, from any time.
+
+        They may be fewer than there are: then the index is not complete yet. Some may be hidden or
+        answer the question no more. Raises SearchUnavailable.
+        """
+        epoch = self._epoch()
+        if self._reader[0] != epoch:
+            self._reader = (epoch, ReadableIndex(self._place.path_of(epoch)))
+        reader = self._reader[1]
+
+        def look() -> tuple[Snapshot | None, Sequence[int]]:
+            snapshot = reader.snapshot()
+            if snapshot is None:
+                return None, ()
+            if search.order is SearchOrder.NEWEST:
+                return snapshot, find_newest(snapshot.searcher, search, before=before, limit=limit)
+            return snapshot, find_ranked(snapshot.searcher, search)
+
+        try:
+            snapshot, ids = await asyncio.get_running_loop().run_in_executor(self._executor, look)
+        except (IndexDamaged, OSError, ValueError) as error:
+            self._follower.doubt()
+            raise SearchUnavailable from error
+        if snapshot is None:
+            return Found(ids, is_complete=self._head() == 0)
+        return Found(ids, is_complete=snapshot.state.first <= 1)

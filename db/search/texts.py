@@ -1,0 +1,132 @@
+"""What the index reads from the database: the messages of a part of the log, and its changes."""
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Dialect, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.engines.statements import Statement
+from db.messages import ATTACHING_KINDS
+from db.models import (
+    EVERYBODY_ID,
+    Attachment,
+    Conversation,
+    ConversationKind,
+    LogHead,
+    LogRow,
+    Member,
+    Message,
+    MessageAttachment,
+    MessageKind,
+    StoredMessage,
+    utc_from,
+)
+from db.search.documents import Text, join_text
+from db.search.queries import GroupRange
+from events.facts import MessageDeleted, MessageEdited
+
+_COLUMNS = (
+    col(Message.id),
+    col(Message.sender_id),
+    col(Message.receiver_id),
+    col(Message.conversation_id),
+    col(Message.kind),
+    col(Message.created_at),
+    col(Message.content),
+)
+_CHANGES = [kind.__struct_config__.tag for kind in (MessageEdited, MessageDeleted)]
+_changes: msgspec.json.Decoder[MessageEdited | MessageDeleted] = msgspec.json.Decoder(
+    MessageEdited | MessageDeleted
+)
+
+
+def searched_text(message: StoredMessage) -> str:
+    """Return the text by which a message is found: what was written, and the file's name."""
+    attachment = message.attachment
+    return join_text(message.content, None if attachment is None else attachment.filename)
+
+
+async def read_texts(connection: AsyncConnection, after: int, upto: int) -> list[Text]:
+    """Return the messages with after < id <= upto, as they are now."""
+    rows = await _statement().fetch(connection, {"after": after, "upto": upto})
+    return await _texts(connection, rows)
+
+
+@cache
+def _statement() -> Statement:
+    def build(dialect: Dialect) -> Any:
+        after, upto = (bindparam(name, type_=BigInteger) for name in ("after", "upto"))
+        return select(*_COLUMNS).where(col(Message.id) > after, col(Message.id) <= upto)
+
+    return Statement(build)
+
+
+async def read_texts_of(connection: AsyncConnection, ids: Collection[int]) -> list[Text]:
+    """Return those of these messages that there are, as they are now."""
+    rows = await connection.execute(select(*_COLUMNS).where(col(Message.id).in_(ids)))
+    return await _texts(connection, rows.all())
+
+
+async def _texts(connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> list[Text]:
+    kinds = [MessageKind(row[4]) for row in rows]
+    attaching = [row[0] for row, kind in zip(rows, kinds, strict=True) if kind in ATTACHING_KINDS]
+    names: dict[int, str] = {}
+    if attaching:
+        query = (
+            select(col(MessageAttachment.message_id), col(Attachment.filename))
+            .join(Attachment, col(Attachment.id) == col(MessageAttachment.attachment_id))
+            .where(col(MessageAttachment.message_id).in_(attaching))
+        )
+        names = {row[0]: row[1] for row in await connection.execute(query)}
+    return [
+        Text(id_, sender, receiver, where, kind, utc_from(at), content, names.get(id_))
+        for (id_, sender, receiver, where, _, at, content), kind in zip(rows, kinds, strict=True)
+    ]
+
+
+async def read_changed(connection: AsyncConnection, after: int, upto: int) -> set[int]:
+    """Return the messages whose text was changed or deleted with after < position <= upto."""
+    query = select(col(LogRow.body)).where(
+        col(LogRow.position) > after, col(LogRow.position) <= upto, col(LogRow.kind).in_(_CHANGES)
+    )
+    return {_changes.decode(body).message_id for (body,) in await connection.execute(query)}
+
+
+async def read_pruned(connection: AsyncConnection) -> int:
+    """Return the position up to which the log may have forgotten changes of messages."""
+    return int((await connection.execute(select(col(LogHead.pruned_position)))).scalar_one())
+
+
+async def read_groups(connection: AsyncConnection, user_id: int) -> list[GroupRange]:
+    """Return the groups that the user is in, or was in, with what they may see of each."""
+    query = (
+        select(col(Member.conversation_id), col(Member.joined_position), col(Member.left_position))
+        .join(Conversation, col(Conversation.id) == col(Member.conversation_id))
+        .where(
+            col(Member.user_id) == user_id, col(Conversation.kind) == ConversationKind.GROUP.value
+        )
+    )
+    return [GroupRange(*row) for row in await connection.execute(query)]
+
+
+async def find_direct(connection: AsyncConnection, user_id: int, other_id: int) -> int | None:
+    """Return the conversation between two people; None where neither has written."""
+    lower, higher = sorted((user_id, other_id))
+    query = select(col(Conversation.id)).where(
+        col(Conversation.lower_user_id) == lower, col(Conversation.higher_user_id) == higher
+    )
+    return (await connection.execute(query)).scalar()
+
+
+async def has_conversation(connection: AsyncConnection, user_id: int, conversation_id: int) -> bool:
+    """Whether the user is, or was, in the conversation; everybody is in that of everybody."""
+    if conversation_id == EVERYBODY_ID:
+        return True
+    query = select(col(Member.user_id)).where(
+        col(Member.conversation_id) == conversation_id, col(Member.user_id) == user_id
+    )
+    return (await connection.execute(query)).first() is not None

@@ -1,0 +1,60 @@
+"""Typing and recording: said by one, seen by the others of a conversation."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+
+from db import direct, users
+from db.models import EVERYBODY_ID
+from events.facts import Activity, TypingChanged
+from resolvers import access
+from resolvers.context import Context
+from resolvers.errors import BadInput, NotFound
+
+
+async def set_typing(
+    ctx: Context,
+    *,
+    conversation_id: int | None = None,
+    peer_id: int | None = None,
+    activity: Activity = Activity.TYPING,
+) -> None:
+    """Tell the others of a conversation what the viewer does; with oneself it tells nobody.
+
+    The conversation is named by its id, or by the other person of a direct one. A person whom a
+    block keeps apart, or the directory hides, is not found. Raises Unauthenticated,
+    BadInput, NotFound, RateLimited, Unavailable.
+    """
+    viewer = ctx.user
+    if (conversation_id is None) == (peer_id is None):
+        raise BadInput("Name either the conversationId or, by `with`, the other person")
+    if conversation_id == EVERYBODY_ID:
+        raise BadInput("Nobody is shown who types to everybody")
+    ctx.limits.count_typing(viewer.id)
+    async with ctx.read() as connection:
+        if conversation_id is not None:
+            peer_id = await direct.find_peer(connection, viewer.id, conversation_id)
+            if peer_id is None:
+                raise NotFound("Conversation not found")
+        elif peer_id is not None:
+            conversation_id = await direct.find_conversation_with(connection, viewer.id, peer_id)
+        assert peer_id is not None  # noqa: S101  # by one of the two
+        known = await users.existing_ids(connection, [peer_id])
+        if not known or ctx.blocks.are_apart(viewer.id, peer_id):
+            raise NotFound("User not found")
+        if conversation_id is None and ctx.directory.shows != "everyone":
+            await access.visible_user(ctx, connection, peer_id)
+    if peer_id != viewer.id:
+        ctx.typing.change(
+            TypingChanged(viewer.id, activity, datetime.now(UTC), peer_id, conversation_id)
+        )
+
+
+async def watch_typing(ctx: Context) -> AsyncGenerator[Sequence[TypingChanged], None]:
+    """Yield what others do from now on in the viewer's conversations, some changes at a time.
+
+    For a slow reader only the latest change of each user in each conversation waits. Raises
+    Unauthenticated.
+    """
+    with ctx.typing.watch(ctx.user.id) as watch:
+        async for changes in watch:
+            yield changes

@@ -1,0 +1,285 @@
+"""The index follows the log: soon, after a kill, with several processes, and when it is damaged."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from db.engines.database import Database
+from db.facts import insert_facts, lock_head, move_head
+from db.messages import head_position
+from db.models import LogHead, Message
+from db.search import follower
+from db.search.index import IndexPlace, ReadableIndex
+from db.search.queries import Filters, Search, SearchOrder, Seen
+from db.search.question import read_question
+from db.search.search import Found, MessageSearch, SearchUnavailable
+from events.facts import Fact, MessageEdited, People
+from tests.db.rows import NOW, add_messages, add_users, draft, running_log
+
+ROOT = Path(__file__).parent.parent.parent
+SECONDS = 20
+
+
+class Head:
+    """What a process knows of the log."""
+
+    def __init__(self, database: Database, epoch: str = "one") -> None:
+        self.database = database
+        self.position = 0
+        self.epoch = epoch
+
+    async def look(self) -> None:
+        async with self.database.read() as connection:
+            self.position = await head_position(connection)
+
+
+@asynccontextmanager
+async def searching(
+    database: Database, directory: Path, head: Head | None = None
+) -> AsyncIterator[MessageSearch]:
+    """Follow the log in a directory while the block lasts."""
+    if head is None:
+        head = Head(database)
+        await head.look()
+    search = MessageSearch(
+        database, directory, head=lambda: head.position, epoch=lambda: head.epoch
+    )
+    search.start()
+    try:
+        yield search
+    finally:
+        await search.close()
+
+
+async def find(search: MessageSearch, query: str, viewer_id: int) -> Found:
+    seen = Seen(viewer_id, 0, (), ())
+    asked = Search(read_question(query), seen, Filters(), SearchOrder.NEWEST)
+    return await search.find(asked, before=None, limit=10_000)
+
+
+async def until(
+    search: MessageSearch, query: str, viewer_id: int, is_right: Callable[[Found], bool]
+) -> Found:
+    """Search again and again, until the answer is right."""
+    async with asyncio.timeout(SECONDS):
+        async for _ in again_and_again():
+            if is_right(found := await find(search, query, viewer_id)):
+                return found
+    raise AssertionError
+
+
+async def again_and_again() -> AsyncIterator[None]:
+    """Nothing tells of a commit but the index itself."""
+    while True:
+        yield
+        await asyncio.sleep(0.01)
+
+
+def has(*ids: int) -> Callable[[Found], bool]:
+    return lambda found: found.is_complete and [*found.ids] == [*ids]
+
+
+async def test_older_messages_and_new_ones_are_found(database: Database, tmp_path: Path) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 5)
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path / "search", head) as search:
+        await until(search, "3", ann, has(3))
+        async with running_log(database) as log:
+            first = await log.append(draft(ann, bob, "something new"))
+            head.position = first.id
+            await until(search, "someth", bob, has(first.id))
+            second = await log.append(draft(bob, None, "something for everybody"))
+            head.position = second.id
+            await until(search, "something", ann, has(second.id, first.id))
+
+
+async def test_the_newest_are_found_first(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the older ones of a new index are still being read."""
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 2500)
+    monkeypatch.setattr(follower, "MAX_UNCOMMITTED", 1000)
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path / "search", head) as search:
+        early = await until(search, "250", ann, lambda found: bool(found.ids))
+        assert early.ids[0] == 2500
+        late = await until(search, "250", ann, lambda found: found.is_complete)
+        assert late.ids == [2500, 250]
+
+
+async def test_a_changed_message_is_read_again(database: Database, tmp_path: Path) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path / "search", head) as search:
+        await until(search, "2", ann, has(2))
+        async with database.write() as connection:
+            position, _ = await lock_head(connection)
+            changed = update(Message).where(col(Message.id) == 2).values(content="corrected")
+            await connection.execute(changed)
+            body = MessageEdited(2, ann, 2)
+            fact = Fact(position + 1, NOW, ann, People((ann, bob)), body)
+            await insert_facts(connection, [fact])
+            await move_head(connection, position + 1, 0)
+        await head.look()
+        await until(search, "corrected", ann, has(2))
+        await until(search, "2", ann, has())
+
+
+async def test_it_goes_on_from_where_it_was(database: Database, tmp_path: Path) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    async with searching(database, tmp_path) as search:
+        await until(search, "3", ann, has(3))
+    async with running_log(database) as log:
+        sent = await log.append(draft(ann, bob, "while it was away"))
+    # What is in the index is not read again: it is found though it is another text now.
+    async with database.write() as connection:
+        await connection.execute(update(Message).where(col(Message.id) == 1).values(content="x"))
+    async with searching(database, tmp_path) as search:
+        await until(search, "away", ann, has(sent.id))
+        assert [*(await find(search, "1", ann)).ids] == [1]
+
+
+async def test_an_index_that_missed_forgotten_changes_is_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    async with searching(database, tmp_path) as search:
+        await until(search, "3", ann, has(3))
+    async with database.write() as connection:
+        changed = update(Message).where(col(Message.id) == 3).values(content="corrected")
+        await connection.execute(changed)
+        await move_head(connection, 10, 0)
+        await connection.execute(update(LogHead).values(pruned_position=10))
+    async with searching(database, tmp_path) as search:
+        await until(search, "corrected", ann, has(3))
+
+
+async def test_another_log_gets_another_index(database: Database, tmp_path: Path) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path, head) as search:
+        await until(search, "3", ann, has(3))
+        async with database.write() as connection:
+            changed = update(Message).where(col(Message.id) == 3).values(content="another")
+            await connection.execute(changed)
+        head.epoch = "two"
+        await until(search, "another", ann, has(3))
+        await until(search, "3", ann, has())
+    place = IndexPlace(tmp_path)
+    assert not place.path_of("one").exists()
+
+
+async def test_one_writes_and_the_other_takes_over(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "TAKE_OVER_SECONDS", 0.1)
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path, head) as one:
+        await until(one, "3", ann, has(3))
+        async with searching(database, tmp_path, head) as other:
+            await until(other, "3", ann, has(3))
+            await one.close()
+            async with running_log(database) as log:
+                sent = await log.append(draft(ann, bob, "after its end"))
+            head.position = sent.id
+            await until(other, "end", ann, has(sent.id))
+
+
+async def test_a_damaged_index_is_made_anew(database: Database, tmp_path: Path) -> None:
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    async with searching(database, tmp_path) as search:
+        await until(search, "3", ann, has(3))
+    for path in IndexPlace(tmp_path).path_of("one").glob("*.store"):
+        path.write_bytes(b"garbage")
+    async with searching(database, tmp_path) as search:
+        async with asyncio.timeout(SECONDS):
+            async for _ in again_and_again():
+                with suppress(SearchUnavailable):
+                    if has(3)(await find(search, "3", ann)):
+                        break
+
+
+INDEXING = textwrap.dedent(
+    """
+    import asyncio, sys
+    from pathlib import Path
+    from db.search import follower
+    from tests.db.rows import open_database
+    from tests.db.test_search_follower import Head, searching
+
+    async def main() -> None:
+        url, directory = sys.argv[1:]
+        follower.MAX_UNCOMMITTED = 200
+        follower.WINDOW = 100
+        database = open_database(url)
+        head = Head(database)
+        await head.look()
+        async with searching(database, Path(directory), head):
+            print("started", flush=True)
+            await asyncio.sleep(60)
+
+    asyncio.run(main())
+    """
+)
+
+
+async def test_a_kill_in_the_middle_loses_and_doubles_nothing(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    [ann, bob] = await add_users(database, 2)
+    number = 4000
+    await add_messages(database, [(ann, bob)] * number)
+    reader = ReadableIndex(IndexPlace(tmp_path).path_of("one"))
+    firsts: list[int] = []
+    for _ in range(4):
+        process = subprocess.Popen(  # noqa: ASYNC220  # it is only started here
+            [sys.executable, "-c", INDEXING, database_url, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+        async with asyncio.timeout(SECONDS):
+            before = firsts[-1] if firsts else number + 1
+            async for _ in again_and_again():
+                now = reader.snapshot()
+                if now is not None and now.state.first < before:
+                    break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        snapshot = reader.snapshot()
+        assert snapshot is not None
+        firsts.append(snapshot.state.first)
+        if firsts[-1] == 1:
+            break
+    assert len(firsts) > 1, "it was never killed in the middle"
+    async with searching(database, tmp_path) as search:
+        found = await until(search, "1", ann, lambda found: found.is_complete)
+        assert found.ids == [n for n in range(number, 0, -1) if str(n) == "1"]
+        snapshot = reader.snapshot()
+        assert snapshot is not None
+        assert snapshot.searcher.num_docs == number + 1  # and the state
