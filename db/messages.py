@@ -20,8 +20,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
+from db.blocks import not_apart
 from db.engines.statements import Statement
-from db.models import Conversation, LogHead, Message, MessageKind, StoredMessage, columns, utc_from
+from db.models import (
+    EVERYBODY_ID,
+    Conversation,
+    LogHead,
+    Message,
+    MessageKind,
+    StoredMessage,
+    columns,
+    utc_from,
+)
 from db.visibility import visible, ways_to_see
 
 COLUMNS = columns(StoredMessage, Message)
@@ -73,6 +83,7 @@ async def page_messages(
     viewer_id: int,
     *,
     peer_id: int | None = None,
+    conversation_id: int | None = None,
     after: int | None = None,
     before: int | None = None,
     newest: bool = True,
@@ -86,23 +97,26 @@ async def page_messages(
 
     `groups` adds what the viewer wrote in groups: db/groups/pages.py adds what others did.
     Broadcasts up to `broadcasts_after` are hidden: they were sent before the viewer came. With
-    `peer_id`, only messages between the two are returned. `after` and `before` are exclusive ids.
+    `peer_id`, only messages between the two are returned; with `conversation_id`, only those of it,
+    which the viewer is in. `after` and `before` are exclusive ids.
     `newest` takes the last messages of this range, else the first. `has_blocks=False` says that
     nobody has blocked the viewer, nor the viewer anybody: no broadcast's sender is looked at.
     `has_deleted=False` leaves out what was deleted.
     """
     shape = _PageShape(
         peer_id is not None,
+        conversation_id is not None,
         after is not None,
         before is not None,
         newest,
-        has_blocks,
+        # No block hides what is between two people, or in a group.
+        has_blocks and conversation_id in {None, EVERYBODY_ID},
         has_deleted,
         groups,
     )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
-    values["joined"] = broadcasts_after
+    values |= {"joined": broadcasts_after, "conversation": conversation_id or 0}
     rows = await _page_statement(shape).fetch(
         connection, {**values, "after": after, "before": before}
     )
@@ -113,6 +127,7 @@ class _PageShape(NamedTuple):
     """What kind of page: each kind is one statement, built once."""
 
     of_a_pair: bool
+    of_a_conversation: bool
     after: bool
     before: bool
     newest: bool
@@ -149,6 +164,11 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
         )
         of_the_two = col(Message.conversation_id) == conversation
         return select(*COLUMNS).where(of_the_two, *range_).order_by(order).limit(limit)
+    if shape.of_a_conversation:
+        of_it = [col(Message.conversation_id) == bindparam("conversation", type_=BigInteger)]
+        if shape.has_blocks:
+            of_it.append(not_apart(viewer, col(Message.sender_id)))
+        return select(*COLUMNS).where(*of_it, *range_).order_by(order).limit(limit)
     # One index range for each way to see a message, each cut at the limit, then merged: an OR
     # over the three would make the database scan the whole log. UNION drops a message that is
     # found in two ways, such as the viewer's own broadcast.

@@ -28,8 +28,7 @@ def parts_of(stays: Mapping[int, visibility.Stay]) -> list[Stay]:
     """Return the parts of the log in which a user of these groups is shown their facts."""
     # The fact of one's joining is shown too.
     return [
-        Stay(id_, max(stay.joined_position - 1, 0), stay.left_position)
-        for id_, stay in stays.items()
+        Stay(id_, max(stay.sees_after - 1, 0), stay.left_position) for id_, stay in stays.items()
     ]
 
 

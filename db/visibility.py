@@ -73,7 +73,7 @@ def shown_in_group(viewer_id: Any) -> ColumnElement[bool]:
         col(Member.conversation_id) == col(Message.conversation_id),
         col(Member.user_id) == viewer_id,
         col(Member.is_group),
-        col(Member.joined_position) < col(Message.id),
+        col(Member.sees_after) < col(Message.id),
         or_(left.is_(None), left > col(Message.id)),
     )
 
@@ -90,12 +90,12 @@ def visible(viewer_id: Any, broadcasts_after: Any, *, groups: bool = True) -> Co
 class Stay(NamedTuple):
     """What a user sees of a group: what lies past the one position and before the other."""
 
-    joined_position: int
+    sees_after: int
     left_position: int | None
 
     def shows(self, position: int) -> bool:
         """Whether the user sees what stands at this position of the log."""
-        return self.joined_position < position and (
+        return self.sees_after < position and (
             self.left_position is None or position < self.left_position
         )
 
@@ -105,7 +105,7 @@ class Stay(NamedTuple):
         One about a message concerns those who may see the message.
         """
         left = self.left_position
-        within = self.joined_position <= fact.id and (left is None or fact.id <= left)
+        within = self.sees_after <= fact.id and (left is None or fact.id <= left)
         return within and (fact.message_id is None or self.shows(fact.message_id))
 
 

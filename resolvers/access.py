@@ -5,10 +5,12 @@ from collections.abc import Collection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, contacts, messages, users
+from db.conversations import listing
+from db.conversations.activity import FOR_EVER
 from db.groups import members
-from db.models import StoredAttachment, StoredMessage, StoredUser
+from db.models import ListedConversation, StoredAttachment, StoredMessage, StoredUser
 from resolvers.context import Context
-from resolvers.errors import NotFound
+from resolvers.errors import BadInput, NotFound
 from resolvers.guards.viewer import Viewer
 
 
@@ -84,3 +86,44 @@ async def visible_message(
     if message is None:
         raise NotFound("Message not found")
     return message
+
+
+async def visible_conversations(
+    ctx: Context, connection: AsyncConnection, ids: Collection[int], *, upto: int = FOR_EVER
+) -> dict[int, ListedConversation]:
+    """Return those of these conversations that the viewer is in, or was in, as they were at `upto`.
+
+    Everybody is in the conversation of everybody. Raises Unauthenticated.
+    """
+    viewer = ctx.user
+    return await listing.find_conversations(
+        connection, viewer.id, ids, broadcasts_after=viewer.broadcasts_after, upto=upto
+    )
+
+
+async def visible_conversation(
+    ctx: Context, connection: AsyncConnection, conversation_id: int
+) -> ListedConversation:
+    """Return the conversation, if the viewer is in it, or was. Raises Unauthenticated, NotFound."""
+    found = await visible_conversations(ctx, connection, [conversation_id])
+    if conversation_id not in found:
+        raise NotFound("Conversation not found")
+    return found[conversation_id]
+
+
+async def named_conversation(
+    ctx: Context, connection: AsyncConnection, conversation_id: int | None, with_id: int | None
+) -> ListedConversation:
+    """Return the conversation of this id, or the viewer's with this user.
+
+    Raises Unauthenticated, BadInput unless one of the two is given, NotFound.
+    """
+    viewer = ctx.user
+    if (conversation_id is None) == (with_id is None):
+        raise BadInput("Name a conversation by its id, or by `with`, and not by both")
+    if with_id is not None:
+        pair = (min(viewer.id, with_id), max(viewer.id, with_id))
+        conversation_id = (await listing.find_direct(connection, [pair])).get(pair)
+    if conversation_id is None:
+        raise NotFound("Conversation not found")
+    return await visible_conversation(ctx, connection, conversation_id)

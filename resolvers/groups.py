@@ -6,8 +6,6 @@ from functools import partial
 
 from db import attachments
 from db.engines.database import DatabaseUnavailable
-from db.groups import members
-from db.groups.members import StoredGroup, StoredMember
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Refused
 from db.log.changes.groups import (
@@ -32,8 +30,7 @@ from resolvers.background import start_retried
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound, ParleyError, Unavailable
-from resolvers.guards.validation import check_page_size, clean_title
-from resolvers.reads import reading_log
+from resolvers.guards.validation import clean_title
 from resolvers.users import IDS_PER_QUERY
 
 logger = logging.getLogger("parley.groups")
@@ -150,38 +147,9 @@ async def set_role(ctx: Context, conversation_id: int, user_id: int, role: Membe
     await _commit(ctx, SetRole(viewer.id, conversation_id, user_id, role))
 
 
-async def get_group(ctx: Context, conversation_id: int) -> StoredGroup:
-    """Return a group that the viewer is in, or was. Raises Unauthenticated, NotFound."""
-    viewer = ctx.user
-    async with reading_log(ctx) as connection:
-        if await members.find_member(connection, conversation_id, viewer.id) is None:
-            raise NotFound("Conversation not found")
-        return (await members.find_groups(connection, [conversation_id]))[conversation_id]
-
-
-async def list_members(
-    ctx: Context, conversation_id: int, *, first: int, after: int
-) -> tuple[Sequence[StoredMember], bool]:
-    """Return a page of who is in a group, by their ids past `after`, and whether there are more.
-
-    Nobody, for a viewer who has left it. Raises Unauthenticated, BadInput, NotFound.
-    """
-    viewer = ctx.user
-    check_page_size(first, "members", most=ctx.settings.max_page_size)
-    async with reading_log(ctx) as connection:
-        own = await members.find_member(connection, conversation_id, viewer.id)
-        if own is None:
-            raise NotFound("Conversation not found")
-        if own.left_position is not None:
-            return [], False
-        found = await members.page_members(
-            connection, conversation_id, after=after, limit=first + 1
-        )
-    return found[:first], len(found) > first
-
-
-async def find_avatars(ctx: Context, ids: Collection[int]) -> dict[int, StoredAttachment]:
-    """Return these pictures of groups, whose members the viewer is one of."""
+async def get_avatars(ctx: Context, ids: Collection[int]) -> dict[int, StoredAttachment]:
+    """Return the pictures of groups that the viewer is in. Raises Unauthenticated, Unavailable."""
+    ctx.user  # noqa: B018  # the door; the groups were looked up through theirs
     async with ctx.read() as connection:
         return await attachments.find_attachments(connection, ids)
 

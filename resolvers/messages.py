@@ -20,7 +20,7 @@ from events.subscription import Consumer, SubscriberTooSlow, Subscription
 from resolvers import access
 from resolvers.connections import connection_of
 from resolvers.context import Context
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import check_page_size
 from resolvers.reads import is_in_log, know_groups, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
@@ -98,12 +98,13 @@ async def list_messages(
     ctx: Context,
     *,
     with_id: int | None = None,
+    conversation_id: int | None = None,
     after: int | None = None,
     before: int | None = None,
     newest: bool = True,
     limit: int,
 ) -> Page:
-    """Return a page of what the viewer may see, or of the conversation with `with_id`.
+    """Return a page of what the viewer may see, or of one conversation.
 
     The page is the newest end of the range between `after` and `before` (both exclusive ids), or
     with `newest=False` its oldest. Raises Unauthenticated, BadInput, NotFound, RateLimited.
@@ -111,9 +112,10 @@ async def list_messages(
     viewer = ctx.user
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before)
     await know_groups(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+        wanted = _Range(with_id, conversation_id, after, before)
+        wanted = await _within_conversation(ctx, connection, wanted)
         found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
         if with_id is not None and not found:
             await access.visible_user(ctx, connection, with_id)
@@ -126,6 +128,41 @@ async def list_messages(
         has_older=after is not None or (newest and more),
         has_newer=before is not None or (not newest and more),
     )
+
+
+async def list_messages_around(
+    ctx: Context,
+    message_id: int,
+    *,
+    with_id: int | None = None,
+    conversation_id: int | None = None,
+    limit: int,
+) -> Page:
+    """Return a page of what the viewer may see, with this message in its middle.
+
+    Perhaps of one conversation. Raises Unauthenticated, BadInput, NotFound where the message is not
+    among them, RateLimited.
+    """
+    viewer = ctx.user
+    check_page_size(limit, "messages", most=ctx.settings.max_page_size)
+    ctx.limits.count_read(viewer.id)
+    await know_groups(ctx, viewer.id)
+    size = limit // 2 + 1  # with the message, which a page of none has too
+    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+        wanted = _Range(with_id, conversation_id)
+        wanted = await _within_conversation(ctx, connection, wanted)
+        end = message_id + 1 if wanted.before is None else min(message_id + 1, wanted.before)
+        older = await _read_page(
+            ctx, connection, wanted._replace(before=end), newest=True, limit=size + 1
+        )
+        if not older or older[-1].id != message_id:
+            raise NotFound("Message not found")
+        rest = max(limit - size, 0)
+        newer = await _read_page(
+            ctx, connection, wanted._replace(after=message_id), newest=False, limit=rest + 1
+        )
+    page = [*older[-size:], *newer[:rest]][:limit]
+    return Page(page, has_older=len(older) > size, has_newer=len(newer) > rest)
 
 
 async def stream_messages(
@@ -144,7 +181,7 @@ async def stream_messages(
     """
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
-    wanted = _Range(with_id, after, before, has_deleted=False)
+    wanted = _Range(with_id, after=after, before=before, has_deleted=False)
     await know_groups(ctx, viewer.id)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
@@ -165,9 +202,27 @@ class _Range(NamedTuple):
     """The messages between two exclusive ids, perhaps of the conversation with a peer alone."""
 
     peer_id: int | None = None
+    conversation_id: int | None = None
     after: int | None = None
     before: int | None = None
     has_deleted: bool = True
+
+
+async def _within_conversation(ctx: Context, connection: AsyncConnection, wanted: _Range) -> _Range:
+    """Return the part of the range that the viewer may see of its conversation.
+
+    Raises Unauthenticated, NotFound.
+    """
+    if wanted.conversation_id is None:
+        return wanted
+    # The head first: what is stored after somebody has left a group is past it.
+    head = await messages.head_position(connection)
+    listed = await access.visible_conversation(ctx, connection, wanted.conversation_id)
+    before = min(listed.upto, head) + 1
+    return wanted._replace(
+        after=max(wanted.after or 0, listed.after),
+        before=before if wanted.before is None else min(wanted.before, before),
+    )
 
 
 async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
@@ -195,7 +250,7 @@ async def _read_page(
     viewer = ctx.user
     followed, heard = ctx.control.position, ctx.feed.position
     has_blocks = viewer.id in ctx.blocks.apart
-    of_all = ctx.shows_groups and wanted.peer_id is None
+    of_all = ctx.shows_groups and wanted.peer_id is None and wanted.conversation_id is None
     has_groups = of_all and ctx.memberships.stays_of(viewer.id) != {}
     while True:
         options: dict[str, Any] = {
@@ -211,7 +266,12 @@ async def _read_page(
             await pages.page_with_groups(connection, viewer.id, **options)
             if has_groups
             else await messages.page_messages(
-                connection, viewer.id, peer_id=wanted.peer_id, groups=of_all, **options
+                connection,
+                viewer.id,
+                peer_id=wanted.peer_id,
+                conversation_id=wanted.conversation_id,
+                groups=of_all,
+                **options,
             )
         )
         looks = not has_blocks and any(

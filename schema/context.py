@@ -15,3 +15,9 @@ class OperationContext(msgspec.Struct, frozen=True):
 
 
 Info = strawberry.Info[OperationContext, None]
+
+
+def own_loaders(info: Info) -> Loaders:
+    """Return loaders for what only the viewer sees: subscriptions share their others."""
+    loaders = info.context.loaders
+    return Loaders(info.context.ctx) if loaders.shared else loaders

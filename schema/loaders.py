@@ -7,11 +7,22 @@ from typing import Any
 import msgspec
 from strawberry.dataloader import DataLoader
 
-from db.models import StoredMessage, StoredUser
+from db.models import (
+    ListedConversation,
+    StoredAttachment,
+    StoredMember,
+    StoredMessage,
+    StoredUser,
+)
+from resolvers import conversations
 from resolvers.context import Context
 from resolvers.edits import Edit, get_edits
+from resolvers.groups import get_avatars
+from resolvers.messages import Page, get_messages
 from resolvers.replies import get_replied, get_replied_of_streams
+from resolvers.settings import OwnSettings, get_settings
 from resolvers.users import get_users, get_users_of_streams
+from schema.pagination import PageRequest
 
 
 class Loaders(msgspec.Struct, dict=True):
@@ -37,6 +48,89 @@ class Loaders(msgspec.Struct, dict=True):
             return [found.get(id_) for id_ in ids]
 
         return DataLoader(load_users, cache=not self.shared)
+
+    # What follows is the viewer's: a subscription has loaders of its own for it (`own_loaders`).
+
+    @cached_property
+    def conversations(self) -> DataLoader[int, ListedConversation | None]:
+        """Loads conversations by their ids; None for those that the viewer is not in."""
+
+        async def load(ids: Sequence[int]) -> list[ListedConversation | None]:
+            found = await conversations.find_conversations(self.ctx, {*ids})
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def messages(self) -> DataLoader[int, StoredMessage | None]:
+        """Loads messages by their ids; None for those that the viewer may not see."""
+
+        async def load(ids: Sequence[int]) -> list[StoredMessage | None]:
+            found = {record.id: record for record in await get_messages(self.ctx, {*ids})}
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def unread(self) -> DataLoader[ListedConversation, int]:
+        """Counts the unread messages of conversations."""
+
+        async def load(listed: Sequence[ListedConversation]) -> list[int]:
+            counts = await conversations.count_unread(self.ctx, listed)
+            return [counts[each.id] for each in listed]
+
+        return DataLoader(load)
+
+    @cached_property
+    def message_pages(self) -> DataLoader[tuple[ListedConversation, PageRequest], Page]:
+        """Loads the same page of each of several conversations."""
+
+        async def load(keys: Sequence[tuple[ListedConversation, PageRequest]]) -> list[Page]:
+            pages: dict[tuple[int, PageRequest], Page] = {}
+            for asked in {asked for _, asked in keys}:
+                listed = [each for each, wanted in keys if wanted == asked]
+                found = await conversations.list_messages_of(self.ctx, listed, **asked._asdict())
+                pages |= {(id_, asked): page for id_, page in found.items()}
+            return [pages[listed.id, asked] for listed, asked in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def members(self) -> DataLoader[tuple[ListedConversation, int, int], Sequence[StoredMember]]:
+        """Loads members of conversations past a user's id: one more than were asked for."""
+
+        async def load(
+            keys: Sequence[tuple[ListedConversation, int, int]],
+        ) -> list[Sequence[StoredMember]]:
+            found: dict[tuple[int, int, int], Sequence[StoredMember]] = {}
+            for after, limit in {key[1:] for key in keys}:
+                listed = [key[0] for key in keys if key[1:] == (after, limit)]
+                pages = await conversations.list_members_of(
+                    self.ctx, listed, after=after, limit=limit
+                )
+                found |= {(id_, after, limit): page for id_, page in pages.items()}
+            return [found[listed.id, after, limit] for listed, after, limit in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def avatars(self) -> DataLoader[int, StoredAttachment | None]:
+        """Loads the pictures of groups that the viewer is in."""
+
+        async def load(ids: Sequence[int]) -> list[StoredAttachment | None]:
+            found = await get_avatars(self.ctx, {*ids})
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def settings(self) -> DataLoader[None, OwnSettings]:
+        """Loads the viewer's own settings and marks, once."""
+
+        async def load(keys: Sequence[None]) -> list[OwnSettings]:
+            return [await get_settings(self.ctx)] * len(keys)
+
+        return DataLoader(load)
 
     @cached_property
     def replied(self) -> DataLoader[int, StoredMessage | None]:

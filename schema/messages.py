@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 from strawberry import ID, argument, field
@@ -17,7 +17,7 @@ from resolvers.pending import Pending
 from resolvers.replies import may_see
 from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
-from schema.context import Info
+from schema.context import Info, own_loaders
 from schema.execution.plans import SAME_FOR_ALL
 from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
@@ -26,6 +26,9 @@ from schema.pagination import RelayConnection, page_request
 from schema.scalars import known_id, wire_id
 from schema.users import User
 
+if TYPE_CHECKING:
+    from schema.conversations import Conversation
+
 
 @strawberry.type(description="What a message said before it was edited.")
 class MessageEdit:
@@ -33,14 +36,17 @@ class MessageEdit:
     edited_at: datetime = field(description="When the next text took its place.")
 
 
-@strawberry.type(description="A message: direct, or to everybody.")
+@strawberry.type(description="A message: direct, in a group, or to everybody.")
 class Message(Node):
     id: ID = field(
         description="A decimal string: the position in the log. Later messages have greater ids."
     )
     sender_id: ID = field(description="The sender.")
-    receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
+    receiver_id: ID | None = field(
+        description="The receiver; null in a group, and for a broadcast to everybody."
+    )
     kind: MessageKind = field(description="What the content is.")
+    conversation_id: ID = field(description="The conversation that it belongs to.")
     content: str = field(
         description="The text; beside an attachment a caption, which may be empty. Empty once the"
         " message is deleted."
@@ -64,12 +70,23 @@ class Message(Node):
             raise NotFound("User not found")
         return User.of(record)
 
-    @field(description="The receiver; null for a broadcast.", metadata=SAME_FOR_ALL)
+    @field(description="The receiver; null in a group, and for a broadcast.", metadata=SAME_FOR_ALL)
     async def receiver(self, info: Info) -> User | None:
         if self.record.receiver_id is None:
             return None
         record = await info.context.loaders.users.load(self.record.receiver_id)
         return None if record is None else User.of(record)
+
+    @field(description="The conversation that it belongs to, as you see it.")
+    async def conversation(
+        self, info: Info
+    ) -> Annotated["Conversation", strawberry.lazy("schema.conversations")]:
+        from schema.conversations import Conversation
+
+        record = await own_loaders(info).conversations.load(self.record.conversation_id)
+        if record is None:
+            raise NotFound("Conversation not found")
+        return Conversation.of(record)
 
     @field(
         description="The message that this one replies to, or what is left of it; null when it"
@@ -105,6 +122,7 @@ class Message(Node):
             sender_id=wire_id(record.sender_id),
             receiver_id=None if record.receiver_id is None else wire_id(record.receiver_id),
             kind=record.kind,
+            conversation_id=wire_id(record.conversation_id),
             content=record.content,
             client_message_id=record.client_message_id,
             attachment=None if record.attachment is None else Attachment.of(record.attachment),
@@ -143,11 +161,40 @@ class MessageQueries:
             str | None,
             argument("Only those before this cursor, or before the message with this id."),
         ] = None,
+        conversation: Annotated[
+            ID | None, argument("Only those of this conversation, which you are in.")
+        ] = None,
+        around: Annotated[
+            ID | None,
+            argument(
+                "A page with this message in its middle, with up to `first` or `last` messages;"
+                " without `after` and `before`."
+            ),
+        ] = None,
     ) -> RelayConnection[Message]:
         ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the ids
         asked = page_request(first, after, last, before)
+        if with_ is not None and conversation is not None:
+            raise BadInput("with and conversation cannot be used together")
         with_id = None if with_ is None else known_id(with_, "User not found")
-        page = await messages.list_messages(ctx, with_id=with_id, **asked._asdict())
+        conversation_id = (
+            None if conversation is None else known_id(conversation, "Conversation not found")
+        )
+        if around is None:
+            page = await messages.list_messages(
+                ctx, with_id=with_id, conversation_id=conversation_id, **asked._asdict()
+            )
+        elif after is not None or before is not None:
+            raise BadInput("around cannot be used together with after or before")
+        else:
+            page = await messages.list_messages_around(
+                ctx,
+                known_id(around, "Message not found"),
+                with_id=with_id,
+                conversation_id=conversation_id,
+                limit=asked.limit,
+            )
         return RelayConnection(
             records=page.messages,
             show=Message.of,
@@ -177,7 +224,13 @@ class MessageMutations:
     def send_message(
         self,
         info: Info,
-        receiver_id: Annotated[ID | None, argument("The receiver; without it, everybody.")] = None,
+        receiver_id: Annotated[
+            ID | None, argument("The receiver; without it and `conversationId`, everybody.")
+        ] = None,
+        conversation_id: Annotated[
+            ID | None,
+            argument("In place of `receiverId`: a group, or a direct conversation of yours."),
+        ] = None,
         content: Annotated[
             str | None,
             argument(
@@ -215,6 +268,9 @@ class MessageMutations:
             receiver_id=None
             if receiver_id is None
             else known_id(receiver_id, "Receiver not found"),
+            conversation_id=None
+            if conversation_id is None
+            else known_id(conversation_id, "Conversation not found"),
             content=content or "",
             kind=kind,
             attachment_id=(

@@ -12,6 +12,7 @@ from resolvers.attachments import files
 from resolvers.errors import BadInput, NotFound
 from schema.attachments import Attachment
 from schema.context import Info
+from schema.conversations import Conversation
 from schema.global_ids import Node, reference_of
 from schema.messages import Message
 from schema.sessions import Session
@@ -88,4 +89,15 @@ async def _sessions(info: Info, ids: Collection[int]) -> Found:
     }
 
 
-_FINDERS = {"User": _users, "Message": _messages, "Attachment": _attachments, "Session": _sessions}
+async def _conversations(info: Info, ids: Collection[int]) -> Found:
+    records = await info.context.loaders.conversations.load_many([*ids])
+    return {record.id: Conversation.of(record) for record in records if record is not None}
+
+
+_FINDERS = {
+    "User": _users,
+    "Message": _messages,
+    "Conversation": _conversations,
+    "Attachment": _attachments,
+    "Session": _sessions,
+}

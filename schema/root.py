@@ -4,8 +4,10 @@ import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
+from schema.conversations import ConversationMutations, ConversationQueries
 from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
+from schema.groups import GroupMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
@@ -22,6 +24,7 @@ class Query(
     UserQueries,
     SessionQueries,
     MessageQueries,
+    ConversationQueries,
     AttachmentQueries,
     BlockQueries,
     NodeQueries,
@@ -38,6 +41,8 @@ class Mutation(
     UserMutations,
     SessionMutations,
     MessageMutations,
+    ConversationMutations,
+    GroupMutations,
     EditMutations,
     AttachmentMutations,
     BlockMutations,

@@ -1,24 +1,42 @@
 """How values look on the wire."""
 
-from datetime import datetime
-from typing import NewType
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NewType
 
 import strawberry
 from strawberry import ID
 from strawberry.schema.config import StrawberryConfig
 
-from db.models import MessageKind
+from db.models import ConversationKind, MemberRole, MessageKind
 from resolvers.attachments.forms import ReceivedFile
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
 from server.moments import wire_moment
+
+MAX_MOMENT = 64  # characters
+
+
+def parse_moment(text: object) -> datetime:
+    """Return the moment that a client's text names. Raises BadInput."""
+    try:
+        if not isinstance(text, str) or len(text) > MAX_MOMENT:
+            raise ValueError
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInput("A DateTime is text as in RFC 3339: 2026-11-22T09:30:00Z") from error
+
 
 DATE_TIME = strawberry.scalar(
     name="DateTime",
     description="A moment in UTC, as in RFC 3339: 2026-11-22T09:30:00.123456Z",
     specified_by_url="https://scalars.graphql.org/andimarek/date-time",
     serialize=wire_moment,
-    parse_value=lambda text: datetime.fromisoformat(text),
+    parse_value=parse_moment,
 )
 
 Upload = NewType("Upload", ReceivedFile)
@@ -47,10 +65,28 @@ KINDS = {
     MessageKind.FILE: "Any other file: `attachment`, with `content` as its caption.",
     MessageKind.VOICE: "A voice note: `attachment`, with `content` as its caption.",
 }
-_kind = strawberry.enum(MessageKind, description="What a message's content is.")
-# The enum is of `db`, which knows no GraphQL: its values cannot carry their descriptions there.
-for _value in _kind.__strawberry_definition__.values:  # type: ignore[attr-defined]  # the decorator adds it
-    _value.description = KINDS[MessageKind(_value.value)]
+CONVERSATION_KINDS = {
+    ConversationKind.DIRECT: "Between two people: `peer` is the other one.",
+    ConversationKind.GROUP: "Among the `members` of a group.",
+    ConversationKind.EVERYBODY: "The broadcasts: everybody is in it.",
+}
+ROLES = {
+    MemberRole.OWNER: "May do everything in the group.",
+    MemberRole.ADMIN: "May change the group and its members.",
+    MemberRole.MEMBER: "Reads and writes.",
+}
+
+
+def _describe(enum: type[StrEnum], description: str, values: Mapping[Any, str]) -> None:
+    # The enum is of `db`, which knows no GraphQL: its values cannot carry their descriptions there.
+    described: Any = strawberry.enum(enum, description=description)
+    for value in described.__strawberry_definition__.values:
+        value.description = values[enum(value.value)]
+
+
+_describe(MessageKind, "What a message's content is.", KINDS)
+_describe(ConversationKind, "Whose a conversation is.", CONVERSATION_KINDS)
+_describe(MemberRole, "What a member may do in a conversation.", ROLES)
 
 
 def wire_id(value: int) -> ID:

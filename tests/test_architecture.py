@@ -102,10 +102,11 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.groups", "db.models"},
+        "":           {"db.engines", "db.models", "db.conversations", "db.groups"},
         "engines":    {"db.private"},
         "groups":     {"db.engines", "db.messages", "db.models", "db.visibility"},
         "models":     set(),
+        "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",

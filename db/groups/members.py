@@ -23,23 +23,24 @@ class StoredGroup(msgspec.Struct, frozen=True, gc=False):
     created_at: datetime
 
 
-class StoredMember(msgspec.Struct, frozen=True, gc=False):
+class GroupMember(msgspec.Struct, frozen=True, gc=False):
     """Somebody who is in a group, or was: then with `left_position`."""
 
     conversation_id: int
     user_id: int
     role: MemberRole
     joined_position: int
+    sees_after: int
     left_position: int | None
     joined_at: datetime
 
 
 _GROUP = columns(StoredGroup, Conversation)
-_MEMBER = columns(StoredMember, Member)
+_MEMBER = columns(GroupMember, Member)
 
 
-def _member(row: Any) -> StoredMember:
-    return StoredMember(row[0], row[1], MemberRole(row[2]), *row[3:])
+def _member(row: Any) -> GroupMember:
+    return GroupMember(row[0], row[1], MemberRole(row[2]), *row[3:])
 
 
 async def insert_group(
@@ -78,45 +79,12 @@ async def update_groups(
 
 async def find_members(
     connection: AsyncConnection, conversation_ids: Collection[int]
-) -> Sequence[StoredMember]:
+) -> Sequence[GroupMember]:
     """Return everybody who is in these groups, or was."""
     rows = await connection.execute(
         select(*_MEMBER).where(
             col(Member.conversation_id).in_(conversation_ids), col(Member.is_group)
         )
-    )
-    return [_member(row) for row in rows]
-
-
-async def find_member(
-    connection: AsyncConnection, conversation_id: int, user_id: int
-) -> StoredMember | None:
-    """Return the user's row of the group; None for somebody who never was in it."""
-    rows = await connection.execute(
-        select(*_MEMBER).where(
-            col(Member.conversation_id) == conversation_id,
-            col(Member.user_id) == user_id,
-            col(Member.is_group),
-        )
-    )
-    row = rows.first()
-    return None if row is None else _member(row)
-
-
-async def page_members(
-    connection: AsyncConnection, conversation_id: int, *, after: int, limit: int
-) -> Sequence[StoredMember]:
-    """Return up to `limit` of those who are in the group, with ids past `after`, in order."""
-    rows = await connection.execute(
-        select(*_MEMBER)
-        .where(
-            col(Member.conversation_id) == conversation_id,
-            col(Member.user_id) > after,
-            col(Member.is_group),
-            col(Member.left_position).is_(None),
-        )
-        .order_by(col(Member.user_id))
-        .limit(limit)
     )
     return [_member(row) for row in rows]
 
@@ -151,7 +119,7 @@ async def groups_of(connection: AsyncConnection, user_ids: Collection[int]) -> s
 
 
 async def insert_members(
-    connection: AsyncConnection, members: Iterable[StoredMember], position: int
+    connection: AsyncConnection, members: Iterable[GroupMember], position: int
 ) -> None:
     """Add members, to whom everything up to this position counts as read."""
     rows = [
@@ -170,7 +138,7 @@ async def insert_members(
         await connection.execute(insert(Member), rows)
 
 
-async def update_members(connection: AsyncConnection, members: Iterable[StoredMember]) -> None:
+async def update_members(connection: AsyncConnection, members: Iterable[GroupMember]) -> None:
     """Write the roles and stays of members that there are."""
     rows = [
         {
@@ -178,6 +146,7 @@ async def update_members(connection: AsyncConnection, members: Iterable[StoredMe
             "_user": member.user_id,
             "role": member.role.value,
             "joined_position": member.joined_position,
+            "sees_after": member.sees_after,
             "left_position": member.left_position,
             "joined_at": member.joined_at,
         }
@@ -195,7 +164,7 @@ async def update_members(connection: AsyncConnection, members: Iterable[StoredMe
 
 
 async def renew_members(
-    connection: AsyncConnection, members: Iterable[StoredMember], position: int
+    connection: AsyncConnection, members: Iterable[GroupMember], position: int
 ) -> None:
     """Write the rows of members who joined again: they begin as new ones do."""
     for member in members:

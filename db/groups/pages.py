@@ -70,7 +70,7 @@ async def page_with_groups(
         if newest and chunk[0][1] + MOST_BEHIND <= low:
             break
         ranges = [
-            _Range(id_, max(low, stay.joined_position), min(high, stay.left_position or high))
+            _Range(id_, max(low, stay.sees_after), min(high, stay.left_position or high))
             for id_, _, stay in chunk
         ]
         found = await _read(connection, ranges, newest=newest, has_deleted=has_deleted, limit=limit)
@@ -99,7 +99,7 @@ def _stays(whose: Any, *more: Any) -> Select[Any]:
         select(
             col(LogHead.position),
             col(Member.conversation_id),
-            col(Member.joined_position),
+            col(Member.sees_after),
             col(Member.left_position),
             *more,
         )

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.conversations import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
+from db.conversations.activity import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
+from db.conversations.listing import find_direct
 from db.log.drafts import Draft, Waiting
 from db.log.known_groups import KnownGroups
 from db.models import EVERYBODY_ID, Conversation, ConversationKind, Member
@@ -50,14 +51,14 @@ class Conversations:
         return found
 
     def has_unknown_names(self, drafts: Sequence[Draft]) -> bool:
-        """Whether a draft names a conversation of which its receiver, or its members, are sought.
+        """Whether a draft only names a conversation, and its sender is not known to be in it.
 
-        They are found by `name_receivers`.
+        `name_receivers` finds out; in a group it may be that the sender has just joined.
         """
         return any(
             draft.conversation_id is not None
             and draft.receiver_id is None
-            and draft.conversation_id not in self._groups
+            and not self._groups.is_in(draft.sender_id, draft.conversation_id)
             for draft in drafts
         )
 
@@ -164,18 +165,6 @@ def pair_of(draft: Draft) -> Pair:
     sender, receiver = draft.sender_id, draft.receiver_id
     assert receiver is not None  # noqa: S101  # the caller has looked
     return (sender, receiver) if sender < receiver else (receiver, sender)
-
-
-async def find_direct(connection: AsyncConnection, pairs: Sequence[Pair]) -> dict[Pair, int]:
-    """Return the conversations that there are between these pairs."""
-    if not pairs:
-        return {}
-    lower: Any = col(Conversation.lower_user_id)
-    higher: Any = col(Conversation.higher_user_id)
-    rows = await connection.execute(
-        select(lower, higher, col(Conversation.id)).where(tuple_(lower, higher).in_(pairs))
-    )
-    return {(one, other): id_ for one, other, id_ in rows}
 
 
 async def find_pairs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Pair]:

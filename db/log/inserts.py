@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.conversations import FOR_EVER
+from db.conversations.activity import FOR_EVER
 from db.engines.statements import as_told
 from db.log.drafts import Draft
 from db.models import MessageKind, StoredAttachment, StoredMessage

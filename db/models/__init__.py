@@ -2,6 +2,7 @@
 
 from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
+from db.models.listed import ListedConversation, Place, StoredMember
 from db.models.profiles import Avatar
 from db.models.reactions import Reaction, ReactionCount
 from db.models.records import (
@@ -53,6 +54,7 @@ __all__ = [
     "Digest",
     "FamiliarAddress",
     "File",
+    "ListedConversation",
     "LogHead",
     "LogPerson",
     "LogRow",
@@ -62,11 +64,13 @@ __all__ = [
     "MessageAttachment",
     "MessageEdit",
     "MessageKind",
+    "Place",
     "Reaction",
     "ReactionCount",
     "SessionRow",
     "StoredAttachment",
     "StoredAvatar",
+    "StoredMember",
     "StoredMessage",
     "StoredSession",
     "StoredUser",

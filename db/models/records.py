@@ -20,7 +20,7 @@ class ConversationKind(StrEnum):
 
 
 class MemberRole(StrEnum):
-    """What a member of a group may do."""
+    """What a member may do in a conversation."""
 
     OWNER = "OWNER"
     ADMIN = "ADMIN"

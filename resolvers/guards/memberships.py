@@ -74,7 +74,7 @@ class Memberships:
         return [
             id_
             for id_, stay in (self.stays_of(user_id) or {}).items()
-            if stay.joined_position <= position
+            if stay.sees_after <= position
             and (stay.left_position is None or stay.left_position > position)
         ]
 

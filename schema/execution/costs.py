@@ -13,6 +13,7 @@ from typing import Any
 from graphql import (
     FieldNode,
     FragmentSpreadNode,
+    GraphQLArgument,
     GraphQLField,
     GraphQLSchema,
     IntValueNode,
@@ -164,6 +165,8 @@ class _Walk:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in PAGE_ARGUMENTS if name in given]
         asked = max((size for size in sizes if size is not None), default=None)
+        if asked is None:
+            asked = next((size for size in map(_default, field.args.values()) if size), None)
         if asked is None and not is_list_type(get_nullable_type(field.type)):
             return float(DEFAULT_PAGE)
         return asked  # a list that is its own page is whole when nobody sizes it
@@ -186,3 +189,9 @@ class _Walk:
     def _served(self, size: float) -> float:
         # The page itself refuses a size that is negative or too large.
         return float(min(max(0, size), self._costs.max_page_size))
+
+
+def _default(argument: GraphQLArgument) -> float | None:
+    """Return the size that a page has by itself, where the argument says so."""
+    size = argument.default_value
+    return float(size) if type(size) is int else None

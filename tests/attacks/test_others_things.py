@@ -37,6 +37,7 @@ class Things:
 
     target: Target
     message: str
+    conversation: str  # of Alice and Bob
     attachment: str  # sent to Bob
     unsent: str  # Alice's, not sent
 
@@ -56,6 +57,22 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "messages(with)": "test_a_conversation_shows_only_ones_own_half",
     "messages(after)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
     "messages(before)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
+    "messages(conversation)": (
+        "query($id: ID!) { messages(conversation: $id, last: 1) { nodes { id } } }",
+        "conversation",
+    ),
+    "messages(around)": ("query($id: ID!) { messages(around: $id) { nodes { id } } }", "message"),
+    "conversations(after)": "a place in the list of one's own conversations",
+    "conversation(id)": (
+        "query($id: ID!) { conversation(id: $id) { id unreadCount } }",
+        "conversation",
+    ),
+    "conversation(with)": "names the other person of one's own",
+    "updateConversation(conversationId)": (
+        "mutation($id: ID!) { updateConversation(conversationId: $id, pinned: true) { id } }",
+        "conversation",
+    ),
+    "updateConversation(with)": "names the other person of one's own",
     "sendMessage(receiverId)": EVERYONE,
     "sendMessage(attachmentId)": (
         'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'
@@ -219,7 +236,10 @@ async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Thin
             body = {"attachmentId": ids[0], "toUserId": target.bob.id, "kind": "FILE"}
             sent = await http.post("/api/messages/send", json=body)
             assert sent.status_code == 201, sent.text
-        yield Things(target, str(sent.json()["id"]), str(ids[0]), str(ids[1]))
+        query = "query($id: ID!) { conversation(with: $id) { id } }"
+        found = await ask(target, target.alice.token, query, {"id": str(target.bob.id)})
+        conversation = found["data"]["conversation"]["id"]
+        yield Things(target, str(sent.json()["id"]), conversation, str(ids[0]), str(ids[1]))
 
 
 async def ask(target: Target, token: str, query: str, variables: dict[str, Any]) -> Any:
@@ -297,12 +317,13 @@ async def test_a_global_id_opens_nothing_of_anothers(things: Things) -> None:
     target = things.target
     query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }"
     named = [f"Message:{things.message}", *(f"Session:{number}" for number in range(1, 40))]
+    named += [f"Conversation:{things.conversation}"]
     named += [f"Attachment:{things.attachment}", f"Attachment:{things.unsent}"]
     ids = [b64encode(name.encode()).decode() for name in named]
     hers = (await ask(target, target.alice.token, query, {"ids": ids}))["data"]["nodes"]
     mine = (await ask(target, target.mallory.token, query, {"ids": ids}))["data"]["nodes"]
-    assert None not in (hers[0], *hers[-2:]), "she may see them"
-    assert [mine[0], *mine[-2:]] == [None] * 3
+    assert None not in (hers[0], *hers[-3:]), "she may see them"
+    assert [mine[0], *mine[-3:]] == [None] * 4
     both = [name for name, a, b in zip(named, hers, mine, strict=True) if a and b]
     assert both == [], "a session is shown to its own user alone"
 

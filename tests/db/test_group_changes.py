@@ -8,7 +8,7 @@ import pytest
 from db.blocks import insert_blocks
 from db.engines.database import Database
 from db.groups import members
-from db.groups.members import StoredMember
+from db.groups.members import GroupMember
 from db.log.changes.accounts import DeleteAccount, SetDisabled
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.groups import (
@@ -49,7 +49,7 @@ async def _create(process: Process, actor: int, *others: int, **options: Any) ->
     return fact.body.conversation_id
 
 
-async def _people(database: Database, conversation: int) -> dict[int, StoredMember]:
+async def _people(database: Database, conversation: int) -> dict[int, GroupMember]:
     async with database.read() as connection:
         return {row.user_id: row for row in await members.find_members(connection, [conversation])}
 
@@ -96,7 +96,7 @@ async def test_what_newcomers_see_is_decided_when_they_join(
     fact = await process.attempt(AddMembers(ann, id_, (bob, cid), 9))
     assert fact.body == MembersChanged(id_, joined=(cid,))
     people = await _people(database, id_)
-    assert [people[user].joined_position for user in (ann, bob, cid)] == [0, 0, fact.id]
+    assert [people[user].sees_after for user in (ann, bob, cid)] == [0, 0, fact.id]
 
 
 async def test_only_members_write_to_a_group(database: Database, process: Process) -> None:

@@ -136,7 +136,7 @@ class _Truth:
         stay = stays.get(message.conversation_id)
         return (
             stay is not None
-            and stay.joined_position < message.id
+            and stay.sees_after < message.id
             and (stay.left_position is None or message.id < stay.left_position)
         )
 

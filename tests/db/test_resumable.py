@@ -25,15 +25,30 @@ from tests.faults.waits import until
 from tests.support.mariadb import MariaDB
 
 ROOT = Path(__file__).resolve().parents[2]
-# A broadcast and a direct message.
-DATA = (
+USERS = (
     "INSERT INTO users (id, email, display_name, search_name, password_hash, created_at)"
     " VALUES (1, 'a@example.com', 'A', 'a', 'x', '2026-01-02 03:04:05'),"
-    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')",
+    " (2, 'b@example.com', 'B', 'b', 'x', '2026-01-02 03:04:05')"
+)
+HEAD = "UPDATE log_head SET position = 2"
+# A broadcast and a direct message.
+PAIRS = (
+    USERS,
     "INSERT INTO messages (id, sender_id, receiver_id, lower_user_id, higher_user_id, kind,"
     " content, created_at) VALUES (1, 1, NULL, NULL, NULL, 'TEXT', 'kept', '2026-01-02 03:04:05'),"
     " (2, 1, 2, 1, 2, 'TEXT', 'too', '2026-01-02 03:04:05')",
-    "UPDATE log_head SET position = 2",
+    HEAD,
+)
+CONVERSATIONS = (
+    USERS,
+    "INSERT INTO conversations (id, kind, lower_user_id, higher_user_id, shows_earlier, created_at)"
+    " VALUES (2, 'DIRECT', 1, 2, 1, '2026-01-02 03:04:05')",
+    "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, kind, content, created_at)"
+    " VALUES (1, 1, NULL, 1, 'TEXT', 'kept', '2026-01-02 03:04:05'),"
+    " (2, 1, 2, 2, 'TEXT', 'too', '2026-01-02 03:04:05')",
+    "INSERT INTO members (conversation_id, user_id, role, joined_position, activity, read_position,"
+    " archived, pinned) SELECT c.id, u.id, 'MEMBER', 0, 2, 2, 0, 0 FROM conversations c, users u",
+    HEAD,
 )
 # What leaves something behind; between two of these nothing does.
 CHANGES = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMIT"}
@@ -96,8 +111,11 @@ async def _drop_everything(database: Database) -> None:
     async with database.write() as connection:
         if not database.is_sqlite:
             await connection.execute(text("SET foreign_key_checks = 0"))
-        names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
-        for name in names:
+        # What refers to others goes before them.
+        found = await connection.run_sync(
+            lambda sync: sa.inspect(sync).get_sorted_table_and_fkc_names()
+        )
+        for name in [name for name, _ in reversed(found) if name is not None]:
             await connection.execute(text(f"DROP TABLE {name}"))
 
 
@@ -108,7 +126,8 @@ async def _make(database: Database, revision: str | None) -> None:
         return
     await migrate.upgrade(database, revision=revision)
     async with database.write() as connection:
-        for statement in DATA + (NOTICES if _has_notices(revision) else ()):
+        data = CONVERSATIONS if revision >= "0009" else PAIRS
+        for statement in data + (NOTICES if _has_notices(revision) else ()):
             await connection.execute(text(statement))
 
 
@@ -126,13 +145,14 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
     database = open_database(database_url)
     await database.prepare()
     positions = 0
-    older = _revisions()[:-1]
-    for revision in (None, *older):
+    revisions = _revisions()
+    # Each from the state before it, as far as the next: what follows is the next one's turn.
+    for revision, following in zip((None, *revisions[:-1]), revisions, strict=True):
         for statements in range(1, 200):
             await _make(database, revision)
             with _ended_after(database, statements) as ran:
                 try:
-                    await migrate.upgrade(database)
+                    await migrate.upgrade(database, revision=following)
                     break  # it has fewer
                 except Killed:
                     positions += 1

@@ -15,14 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.attachments import mark_sent
 from db.blocks import blocks_between
 from db.groups import members
-from db.groups.members import StoredMember
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
+from db.log.changes.membership import RANKS, Membership
 from db.models import MemberRole
 from db.users import existing_ids
 from events.facts import ConversationChanged, Members, MembersChanged
-
-_RANKS = {MemberRole.MEMBER: 0, MemberRole.ADMIN: 1, MemberRole.OWNER: 2}
 
 
 class UnknownGroup(Refused):
@@ -43,67 +41,6 @@ class TooManyMembers(Refused):
 
 class LastOwner(Refused):
     """The group would have no owner."""
-
-
-class Membership:
-    """The people of the groups that a run of changes names: each change sees those before it."""
-
-    def __init__(self, rows: Iterable[StoredMember], now: datetime) -> None:
-        self._now = now
-        self._before: dict[tuple[int, int], StoredMember] = {}
-        self._rows: dict[int, dict[int, StoredMember]] = {}
-        for row in rows:
-            self._before[row.conversation_id, row.user_id] = row
-            self._put(row)
-
-    def present(self, conversation_id: int) -> dict[int, StoredMember]:
-        """Return who is in the group, by their ids."""
-        rows = self._rows.get(conversation_id, {})
-        return {id_: row for id_, row in rows.items() if row.left_position is None}
-
-    def role_of(self, conversation_id: int, user_id: int) -> MemberRole | None:
-        """Return the user's role; None for somebody who is not in the group."""
-        row = self._rows.get(conversation_id, {}).get(user_id)
-        return None if row is None or row.left_position is not None else row.role
-
-    def join(self, conversation_id: int, user_id: int, role: MemberRole, sees_after: int) -> None:
-        """Have a user be in the group from now on; they see what lies past a position."""
-        self._put(StoredMember(conversation_id, user_id, role, sees_after, None, self._now))
-
-    def set_role(self, conversation_id: int, user_id: int, role: MemberRole) -> None:
-        """Give somebody who is in the group another role."""
-        self._put(replace(self._rows[conversation_id][user_id], role=role))
-
-    def leave(self, conversation_id: int, user_id: int, position: int) -> tuple[int, ...]:
-        """Have a user leave the group at a position; return who has become its owner by that."""
-        row = self._rows[conversation_id][user_id]
-        self._put(replace(row, left_position=position, role=MemberRole.MEMBER))
-        rest = self.present(conversation_id).values()
-        if not rest or any(other.role is MemberRole.OWNER for other in rest):
-            return ()
-        heir = min(
-            rest,
-            key=lambda row: (-_RANKS[row.role], row.joined_at, row.joined_position, row.user_id),
-        )
-        self.set_role(conversation_id, heir.user_id, MemberRole.OWNER)
-        return (heir.user_id,)
-
-    async def save(self, connection: AsyncConnection, position: int) -> None:
-        """Write what has changed."""
-        rows = [row for of_group in self._rows.values() for row in of_group.values()]
-        new = [row for row in rows if (row.conversation_id, row.user_id) not in self._before]
-        old = [
-            (self._before[row.conversation_id, row.user_id], row)
-            for row in rows
-            if (row.conversation_id, row.user_id) in self._before
-        ]
-        await members.insert_members(connection, new, position)
-        await members.update_members(connection, [row for was, row in old if row != was])
-        again = [row for was, row in old if row.joined_at != was.joined_at]
-        await members.renew_members(connection, again, position)
-
-    def _put(self, row: StoredMember) -> None:
-        self._rows.setdefault(row.conversation_id, {})[row.user_id] = row
 
 
 class CreateGroup(Change, frozen=True, gc=False):
@@ -142,11 +79,10 @@ class CreateGroup(Change, frozen=True, gc=False):
                 avatar_id=change.avatar_id,
                 at=now,
             )
-            sees_after = 0 if change.shows_earlier else position
-            people.join(id_, change.actor_id, MemberRole.OWNER, sees_after)
-            for other in others:
-                people.join(id_, other, MemberRole.MEMBER, sees_after)
             joined = (change.actor_id, *others)
+            for user_id in joined:
+                people.join(id_, user_id, position, shows_earlier=change.shows_earlier)
+            people.set_role(id_, change.actor_id, MemberRole.OWNER)
             fact = MembersChanged(id_, joined=joined, shows_earlier=change.shows_earlier)
             outcomes.append(Made(change.actor_id, fact, Members(id_)))
         await people.save(connection, position)
@@ -276,7 +212,7 @@ class AddMembers(_ChangesMembers, frozen=True, gc=False):
             return TooManyMembers()
         shows_earlier = (await members.find_groups(connection, [id_]))[id_].shows_earlier
         for user_id in new:
-            people.join(id_, user_id, MemberRole.MEMBER, 0 if shows_earlier else position)
+            people.join(id_, user_id, position, shows_earlier=shows_earlier)
         return self._made(joined=new, shows_earlier=shows_earlier)
 
 
@@ -295,7 +231,7 @@ class RemoveMember(_ChangesMembers, frozen=True, gc=False):
             return NotAllowed()
         if role is None:
             return UnknownMember()
-        if own is None or _RANKS[own] <= _RANKS[role]:
+        if own is None or RANKS[own] <= RANKS[role]:
             return NotAllowed()
         people.leave(id_, self.user_id, position)
         return self._made(left=(self.user_id,))
@@ -372,7 +308,7 @@ def _refusal(
     role = people.role_of(conversation_id, actor_id)
     if role is None:
         return UnknownGroup()
-    return None if _RANKS[role] >= _RANKS[least] else NotAllowed()
+    return None if RANKS[role] >= RANKS[least] else NotAllowed()
 
 
 async def _barred(

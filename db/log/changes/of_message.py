@@ -44,12 +44,12 @@ class OfMessage(Change, frozen=True, gc=False):
 
 class _Membership(NamedTuple):
     role: str
-    joined_position: int
+    sees_after: int
     left_position: int | None
 
     def shows(self, position: int) -> bool:
         """Whether the member may see the message at this position."""
-        return position > self.joined_position and (
+        return position > self.sees_after and (
             self.left_position is None or position <= self.left_position
         )
 
@@ -161,7 +161,7 @@ async def _memberships(connection: AsyncConnection, pairs: set[Pair]) -> dict[Pa
             conversation_id,
             user_id,
             col(Member.role),
-            col(Member.joined_position),
+            col(Member.sees_after),
             col(Member.left_position),
         ).where(tuple_(conversation_id, user_id).in_(sorted(pairs)))
     )

@@ -134,7 +134,7 @@ def _create_tables() -> sa.Table:
             ["conversation_id"], ["conversations.id"], name="fk_members_conversation"
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user"),
-        sa.Index("ix_members_activity", "user_id", "archived", "activity"),
+        sa.Index("ix_members_activity", "user_id", "archived", "pinned", "activity"),
         **TABLE_OPTIONS,
     )
     return conversations

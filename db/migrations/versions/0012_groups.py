@@ -20,6 +20,9 @@ def upgrade() -> None:
     op.add_column(
         "members", sa.Column("is_group", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.add_column(
+        "members", sa.Column("sees_after", BigId, nullable=False, server_default=sa.text("0"))
+    )
     op.add_column("members", sa.Column("joined_at", UTCDateTime(), nullable=True))
     op.create_index("ix_members_groups", "members", ["user_id", "is_group"])
 

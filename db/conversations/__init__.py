@@ -1,0 +1,1 @@
+"""Queries on conversations, their members and marks."""

@@ -1,0 +1,263 @@
+"""The list of a user's conversations, and the look-up of one: by the user's own row of each."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Select, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.blocks import not_apart
+from db.conversations.activity import FOR_EVER, MOST_AHEAD, MOST_BEHIND
+from db.conversations.spans import Span, page_ids
+from db.models import (
+    EVERYBODY_ID,
+    Conversation,
+    ConversationKind,
+    ListedConversation,
+    Member,
+    Message,
+    Place,
+)
+
+
+async def page_conversations(
+    connection: AsyncConnection,
+    viewer_id: int,
+    *,
+    archived: bool,
+    after: Place | None,
+    limit: int,
+    broadcasts_after: int,
+    upto: int,
+) -> list[ListedConversation]:
+    """Return the first `limit` conversations past a place of the viewer's list.
+
+    As the log was at `upto`. Reads the rows of the page, and those of which `activity` does not
+    tell whether they belong to it.
+    """
+    everybody = await _everybody(connection, viewer_id, broadcasts_after, upto)
+    page: list[ListedConversation] = []
+    for pinned in (True, False):
+        if len(page) >= limit or (after is not None and pinned and not after.pinned):
+            continue
+        before = FOR_EVER if after is None or after.pinned != pinned else after.position
+        found = await _section(
+            connection, viewer_id, archived, pinned, before, limit - len(page), upto
+        )
+        listed = everybody.last_position and (everybody.archived, everybody.pinned) == (
+            archived,
+            pinned,
+        )
+        if listed and everybody.place.position < before:
+            found.append(everybody)
+            found.sort(key=_position, reverse=True)
+        page += found[: limit - len(page)]
+    return page
+
+
+async def _section(
+    connection: AsyncConnection,
+    viewer_id: int,
+    archived: bool,
+    pinned: bool,
+    before: int,
+    limit: int,
+    upto: int,
+) -> list[ListedConversation]:
+    """Return the first of the pinned conversations, or of the others, before a position."""
+    query = _of_members(viewer_id, upto).where(
+        col(Member.user_id) == viewer_id,
+        col(Member.archived) == archived,
+        col(Member.pinned) == pinned,
+        col(Member.conversation_id) != EVERYBODY_ID,
+        col(Member.activity) <= bindparam("activity"),
+    )
+    query = query.order_by(col(Member.activity).desc()).limit(bindparam("size"))
+    found: list[ListedConversation] = []
+    seen: set[int] = set()
+    activity, size = before + MOST_AHEAD, 2 * limit + 10
+    while True:
+        values = {"activity": min(activity, FOR_EVER), "size": size}
+        rows = (await connection.execute(query, values)).all()
+        # Rows of the last activity were seen before.
+        new = [row for row in rows if row.id not in seen]
+        seen.update(row.id for row in new)
+        read = await _listed(connection, new, upto)
+        found += [listed for listed in read if listed.place.position < before]
+        found.sort(key=_position, reverse=True)
+        if len(rows) < size:
+            return found[:limit]
+        activity = rows[-1].activity
+        if len(found) >= limit and found[limit - 1].place.position > activity + MOST_BEHIND:
+            return found[:limit]
+        size = 2 * size + len(seen)
+
+
+def _position(listed: ListedConversation) -> int:
+    return listed.place.position
+
+
+def _of_members(viewer_id: int, upto: int) -> Select[Any]:
+    last = (
+        select(col(Message.id))
+        .where(
+            col(Message.conversation_id) == col(Member.conversation_id),
+            col(Message.id) <= upto,
+        )
+        .order_by(col(Message.id).desc())
+        .limit(1)
+        .correlate(Member)
+        .scalar_subquery()
+    )
+    lower, higher = col(Conversation.lower_user_id), col(Conversation.higher_user_id)
+    return select(
+        col(Conversation.id),
+        col(Conversation.kind),
+        col(Conversation.title),
+        col(Conversation.created_at),
+        col(Conversation.avatar_id),
+        col(Conversation.shows_earlier),
+        case((lower == literal(viewer_id), higher), else_=lower).label("peer_id"),
+        col(Member.role),
+        col(Member.joined_position),
+        col(Member.sees_after),
+        col(Member.left_position),
+        col(Member.read_position),
+        col(Member.muted_until),
+        col(Member.archived),
+        col(Member.pinned),
+        col(Member.activity),
+        # Who has left asks apart: what came later would be passed over one by one.
+        case((col(Member.left_position).is_(None), last)).label("last"),
+    ).join(Conversation, col(Conversation.id) == col(Member.conversation_id))
+
+
+async def _listed(
+    connection: AsyncConnection, rows: Sequence[Any], upto: int
+) -> list[ListedConversation]:
+    left = [
+        Span(row.id, 0, min(row.left_position, upto) + 1, True, 1)
+        for row in rows
+        if row.left_position is not None
+    ]
+    lasts = {id_: ids[0] for id_, ids in (await page_ids(connection, left)).items() if ids}
+    listed = []
+    for row in rows:
+        after = row.sees_after
+        last = row.last if row.left_position is None else lasts.get(row.id)
+        last = last if last is not None and last > after else 0
+        listed.append(
+            ListedConversation(
+                id=row.id,
+                kind=ConversationKind(row.kind),
+                title=row.title,
+                created_at=row.created_at,
+                peer_id=row.peer_id,
+                role=row.role,
+                after=after,
+                upto=min(upto, FOR_EVER if row.left_position is None else row.left_position),
+                left_position=row.left_position,
+                read_position=row.read_position,
+                muted_until=row.muted_until,
+                archived=row.archived,
+                pinned=row.pinned,
+                last_position=last,
+                # A group without messages stands where its member joined it.
+                place=Place(row.pinned, max(last, row.joined_position)),
+                avatar_id=row.avatar_id,
+                shows_earlier=row.shows_earlier and row.kind == ConversationKind.GROUP,
+            )
+        )
+    return listed
+
+
+async def _everybody(
+    connection: AsyncConnection, viewer_id: int, broadcasts_after: int, upto: int
+) -> ListedConversation:
+    """Return the conversation of everybody, in which a user may have no row."""
+    last = (
+        select(col(Message.id))
+        .where(
+            col(Message.conversation_id) == EVERYBODY_ID,
+            col(Message.id) > broadcasts_after,
+            col(Message.id) <= upto,
+            # Inlined per sender: two look-ups by key.
+            or_(
+                col(Message.sender_id) == viewer_id,
+                not_apart(viewer_id, col(Message.sender_id)),
+            ),
+        )
+        .order_by(col(Message.id).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = await connection.execute(
+        select(
+            col(Conversation.created_at),
+            col(Member.read_position),
+            col(Member.muted_until),
+            func.coalesce(col(Member.archived), False).label("archived"),
+            func.coalesce(col(Member.pinned), False).label("pinned"),
+            func.coalesce(last, 0).label("last"),
+        )
+        .outerjoin(
+            Member,
+            (col(Member.conversation_id) == col(Conversation.id))
+            & (col(Member.user_id) == viewer_id),
+        )
+        .where(col(Conversation.id) == EVERYBODY_ID)
+    )
+    row = rows.one()
+    return ListedConversation(
+        id=EVERYBODY_ID,
+        kind=ConversationKind.EVERYBODY,
+        title=None,
+        created_at=row.created_at,
+        peer_id=None,
+        role="MEMBER",
+        after=broadcasts_after,
+        upto=upto,
+        left_position=None,
+        # Without a row, everything since the account was made is unread.
+        read_position=row.read_position or 0,
+        muted_until=row.muted_until,
+        archived=bool(row.archived),
+        pinned=bool(row.pinned),
+        last_position=row.last,
+        place=Place(bool(row.pinned), row.last),
+    )
+
+
+async def find_conversations(
+    connection: AsyncConnection,
+    viewer_id: int,
+    ids: Collection[int],
+    *,
+    broadcasts_after: int,
+    upto: int = FOR_EVER,
+) -> dict[int, ListedConversation]:
+    """Return those of these conversations that the viewer is in, or was in."""
+    query = _of_members(viewer_id, upto).where(
+        col(Member.user_id) == viewer_id,
+        col(Member.conversation_id).in_([id_ for id_ in ids if id_ != EVERYBODY_ID]),
+    )
+    rows = (await connection.execute(query)).all() if {*ids} - {EVERYBODY_ID} else []
+    found = {listed.id: listed for listed in await _listed(connection, rows, upto)}
+    if EVERYBODY_ID in ids:
+        found[EVERYBODY_ID] = await _everybody(connection, viewer_id, broadcasts_after, upto)
+    return found
+
+
+async def find_direct(
+    connection: AsyncConnection, pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Return the conversations that there are between these pairs, each with its lower id first."""
+    if not pairs:
+        return {}
+    lower: Any = col(Conversation.lower_user_id)
+    higher: Any = col(Conversation.higher_user_id)
+    rows = await connection.execute(
+        select(lower, higher, col(Conversation.id)).where(tuple_(lower, higher).in_(pairs))
+    )
+    return {(one, other): id_ for one, other, id_ in rows}
