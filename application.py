@@ -47,6 +47,7 @@ from resolvers.groups import follow_lost_members, follow_members
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.invisible import Invisible
 from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
@@ -57,7 +58,7 @@ from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
-from resolvers.presence import record_last_seen
+from resolvers.presence import follow_invisible, load_invisible, record_last_seen
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
@@ -169,6 +170,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         # The feed follows what facts say from now on; what they said before is loaded.
         await part(_started(ctx.feed))
         await load_blocks(ctx.db, ctx.blocks)
+        await load_invisible(ctx.db, ctx.invisible)
         await load_epoch(ctx)
         await part(_started(ctx.log))
         await settle_broadcasters(ctx)
@@ -227,9 +229,11 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     reader = LogReader(database)
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
+    invisible = Invisible()
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
     follow_members(control, admission.groups)
+    follow_invisible(control, database, invisible)
     follow_accounts(control, admission)
     roster = Roster(
         bus,
@@ -243,10 +247,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         roster=roster,
         apart=blocks.apart,
         circle=directory.circle,
+        invisible=invisible.ids,
     )
-    typing = Typing(bus, apart=blocks.apart)
     blocks.listen(presence.part)
-    blocks.listen(typing.part)
+    invisible.listen(presence.hide)
     directory.listen(partial(presence.part, apart=False))
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
@@ -254,6 +258,11 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         steps=(connection_slots, directory, presence),
     )
     memberships = Memberships(database, hub.has_user)
+    typing = Typing(
+        bus, apart=blocks.apart, members=lambda id_: hub.users_at(("conversation", id_))
+    )
+    blocks.listen(typing.part)
+    invisible.listen(lambda user_id, hidden, at: typing.end_all_of(user_id))
     feed: Feed[StoredMessage] = Feed(
         hub=hub,
         read_entries=reader.read_entries,
@@ -293,6 +302,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         blocks=blocks,
         directory=directory,
         memberships=memberships,
+        invisible=invisible,
         control=control,
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,

@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Bench, Plan], Iterator[Part]]] = {
     "broadcast": alone.broadcast,
     "storm": alone.storm,
     "workers": alone.workers,
+    "events": alone.events,
     "growth": alone.growth,
     "reconnect": alone.reconnect,
     "churn": alone.churn,

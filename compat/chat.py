@@ -22,7 +22,7 @@ from compat.bodies import (
 )
 from compat.errors import error_shape
 from compat.presence import OnlineLists
-from compat.shapes import MessageShape, message_shape
+from compat.shapes import MessageShape, edit_shape, message_shape
 from compat.socketio.client import Client, Socket
 from compat.socketio.login_buffer import BufferBudget, LoginBuffer
 from compat.socketio.options import Options
@@ -30,12 +30,14 @@ from compat.socketio.packets import EncodedEvent, encode_event
 from compat.socketio.server import SocketServer
 from db.models import StoredMessage
 from events.connection import Connection
+from events.facts import Fact, MessageDeleted, MessageEdited
 from events.subscription import SubscriberTooSlow
 from resolvers.auth import authenticate_login
 from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
-from resolvers.messages import send_message, watch_messages
+from resolvers.events import watch_by_id
+from resolvers.messages import send_message
 from resolvers.pending import Pending
 from server.moments import wire_moment
 from server.remote import Remote
@@ -76,9 +78,10 @@ class ChatSocket(Socket):
         moment = wire_moment(datetime.fromtimestamp(expires_at, UTC))
         self.tell("auth:expiring", {"expiresAt": moment})
 
-    def deliver(self, item: StoredMessage, size: int) -> None:
-        """Queue a `message:new`; the session's own bounded queue ends it when it is full."""
-        self.push(self.server.encode_message(item))
+    def deliver(self, item: StoredMessage | Fact, size: int) -> None:
+        """Queue the item's event; the session's own bounded queue ends it when it is full."""
+        if (encoded := self.server.encode_item(item)) is not None:
+            self.push(encoded)
 
     def interrupt(self) -> None:
         """End the session so that its client comes back and resumes."""
@@ -124,7 +127,7 @@ class ChatServer(SocketServer):
             )
         )
         self._ctx = ctx
-        self._encoded: tuple[StoredMessage, EncodedEvent] | None = None
+        self._encoded: tuple[StoredMessage | Fact, EncodedEvent | None] | None = None
         self.clients: set[ChatSocket] = set()
         self.budget = BufferBudget(
             settings.max_held_events, settings.max_held_bytes, settings.held_events_seconds
@@ -146,11 +149,17 @@ class ChatServer(SocketServer):
         """Tell nobody any more who is online."""
         self._online.close()
 
-    def encode_message(self, message: StoredMessage) -> EncodedEvent:
-        """Encode a `message:new`; the last one is kept, for the next client that gets it."""
-        if self._encoded is None or self._encoded[0] is not message:
-            shape = message_shape(message, self._ctx.file_urls)
-            self._encoded = (message, encode_event("message:new", shape))
+    def encode_item(self, item: StoredMessage | Fact) -> EncodedEvent | None:
+        """Encode what happened; None for what older clients are not told of.
+
+        The last one is kept, for the next client that gets it.
+        """
+        if self._encoded is None or self._encoded[0] is not item:
+            if type(item) is Fact:
+                self._encoded = (item, _encode_fact(item))
+            else:
+                shape = message_shape(item, self._ctx.file_urls)
+                self._encoded = (item, encode_event("message:new", shape))
         return self._encoded[1]
 
     def has_room(self, scope: Scope) -> bool:
@@ -237,7 +246,7 @@ class ChatServer(SocketServer):
             socket.stop_hearing()  # another login on this connection
             socket.hears = ctx.user.id
             if after is None:
-                socket.connection.attach(socket)
+                socket.connection.attach(socket, facts_past=ctx.user.broadcasts_after)
             else:
                 socket.resuming = asyncio.create_task(self._resume(socket, ctx, after))
             if socket.buffer is not None:
@@ -256,15 +265,17 @@ class ChatServer(SocketServer):
         socket.drop()  # not for good: the client comes back and tries again
 
     async def _resume(self, socket: ChatSocket, ctx: Context, after: int) -> None:
-        """Push the messages past a position, then new ones, as fast as the client reads."""
+        """Push what happened past a position, then what is new, as fast as the client reads."""
         try:
-            async with aclosing(watch_messages(ctx, after=after)) as stream:
-                async for message in stream:
-                    if message.deleted_at is not None:
-                        continue  # older clients know no tombstones
+            async with aclosing(watch_by_id(ctx, after)) as stream:
+                async for item in stream:
+                    if isinstance(item, StoredMessage) and item.deleted_at is not None:
+                        continue  # its deletion follows, for those who have the message
+                    if (encoded := self.encode_item(item)) is None:
+                        continue
                     if not await socket.half_read():
                         return
-                    socket.push(self.encode_message(message))
+                    socket.push(encoded)
         except BadInput as error:
             socket.tell("auth:error", error.message)
             socket.refuse()
@@ -290,6 +301,18 @@ class ChatServer(SocketServer):
             client_message_id=parse_optional_text(body, "clientMessageId"),
         )
         return sent.then(partial(message_shape, urls=ctx.file_urls))
+
+
+def _encode_fact(fact: Fact) -> EncodedEvent | None:
+    """Encode an edit or a deletion, but in groups, of which older clients know nothing."""
+    message = fact.record
+    if not isinstance(message, StoredMessage) or message.is_of_group:
+        return None
+    if isinstance(fact.body, MessageDeleted):
+        return encode_event("message:deleted", {"id": message.id})
+    if isinstance(fact.body, MessageEdited) and message.deleted_at is None:
+        return encode_event("message:edited", edit_shape(message))
+    return None
 
 
 def _payload(arguments: tuple[object, ...]) -> Mapping[str, Any]:

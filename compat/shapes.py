@@ -64,6 +64,14 @@ class MessageShape(TypedDict):
     attachment: AttachmentShape | None
 
 
+class EditShape(TypedDict):
+    """server →: another text of a message that was sent before, in `message:edited`."""
+
+    id: int
+    content: str
+    editedAt: str
+
+
 class MessageRow(TypedDict):
     """server →: a message as `GET /api/message/all-message` shows it, like a database row."""
 
@@ -140,6 +148,12 @@ def message_shape(message: StoredMessage, urls: FileUrls) -> MessageShape:
         "clientMessageId": message.client_message_id,
         "attachment": _attached(message, urls),
     }
+
+
+def edit_shape(message: StoredMessage) -> EditShape:
+    """Return what an edit has changed."""
+    edited_at = message.edited_at or message.created_at
+    return {"id": message.id, "content": _content(message), "editedAt": wire_moment(edited_at)}
 
 
 def message_row(message: StoredMessage, urls: FileUrls) -> MessageRow:

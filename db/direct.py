@@ -1,10 +1,12 @@
-"""Queries on the direct conversation of two people."""
+"""Queries on where a user may write: the direct conversation with somebody, or a group."""
 
-from sqlalchemy import case, or_, select
+from typing import NamedTuple
+
+from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.models import Conversation
+from db.models import Conversation, ConversationKind, Member
 
 
 async def find_conversation_with(
@@ -20,18 +22,29 @@ async def find_conversation_with(
     return rows.scalar_one_or_none()
 
 
-async def find_peer(
-    connection: AsyncConnection, viewer_id: int, conversation_id: int
-) -> int | None:
-    """Return the other person of the viewer's direct conversation; None if it is none of theirs.
+class Place(NamedTuple):
+    """A conversation that somebody may write in."""
 
-    In the conversation that a viewer has with themselves this is the viewer.
+    peer_id: int | None  # the other person of a direct one; None for a group
+
+
+async def find_place(
+    connection: AsyncConnection, viewer_id: int, conversation_id: int
+) -> Place | None:
+    """Return the conversation, if the viewer is in it now; None for that of everybody.
+
+    In the conversation that a viewer has with themselves the viewer is the other person.
     """
     lower, higher = col(Conversation.lower_user_id), col(Conversation.higher_user_id)
     rows = await connection.execute(
-        select(case((lower == viewer_id, higher), else_=lower)).where(
+        select(case((lower == viewer_id, higher), else_=lower))
+        .join(Member, col(Member.conversation_id) == col(Conversation.id))
+        .where(
             col(Conversation.id) == conversation_id,
-            or_(lower == viewer_id, higher == viewer_id),
+            col(Conversation.kind) != ConversationKind.EVERYBODY.value,
+            col(Member.user_id) == viewer_id,
+            col(Member.left_position).is_(None),
         )
     )
-    return rows.scalar_one_or_none()
+    row = rows.first()
+    return None if row is None else Place(row[0])

@@ -61,10 +61,10 @@ async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[Stor
     found = [
         StoredMessage(
             id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where, None,
-            edited and utc_from(edited), deleted and utc_from(deleted), reply_to,
+            edited and utc_from(edited), deleted and utc_from(deleted), reply_to, bool(reacted),
         )
-        for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to
-        in rows
+        for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to,
+        reacted in rows
     ]  # fmt: skip
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:

@@ -118,3 +118,24 @@ async def set_last_seen(
 ) -> None:
     """Remember when the last connection of each of these users ended."""
     await connection.execute(update(User).where(col(User.id).in_(user_ids)).values(last_seen_at=at))
+
+
+async def lock_invisible(connection: AsyncConnection, user_ids: Collection[int]) -> dict[int, bool]:
+    """Return which of those of these users who were not deleted are invisible; keep them so."""
+    rows = await connection.execute(
+        select(col(User.id), col(User.invisible))
+        .where(col(User.id).in_(user_ids), col(User.deleted_at).is_(None))
+        .with_for_update()
+    )
+    return {id_: bool(invisible) for id_, invisible in rows}
+
+
+async def page_invisible(connection: AsyncConnection, after: int, limit: int) -> Sequence[int]:
+    """Return up to `limit` ids past `after` of invisible users: a range of an index."""
+    rows = await connection.execute(
+        select(col(User.id))
+        .where(col(User.invisible).is_(True), col(User.id) > after)
+        .order_by(col(User.id))
+        .limit(limit)
+    )
+    return rows.scalars().all()

@@ -149,6 +149,7 @@ class OwnSettingsChanged(msgspec.Struct, frozen=True, tag="settings.changed"):
     """The actor has changed settings of their own, of one conversation or of the account."""
 
     conversation_id: int | None = None
+    invisible: bool | None = None  # None: as before
 
 
 class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):

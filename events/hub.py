@@ -292,6 +292,11 @@ class Hub:
         found = self._table.get(topic, ())
         return [sink for connection in found for sink in connection.sinks]
 
+    def users_at(self, topic: Topic) -> set[int]:
+        """Return the users who have a connection at this topic."""
+        found = self._table.get(topic, ())
+        return {connection.user_id for connection in found if connection.user_id is not None}
+
     # Delivery.
 
     def deliver(self, item: Placed, size: int, topics: Iterable[Topic]) -> None:

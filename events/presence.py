@@ -54,6 +54,9 @@ class Presence:
     `apart` says, live, who must not see whom; call `part` when that changes. `circle` says, live,
     whom a viewer may see beside themselves; None for everybody. Watches show only what their
     viewer may see; listeners ask `sees`.
+
+    `invisible` says, live, whose connections count for nobody's eyes: they are not told to other
+    processes, and leave no time. Call `hide` when that changes.
     """
 
     def __init__(
@@ -64,7 +67,10 @@ class Presence:
         roster: Roster,
         apart: Mapping[int, Collection[int]] | None = None,
         circle: Callable[[int], Collection[int] | None] = lambda viewer_id: None,
+        invisible: Collection[int] = (),
     ) -> None:
+        self._invisible = invisible
+        self._unseen: dict[int, int] = {}  # connections here of those who are invisible
         self._apart = {} if apart is None else apart
         self._circle = circle
         self._arrivals: dict[int, int] = {}  # a number for each who is online, in order
@@ -95,6 +101,10 @@ class Presence:
     def is_online(self, user_id: int) -> bool:
         """Whether the user is online."""
         return user_id in self._online
+
+    def is_here(self, user_id: int) -> bool:
+        """Whether the user has a connection, for their own eyes: also one who is invisible."""
+        return user_id in self._online or user_id in self._unseen
 
     def sees(self, viewer_id: int, user_id: int) -> bool:
         """Whether presence shows this person to the viewer: the one place that decides."""
@@ -178,16 +188,46 @@ class Presence:
 
     def enter(self, user_id: int) -> None:
         """Count a connection of the user's until `leave` (events/hub.py)."""
+        if user_id in self._invisible:
+            self._unseen[user_id] = self._unseen.get(user_id, 0) + 1
+            return
         self._left.pop(user_id, None)
         self._roster.change(user_id, 1)
 
     def leave(self, user_id: int) -> None:
         """Count it off again."""
+        if user_id in self._unseen:
+            self._unseen[user_id] -= 1
+            if not self._unseen[user_id]:
+                del self._unseen[user_id]
+            return
         self._roster.change(user_id, -1)
         if self._roster.holders(user_id) and not self._roster.own(user_id):
             self._left[user_id] = asyncio.get_running_loop().time()
 
+    def hide(self, user_id: int, invisible: bool, at: datetime) -> None:
+        """Show the user offline from now on, last seen then; or as they are, if not `invisible`.
+
+        There is no grace, and nothing to record: who became invisible has recorded the time.
+        """
+        if not invisible:
+            if unseen := self._unseen.pop(user_id, 0):
+                self._roster.change(user_id, unseen)
+            if self._roster.holders(user_id):  # also a process that was ahead of this one
+                self._come(user_id)
+            return
+        self._left.pop(user_id, None)
+        self._departures.pop(user_id, None)
+        if user_id in self._online:
+            del self._online[user_id], self._arrivals[user_id]
+            self._announce(PresenceChanged(user_id, False, at))
+        if own := self._roster.own(user_id):
+            self._unseen[user_id] = own
+            self._roster.change(user_id, -own)
+
     def _come(self, user_id: int) -> None:
+        if user_id in self._invisible:
+            return  # told by a process that is behind this one
         self._departures.pop(user_id, None)
         if user_id not in self._online:
             self._online[user_id] = change = PresenceChanged(user_id, online=True)
@@ -199,7 +239,7 @@ class Presence:
         left = self._left.pop(user_id, None)
         if left is not None and now - left < CROSSING_SECONDS:
             told = False
-        if not self._closed:
+        if not self._closed and user_id in self._online:
             self._departures[user_id] = _Departure(
                 user_id, datetime.now(UTC), now + self._grace_seconds, told
             )

@@ -114,14 +114,19 @@ class Typing:
 
     def end(self, message: Entry) -> None:
         """End what the message's sender was doing in its conversation."""
-        if message.receiver_id is not None:
-            self._end_of((message.sender_id, message.receiver_id))
+        peer_id, group = message.receiver_id, message.conversation_id
+        self._end_of((message.sender_id, -group if peer_id is None else peer_id))
 
     def part(self, one: int, other: int, apart: bool) -> None:
         """End what two people do in their conversation who may not see each other from now on."""
         if apart:
             self._end_of((one, other))
             self._end_of((other, one))
+
+    def end_all_of(self, user_id: int) -> None:
+        """End what a user does anywhere: the user is invisible from now on."""
+        for key in [key for key in self.known if key[0] == user_id]:
+            self._end_of(key)
 
     def _end_of(self, key: Key) -> None:
         known = self.known.get(key)
@@ -228,7 +233,7 @@ class Watch:
     Leaving the `with` block ends the watch.
     """
 
-    __slots__ = ("_heard", "_leave", "_reader", "_sees", "_waiting", "viewer_id")
+    __slots__ = ("_ended", "_heard", "_leave", "_reader", "_sees", "_waiting", "viewer_id")
 
     def __init__(
         self,
@@ -240,6 +245,7 @@ class Watch:
         self.viewer_id = viewer_id
         self._sees = sees
         self._leave = leave
+        self._ended = False
         self._waiting: dict[Key, TypingChanged] = {}
         self._heard: set[Key] = set()  # what goes on, as far as the viewer knows
         self._reader: asyncio.Future[None] | None = None  # while it waits
@@ -276,6 +282,14 @@ class Watch:
             shown.append(change)
         return shown
 
+    def deliver(self, item: object, size: int) -> None:
+        """As Sink: what is typed is told without the hub."""
+
+    def interrupt(self) -> None:
+        """As Sink: the session has ended. Have the reader end."""
+        self._ended = True
+        self.wake()
+
     def wake(self) -> None:
         """Have a waiting reader read the changes there are."""
         if self._reader is not None and not self._reader.done():
@@ -288,8 +302,8 @@ class Watch:
         self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[TypingChanged]]:
-        """Yield the changes that wait, at each `wake`; without end."""
-        while True:
+        """Yield the changes that wait, at each `wake`, until it is interrupted."""
+        while not self._ended:
             while self._waiting:
                 if shown := self._take():
                     yield shown

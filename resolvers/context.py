@@ -25,6 +25,7 @@ from resolvers.guards.addresses import Caller, ClientInfo, Proxies
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
+from resolvers.guards.invisible import Invisible
 from resolvers.guards.limits.connection_slots import ConnectionSlots
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
@@ -56,6 +57,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     blocks: BlockedPairs
     directory: Directory
     memberships: Memberships
+    invisible: Invisible
     control: Control
     passwords: Passwords
     tokens: Tokens

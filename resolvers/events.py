@@ -19,7 +19,7 @@ from events.facts import Fact, Members
 from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
-from resolvers.messages import PAGE, read_between, watch_log
+from resolvers.messages import PAGE, place_of, read_between, replay_messages, watch_log
 from resolvers.reads import is_in_log, know_contacts, reading_log
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
@@ -72,6 +72,22 @@ async def watch_events(
     position = None if after is None else await _position_of(ctx, after)
     watch = watch_log(ctx, position, partial(_replay, ctx), consumer, facts=True)
     async with aclosing(watch) as stream:
+        async for event in stream:
+            yield event
+
+
+async def watch_by_id(ctx: Context, after: int) -> AsyncGenerator[Event, None]:
+    """Yield the same past a message's id, which never expires: for older clients.
+
+    Past an id that is older than the facts that are kept, only messages are replayed. Raises
+    Unauthenticated, BadInput, SubscriberTooSlow.
+    """
+    ctx.user  # noqa: B018  # the door
+    after = await place_of(ctx, after)
+    async with ctx.read() as connection:
+        has_facts = after >= await facts.pruned_position(connection)
+    replay = partial(_replay if has_facts else replay_messages, ctx)
+    async with aclosing(watch_log(ctx, after, replay, None, facts=True)) as stream:
         async for event in stream:
             yield event
 

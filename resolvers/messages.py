@@ -294,14 +294,20 @@ async def watch_messages(
     """
     ctx.user  # noqa: B018  # the door
     if after is not None:
-        after = ctx.feed.resume_from(after)
-        # Another process may be ahead of this one's feed, but nobody is ahead of the log.
-        if after > ctx.feed.position and not await is_in_log(ctx, after):
-            raise BadInput("after is ahead of the log: it is not of this server")
-    watch = watch_log(ctx, after, partial(_replay, ctx), consumer)
+        after = await place_of(ctx, after)
+    watch = watch_log(ctx, after, partial(replay_messages, ctx), consumer)
     async with aclosing(watch) as stream:
         async for message in stream:
             yield message
+
+
+async def place_of(ctx: Context, after: int) -> int:
+    """Return where to resume that has seen everything up to a position. Raises BadInput."""
+    after = ctx.feed.resume_from(after)
+    # Another process may be ahead of this one's feed, but nobody is ahead of the log.
+    if after > ctx.feed.position and not await is_in_log(ctx, after):
+        raise BadInput("after is ahead of the log: it is not of this server")
+    return after
 
 
 P = TypeVar("P", bound=Placed)
@@ -356,7 +362,10 @@ def _subscribe(ctx: Context, facts_past: int | None) -> Subscription[Any]:
     return subscription
 
 
-async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[StoredMessage, None]:
+async def replay_messages(
+    ctx: Context, after: int, upto: int
+) -> AsyncGenerator[StoredMessage, None]:
+    """Yield the messages with after < id <= upto that the viewer may see."""
     viewer = ctx.user
     recent = ctx.feed.recent(
         viewer.id,

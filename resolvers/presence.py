@@ -1,17 +1,28 @@
 """Being online, and seeing who is."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 
 from db import users
 from db.engines.database import Database, DatabaseUnavailable, retrying_deadlocks
+from db.log.changes.blocks import UnknownUser
+from db.log.changes.presence import SetInvisible
 from db.models import StoredUser
-from events.facts import PresenceChanged
+from events.control import Control
+from events.facts import AccountChanged, Fact, OwnSettingsChanged, PresenceChanged
+from resolvers.background import start_retried
+from resolvers.changes import commit
 from resolvers.context import Context
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, Unauthenticated
+from resolvers.guards.invisible import Invisible
 from resolvers.guards.validation import find_id
 from resolvers.reads import know_contacts
 
+logger = logging.getLogger("parley.presence")
+
+PAGE = 5000
 # How many users one subscription may name; a subscription without names watches all.
 MAX_WATCHED_USERS = 1000
 
@@ -23,6 +34,8 @@ def visible_online_ids(ctx: Context) -> list[int]:
 
 def is_seen_online(ctx: Context, user_id: int) -> bool:
     """Whether the viewer sees the user online: not if a block or DIRECTORY hides the user."""
+    if ctx.viewer is not None and ctx.viewer.id == user_id:
+        return ctx.presence.is_here(user_id)
     return ctx.presence.is_online(user_id) and _sees(ctx, user_id)
 
 
@@ -55,6 +68,58 @@ async def watch_presence(
         yield ctx.presence.snapshot(viewer.id, only)
         async for latest in changes:
             yield latest
+
+
+async def set_invisible(ctx: Context, invisible: bool) -> None:
+    """Show the viewer offline to everybody else, in every process; or as they are again.
+
+    Raises Unauthenticated, RateLimited, Unavailable.
+    """
+    viewer = ctx.user
+    await ctx.limits.count_profile_change(viewer.id)
+    was_online = ctx.presence.is_online(viewer.id)
+    try:
+        await commit(ctx, SetInvisible(viewer.id, invisible, was_online))
+    except UnknownUser as error:
+        raise Unauthenticated("Invalid token") from error
+
+
+async def load_invisible(database: Database, invisible: Invisible) -> None:
+    """Load all who are stored as invisible. Raises DatabaseUnavailable.
+
+    A fact that is applied meanwhile is later than the rows that are read, and prevails.
+    """
+    with invisible.loading() as found:
+        after, page = 0, PAGE
+        while page == PAGE:
+            async with database.read_written() as connection:
+                read = await users.page_invisible(connection, after, PAGE)
+            found.update(read)
+            after, page = read[-1] if read else after, len(read)
+
+
+def follow_invisible(control: Control, database: Database, invisible: Invisible) -> None:
+    """Have those who are invisible follow the log: once, at the start."""
+
+    def apply(fact: Fact, changed: OwnSettingsChanged) -> None:
+        if fact.actor_id is not None and changed.invisible is not None:
+            invisible.put(fact.actor_id, changed.invisible, fact.created_at)
+
+    def forget(fact: Fact, changed: AccountChanged) -> None:
+        if fact.actor_id is not None and changed.deleted:
+            invisible.forget(fact.actor_id)
+
+    def reload() -> None:
+        start_retried(
+            partial(load_invisible, database, invisible),
+            name="invisible",
+            logger=logger,
+            failure="Who is invisible could not be read again",
+        )
+
+    control.listen(OwnSettingsChanged, apply)
+    control.listen(AccountChanged, forget)
+    control.on_loss(reload)
 
 
 def record_last_seen(

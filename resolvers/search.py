@@ -13,7 +13,7 @@ from db.search.hits import Piece, excerpt
 from db.search.queries import Filters, Search, Seen
 from db.search.queries import SearchOrder as SearchOrder
 from db.search.question import MAX_PHRASES, Phrase, TooManyWords, read_question
-from db.search.search import SearchUnavailable
+from db.search.search import Found, SearchUnavailable
 from db.search.texts import find_direct, has_conversation, read_groups, searched_text
 from resolvers import access
 from resolvers.context import Context
@@ -157,7 +157,7 @@ async def _find(ctx: Context, search: Search, first: int, after: Cursor | None) 
     hits: list[Hit] = []
     end, is_complete = after, True
     looked_at = characters = 0
-    async for ids, is_complete in _proposed(ctx, search, first + 1 + SPARE, after):
+    async for ids, is_complete, reached in _proposed(ctx, search, first + 1 + SPARE, after):
         found = await _read(ctx, ids)
         excerpts = await _excerpts(found, search)
         for id_ in ids:
@@ -171,27 +171,31 @@ async def _find(ctx: Context, search: Search, first: int, after: Cursor | None) 
             hits.append(Hit(found[id_], pieces, end))
         looked_at += len(ids)
         characters += sum(len(message.content) for message in found.values())
-        if looked_at > MOST_LOOKED_AT or characters > MOST_CHARACTERS:
-            end = Cursor(search.order, search.typos, ids[-1], shown)
+        if reached or looked_at > MOST_LOOKED_AT or characters > MOST_CHARACTERS:
+            end = Cursor(search.order, search.typos, reached or ids[-1], shown)
             return HitsPage(hits, has_more=True, end=end, is_complete=is_complete)
     return HitsPage(hits, has_more=False, end=end, is_complete=is_complete)
 
 
 async def _proposed(
     ctx: Context, search: Search, size: int, after: Cursor | None
-) -> AsyncIterator[tuple[Sequence[int], bool]]:
-    """Yield the ids that the index proposes, some at a time, and whether it has all messages."""
+) -> AsyncIterator[tuple[Sequence[int], bool, int]]:
+    """Yield the ids that the index proposes, some at a time, and whether it has all messages.
+
+    The last number is the position to go on before, where the time for one page is over; else 0.
+    """
     before = None if after is None else after.after
     while True:
-        ids, is_complete = await _ask(ctx, search, before, size)
+        found = await _ask(ctx, search, before, size)
+        ids = found.ids
         if search.order is SearchOrder.RELEVANCE:
             start = 0 if after is None else _place_of(after, ids)
             for first in range(start, len(ids), size):
-                yield ids[first : first + size], is_complete
+                yield ids[first : first + size], found.is_complete, 0
             return
-        if ids or before is None:
-            yield ids, is_complete
-        if len(ids) < size:
+        is_over = len(ids) < size
+        yield ids, found.is_complete, found.first if is_over else 0
+        if is_over:
             return
         before = ids[-1]
 
@@ -201,9 +205,7 @@ def _place_of(cursor: Cursor, ids: Sequence[int]) -> int:
     return ids.index(cursor.after) + 1 if cursor.after in ids else min(cursor.shown, len(ids))
 
 
-async def _ask(
-    ctx: Context, search: Search, before: int | None, limit: int
-) -> tuple[Sequence[int], bool]:
+async def _ask(ctx: Context, search: Search, before: int | None, limit: int) -> Found:
     assert ctx.search is not None  # noqa: S101  # the operation has looked
     try:
         return await ctx.search.find(search, before=before, limit=limit)

@@ -11,9 +11,9 @@ LIMITS = (
     "registrations_per_address", "logins_per_address", "logins_per_account",
     "logins_per_account_from_elsewhere", "failed_login_weight", "wider_network_factor",
     "familiar_address_seconds", "bad_tokens_per_address", "anonymous_graphql_ms_per_address",
-    "graphql_ms_per_user", "email_lookups_per_user", "searches_per_user", "reads_per_user",
-    "groups_per_user", "additions_per_user", "group_changes_per_user",
-    "typing_per_user", "profile_changes_per_user",
+    "graphql_ms_per_user", "email_lookups_per_user", "groups_per_user", "additions_per_user",
+    "group_changes_per_user", "profile_changes_per_user", "searches_per_user", "reads_per_user",
+    "typing_per_user",
     # How many at once.
     "reads_at_once_per_user", "max_connections_per_user", "max_connections_per_address",
     "max_subscriptions_per_connection",
@@ -34,8 +34,8 @@ LIMITS = (
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
     "max_session_age_seconds", "min_password_length", "max_blocked_users", "file_url_seconds",
     "max_group_members",
-    # Messages that are stored.
-    "edit_seconds", "delete_seconds", "max_reactions_per_message",
+    # Messages that are stored, and what changes beside them.
+    "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )
 # fmt: on
 # GraphQL's Int goes no further; a larger limit is no limit.

@@ -6,6 +6,7 @@ from db.conversations import marks
 from db.log.changes.own_settings import SetReadReceipts
 from resolvers.changes import commit
 from resolvers.context import Context
+from resolvers.presence import set_invisible
 from resolvers.reads import reading_log
 
 
@@ -14,6 +15,7 @@ class OwnSettings(NamedTuple):
 
     read_receipts: bool
     delivered_position: int
+    invisible: bool
 
 
 async def get_settings(ctx: Context) -> OwnSettings:
@@ -22,10 +24,12 @@ async def get_settings(ctx: Context) -> OwnSettings:
     async with reading_log(ctx) as connection:
         found = await marks.read_settings(connection, [viewer.id])
     delivered, receipts = found.get(viewer.id, (0, True))
-    return OwnSettings(receipts, delivered)
+    return OwnSettings(receipts, delivered, viewer.id in ctx.invisible.ids)
 
 
-async def update_settings(ctx: Context, *, read_receipts: bool | None = None) -> OwnSettings:
+async def update_settings(
+    ctx: Context, *, read_receipts: bool | None = None, invisible: bool | None = None
+) -> OwnSettings:
     """Change the viewer's settings; what is None stays. Return them as they are now.
 
     Raises Unauthenticated, RateLimited, Unavailable.
@@ -33,4 +37,6 @@ async def update_settings(ctx: Context, *, read_receipts: bool | None = None) ->
     viewer = ctx.user
     if read_receipts is not None:
         await commit(ctx, SetReadReceipts(viewer.id, read_receipts))
+    if invisible is not None:
+        await set_invisible(ctx, invisible)
     return await get_settings(ctx)

@@ -7,6 +7,7 @@ from db import direct, users
 from db.models import EVERYBODY_ID
 from events.facts import Activity, TypingChanged
 from resolvers import access
+from resolvers.connections import connection_of
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 
@@ -18,8 +19,9 @@ async def set_typing(
     peer_id: int | None = None,
     activity: Activity = Activity.TYPING,
 ) -> None:
-    """Tell the others of a conversation what the viewer does; with oneself it tells nobody.
+    """Tell the others of a conversation what the viewer does.
 
+    With oneself it tells nobody, and of somebody who is invisible neither.
     The conversation is named by its id, or by the other person of a direct one. A person whom a
     block keeps apart, or the directory hides, is not found. Raises Unauthenticated,
     BadInput, NotFound, RateLimited, Unavailable.
@@ -32,18 +34,20 @@ async def set_typing(
     ctx.limits.count_typing(viewer.id)
     async with ctx.read() as connection:
         if conversation_id is not None:
-            peer_id = await direct.find_peer(connection, viewer.id, conversation_id)
-            if peer_id is None:
+            place = await direct.find_place(connection, viewer.id, conversation_id)
+            if place is None:
                 raise NotFound("Conversation not found")
+            peer_id = place.peer_id
         elif peer_id is not None:
             conversation_id = await direct.find_conversation_with(connection, viewer.id, peer_id)
-        assert peer_id is not None  # noqa: S101  # by one of the two
-        known = await users.existing_ids(connection, [peer_id])
-        if not known or ctx.blocks.are_apart(viewer.id, peer_id):
-            raise NotFound("User not found")
-        if conversation_id is None and ctx.directory.shows != "everyone":
-            await access.visible_user(ctx, connection, peer_id)
-    if peer_id != viewer.id:
+        if peer_id is not None:
+            known = await users.existing_ids(connection, [peer_id])
+            if not known or ctx.blocks.are_apart(viewer.id, peer_id):
+                raise NotFound("User not found")
+            if conversation_id is None and ctx.directory.shows != "everyone":
+                await access.visible_user(ctx, connection, peer_id)
+    # What a client says by itself while its user types would tell that the user is there.
+    if peer_id != viewer.id and viewer.id not in ctx.invisible.ids:
         ctx.typing.change(
             TypingChanged(viewer.id, activity, datetime.now(UTC), peer_id, conversation_id)
         )
@@ -55,6 +59,14 @@ async def watch_typing(ctx: Context) -> AsyncGenerator[Sequence[TypingChanged], 
     For a slow reader only the latest change of each user in each conversation waits. Raises
     Unauthenticated.
     """
+    connection = connection_of(ctx)
     with ctx.typing.watch(ctx.user.id) as watch:
-        async for changes in watch:
-            yield changes
+        # A request's own connection lasts as long as something listens on it: it says which groups
+        # the viewer is in, and ends with the session.
+        if connection.transport is None:
+            connection.attach(watch)
+        try:
+            async for changes in watch:
+                yield changes
+        finally:
+            connection.detach(watch)

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, argument
 
-from resolvers import edits
+from resolvers.of_messages import edits
 from resolvers.pending import Pending
 from schema.context import Info
 from schema.messages import Message

@@ -13,7 +13,7 @@ from db.models import StoredMessage
 from events import facts
 from events.facts import Fact
 from events.subscription import Consumer
-from resolvers import events
+from resolvers import events, settings
 from resolvers.context import Context
 from resolvers.errors import NotFound
 from schema.context import Info
@@ -22,6 +22,7 @@ from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.messages import Message, show_message
 from schema.scalars import wire_id
+from schema.settings import Settings
 from schema.users import User
 
 
@@ -124,10 +125,12 @@ class UserChanged(Event):
 
 @strawberry.type(
     description="You have changed settings of your own, perhaps on another device, of one"
-    " conversation or of the account: query them anew."
+    " conversation or of the account: query anew those of the conversation."
 )
 class SettingsChanged(Event):
-    pass
+    @field(description="Those of the account, as they are now.")
+    async def settings(self, info: Info) -> Settings:
+        return Settings.of(await settings.get_settings(info.context.ctx))
 
 
 # No field has one of these as its own type: the schema has to be told of them.
@@ -262,12 +265,15 @@ class EventSubscriptions:
             ),
         ] = None,
     ) -> Source[Event]:
-        ctx = info.context.ctx
+        ctx, resumption = info.context.ctx, info.context.resumption
+        start = after if resumption is None else resumption.after or after
 
         async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[events.Event], None]:
-            watch = events.watch_events(ctx, after=after, consumer=consumer)
+            watch = events.watch_events(ctx, after=start, consumer=consumer)
             async with aclosing(watch) as stream:
                 async for entry in stream:
+                    if resumption is not None:
+                        resumption.place = events.cursor_at(ctx, entry.id)
                     yield (entry,)
 
         return Source(read, partial(_show, ctx))

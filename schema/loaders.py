@@ -16,10 +16,11 @@ from db.models import (
 )
 from resolvers import conversations
 from resolvers.context import Context
-from resolvers.edits import Edit, get_edits
 from resolvers.groups import get_avatars
 from resolvers.messages import Page, get_messages
-from resolvers.replies import get_replied, get_replied_of_streams
+from resolvers.of_messages.edits import Edit, get_edits
+from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
+from resolvers.of_messages.replies import get_replied, get_replied_of_streams
 from resolvers.settings import OwnSettings, get_settings
 from resolvers.users import get_users, get_users_of_streams
 from schema.pagination import PageRequest
@@ -145,6 +146,26 @@ class Loaders(msgspec.Struct, dict=True):
             return [found.get(id_) for id_ in ids]
 
         return DataLoader(load_replied, cache=not self.shared)
+
+    @cached_property
+    def reactions(self) -> DataLoader[int, Sequence[Reactions]]:
+        """Loads the reactions to messages by the messages' ids."""
+
+        async def load_reactions(ids: Sequence[int]) -> list[Sequence[Reactions]]:
+            found = await get_reactions(self.ctx, set(ids))
+            return [found.get(id_, ()) for id_ in ids]
+
+        return DataLoader(load_reactions, cache=not self.shared)
+
+    @cached_property
+    def own_reactions(self) -> DataLoader[Key, bool]:
+        """Loads whether there is a reaction, by the message, the user and the emoji."""
+
+        async def load_own(asked: Sequence[Key]) -> list[bool]:
+            found = await find_own(self.ctx, {key[:2] for key in asked})
+            return [key in found for key in asked]
+
+        return DataLoader(load_own, cache=not self.shared)
 
     @cached_property
     def edits(self) -> DataLoader[tuple[int, int], Sequence[Edit]]:

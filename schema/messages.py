@@ -13,8 +13,9 @@ from events.subscription import Consumer
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from resolvers.of_messages.reactions import Reactions, shown_users
+from resolvers.of_messages.replies import may_see
 from resolvers.pending import Pending
-from resolvers.replies import may_see
 from resolvers.sends import UNKNOWN_REPLIED
 from schema.attachments import Attachment
 from schema.context import Info, own_loaders
@@ -28,12 +29,45 @@ from schema.users import User
 
 if TYPE_CHECKING:
     from schema.conversations import Conversation
+# So many people are shown beside a reaction, unless a client asks for more.
+DEFAULT_REACTORS = 5
 
 
 @strawberry.type(description="What a message said before it was edited.")
 class MessageEdit:
     content: str = field(description="The earlier text.")
     edited_at: datetime = field(description="When the next text took its place.")
+
+
+@strawberry.type(description="All reactions to a message with one emoji.")
+class Reaction:
+    emoji: str = field(description="The emoji, in the form that Unicode recommends.")
+    count: int = field(description="How many users reacted so.")
+    record: strawberry.Private[Reactions]
+    message: strawberry.Private[StoredMessage]
+
+    @field(
+        description="The first of those who reacted so, in order; 20 at most. Without those whom a"
+        " block keeps apart from you, where the message is a broadcast."
+    )
+    async def users(
+        self,
+        info: Info,
+        first: Annotated[int, argument("At most so many.")] = DEFAULT_REACTORS,
+    ) -> list[User]:
+        if first < 0:
+            raise BadInput("first is negative")
+        ids = shown_users(info.context.ctx, self.message, self.record.first_users)[:first]
+        found = await info.context.loaders.users.load_many([*ids])
+        return [User.of(record) for record in found if record is not None]
+
+    @field(description="Whether you reacted so.")
+    async def mine(self, info: Info) -> bool:
+        viewer_id, record = info.context.ctx.user.id, self.record
+        if viewer_id in record.first_users or record.count == len(record.first_users):
+            return viewer_id in record.first_users
+        key = (self.message.id, viewer_id, record.emoji)
+        return await info.context.loaders.own_reactions.load(key)
 
 
 @strawberry.type(description="A message: direct, in a group, or to everybody.")
@@ -100,6 +134,16 @@ class Message(Node):
         if record is None or (loaders.shared and not may_see(info.context.ctx, record)):
             return None
         return Message.of(record)
+
+    @field(description="The reactions to it, in the order in which their emoji came.")
+    async def reactions(self, info: Info) -> list[Reaction]:
+        record = self.record
+        if not record.reacted or record.deleted_at is not None:
+            return []
+        return [
+            Reaction(emoji=found.emoji, count=found.count, record=found, message=record)
+            for found in await info.context.loaders.reactions.load(record.id)
+        ]
 
     @field(
         description="What it said before, the oldest text first: what was sent and the latest 19."
@@ -293,12 +337,15 @@ class MessageSubscriptions:
         info: Info,
         after: Annotated[ID | None, argument("The id of the last message seen; 0 for all.")] = None,
     ) -> Source[Message]:
-        ctx = info.context.ctx
+        ctx, resumption = info.context.ctx, info.context.resumption
+        start = ID(resumption.after) if resumption is not None and resumption.after else after
 
         async def read(consumer: Consumer | None) -> AsyncGenerator[Sequence[StoredMessage], None]:
-            watch = messages.watch_messages(ctx, after=_position(after), consumer=consumer)
+            watch = messages.watch_messages(ctx, after=_position(start), consumer=consumer)
             async with aclosing(watch) as stream:
                 async for record in stream:
+                    if resumption is not None:
+                        resumption.place = wire_id(record.id)
                     yield (record,)
 
         return Source(read, show_message)

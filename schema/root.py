@@ -11,10 +11,12 @@ from schema.groups import GroupMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
+from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
 from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
+from schema.settings import SettingsMutations, SettingsQueries
 from schema.typing import TypingMutations, TypingSubscriptions
 from schema.users import UserMutations, UserQueries
 
@@ -30,6 +32,7 @@ class Query(
     NodeQueries,
     SearchQueries,
     ServerQueries,
+    SettingsQueries,
 ):
     pass
 
@@ -44,9 +47,11 @@ class Mutation(
     ConversationMutations,
     GroupMutations,
     EditMutations,
+    ReactionMutations,
     AttachmentMutations,
     BlockMutations,
     TypingMutations,
+    SettingsMutations,
 ):
     pass
 

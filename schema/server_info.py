@@ -135,6 +135,9 @@ class ServerLimits:
     max_blocked_users: int = _limit("Users that one user may have blocked.")
     max_group_members: int = _limit("Members of one group.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
+    log_kept_days: int = _limit(
+        "How many days a cursor of `events` lasts at least, unless the log is replaced."
+    )
     edit_seconds: int = _limit("How long a message may be edited; 0 is no limit.")
     delete_seconds: int = _limit("How long its sender may delete a message; 0 is no limit.")
     max_reactions_per_message: int = _limit("Different emoji with which users react to a message.")

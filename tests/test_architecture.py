@@ -94,6 +94,8 @@ SUB_ROOMS = {
                         "resolvers.changes", "resolvers.context", "resolvers.errors",
                         "resolvers.reads"},
         "guards":     {"resolvers.errors", "resolvers.context"},  # guards/limits too
+        "of_messages": {"resolvers.context", "resolvers.errors", "resolvers.guards",
+                        "resolvers.messages", "resolvers.pending", "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
                        "resolvers.errors"},
     },
@@ -110,7 +112,8 @@ SUB_ROOMS = {
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.conversations", "db.edits", "db.groups"},
+                       "db.familiar_addresses", "db.conversations", "db.groups", "db.of_messages"},
+        "of_messages": {"db.models", "db.messages", "db.attachments"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },

@@ -1,6 +1,9 @@
 """Edits and deletions as every face shows them: the same text, and no deleted message in lists."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +11,10 @@ import httpx
 import msgspec
 import pytest
 import socketio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.db.rows import open_database
 from tests.support.faces import (
     FACES,
     Account,
@@ -18,6 +24,7 @@ from tests.support.faces import (
     Seen,
     new_account,
 )
+from tests.support.inbox import Inbox
 from tests.support.server import RunningServer
 
 each_face = pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
@@ -116,35 +123,155 @@ async def test_a_page_of_deleted_messages_is_not_the_end_of_a_rest_list(
         assert [row["id"] for row in rows if row["sender_id"] == alice.id] == kept[::-1]
 
 
-async def test_an_older_client_that_resumes_gets_edited_text_and_nothing_deleted(
+class Older:
+    """An older client's events about messages, in order."""
+
+    EVENTS = ("message:new", "message:edited", "message:deleted")
+
+    def __init__(self) -> None:
+        self.client = socketio.AsyncClient(reconnection=False)
+        self.heard: Inbox[tuple[str, Any]] = Inbox()
+        for event in self.EVENTS:
+            self.client.on(event, partial(self._hear, event))
+
+    async def _hear(self, event: str, shape: Any) -> None:
+        self.heard.put((event, shape))
+
+    async def until(self, content: str) -> list[tuple[str, Any]]:
+        """Return what was heard before a new message of this content."""
+        await self.heard.expect(lambda e: e[0] == "message:new" and e[1]["content"] == content, 10)
+        return [(event, shape) for event, shape in self.heard.items][:-1]
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, chat: RunningServer, account: Account, after: int | None = None
+    ) -> AsyncIterator["Older"]:
+        """Connect and log in, perhaps to resume after a position."""
+        older = cls()
+        done = asyncio.Event()
+        older.client.on("auth:ok", done.set)
+        await older.client.connect(chat.url, transports=["websocket"])
+        login = {"token": account.token} | ({} if after is None else {"after": after})
+        await older.client.emit("auth:login", login)
+        await asyncio.wait_for(done.wait(), 10)
+        yield older
+        await older.client.disconnect()
+
+
+async def edited_at(face: GraphQLFace, id_: int) -> str:
+    """Return when a message was edited."""
+    data = await face.execute(f"{{ message(id: {id_}) {{ editedAt }} }}")
+    return str(data["message"]["editedAt"])
+
+
+async def test_older_clients_hear_of_edits_and_deletions(chat: RunningServer) -> None:
+    alice, bob, carol = [await new_account(chat) for _ in range(3)]
+    async with (
+        GraphQLFace.open(chat, alice) as editor,
+        Older.open(chat, alice) as own,
+        Older.open(chat, bob) as reader,
+        Older.open(chat, carol) as stranger,
+    ):
+        one, two = [await editor.send(f"x{number}", bob.id) for number in range(2)]
+        broadcast = await editor.send("to all")
+        react = f'mutation {{ addReaction(messageId: {one.id}, emoji: "👍") {{ id }} }}'
+        await editor.execute(react)  # of which they hear nothing
+        await edit(editor, one.id, "y 🎉")
+        await edit(editor, broadcast.id, "to everybody")
+        at, at_all = [await edited_at(editor, message.id) for message in (one, broadcast)]
+        await delete(editor, two.id)
+        await delete(editor, two.id)  # again: it is so already
+        await editor.send("the end")
+        of_all = {"id": broadcast.id, "content": "to everybody", "editedAt": at_all}
+        changes = [
+            ("message:edited", {"id": one.id, "content": "y 🎉", "editedAt": at}),
+            ("message:edited", of_all),
+            ("message:deleted", {"id": two.id}),
+        ]
+        for client in (own, reader):
+            assert (await client.until("the end"))[3:] == changes
+        assert (await stranger.until("the end"))[1:] == [changes[1]]
+
+
+async def test_an_older_client_that_resumes_gets_what_was_changed_since(
     chat: RunningServer,
 ) -> None:
     alice, bob = await new_account(chat), await new_account(chat)
     async with GraphQLFace.open(chat, alice) as editor:
-        sent = [await editor.send(text, bob.id) for text in ("kept", "old", "secret", "last")]
-        await edit(editor, sent[1].id, "new")
-        await delete(editor, sent[2].id)
-    heard = await resumed(chat, bob, sent[0].id - 1, until="last")
-    assert [seen.content for seen in heard] == ["kept", "new", "last"]
+        old = [await editor.send(text, bob.id) for text in ("a", "b", "c")]
+        new = [await editor.send(text, bob.id) for text in ("kept", "typo", "secret")]
+        await edit(editor, new[1].id, "right")
+        await edit(editor, old[0].id, "a2")
+        await edit(editor, old[1].id, "b2")
+        await delete(editor, new[2].id, old[1].id)
+        await editor.send("the end")
+        at = [await edited_at(editor, message.id) for message in (new[1], old[0])]
+        async with Older.open(chat, bob, old[-1].id) as reader:
+            heard = await reader.until("the end")
+            shown = [(event, shape["content"]) for event, shape in heard[:2]]
+            # Each message as it is now, and of deleted ones no text.
+            assert shown == [("message:new", "kept"), ("message:new", "right")]
+            edits = [
+                ("message:edited", {"id": new[1].id, "content": "right", "editedAt": at[0]}),
+                ("message:edited", {"id": old[0].id, "content": "a2", "editedAt": at[1]}),
+            ]
+            assert heard[2:4] == edits
+            assert sorted((event, shape["id"]) for event, shape in heard[4:]) == [
+                ("message:deleted", old[1].id),
+                ("message:deleted", new[2].id),
+            ]
+            # And then it goes on.
+            await edit(editor, old[2].id, "c2")
+            await reader.heard.expect(
+                lambda e: e[0] == "message:edited" and e[1]["content"] == "c2"
+            )
 
 
-async def resumed(chat: RunningServer, account: Account, after: int, until: str) -> list[Seen]:
-    """Return what an older client hears that resumes after a position, up to this text."""
-    client = socketio.AsyncClient(reconnection=False)
-    heard: list[Seen] = []
-    done = asyncio.Event()
+async def test_past_what_is_kept_of_changes_an_older_client_gets_messages(
+    chat: RunningServer,
+) -> None:
+    alice = await new_account(chat)
+    async with GraphQLFace.open(chat, alice) as editor:
+        sent = [await editor.send(text, alice.id) for text in ("a", "secret", "typo", "the end")]
+        await delete(editor, sent[1].id)
+        await edit(editor, sent[2].id, "right")
+    async with connect_to(chat) as connection:
+        await connection.execute(text("UPDATE log_head SET pruned_position = position"))
+    async with Older.open(chat, alice, sent[0].id - 1) as reader:
+        heard = await reader.until("the end")
+        assert [(event, shape["content"]) for event, shape in heard] == [
+            ("message:new", "a"),
+            ("message:new", "right"),
+        ]
+    async with connect_to(chat) as connection:
+        await connection.execute(text("UPDATE log_head SET pruned_position = 0"))
 
-    def hear(shape: dict[str, Any]) -> None:
-        heard.append(Seen.of(shape))
-        if shape["content"] == until:
-            done.set()
 
-    client.on("message:new", hear)
-    await client.connect(chat.url, transports=["websocket"])
-    await client.emit("auth:login", {"token": account.token, "after": after})
-    await asyncio.wait_for(done.wait(), 10)
-    await client.disconnect()
-    return heard
+@asynccontextmanager
+async def connect_to(chat: RunningServer) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection to the server's database, in a transaction."""
+    database = open_database(chat.settings.database)
+    async with database.write() as connection:
+        yield connection
+    await database.close()
+
+
+async def test_an_edited_caption_is_shown_as_older_clients_show_one(chat: RunningServer) -> None:
+    alice = await new_account(chat)
+    async with (
+        GraphQLFace.open(chat, alice) as editor,
+        RestFace.open(chat, alice) as sender,
+        Older.open(chat, alice) as reader,
+    ):
+        uploaded = await sender._http.post("/api/uploads", files={"f": ("a.txt", b"x")})
+        body = {"attachmentId": uploaded.json()["id"], "toUserId": alice.id, "content": "look"}
+        sent = (await sender._http.post("/api/messages/send", json=body)).json()
+        await edit(editor, sent["id"], "")
+        _, shape = await reader.heard.expect(lambda e: e[0] == "message:edited")
+        # Without a caption, the file's name.
+        assert shape["content"] == "a.txt"
+        assert (await sender._http.get("/api/messages")).json()[0]["content"] == "a.txt"
 
 
 async def test_the_file_of_a_deleted_message_is_gone_from_every_route(chat: RunningServer) -> None:

@@ -45,8 +45,14 @@ class _Sent(msgspec.Struct, gc=False):
     id: str
 
 
+class _Event(msgspec.Struct, gc=False):
+    cursor: str
+    message: _Message
+
+
 class _Data(msgspec.Struct, rename="camel", gc=False):
     message_added: _Message | None = None
+    events: _Event | None = None
     send_message: _Sent | None = None
 
 
@@ -63,7 +69,12 @@ class _Frame(msgspec.Struct, gc=False):
     payload: _Result | list[Any] | None = None
 
 
-SUBSCRIPTION = "subscription { messageAdded { id senderId receiverId content createdAt } }"
+MESSAGE = "{ id senderId receiverId content createdAt }"
+SUBSCRIPTION = f"subscription {{ messageAdded {MESSAGE} }}"
+EVENTS = (
+    f"subscription {{ events {{ cursor ... on MessageSent {{ message {MESSAGE} }}"
+    " ... on UserChanged { user { id displayName } } } }"
+)
 SEND = "mutation ($to: ID!, $c: String!) { sendMessage(receiverId: $to, content: $c) { id } }"
 SEND_TO_ALL = "mutation ($c: String!) { sendMessage(content: $c) { id } }"
 
@@ -101,9 +112,11 @@ class GraphQLClient(ChatClient):
     def received(self, message: bytes) -> None:
         frame = self._frame.decode(message)
         if frame.type == "next" and isinstance(frame.payload, _Result) and frame.payload.data:
-            if event := frame.payload.data.message_added:
-                receiver = None if event.receiver_id is None else int(event.receiver_id)
-                self.arrived(event.content, receiver, self)
+            data = frame.payload.data
+            added = data.message_added if data.events is None else data.events.message
+            if added is not None:
+                receiver = None if added.receiver_id is None else int(added.receiver_id)
+                self.arrived(added.content, receiver, self)
                 return
             if frame.payload.data.send_message:
                 self.acknowledged += 1
@@ -121,6 +134,12 @@ class GraphQLClient(ChatClient):
             self.send(b'{"type":"pong"}')
             return
         self.fail(f"unexpected: {message[:300]!r}")
+
+
+class EventsClient(GraphQLClient):
+    """The same with a subscription to all events."""
+
+    _subscription = b'{"id":"s","type":"subscribe",' + _operation(EVENTS) + b"}}"
 
 
 class SocketIOClient(ChatClient):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import uvloop
 
-from bench.clients.chat_clients import ChatClient, GraphQLClient, SocketIOClient
+from bench.clients.chat_clients import ChatClient, EventsClient, GraphQLClient, SocketIOClient
 from bench.clients.requests import PAGE
 from bench.parts.chat import PAIRS, measure_chat
 from bench.parts.churn import USERS as USERS_OF_CHURN
@@ -22,6 +22,8 @@ from bench.parts.reconnect import (
     measure_reconnect,
 )
 from bench.parts.reconnect import USERS as USERS_OF_STORM
+from bench.parts.search import PAGE as FOUND
+from bench.parts.search import wait_for_index
 from bench.parts.storm import LOGINS_AT_ONCE, RATE, measure_steady
 from bench.results import THROUGHPUT, Metric, Part
 from bench.servers.served import Bench, Parley
@@ -32,6 +34,21 @@ WORKERS_SECONDS = 3.0
 CHURN_SECONDS, CHURN_LOOK_SECONDS = 600.0, 15.0
 
 
+def events(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """Messages over `events`, and over `messageAdded`."""
+    kinds: dict[str, type[ChatClient]] = {"events": EventsClient, "messageAdded": GraphQLClient}
+    part = Part(
+        "Messages over events", [*kinds], THROUGHPUT, ("events", "messageAdded"),
+        goals={"cpu_us": "≤ 1.1×"},
+    )  # fmt: skip
+    for _ in plan.turns():
+        for name, kind in kinds.items():
+            with running(bench.server(Parley, f"bench_{name.lower()}"), 2 * PAIRS) as served:
+                measured = measure_chat(served, kind, warm_up=plan.warm_up, seconds=plan.seconds)
+                told(part, name, run(measured))
+    yield part
+
+
 def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
     """The same questions to logs of several sizes."""
     titles = [size.title for size in SIZES]
@@ -39,6 +56,7 @@ def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
         "page": f"history page of {PAGE}",
         "replay": f"replay of {REPLAYED}",
         "online": f"onlineUsers, {ONLINE} online",
+        "search": f"search, page of {FOUND}",
     }
     metrics = [
         Metric(f"{name}_{key}", f"{question}: {title}", digits)
@@ -50,6 +68,8 @@ def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
         )
     ]
     goals = {metric.key: "≤ 1.2×" for metric in metrics if "database" not in metric.key}
+    del goals["search_cpu_us"]  # every message is a hit: a search of more of them costs more
+    goals["search_p50_ms"] = "≤ 20 ms"
     part = Part("Growth", titles, metrics, (titles[-1], titles[0]), "largest / smallest", goals)
     starts = {}
     for size in SIZES:
@@ -59,6 +79,8 @@ def growth(bench: Bench, plan: Plan) -> Iterator[Part]:
         uvloop.run(fill(bench, served.name, size))
         starts[size] = replay_starts(served)
         say(f"  filled: {size.title}, {time.monotonic() - begun:.0f} s")
+        with running(bench.server(Parley, f"bench_{size.messages}")) as served:
+            say(f"  indexed: {size.title}, {wait_for_index(served):.0f} s")
     for _ in plan.turns():
         for size in SIZES:
             with running(bench.server(Parley, f"bench_{size.messages}")) as served:

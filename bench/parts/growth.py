@@ -10,6 +10,7 @@ import asyncmy
 from bench.clients.chat_clients import ChatClient, GraphQLClient
 from bench.clients.requests import check_page, graphql_pages, measure_requests, post
 from bench.parts.chat import connect_all
+from bench.parts.search import measure_search
 from bench.sampling import Sample, costs, latencies, no_collections, window
 from bench.servers.served import Bench, Served
 
@@ -221,7 +222,7 @@ def _check_online(status: int, body: bytes) -> None:
 async def measure_growth(
     served: Served, size: Size, starts: dict[int, int], *, warm_up: float, seconds: float
 ) -> Sample:
-    """One sample of all three questions, each number with its question's name before it."""
+    """One sample of all four questions, each number with its question's name before it."""
     page = await measure_requests(
         served,
         graphql_pages,
@@ -232,5 +233,6 @@ async def measure_growth(
     )
     replay = await measure_replays(served, starts, warm_up=warm_up, seconds=seconds)
     online = await measure_online(served, size, warm_up=warm_up, seconds=seconds)
-    named = {"page": page, "replay": replay, "online": online}
+    search = await measure_search(served, warm_up=warm_up, seconds=seconds)
+    named = {"page": page, "replay": replay, "online": online, "search": search}
     return {f"{name}_{key}": value for name, found in named.items() for key, value in found.items()}

@@ -109,6 +109,12 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     # Since then it has no content, and shows no attachment.
     deleted_at: datetime | None = None
     reply_to_id: int | None = None
+    reacted: bool = False  # whether anybody has, since it was stored
+
+    @property
+    def is_of_group(self) -> bool:
+        """Whether it is of a group, and so neither direct nor to everybody."""
+        return self.receiver_id is None and self.conversation_id != EVERYBODY_ID
 
 
 class StoredUser(msgspec.Struct, frozen=True, gc=False):

@@ -80,7 +80,11 @@ class User(SQLModel, table=True):
     """Someone who can log in."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("email", name="uq_users_email"), TABLE_OPTIONS)
+    __table_args__ = (
+        UniqueConstraint("email", name="uq_users_email"),
+        Index("ix_users_invisible", "invisible", "id"),
+        TABLE_OPTIONS,
+    )
 
     id: int = _column(BigId, primary_key=True)
     email: str = _column(String(254))
@@ -172,6 +176,8 @@ class Message(SQLModel, table=True):
     reply_to_id: int | None = _column(BigId, nullable=True)
     # Of what was sent, once the row says something else: a retry is told by it.
     original_hash: bytes | None = _column(Digest, nullable=True)
+    # Whether anybody has reacted to it: for the others nobody looks.
+    reacted: bool = _column(Boolean(), server_default=false())
 
 
 class Conversation(SQLModel, table=True):

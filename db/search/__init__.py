@@ -6,6 +6,7 @@ hits        where a text answers a question, and an excerpt with the hits marked
 documents   the index's form of a message, and its schema
 index       the index as it lies in its directory: reading it, and writing it
 queries     a question, and what its asker may see, as the index's query
+answers     the messages that the index proposes, in bounded time
 texts       what the index reads from the database
 follower    keeps the index up to the log: one process of those that share the directory
 search      the part that the server runs

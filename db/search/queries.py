@@ -1,8 +1,4 @@
-"""A question, and what its asker may see, as queries of the index.
-
-How much an answer costs is bounded: a search for the newest messages looks through the newest part
-of the log first; one by relevance ranks only the newest messages with words that very many have.
-"""
+"""A question, and what its asker may see, as a query of the index."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -19,18 +15,12 @@ from db.search.words import is_unspaced, without_article
 # So many words with the same beginning are looked up one by one. For more, the index reads them
 # all, which takes milliseconds where there are millions of messages.
 MAX_ENDINGS = 64
+# Rows of words cost more: so many endings of the last word of a row.
+MAX_ROWS = 4
 # A question may have so many such beginnings; whatever has others is looked at afterwards.
 MAX_BROAD = 2
 # So many mistyped words are looked for: each is compared with all words of the index.
 MAX_TYPOS = 4
-# A search for the newest looks through so many positions of the log first, then through all.
-WINDOWS = (1 << 16, 1 << 20)
-# A word in more messages than this is too common to rank all of them, and the positions that are
-# ranked then.
-COMMON, RANKED_POSITIONS = 300_000, 1 << 20
-# The most messages that are ranked by relevance.
-MAX_RANKED = 1000
-
 _SCHEMA: Schema = make_schema()
 _LAST = 2**63 - 1
 
@@ -79,46 +69,11 @@ class Search(msgspec.Struct, frozen=True):
     typos: bool = False
 
 
-def find_newest(searcher: Searcher, search: Search, *, before: int | None, limit: int) -> list[int]:
-    """Return the ids of the newest hits before an id, newest first: fewer than `limit` if no more.
-
-    Some may not answer the question after all.
-    """
-    query = _hits(searcher, search)
-    last = _LAST if before is None else before - 1
-    newest = searcher.search(_between(0, last), 1, count=False, order_by_field="id").hits
-    if not newest:
-        return []
-    last = newest[0][0]
-    found: list[int] = []
-    for window in (*WINDOWS, None):
-        first = 0 if window is None else max(0, last - window)
-        hits = searcher.search(
-            _all([query, _between(first, last)]), limit, count=False, order_by_field="id"
-        ).hits
-        found = [id_ for id_, _ in hits]
-        if len(found) >= limit or first == 0:
-            break
-    return found
-
-
-def find_ranked(searcher: Searcher, search: Search) -> list[int]:
-    """Return the ids of the hits, the best first, at most MAX_RANKED."""
-    clauses = [_hits(searcher, search)]
-    words = [word for phrase in search.question for word in phrase.words]
-    if min((searcher.doc_freq("words", word) for word in words), default=0) > COMMON:
-        newest = searcher.search(_between(0, _LAST), 1, count=False, order_by_field="id").hits
-        clauses.append(_between(max(0, newest[0][0] - RANKED_POSITIONS), _LAST))
-    hits = searcher.search(_all(clauses), MAX_RANKED, count=False).hits
-    ids = searcher.fast_field_values("id", [address for _, address in hits])
-    ranked = [(score, int(id_ or 0)) for (score, _), id_ in zip(hits, ids, strict=True)]
-    return [id_ for _, id_ in sorted(ranked, reverse=True)]
-
-
-def _hits(searcher: Searcher, search: Search) -> Query:
+def query_of(searcher: Searcher, search: Search) -> Query:
+    """Return what finds every hit, and perhaps some messages that are none."""
     clauses = [*_phrases(searcher, search)]
-    clauses.append(_unscored(_all([_visible(search.seen), *_filters(search.filters)])))
-    return _all(clauses)
+    clauses.append(_unscored(all_of([_visible(search.seen), *_filters(search.filters)])))
+    return all_of(clauses)
 
 
 def _phrases(searcher: Searcher, search: Search) -> Iterator[Query]:
@@ -131,7 +86,7 @@ def _phrases(searcher: Searcher, search: Search) -> Iterator[Query]:
     for phrase in search.question:
         if phrase in mistyped:
             sharp += 1
-            yield _any([_word(searcher, phrase)[0], _mistyped(phrase)])
+            yield any_of([_word(searcher, phrase)[0], _mistyped(phrase)])
         elif len(phrase.words) > 1:
             sharp += 1
             yield _row_of(searcher, phrase)
@@ -148,15 +103,17 @@ def _phrases(searcher: Searcher, search: Search) -> Iterator[Query]:
 def _row_of(searcher: Searcher, phrase: Phrase) -> Query:
     """Return the query for words in a row.
 
-    Where the last word may go on in very many ways, the hits are only looked at afterwards.
+    Where the last word may go on in many ways, it may stand anywhere in the message: the hits are
+    looked at afterwards.
     """
     if not phrase.begins:
         return _row(phrase.words)
     *others, last = phrase.words
     endings = _endings(searcher, "words", last)
-    if len(endings) < MAX_ENDINGS:
-        return _any([_row((*others, ending)) for ending in endings])
-    return _row(others)
+    if len(endings) <= MAX_ROWS:
+        return any_of([_row((*others, ending)) for ending in endings])
+    query, is_broad = _word(searcher, Phrase((last,), begins=True))
+    return _row(others) if is_broad else all_of([_row(others), query])
 
 
 def _row(words: Sequence[str]) -> Query:
@@ -185,7 +142,7 @@ def _word(searcher: Searcher, phrase: Phrase) -> tuple[Query, bool]:
             else:
                 is_broad = True
                 ways.append(Query.fuzzy_term_query(_SCHEMA, field, form, distance=0, prefix=True))
-    return _any(ways), is_broad
+    return any_of(ways), is_broad
 
 
 def _endings(searcher: Searcher, field: str, beginning: str) -> list[str]:
@@ -202,20 +159,21 @@ def _mistyped(phrase: Phrase) -> Query:
 def _visible(seen: Seen) -> Query:
     broadcasts = [_term("filters", f"c{EVERYBODY_ID}")]
     if seen.broadcasts_after > 0:
-        broadcasts.append(_between(seen.broadcasts_after + 1, _LAST))
-    for_everybody = _all(broadcasts)
+        broadcasts.append(between(seen.broadcasts_after + 1, _LAST))
+    for_everybody = all_of(broadcasts)
     if seen.apart:
         senders = [f"s{id_}" for id_ in seen.apart]
         theirs = Query.term_set_query(_SCHEMA, "filters", senders)
         for_everybody = Query.boolean_query([(Occur.Must, for_everybody), (Occur.MustNot, theirs)])
-    ways = [_term("filters", f"p{seen.viewer_id}"), for_everybody]
+    own = [_term("filters", f"{role}{seen.viewer_id}") for role in "ps"]
+    ways = [*own, for_everybody]
     for group in seen.groups:
         of_group = _term("filters", f"c{group.conversation_id}")
         if group.after > 0 or group.upto is not None:
             upto = _LAST if group.upto is None else group.upto
-            of_group = _all([of_group, _between(group.after + 1, upto)])
+            of_group = all_of([of_group, between(group.after + 1, upto)])
         ways.append(of_group)
-    return _any(ways)
+    return any_of(ways)
 
 
 def _filters(filters: Filters) -> Iterator[Query]:
@@ -237,17 +195,19 @@ def _term(field: str, word: str) -> Query:
     return Query.term_query(_SCHEMA, field, word, "position" if field == "words" else "basic")
 
 
-def _between(first: int, last: int) -> Query:
+def between(first: int, last: int) -> Query:
+    """Return what finds the messages from one id to another, both included."""
     return Query.range_query(_SCHEMA, "id", FieldType.Unsigned, first, last)
 
 
-def _all(queries: Sequence[Query]) -> Query:
+def all_of(queries: Sequence[Query]) -> Query:
+    """Return what finds the messages that each of the queries finds."""
     if len(queries) == 1:
         return queries[0]
     return Query.boolean_query([(Occur.Must, query) for query in queries])
 
 
-def _any(queries: Sequence[Query]) -> Query:
+def any_of(queries: Sequence[Query]) -> Query:
     if len(queries) == 1:
         return queries[0]
     return Query.boolean_query([(Occur.Should, query) for query in queries])

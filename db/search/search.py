@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from db.engines.database import Database
+from db.search.answers import find_newest, find_ranked
 from db.search.follower import Follower
-from db.search.index import IndexDamaged, IndexPlace, ReadableIndex, Snapshot
-from db.search.queries import Search, SearchOrder, find_newest, find_ranked
+from db.search.index import IndexDamaged, IndexPlace, ReadableIndex
+from db.search.queries import Search, SearchOrder
 
 # The library waits for no lock of Python's: one thread searches while another one commits.
 THREADS = 3
@@ -24,6 +25,8 @@ class Found(NamedTuple):
 
     ids: Sequence[int]
     is_complete: bool
+    # Every message from this position on was looked at; there was no time for the others.
+    first: int = 0
 
 
 class MessageSearch:
@@ -64,19 +67,19 @@ class MessageSearch:
             self._reader = (epoch, ReadableIndex(self._place.path_of(epoch)))
         reader = self._reader[1]
 
-        def look() -> tuple[Snapshot | None, Sequence[int]]:
+        def look() -> Found:
             snapshot = reader.snapshot()
             if snapshot is None:
-                return None, ()
-            if search.order is SearchOrder.NEWEST:
-                return snapshot, find_newest(snapshot.searcher, search, before=before, limit=limit)
-            return snapshot, find_ranked(snapshot.searcher, search)
+                return Found((), is_complete=self._head() == 0)
+            searcher, last = snapshot.searcher, snapshot.state.last
+            if search.order is SearchOrder.RELEVANCE:
+                ids, first = find_ranked(searcher, search, last=last)
+            else:
+                ids, first = find_newest(searcher, search, last=last, before=before, limit=limit)
+            return Found(ids, snapshot.state.first <= 1, first)
 
         try:
-            snapshot, ids = await asyncio.get_running_loop().run_in_executor(self._executor, look)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, look)
         except (IndexDamaged, OSError, ValueError) as error:
             self._follower.doubt()
             raise SearchUnavailable from error
-        if snapshot is None:
-            return Found(ids, is_complete=self._head() == 0)
-        return Found(ids, is_complete=snapshot.state.first <= 1)

@@ -1,6 +1,6 @@
 """How long the lists without pages are for the viewer: a query costs as much."""
 
-from db.edits import EDITS_KEPT
+from db.of_messages.edits import EDITS_KEPT
 from db.search.hits import MAX_PIECES
 from resolvers.context import Context
 
@@ -31,3 +31,8 @@ def most_pieces(ctx: Context) -> int:
 def weigh_edits(ctx: Context) -> int:
     """Return what the earlier texts of one message count as."""
     return EDIT_WEIGHT * EDITS_KEPT
+
+
+def expected_reactions(ctx: Context) -> int:
+    """Return how many reactions a message counts as having: few have as many as they may."""
+    return max(1, ctx.settings.max_reactions_per_message // 4)

@@ -158,6 +158,18 @@ def _is_emoji(value: str) -> bool:
     return emoji.purely_emoji(value) and 1 <= emoji.emoji_count(value) <= MAX_EMOJI
 
 
+def clean_emoji(value: str) -> str:
+    """Return one emoji in the form that Unicode recommends: with it, ❤ and ❤️ are the same."""
+    if len(value) <= LONGEST_EMOJI:
+        if value not in emoji.EMOJI_DATA:  # perhaps with a needless selector of its look
+            value = value.replace("\ufe0e", "").replace("\ufe0f", "")
+        found = emoji.EMOJI_DATA.get(value)
+        # A component, such as a skin tone, is an emoji only together with another.
+        if found is not None and found["status"] != emoji.STATUS["component"]:
+            return emoji.emojize(emoji.demojize(value))
+    raise BadInput("emoji is not one emoji")
+
+
 def clean_client_message_id(value: str | None) -> str | None:
     """Return the key, or None when there is none."""
     if value is None:

@@ -30,6 +30,7 @@ from resolvers.context import Context
 from resolvers.guards.list_sizes import (
     count_blocked,
     count_online,
+    expected_reactions,
     most_pieces,
     most_sessions,
     weigh_edits,
@@ -46,6 +47,7 @@ WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Query", "blockedUsers"): count_blocked,
     ("Query", "sessions"): most_sessions,
     ("Message", "edits"): weigh_edits,
+    ("Message", "reactions"): expected_reactions,
     ("SearchEdge", "snippet"): most_pieces,
 }
 # Beyond any limit: the size of a whole list while the caller is not known.

@@ -16,7 +16,7 @@ from strawberry import Schema
 from resolvers.context import Context
 from resolvers.errors import ParleyError, Unavailable
 from resolvers.pending import Pending
-from schema.context import OperationContext
+from schema.context import OperationContext, Resumption
 from schema.execution.batches import Batch, Results
 from schema.execution.documents import Documents, Operation, RequestRefused
 from schema.execution.errors import format_error, format_exception
@@ -129,13 +129,17 @@ class Operations:
         operation: Operation,
         variables: dict[str, Any] | None,
         fastlane: Fastlane | None = None,
+        *,
+        resumption: Resumption | None = None,
     ) -> AsyncGenerator[Results, None]:
         """Yield a subscription's results, encoded; those of one `Results` are sent as one piece.
 
         With a fastlane this may end once the queue is empty, with `fastlane.is_parked`. Called
-        again, it yields what was queued since. Raises RequestRefused, and the operation's errors.
+        again, it yields what was queued since. With a `resumption` each result comes by itself,
+        once the resumption has its place. Raises RequestRefused, and the operation's errors.
         """
-        plan, context = operation.plan, OperationContext(ctx, self._stream_loaders)
+        plan = operation.plan
+        context = OperationContext(ctx, self._stream_loaders, resumption)
         source, consumer = None, None
         if fastlane is not None and fastlane.is_parked:
             source, fastlane = fastlane.rest(), None

@@ -15,6 +15,7 @@ from schema.root import schema
 from schema.transports.heartbeat import pause_of
 from schema.transports.http import answer_request
 from schema.transports.protocol import SUBPROTOCOL, CloseCode
+from schema.transports.server_sent_events import EventStream
 from schema.transports.websocket import GraphQLSocket
 from server.remote import Remote
 
@@ -46,6 +47,8 @@ class GraphQLEndpoint:
     async def drain(self) -> None:
         """Take no new WebSockets; let operations in flight finish, then close the open ones."""
         self._draining = True
+        for stream in self._ctx.hub.transports(EventStream):
+            stream.drain()
         await asyncio.gather(*(socket.drain() for socket in self._sockets()))
 
     def _sockets(self) -> list[GraphQLSocket]:

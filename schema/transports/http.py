@@ -18,6 +18,7 @@ from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.plans import Result
 from schema.execution.requests import GraphQLRequest
+from schema.transports.server_sent_events import EVENT_STREAM, EventStream, whole_stream
 from schema.transports.uploads import (
     check_preflight,
     not_a_request,
@@ -56,9 +57,12 @@ class _HTTPError(Exception):
         self.headers = headers or {}
 
 
-async def answer_request(ctx: Context, operations: Operations, request: Request) -> Response:
+async def answer_request(
+    ctx: Context, operations: Operations, request: Request
+) -> Response | EventStream:
     """Answer one HTTP request."""
-    media_type = _negotiate(request.headers.getlist("accept"))
+    media_type, streams = _negotiate(request.headers.getlist("accept"))
+    streams = streams and request.method != "HEAD"
     try:
         check_query(request.scope["query_string"])
         asks = "query" in request.query_params or "extensions" in request.query_params
@@ -66,12 +70,19 @@ async def answer_request(ctx: Context, operations: Operations, request: Request)
             shows = ctx.settings.shows_playground
             return playground_page() if shows else Response("Not Found", 404)
         if media_type is None:
-            raise _HTTPError(406, BadInput(f"Only {RESPONSE_JSON} and {JSON} are spoken"))
+            spoken = f"Only {RESPONSE_JSON}, {JSON} and {EVENT_STREAM} are spoken"
+            raise _HTTPError(406, BadInput(spoken))
         if _is_multipart(request):
             result = await _execute_multipart(ctx, operations, request)
         else:
             parameters = await _read(request, ctx.settings.max_body_bytes)
-            result = await _execute(ctx, operations, request, parameters)
+            viewer = await _enter(ctx, request)
+            operation = operations.prepare(viewer, parameters)
+            if streams and operation.type is OperationType.SUBSCRIPTION:
+                stream = EventStream(ctx, operations, operation, parameters.variables, request)
+                await stream.begin(bearer_token(request.headers.get("authorization")))
+                return stream
+            result = await _execute(viewer, operations, request, operation, parameters.variables)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
         return _refuse(error, media_type or JSON)
     return _respond(result, 200, media_type)
@@ -87,16 +98,19 @@ async def _execute_multipart(ctx: Context, operations: Operations, request: Requ
             raise _HTTPError(400, BadInput("The body was cut short")) from error
         except ParleyError as error:
             raise _HTTPError(_STATUS.get(error.code, 400), error) from error
-        return await _execute(ctx, operations, request, parameters)
+        operation = operations.prepare(viewer, parameters)
+        return await _execute(viewer, operations, request, operation, parameters.variables)
 
 
 async def _execute(
-    ctx: Context, operations: Operations, request: Request, parameters: GraphQLRequest
+    viewer: Context,
+    operations: Operations,
+    request: Request,
+    operation: Operation,
+    variables: dict[str, Any] | None,
 ) -> Result:
-    viewer = await _enter(ctx, request)
-    operation = operations.prepare(viewer, parameters)
     _check_method(operation, _method(request))
-    return await operations.execute(viewer, operation, parameters.variables)
+    return await operations.execute(viewer, operation, variables)
 
 
 async def _enter(ctx: Context, request: Request) -> Context:
@@ -106,6 +120,10 @@ async def _enter(ctx: Context, request: Request) -> Context:
 def _refuse(error: Exception, media_type: str) -> Response:
     """Return the answer to a request whose operation was not executed, or broke off."""
     headers: dict[str, str] = {}
+    if media_type == EVENT_STREAM:
+        if isinstance(error, RequestRefused):  # PersistedQueryUnknown too
+            return whole_stream(refusal(error))
+        media_type = RESPONSE_JSON  # with a status that says whether to try again
     match error:
         case _HTTPError():
             status, headers, error = error.status, error.headers, error.error
@@ -132,8 +150,12 @@ def _is_multipart(request: Request) -> bool:
     return request.method == "POST" and media_type.strip().lower() == MULTIPART
 
 
-def _negotiate(accept: Sequence[str]) -> str | None:
-    """Return the media type to answer in; None when the client takes neither of ours."""
+def _negotiate(accept: Sequence[str]) -> tuple[str | None, bool]:
+    """Return the media type to answer in, and whether a subscription is answered in a stream.
+
+    None when the client takes none of ours. Client libraries name EVENT_STREAM beside JSON, and
+    expect JSON of a query.
+    """
     weights: dict[str, float] = {}
     for part in ",".join(accept)[:MAX_ACCEPT].split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -143,14 +165,17 @@ def _negotiate(accept: Sequence[str]) -> str | None:
         except ValueError:
             weights[name] = 1.0
     if not "".join(accept).strip():
-        return JSON
+        return JSON, False
+    stream = weights.get(EVENT_STREAM, 0)
     anything = max(weights.get("*/*", 0), weights.get("application/*", 0))
     json, response_json = weights.get(JSON, anything), weights.get(RESPONSE_JSON, anything)
+    if stream > max(json, response_json):
+        return EVENT_STREAM, True
     if max(json, response_json) <= 0:
-        return None
+        return None, False
     # Equal weights: whoever names the newer type knows it; `*/*` alone is an older client.
     newer = RESPONSE_JSON in weights and response_json >= json
-    return RESPONSE_JSON if newer or response_json > json else JSON
+    return RESPONSE_JSON if newer or response_json > json else JSON, stream > 0
 
 
 def _method(request: Request) -> str:
@@ -214,7 +239,11 @@ def _check_method(operation: Operation, method: str) -> None:
     if operation.type is OperationType.SUBSCRIPTION:
         # Not a 405: no method would do, and that one must name those that would.
         raise _HTTPError(
-            400, BadInput("Subscriptions are served over WebSocket (graphql-transport-ws)")
+            400,
+            BadInput(
+                "Subscriptions are served over WebSocket (graphql-transport-ws), and as"
+                f" {EVENT_STREAM} to those who accept it"
+            ),
         )
     if method == "GET" and operation.type is not OperationType.QUERY:
         raise _HTTPError(405, BadInput("A mutation must be sent by POST"), {"Allow": "POST"})
@@ -223,6 +252,8 @@ def _check_method(operation: Operation, method: str) -> None:
 def _respond(
     result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
 ) -> Response:
+    if media_type == EVENT_STREAM:
+        return whole_stream(result)
     return Response(
         _encoder.encode(result), status, headers=headers, media_type=f"{media_type}; charset=utf-8"
     )

@@ -129,3 +129,9 @@ async def all_shut(target: Target, token: str, *, to: int, few: bool = False) ->
     )
     assert graphql == 4403
     assert socketio == ["auth:error", "Invalid token"]
+
+
+async def ask(target: Target, token: str, query: str, variables: dict[str, Any]) -> Any:
+    async with client(target, token) as http:
+        body = {"query": query, "variables": variables}
+        return (await http.post("/graphql", json=body)).json()

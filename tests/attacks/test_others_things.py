@@ -20,7 +20,7 @@ from application import create_app
 from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS
-from tests.attacks.doors import client
+from tests.attacks.doors import ask, client
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
 from tests.faults.load import register
@@ -42,6 +42,12 @@ class Things:
     unsent: str  # Alice's, not sent
 
 
+def mutation(call: str) -> str:
+    """Return the document of a mutation with `$id`."""
+    return f"mutation($id: ID!) {{ {call} {{ id }} }}"
+
+
+REACTION = 'Reaction(messageId: $id, emoji: "👍")'
 # As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
 EVERYONE = "everyone may see every user, write to them, and keep them away"
 SEARCHES = "finds nothing of another's: test_searches.py"
@@ -80,19 +86,13 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         "attachment unsent",
     ),
     "sendMessage(replyToId)": (
-        'mutation($id: ID!) { sendMessage(replyToId: $id, receiverId: "2", content: "x")'
-        " { id replyTo { content } } }",
+        mutation('sendMessage(replyToId: $id, receiverId: "2", content: "x")'),
         "message",
     ),
-    "editMessage(id)": (
-        'mutation($id: ID!) { editMessage(id: $id, content: "x") { id content } }',
-        "message",
-    ),
-    "deleteMessage(id)": ("mutation($id: ID!) { deleteMessage(id: $id) { id } }", "message"),
-    "updateProfile(avatarId)": (
-        "mutation($id: ID!) { updateProfile(avatarId: $id) { id } }",
-        "attachment unsent",
-    ),
+    "editMessage(id)": (mutation('editMessage(id: $id, content: "x")'), "message"),
+    "addReaction(messageId)": (mutation(f"add{REACTION}"), "message"),
+    "removeReaction(messageId)": (mutation(f"remove{REACTION}"), "message"),
+    "updateProfile(avatarId)": (mutation("updateProfile(avatarId: $id)"), "attachment unsent"),
     "blockUser(id)": EVERYONE,
     "searchMessages(conversation)": SEARCHES,
     "searchMessages(with)": SEARCHES,
@@ -104,6 +104,7 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
     "setTyping(conversationId)": "another's is as missing: tests/resolvers/test_typing.py",
     "setTyping(with)": EVERYONE,
     "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
+    "deleteMessage(id)": "refused like an edit (tests/resolvers/test_edits.py)",
     "events(after)": "test_resumed_events_are_only_ones_own",
 }
 # A key of one's own choice, not an id of the server's.
@@ -240,12 +241,6 @@ async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Thin
         found = await ask(target, target.alice.token, query, {"id": str(target.bob.id)})
         conversation = found["data"]["conversation"]["id"]
         yield Things(target, str(sent.json()["id"]), conversation, str(ids[0]), str(ids[1]))
-
-
-async def ask(target: Target, token: str, query: str, variables: dict[str, Any]) -> Any:
-    async with client(target, token) as http:
-        body = {"query": query, "variables": variables}
-        return (await http.post("/graphql", json=body)).json()
 
 
 CASES = [(name, case) for name, case in GRAPHQL.items() if isinstance(case, tuple)]

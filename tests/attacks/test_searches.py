@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.attacks.conftest import SECONDS, Report
-from tests.attacks.doors import client
+from tests.attacks.doors import ask, client
 from tests.attacks.target import attacked
-from tests.attacks.test_others_things import MISSING, ask
+from tests.attacks.test_others_things import MISSING
 
 pytestmark = pytest.mark.timeout(SECONDS)
 

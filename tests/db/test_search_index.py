@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.models import EVERYBODY_ID, MessageKind
-from db.search import queries
+from db.search import answers, queries
 from db.search.documents import State, Text
 from db.search.hits import excerpt
 from db.search.index import IndexDamaged, IndexPlace, ReadableIndex, WritableIndex
@@ -70,8 +70,14 @@ class Index:
         question = read_question(query)
         search = Search(question, who or seen(ANN), filters or Filters(), order, typos)
         if order is SearchOrder.RELEVANCE:
-            return queries.find_ranked(snapshot.searcher, search)
-        return queries.find_newest(snapshot.searcher, search, before=before, limit=limit)
+            return answers.find_ranked(snapshot.searcher, search, last=snapshot.state.last).ids
+        return self.newest(search, before=before, limit=limit).ids
+
+    def newest(self, search: Search, *, before: int | None, limit: int) -> answers.Proposed:
+        snapshot = self.reader.snapshot()
+        assert snapshot is not None
+        last = snapshot.state.last
+        return answers.find_newest(snapshot.searcher, search, last=last, before=before, limit=limit)
 
 
 @pytest.fixture
@@ -138,7 +144,7 @@ def test_many_words_with_one_beginning_are_all_found(index: Index) -> None:
     index.put([text(n, f"start{n:04} and more") for n in range(1, many + 1)])
     assert index.ids("start", limit=many + 1) == [*range(many, 0, -1)]
     assert index.ids("sta and mo", limit=many + 1) == [*range(many, 0, -1)]
-    # As beginnings of words in a row: proposed, and looked at afterwards.
+    # In a row of words: proposed, and looked at afterwards.
     index.put([text(many + 1, "go-start0001x")])
     assert many + 1 in index.ids("go-start")
 
@@ -159,9 +165,10 @@ def test_broadcasts_are_found_as_they_are_shown(index: Index) -> None:
 
 
 def test_a_groups_messages_are_found_from_joining_to_leaving(index: Index) -> None:
-    of_group = {"receiver_id": None, "conversation_id": GROUP}
+    of_group = {"receiver_id": None, "conversation_id": GROUP, "sender_id": BOB}
     index.put([text(n, "plan", **of_group) for n in range(1, 6)])
     assert index.ids("plan", seen(CAROL)) == []
+    assert index.ids("plan", seen(BOB)) == [5, 4, 3, 2, 1], "one's own words stay one's own"
     for after, upto, ids in ((0, None, [5, 4, 3, 2, 1]), (2, None, [5, 4, 3]), (1, 3, [3, 2])):
         who = seen(CAROL, groups=[GroupRange(GROUP, after, upto)])
         assert index.ids("plan", who) == ids
@@ -185,10 +192,10 @@ def test_filters(index: Index) -> None:
     assert index.ids("plan", filters=Filters(since=moment[2], until=moment[4])) == [3, 2]
 
 
-def test_the_newest_come_first_across_the_windows(
+def test_the_newest_come_first_across_the_ranges(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "WINDOWS", (10, 100))
+    monkeypatch.setattr(answers, "FIRST_RANGE", 10)
     index.put([text(n, f"word {'even' if n % 2 == 0 else 'odd'}") for n in range(1, 301)])
     assert index.ids("even", limit=3) == [300, 298, 296]
     assert index.ids("even", limit=40) == [*range(300, 220, -2)]
@@ -209,15 +216,21 @@ def test_relevance_puts_the_best_answers_first(index: Index) -> None:
     assert {*index.ids("cat", order=SearchOrder.RELEVANCE)} == {1, 2, 3}
 
 
-def test_very_common_words_are_ranked_among_the_newest(
+def test_without_time_the_newest_messages_are_looked_through(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "COMMON", 50)
-    monkeypatch.setattr(queries, "RANKED_POSITIONS", 20)
-    index.put([text(n, "common rare" if n == 1 else "common") for n in range(1, 101)])
-    found = index.ids("common", order=SearchOrder.RELEVANCE)
-    assert sorted(found) == [*range(80, 101)]
-    assert index.ids("rare common", order=SearchOrder.RELEVANCE) == [1]
+    """And one goes on from there."""
+    index.put([text(n, "rare" if n % 40 == 0 else "common") for n in range(1, 201)])
+    monkeypatch.setattr(answers, "FIRST_RANGE", 20)
+    monkeypatch.setattr(answers, "SECONDS", -1)
+    assert index.ids("common", order=SearchOrder.RELEVANCE) == [*range(199, 179, -1)]
+    search = Search(read_question("rare"), seen(ANN), Filters(), SearchOrder.NEWEST)
+    found: list[int] = []
+    before: int | None = None
+    while before != 0:
+        ids, before = index.newest(search, before=before, limit=5)
+        found += ids
+    assert found == [200, 160, 120, 80, 40]
 
 
 def test_typos_are_found_when_asked_for(index: Index) -> None:

@@ -212,8 +212,14 @@ async def test_the_members_of_a_group_hear_of_it_but_for_oneself() -> None:
     async with hearing(here, ALICE) as own, hearing(there, BOB) as bob, hearing(here, CAROL) as c:
         here.change(does(RECORDING, peer_id=None))
         await asyncio.sleep(1)
+        there.end(Message(receiver_id=None, conversation_id=GROUP + 1))
+        await asyncio.sleep(1)
         assert own == []
         assert bob == c == [(0, ALICE, RECORDING)]
+        for process in (here, there):
+            process.end(Message(receiver_id=None, conversation_id=GROUP))
+        await asyncio.sleep(1)
+        assert bob == c == [(0, ALICE, RECORDING), (2, ALICE, NONE)]
 
 
 @in_virtual_time

@@ -12,9 +12,9 @@ from resolvers import messages
 from resolvers.attachments.files import get_attachment, open_attachment
 from resolvers.attachments.sweep import sweep_uploads
 from resolvers.context import Context
-from resolvers.edits import delete_message, edit_message
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.file_urls import Part
+from resolvers.of_messages.edits import delete_message, edit_message
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import kept_files, upload
 

@@ -10,16 +10,15 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from db import facts
-from db.edits import EDITS_KEPT
 from db.log.changes.accounts import SetDisabled
 from db.log.changes.blocks import ChangeBlock
 from db.log.changes.broadcast import SetBroadcasters
 from db.models import Message, MessageEdit, MessageKind, StoredMessage
+from db.of_messages.edits import EDITS_KEPT
 from events.facts import Fact, Members, MessageDeleted, MessageEdited, People
 from resolvers import blocks, messages
 from resolvers.changes import commit
 from resolvers.context import Context
-from resolvers.edits import delete_message, edit_message, get_edits
 from resolvers.errors import (
     BadInput,
     Conflict,
@@ -30,6 +29,7 @@ from resolvers.errors import (
     RateLimited,
     Unauthenticated,
 )
+from resolvers.of_messages.edits import delete_message, edit_message, get_edits
 from tests.resolvers.conftest import join, running_context
 
 

@@ -8,8 +8,8 @@ import pytest
 from db.models import StoredMessage
 from resolvers import blocks, messages
 from resolvers.context import Context
-from resolvers.edits import delete_message, edit_message
 from resolvers.errors import Conflict, NotFound
+from resolvers.of_messages.edits import delete_message, edit_message
 from tests.resolvers.conftest import join
 from tests.resolvers.test_attachments import upload
 

@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from db.models import EVERYBODY_ID, MessageKind, StoredMessage
+from db.search import answers
 from db.search import search as search_part
 from db.search.search import Found, SearchUnavailable
 from resolvers import blocks, messages, search
 from resolvers.context import Context
-from resolvers.edits import delete_message, edit_message
 from resolvers.errors import (
     BadInput,
     Forbidden,
@@ -23,6 +23,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.of_messages.edits import delete_message, edit_message
 from resolvers.search import Cursor, HitsPage, SearchOrder, Wanted, search_messages
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import upload
@@ -297,6 +298,23 @@ async def test_a_page_is_filled_up_past_what_is_hidden(
         pages.append(await look(alice, "visible", first=2, after=pages[-1].end))
     assert len(pages) > 3
     assert [id_ for page in pages for id_ in ids_of(page)] == [shown[1].id, shown[0].id]
+
+
+async def test_a_page_ends_early_where_its_time_is_over(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "FIRST_RANGE", 3)
+    monkeypatch.setattr(answers, "SECONDS", -1)
+    alice, bob = await join(ctx), await join(ctx)
+    old = await send(alice, "rare one", bob)
+    new = [await send(alice, f"other {n}", bob) for n in range(9)]
+    await indexed(alice, new[-1])
+    pages = [await look(alice, "rare")]
+    while pages[-1].has_more:
+        assert pages[-1].hits == []
+        pages.append(await look(alice, "rare", after=pages[-1].end))
+    assert len(pages) > 2
+    assert ids_of(pages[-1]) == [old.id]
 
 
 async def test_typos_are_found_only_where_nothing_else_is(ctx: Context) -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from db.models import EVERYBODY_ID
 from events.facts import Activity, TypingChanged
-from resolvers import accounts, blocks, messages
+from resolvers import accounts, blocks, messages, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
 from resolvers.typing import set_typing, watch_typing
 from tests.resolvers.conftest import join, running_context
+from tests.resolvers.facts import add_group
+from tests.resolvers.people import Line, Person
 from tests.support.inbox import Inbox
 from tests.support.statements import statements_sent
 
@@ -130,6 +132,48 @@ async def test_whom_the_directory_hides_is_as_missing_until_they_have_met(
             await messages.send_message(bob, receiver_id=alice.user.id, content="x")
             await set_typing(alice, peer_id=bob.user.id)
             await told.expect(lambda change: change.activity is Activity.TYPING)
+
+
+async def test_the_members_of_a_group_are_told_and_who_has_left_is_as_a_stranger(
+    ctx: Context,
+) -> None:
+    people = [await Person.register(ctx) for _ in range(5)]
+    alice, bob, carol, gone, stranger = [
+        await person.connect(await person.log_in(), Line()) for person in people
+    ]
+    ids = [one.user.id for one in (alice, bob, carol, gone)]
+    stays: dict[int, tuple[int, int | None]] = dict.fromkeys(ids, (0, None))
+    group = await add_group(ctx, {**stays, gone.user.id: (0, 1)})
+    for one in (alice, bob, carol):
+        assert one.user.connection is not None
+        ctx.hub.join(one.user.connection, ("conversation", group))
+    async with hearing(bob) as first, hearing(carol) as second, hearing(gone) as other:
+        await set_typing(alice, conversation_id=group)
+        for told in (first, second):
+            heard = await told.expect(lambda change: change.activity is Activity.TYPING)
+            assert (heard.user_id, heard.peer_id) == (alice.user.id, None)
+            assert heard.conversation_id == group
+        for outside in (gone, stranger):
+            with pytest.raises(NotFound, match="Conversation not found"):
+                await set_typing(outside, conversation_id=group)
+        assert other.items == []
+
+
+async def test_a_request_that_watches_ends_with_its_session(ctx: Context) -> None:
+    person, bob = await Person.register(ctx), await join(ctx)
+    token = await person.log_in()
+    alice = await person.enter(token)
+    watch = watch_typing(alice)
+    reader = asyncio.create_task(anext(watch))
+    await asyncio.sleep(0)
+    await set_typing(bob, peer_id=person.id)
+    assert [change.user_id for change in await reader] == [bob.user.id]
+    reader = asyncio.create_task(anext(watch))
+    await asyncio.sleep(0)
+    await sessions.log_out(alice)
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(reader, 5)
+    assert not ctx.typing._watches
 
 
 async def test_a_deleted_account_is_as_missing(ctx: Context) -> None:

@@ -83,7 +83,6 @@ async def test_the_audits_of_graphql_http_pass(sqlite_chat: RunningServer) -> No
         ("multipart/mixed, application/graphql-response+json, application/json", RESPONSE_JSON),
         (f"{JSON};q=nonsense", JSON),
         ("text/html", None),
-        ("text/event-stream", None),
         ("*/*;q=0", None),
         (",;=,;q=;", None),
     ],

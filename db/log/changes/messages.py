@@ -7,8 +7,6 @@ from typing import Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import edits
-from db.edits import Edit
 from db.facts import read_broadcasters
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.of_message import (
@@ -18,10 +16,11 @@ from db.log.changes.of_message import (
     Standing,
     Unreachable,
     audience_of,
-    is_of_group,
 )
 from db.messages import ATTACHING_KINDS, Original, hash_sent
 from db.models import MessageKind, StoredMessage
+from db.of_messages import edits, reactions
+from db.of_messages.edits import Edit
 from db.users import admin_ids
 from events.facts import MessageDeleted, MessageEdited
 
@@ -110,7 +109,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
             return TooLate(self.seconds)
         if not standing.reaches(message, self.user_id):
             return Unreachable()
-        if message.receiver_id is None and not is_of_group(message) and self.user_id in muted:
+        if message.receiver_id is None and not message.is_of_group and self.user_id in muted:
             return MayNotBroadcast()
         return original
 
@@ -137,7 +136,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
         """
         standing = await Standing.of(connection, changes)
         outcomes: list[Outcome] = []
-        changed: dict[int, Original] = {}
+        gone: list[StoredMessage] = []
         for change in changes:
             original = standing.find(change)
             if isinstance(original, Refused):
@@ -150,13 +149,14 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
                 outcomes.append(Made(change.user_id, None, answer=message))
             else:
                 left = replace(message, content="", attachment=None, deleted_at=now)
-                changed[message.id] = Original(left, _sent_hash(original))
-                standing.originals[message.id] = changed[message.id]
+                gone.append(message)
+                standing.originals[message.id] = Original(left, _sent_hash(original))
                 body = MessageDeleted(left.id, left.sender_id, left.conversation_id)
                 outcomes.append(Made(change.user_id, body, audience_of(left), left, left))
-        if changed:
-            await edits.forget_content(connection, [*changed])
-            await edits.rewrite(connection, [*changed.values()])
+        if gone:
+            await edits.forget_content(connection, gone)
+            await reactions.forget_reactions(connection, [m.id for m in gone if m.reacted])
+            await edits.rewrite(connection, [standing.originals[m.id] for m in gone])
         return outcomes
 
     def _refusal(self, message: StoredMessage, standing: Standing, now: datetime) -> Refused | None:
@@ -164,7 +164,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
             return None
         if message.sender_id != self.user_id:
             return NotYours()
-        if is_of_group(message) and not standing.reaches(message, self.user_id):
+        if message.is_of_group and not standing.reaches(message, self.user_id):
             return Unreachable()
         late = message.deleted_at is None and _is_late(message, self.seconds, now)
         return TooLate(self.seconds) if late else None
@@ -195,7 +195,7 @@ async def _muted(
     broadcasts = {
         id_
         for id_, original in standing.originals.items()
-        if original.message.receiver_id is None and not is_of_group(original.message)
+        if original.message.receiver_id is None and not original.message.is_of_group
     }
     users = {change.user_id for change in changes if change.message_id in broadcasts}
     if not users or (allowed := await read_broadcasters(connection)) == "everyone":

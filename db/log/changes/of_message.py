@@ -11,7 +11,7 @@ from db.blocks import find_apart
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import NotUsable
 from db.messages import Original, read_originals
-from db.models import EVERYBODY_ID, Member, Message, StoredMessage
+from db.models import Member, Message, StoredMessage
 from db.users import find_senders
 from events.facts import Audience, Members, People
 
@@ -80,7 +80,7 @@ class Standing:
             if (original := found.originals.get(change.message_id)) is None:
                 continue
             message = original.message
-            if is_of_group(message):
+            if message.is_of_group:
                 in_groups.add((message.conversation_id, change.user_id))
             else:
                 named.add((change.user_id, _other(message, change.user_id)))
@@ -101,7 +101,7 @@ class Standing:
 
     def reaches(self, message: StoredMessage, user_id: int) -> bool:
         """Whether a user who sees the message may still write to those who do."""
-        if is_of_group(message):
+        if message.is_of_group:
             membership = self._memberships.get((message.conversation_id, user_id))
             return membership is not None and membership.left_position is None
         other = _other(message, user_id)
@@ -120,7 +120,7 @@ class Standing:
 
     def _sees(self, message: StoredMessage, change: OfMessage) -> bool:
         user_id = change.user_id
-        if is_of_group(message):
+        if message.is_of_group:
             membership = self._memberships.get((message.conversation_id, user_id))
             return membership is not None and membership.shows(message.id)
         if user_id in {message.sender_id, message.receiver_id}:
@@ -130,11 +130,6 @@ class Standing:
             and message.id > change.broadcasts_after
             and (user_id, message.sender_id) not in self._apart
         )
-
-
-def is_of_group(message: StoredMessage) -> bool:
-    """Whether the message is of a group, and so neither direct nor to everybody."""
-    return message.receiver_id is None and message.conversation_id != EVERYBODY_ID
 
 
 def audience_of(message: StoredMessage) -> Audience:

@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # At the table's end, and NULL: no engine writes a row for it.
+    # At the table's end, and NULL or one value: no engine writes a row for it.
     for name, type_ in (
         ("edited_at", UTCDateTime()),
         ("deleted_at", UTCDateTime()),
@@ -24,6 +24,9 @@ def upgrade() -> None:
         ("original_hash", Digest),
     ):
         op.add_column("messages", sa.Column(name, type_, nullable=True))
+    op.add_column(
+        "messages", sa.Column("reacted", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     op.create_table(
         "message_edits",
         sa.Column("message_id", BigId, primary_key=True, autoincrement=False),
@@ -60,5 +63,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("reaction_counts", "reactions", "message_edits"):
         op.drop_table(name)
-    for name in ("original_hash", "reply_to_id", "deleted_at", "edited_at"):
+    for name in ("reacted", "original_hash", "reply_to_id", "deleted_at", "edited_at"):
         op.drop_column("messages", name)

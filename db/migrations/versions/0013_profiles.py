@@ -36,9 +36,11 @@ def upgrade() -> None:
     op.add_column(
         "users", sa.Column("invisible", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.create_index("ix_users_invisible", "users", ["invisible", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_users_invisible", "users")
     op.drop_column("users", "invisible")
     op.drop_column("users", "avatar_key")
     op.drop_column("users", "status_text")

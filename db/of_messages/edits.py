@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from db import attachments
 from db.messages import Original
-from db.models import Message, MessageAttachment, MessageEdit
+from db.models import Message, MessageAttachment, MessageEdit, StoredMessage
 
 # So many earlier texts of a message are kept: what was sent first, and the latest.
 EDITS_KEPT = 20
@@ -97,22 +97,22 @@ async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> N
     await connection.execute(update(Message).where(col(Message.id).in_(rows)).values(values))
 
 
-async def forget_content(connection: AsyncConnection, message_ids: Collection[int]) -> None:
-    """Forget what these messages said before, and that they show their attachments.
+async def forget_content(connection: AsyncConnection, gone: Collection[StoredMessage]) -> None:
+    """Forget what these messages said before, and what they attach.
 
     An attachment that no other message shows is forgotten too: nobody opens it any more.
     """
-    await connection.execute(
-        delete(MessageEdit).where(col(MessageEdit.message_id).in_(message_ids))
-    )
+    if edited := [message.id for message in gone if message.edited_at is not None]:
+        await connection.execute(delete(MessageEdit).where(col(MessageEdit.message_id).in_(edited)))
+    message_ids = [message.id for message in gone if message.attachment is not None]
+    if not message_ids:
+        return
     shown = (
         select(col(MessageAttachment.attachment_id))
         .where(col(MessageAttachment.message_id).in_(message_ids))
         .distinct()
     )
     released = set((await connection.execute(shown)).scalars())
-    if not released:
-        return
     await connection.execute(
         delete(MessageAttachment).where(col(MessageAttachment.message_id).in_(message_ids))
     )

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
-from db import edits
-from db.edits import Edit as Edit
 from db.engines.database import DatabaseUnavailable, TooLargeForDatabase
 from db.log.changes.messages import (
     DeleteMessage,
@@ -21,9 +19,12 @@ from db.log.changes.of_message import (
     UnknownMessage,
     Unreachable,
 )
+from db.log.changes.reactions import TooManyEmoji
 from db.log.changes.sessions import NotUsable
 from db.log.drafts import LogFull
 from db.models import StoredMessage
+from db.of_messages import edits
+from db.of_messages.edits import Edit as Edit
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -52,6 +53,10 @@ _ERRORS: dict[type[Exception], Callable[[Exception], ParleyError]] = {
     # As for a send: neither a block nor a deleted account is told of.
     Unreachable: lambda _: NotFound("Receiver not found"),
     MayNotBroadcast: lambda _: Forbidden("You may not write to everybody here any more"),
+    TooManyEmoji: lambda full: Forbidden(
+        f"The message has reactions with {full} emoji: no more are allowed",
+        setting="MAX_REACTIONS_PER_MESSAGE",
+    ),
     TooLargeForDatabase: lambda _: PayloadTooLarge(
         "The message is larger than this server's database takes"
     ),

@@ -1,0 +1,1 @@
+"""What happens to a message after it is sent: edits, a deletion, reactions, replies."""
