@@ -32,8 +32,8 @@ LIMITS = (
     "max_held_events", "max_held_bytes", "ping_interval_seconds", "ping_timeout_seconds",
     # Tokens, accounts, blocks, addresses of files.
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
-    "max_session_age_seconds", "min_password_length", "max_blocked_users", "file_url_seconds",
-    "max_group_members",
+    "max_session_age_seconds", "min_password_length", "max_blocked_users", "max_group_members",
+    "file_url_seconds",
     # Messages that are stored, and what changes beside them.
     "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )
