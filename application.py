@@ -335,6 +335,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             settings.data_dir / "search",
             head=lambda: feed.position,
             epoch=lambda: control.epoch,
+            recent=feed.last_entries,
         )
         if settings.search == "on"
         else None,

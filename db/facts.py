@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import messages
+from db.engines.statements import insert_many
 from db.models import LogHead, LogPerson, LogRow, Message, StoredMessage
 from events.facts import (
     CONTROLS,
@@ -55,15 +56,15 @@ async def move_head(connection: AsyncConnection, position: int, control_position
 
 async def insert_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
     """Store facts at their positions, and whom each is shown to."""
-    await connection.execute(insert(LogRow), [row_of(fact) for fact in facts])
+    rows = [row_of(fact) for fact in facts]
+    await insert_many(connection, "log", [*rows[0]], [[*row.values()] for row in rows])
     people = [
-        {"user_id": user_id, "position": fact.id}
+        (user_id, fact.id)
         for fact in facts
         if fact.is_shown and isinstance(fact.audience, People)
         for user_id in {*fact.audience.ids}
     ]
-    if people:
-        await connection.execute(insert(LogPerson), people)
+    await insert_many(connection, "log_people", ("user_id", "position"), people)
 
 
 def row_of(fact: Fact) -> dict[str, Any]:

@@ -233,11 +233,18 @@ async def read_originals(
     connection: AsyncConnection, *where: ColumnElement[bool]
 ) -> list[Original]:
     """Return the messages that these conditions find, with their hashes."""
-    rows = (
-        await connection.execute(select(*COLUMNS, col(Message.original_hash)).where(*where))
-    ).all()
-    found = await _stored(connection, [row[:-1] for row in rows])
-    return [Original(message, row[-1]) for message, row in zip(found, rows, strict=True)]
+    query = select(*COLUMNS, col(Message.original_hash)).where(*where)
+    return [Original(message, more[0]) for message, more in await read_more(connection, query)]
+
+
+async def read_more(
+    connection: AsyncConnection, query: Any
+) -> list[tuple[StoredMessage, Sequence[Any]]]:
+    """Return what a query for COLUMNS and more finds: messages, and beside each what is more."""
+    rows = (await connection.execute(query)).all()
+    size = len(COLUMNS)
+    found = await _stored(connection, [row[:size] for row in rows])
+    return [(message, row[size:]) for message, row in zip(found, rows, strict=True)]
 
 
 async def find_by_keys(

@@ -71,7 +71,7 @@ class Remembered(Generic[E]):
 
         None where not all entries between are kept, or the viewer's groups are not known.
         """
-        entries = self._between(after, upto)
+        entries = self.between(after, upto)
         if groups and not self._visibility.knows_groups_of(viewer_id):
             return None
         if entries is None:
@@ -87,7 +87,7 @@ class Remembered(Generic[E]):
         self, viewer_id: int, after: int, upto: int, broadcasts_after: int
     ) -> Sequence[E | Fact] | None:
         """Return the same with the facts that the viewer is shown; None also where it is unsure."""
-        entries = self._between(after, upto)
+        entries = self.between(after, upto)
         if entries is None or not self._visibility.knows_groups_of(viewer_id):
             return None
         visibility, latest = self._visibility, dict[int | None, Any]()
@@ -107,7 +107,8 @@ class Remembered(Generic[E]):
         found.reverse()
         return found
 
-    def _between(self, after: int, upto: int) -> list[E | Fact] | None:
+    def between(self, after: int, upto: int) -> list[E | Fact] | None:
+        """Return the entries with after < position <= upto; None where not all are kept."""
         if upto - after > REMEMBERED:
             return None
         found = []

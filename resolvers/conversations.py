@@ -1,6 +1,6 @@
 """Conversations: the list of one's own, and what is known of each."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -178,6 +178,7 @@ async def update_conversation(
     BadInput, NotFound, RateLimited, Unavailable.
     """
     viewer = ctx.user
+    ctx.limits.count_mark(viewer.id)
     async with reading_log(ctx) as connection:
         listed = await access.named_conversation(ctx, connection, conversation_id, with_id)
     if isinstance(muted_until, datetime) and muted_until <= datetime.now(UTC):
@@ -193,3 +194,74 @@ async def update_conversation(
         return listed
     async with reading_log(ctx, fact.id) as connection:
         return await access.visible_conversation(ctx, connection, listed.id)
+
+
+class OthersMarks(NamedTuple):
+    """How far another member has got, as far as the viewer may know; 0 for not at all."""
+
+    user_id: int
+    read: int
+    delivered: int
+
+
+async def list_marks(
+    ctx: Context,
+    pages: Sequence[tuple[ListedConversation, Sequence[StoredMember]]],
+    *,
+    receipts: bool,
+) -> list[list[OthersMarks]]:
+    """Return the marks of each page's members, without the viewer.
+
+    Nothing is known of whoever a block keeps apart from the viewer in a direct conversation, and no
+    read mark where either has `receipts` off. Raises Unauthenticated, Unavailable.
+    """
+    viewer = ctx.user
+    places = {
+        (listed.id, min(member.delivered_position, listed.upto))
+        for listed, members in pages
+        for member in members
+        if 0 < member.delivered_position < listed.last_position and member.id != viewer.id
+    }
+    lasts: dict[tuple[int, int], int] = {}
+    if places:
+        async with reading_log(ctx) as connection:
+            lasts = await marks.last_ids(connection, places)
+    apart = ctx.blocks.apart.get(viewer.id, ())
+    found = []
+    for listed, members in pages:
+        others = []
+        for member in members:
+            if member.id == viewer.id:
+                continue
+            read = member.read_position if receipts and member.read_receipts else 0
+            delivered = delivered_in(listed, member.delivered_position, lasts)
+            if listed.peer_id is not None and member.id in apart:
+                read = delivered = 0
+            others.append(OthersMarks(member.id, read, delivered))
+        found.append(others)
+    return found
+
+
+async def list_delivered(
+    ctx: Context, conversations: Sequence[ListedConversation], position: int
+) -> list[int]:
+    """Return the last message of each conversation that lies at or before a position, or 0.
+
+    Raises Unavailable.
+    """
+    places = {(each.id, position) for each in conversations if 0 < position < each.last_position}
+    lasts: dict[tuple[int, int], int] = {}
+    if places:
+        async with reading_log(ctx) as connection:
+            lasts = await marks.last_ids(connection, places)
+    return [delivered_in(each, position, lasts) for each in conversations]
+
+
+def delivered_in(
+    listed: ListedConversation, position: int, lasts: Mapping[tuple[int, int], int]
+) -> int:
+    """Return the last message of the conversation that was delivered; 0 for none."""
+    if position >= listed.last_position:
+        return listed.last_position
+    last = lasts.get((listed.id, min(position, listed.upto)), 0)
+    return last if last > listed.after else 0

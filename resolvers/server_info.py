@@ -13,7 +13,7 @@ LIMITS = (
     "familiar_address_seconds", "bad_tokens_per_address", "anonymous_graphql_ms_per_address",
     "graphql_ms_per_user", "email_lookups_per_user", "groups_per_user", "additions_per_user",
     "group_changes_per_user", "profile_changes_per_user", "searches_per_user", "reads_per_user",
-    "typing_per_user",
+    "marks_per_user", "typing_per_user",
     # How many at once.
     "reads_at_once_per_user", "max_connections_per_user", "max_connections_per_address",
     "max_subscriptions_per_connection",

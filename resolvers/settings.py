@@ -13,30 +13,30 @@ from resolvers.reads import reading_log
 class OwnSettings(NamedTuple):
     """The viewer's settings, and the mark of what their clients were sent."""
 
+    invisible: bool
     read_receipts: bool
     delivered_position: int
-    invisible: bool
 
 
 async def get_settings(ctx: Context) -> OwnSettings:
     """Return the viewer's settings. Raises Unauthenticated, Unavailable."""
     viewer = ctx.user
     async with reading_log(ctx) as connection:
-        found = await marks.read_settings(connection, [viewer.id])
-    delivered, receipts = found.get(viewer.id, (0, True))
-    return OwnSettings(receipts, delivered, viewer.id in ctx.invisible.ids)
+        delivered, receipts = await marks.read_settings(connection, viewer.id)
+    return OwnSettings(viewer.id in ctx.invisible.ids, receipts, delivered)
 
 
 async def update_settings(
-    ctx: Context, *, read_receipts: bool | None = None, invisible: bool | None = None
+    ctx: Context, *, invisible: bool | None = None, read_receipts: bool | None = None
 ) -> OwnSettings:
     """Change the viewer's settings; what is None stays. Return them as they are now.
 
     Raises Unauthenticated, RateLimited, Unavailable.
     """
     viewer = ctx.user
-    if read_receipts is not None:
-        await commit(ctx, SetReadReceipts(viewer.id, read_receipts))
     if invisible is not None:
         await set_invisible(ctx, invisible)
+    if read_receipts is not None:
+        ctx.limits.count_mark(viewer.id)
+        await commit(ctx, SetReadReceipts(viewer.id, read_receipts))
     return await get_settings(ctx)

@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
-from db import direct, users
+from db import users
+from db.conversations import listing
 from db.models import EVERYBODY_ID
 from events.facts import Activity, TypingChanged
 from resolvers import access
@@ -34,12 +35,13 @@ async def set_typing(
     ctx.limits.count_typing(viewer.id)
     async with ctx.read() as connection:
         if conversation_id is not None:
-            place = await direct.find_place(connection, viewer.id, conversation_id)
-            if place is None:
+            listed = await access.visible_conversation(ctx, connection, conversation_id)
+            if listed.left_position is not None:
                 raise NotFound("Conversation not found")
-            peer_id = place.peer_id
+            peer_id = listed.peer_id
         elif peer_id is not None:
-            conversation_id = await direct.find_conversation_with(connection, viewer.id, peer_id)
+            pair = (min(viewer.id, peer_id), max(viewer.id, peer_id))
+            conversation_id = (await listing.find_direct(connection, [pair])).get(pair)
         if peer_id is not None:
             known = await users.existing_ids(connection, [peer_id])
             if not known or ctx.blocks.are_apart(viewer.id, peer_id):

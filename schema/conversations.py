@@ -10,8 +10,8 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, UNSET, argument, field
 
-from db.models import ConversationKind, ListedConversation, MemberRole, Place, StoredMember
-from resolvers import conversations
+from db.models import ConversationKind, ListedConversation, MemberRole, Place
+from resolvers import conversations, marks
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
 from schema.attachments import Attachment
@@ -57,7 +57,7 @@ class Marks:
     user: User = field(description="The person.")
     read_up_to: ID | None = field(
         description="They have read the messages up to this one; null for none, and where either"
-        " of you has `readReceipts` off."
+        " of you has `readReceipts` off. What they have read has reached them."
     )
     delivered_up_to: ID | None = field(
         description="Their clients were sent the messages up to this one; null for none."
@@ -118,8 +118,7 @@ class Conversation(Node):
 
     @field(description="Your clients were sent the messages up to this one; null for none.")
     async def delivered_up_to(self, info: Info) -> ID | None:
-        settings = await own_loaders(info).settings.load(None)
-        return _mark(max(settings.delivered_position, self.record.read_position))
+        return _mark(await own_loaders(info).delivered.load(self.record))
 
     @field(
         description="Who is in it, you too, in the order of registration; nobody for the"
@@ -135,7 +134,7 @@ class Conversation(Node):
         limit = MEMBERS_PAGE if first is None else first
         start = 0 if after is None else id_at(after, "after")
         page = await own_loaders(info).members.load((self.record, start, limit))
-        people = await _people(info, page[:limit])
+        people = await _people(info, [member.user_id for member in page[:limit]])
         return RelayConnection(
             records=page[:limit],
             show=lambda member: Member(
@@ -157,28 +156,17 @@ class Conversation(Node):
         first: Annotated[int | None, argument("At most so many, up to 200.")] = MARKS_PAGE,
         after: Annotated[ID | None, argument("Only users past this id.")] = None,
     ) -> list[Marks]:
-        loaders = own_loaders(info)
         limit = MARKS_PAGE if first is None else first
         start = 0 if after is None else known_id(after, "User not found")
-        page = await loaders.members.load((self.record, start, limit))
-        shown = (await loaders.settings.load(None)).read_receipts
-        viewer_id = info.context.ctx.user.id
-        others = [member for member in page if member.id != viewer_id][:limit]
-        people = await _people(info, others)
+        page = await own_loaders(info).marks.load((self.record, start, limit))
+        people = await _people(info, [found.user_id for found in page[:limit]])
         return [
             Marks(
-                user=people[member.id],
-                read_up_to=(
-                    _mark(member.read_position) if shown and member.read_receipts else None
-                ),
-                # What was read was delivered; whoever hides the one mark hides it in the other.
-                delivered_up_to=_mark(
-                    max(member.delivered_position, member.read_position)
-                    if shown and member.read_receipts
-                    else member.delivered_position
-                ),
+                user=people[found.user_id],
+                read_up_to=_mark(found.read),
+                delivered_up_to=_mark(found.delivered),
             )
-            for member in others
+            for found in page[:limit]
         ]
 
     @field(description="Its messages that you may see: as `Query.messages`.")
@@ -220,8 +208,8 @@ class Conversation(Node):
         )
 
 
-async def _people(info: Info, members: Sequence[StoredMember]) -> dict[int, User]:
-    records = await info.context.loaders.users.load_many([member.id for member in members])
+async def _people(info: Info, ids: Sequence[int]) -> dict[int, User]:
+    records = await info.context.loaders.users.load_many([*ids])
     return {record.id: User.of(record) for record in records if record is not None}
 
 
@@ -354,3 +342,46 @@ class ConversationMutations:
                 pinned=unchanged if pinned is None else pinned,
             )
         )
+
+    @strawberry.mutation(
+        description="Mark a conversation's messages up to one of them as read. A mark only moves"
+        " forward, and never past the last message. The others see it, unless `readReceipts` is off"
+        " for one of you; in the conversation of EVERYBODY nobody does."
+    )
+    async def mark_read(
+        self,
+        info: Info,
+        up_to: Annotated[ID, argument("The id of the last message that was read.")],
+        conversation_id: ById = None,
+        with_: ByPeer = None,
+    ) -> Conversation:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        return Conversation.of(
+            await marks.mark_read(
+                ctx,
+                _id(conversation_id, MISSING),
+                with_id=_id(with_, MISSING),
+                upto=_position(up_to),
+            )
+        )
+
+    @strawberry.mutation(
+        description="Mark that your clients were sent all messages up to this one, of all"
+        " conversations: as they acknowledge `events` or `messageAdded`. True if the mark moved: it"
+        " only moves forward. Those who wrote to you see it."
+    )
+    async def mark_delivered(
+        self,
+        info: Info,
+        up_to: Annotated[ID, argument("The id of the last message that has come.")],
+    ) -> bool:
+        ctx = info.context.ctx
+        ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
+        return await marks.mark_delivered(ctx, _position(up_to))
+
+
+def _position(value: ID) -> int:
+    if (position := find_id(value)) is None:
+        raise BadInput("upTo is not a message's id")
+    return position

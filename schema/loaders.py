@@ -16,6 +16,7 @@ from db.models import (
 )
 from resolvers import conversations
 from resolvers.context import Context
+from resolvers.conversations import OthersMarks
 from resolvers.groups import get_avatars
 from resolvers.messages import Page, get_messages
 from resolvers.of_messages.edits import Edit, get_edits
@@ -176,3 +177,27 @@ class Loaders(msgspec.Struct, dict=True):
             return [found.get(pair, ()) for pair in asked]
 
         return DataLoader(load_edits, cache=not self.shared)
+
+    @cached_property
+    def marks(self) -> DataLoader[tuple[ListedConversation, int, int], Sequence[OthersMarks]]:
+        """Loads the marks of the members that `members` loads for the same key."""
+
+        async def load(
+            keys: Sequence[tuple[ListedConversation, int, int]],
+        ) -> Sequence[Sequence[OthersMarks]]:
+            members = await self.members.load_many([*keys])
+            pages = [(key[0], page) for key, page in zip(keys, members, strict=True)]
+            receipts = (await self.settings.load(None)).read_receipts
+            return await conversations.list_marks(self.ctx, pages, receipts=receipts)
+
+        return DataLoader(load)
+
+    @cached_property
+    def delivered(self) -> DataLoader[ListedConversation, int]:
+        """Loads the last message of each conversation that the viewer's clients were sent."""
+
+        async def load(listed: Sequence[ListedConversation]) -> list[int]:
+            position = (await self.settings.load(None)).delivered_position
+            return await conversations.list_delivered(self.ctx, listed, position)
+
+        return DataLoader(load)

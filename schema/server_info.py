@@ -74,6 +74,7 @@ class ServerLimits:
     profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
+    marks_per_user: RateLimit = _limit("Marks, and changes of own settings, of one user.")
     typing_per_user: RateLimit = _limit("How often one user says that they type or record.")
     reads_at_once_per_user: int = _limit("Reads of one user that run at once; a few more wait.")
     max_connections_per_user: int = _limit("Open connections of one user, in all processes.")

@@ -24,12 +24,15 @@ class PresenceSetting(Enum):
 @strawberry.type(description="Your own settings.")
 class Settings:
     presence: PresenceSetting = field(description="What others see of whether you are online.")
+    read_receipts: bool = field(
+        description="Whether others see how far you have read, and you how far they have."
+    )
 
     @classmethod
     def of(cls, found: OwnSettings) -> "Settings":
         """Return the settings as GraphQL shows them."""
         shown = PresenceSetting.INVISIBLE if found.invisible else PresenceSetting.VISIBLE
-        return cls(presence=shown)
+        return cls(presence=shown, read_receipts=found.read_receipts)
 
 
 @strawberry.type
@@ -51,6 +54,14 @@ class SettingsMutations:
         presence: Annotated[
             PresenceSetting | None, argument("What others see of whether you are online.")
         ] = None,
+        read_receipts: Annotated[
+            bool | None,
+            argument("Whether others see how far you have read, and you how far they have."),
+        ] = None,
     ) -> Settings:
         invisible = None if presence is None else presence is PresenceSetting.INVISIBLE
-        return Settings.of(await settings.update_settings(info.context.ctx, invisible=invisible))
+        return Settings.of(
+            await settings.update_settings(
+                info.context.ctx, invisible=invisible, read_receipts=read_receipts
+            )
+        )

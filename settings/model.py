@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     searches_per_user: RateSetting = Rate(30, 10)
     reads_per_user: RateSetting = Rate(300, 10)
     typing_per_user: RateSetting = Rate(60, 10)
+    marks_per_user: RateSetting = Rate(300, 10)
     reads_at_once_per_user: int = Field(default=4, ge=1)
     max_connections_per_user: int = Field(default=50, ge=1)
     max_connections_per_address: int = Field(default=1000, ge=1)

@@ -113,7 +113,7 @@ SUB_ROOMS = {
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
                        "db.familiar_addresses", "db.conversations", "db.groups", "db.of_messages"},
-        "of_messages": {"db.models", "db.messages", "db.attachments"},
+        "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},
     },

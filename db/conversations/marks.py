@@ -1,8 +1,8 @@
 """What is unread of conversations, their members, and how far each has read."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -67,13 +67,46 @@ async def page_members(
     return found
 
 
-async def read_settings(
-    connection: AsyncConnection, user_ids: Collection[int]
-) -> Mapping[int, tuple[int, bool]]:
-    """Return the delivered mark of each user, and whether they show their read marks."""
+async def read_settings(connection: AsyncConnection, user_id: int) -> tuple[int, bool]:
+    """Return the delivered mark of a user, and whether they show their read marks."""
     rows = await connection.execute(
-        select(col(User.id), col(User.delivered_position), col(User.read_receipts)).where(
-            col(User.id).in_(user_ids)
-        )
+        select(col(User.delivered_position), col(User.read_receipts)).where(col(User.id) == user_id)
     )
-    return {id_: (delivered, receipts) for id_, delivered, receipts in rows}
+    row = rows.one_or_none()
+    return (0, True) if row is None else (row[0], row[1])
+
+
+async def last_ids(
+    connection: AsyncConnection, places: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Return the last message at or before a position of a conversation, if there is one.
+
+    Each place is a conversation and a position.
+    """
+    parts = [
+        f"SELECT {id_:d}, {position:d}, (SELECT m.id FROM messages m"  # noqa: S608  # ids
+        f" WHERE m.conversation_id = {id_:d} AND m.id <= {position:d}"
+        f" ORDER BY m.id DESC LIMIT 1)"
+        for id_, position in places
+    ]
+    rows = await union(connection, parts)
+    return {(row[0], row[1]): row[2] for row in rows if row[2] is not None}
+
+
+async def peers_between(
+    connection: AsyncConnection, user_id: int, after: int, upto: int, *, limit: int
+) -> set[int]:
+    """Return with whom a user has exchanged direct messages between two positions of the log.
+
+    Up to `limit` each way, those of the latest messages.
+    """
+    found: set[int] = set()
+    for own, other in (("receiver_id", "sender_id"), ("sender_id", "receiver_id")):
+        statement = (
+            f"SELECT DISTINCT peer FROM (SELECT {other} AS peer FROM messages"  # noqa: S608  # names
+            f" WHERE {own} = :user AND id > :after AND id <= :upto"
+            f" ORDER BY id DESC LIMIT {limit:d}) AS latest WHERE peer IS NOT NULL"
+        )
+        values = {"user": user_id, "after": after, "upto": upto}
+        found |= {row[0] for row in await connection.execute(text(statement), values)}
+    return found

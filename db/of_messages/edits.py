@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import case, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import attachments
+from db.engines.statements import insert_many, mark_of, written
 from db.messages import Original
 from db.models import Message, MessageAttachment, MessageEdit, StoredMessage
 
@@ -43,10 +44,9 @@ async def insert_edits(connection: AsyncConnection, edits: Sequence[tuple[int, i
     """
     if not edits:
         return
-    await connection.execute(
-        insert(MessageEdit),
-        [{"message_id": id_, "number": number, **edit._asdict()} for id_, number, edit in edits],
-    )
+    rows = [(id_, number, edit.content, edit.edited_at) for id_, number, edit in edits]
+    names = ("message_id", "number", "content", "edited_at")
+    await insert_many(connection, "message_edits", names, rows)
     old = [(id_, number - EDITS_KEPT + 1) for id_, number, _ in edits if number > EDITS_KEPT]
     if old:
         key = tuple_(col(MessageEdit.message_id), col(MessageEdit.number))
@@ -78,23 +78,21 @@ async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> N
     """Have the rows of these messages say what the records say."""
     if not changed:
         return
-    rows = {
-        message.id: {
-            "kind": message.kind.value,
-            "content": message.content,
-            "edited_at": message.edited_at,
-            "deleted_at": message.deleted_at,
-            "original_hash": sent_hash,
-        }
-        for message, sent_hash in changed
+    mark = mark_of(connection.dialect)
+    columns: dict[str, list[str]] = {
+        "kind": [f"'{message.kind.value}'" for message, _ in changed],
+        "content": [mark] * len(changed),
+        "edited_at": [written(message.edited_at) for message, _ in changed],
+        "deleted_at": [written(message.deleted_at) for message, _ in changed],
+        "original_hash": [written(sent_hash) for _, sent_hash in changed],
     }
-    values: dict[str, Any] = {}
-    for name in next(iter(rows.values())):
-        # With the column's type: a time in a CASE would be written as it is for no column.
-        type_ = getattr(Message, name).type
-        given = {id_: literal(row[name], type_=type_) for id_, row in rows.items()}
-        values[name] = case(given, value=col(Message.id))
-    await connection.execute(update(Message).where(col(Message.id).in_(rows)).values(values))
+    ids = [f"{message.id:d}" for message, _ in changed]
+    cases = (
+        f"{name} = CASE id {' '.join(map('WHEN {} THEN {}'.format, ids, values))} END"
+        for name, values in columns.items()
+    )
+    text = f"UPDATE messages SET {', '.join(cases)} WHERE id IN ({','.join(ids)})"  # noqa: S608  # nosec B608  # what people wrote are parameters
+    await connection.exec_driver_sql(text, tuple(message.content for message, _ in changed))
 
 
 async def forget_content(connection: AsyncConnection, gone: Collection[StoredMessage]) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.engines.statements import insert_many
 from db.models import Message, Reaction, ReactionCount
 
 # So many of those who reacted first are kept beside the count, and shown.
@@ -74,9 +75,9 @@ async def write_reactions(
     connection: AsyncConnection, new: Iterable[Key], gone: Iterable[Key], now: datetime
 ) -> None:
     """Add and remove reactions."""
-    names = ("message_id", "user_id", "emoji")
-    if rows := [{**dict(zip(names, key, strict=True)), "created_at": now} for key in sorted(new)]:
-        await connection.execute(insert(Reaction), rows)
+    if rows := [(*key, now) for key in sorted(new)]:
+        names = ("message_id", "user_id", "emoji", "created_at")
+        await insert_many(connection, "reactions", names, rows)
     if removed := sorted(gone):
         key = tuple_(col(Reaction.message_id), col(Reaction.user_id), col(Reaction.emoji))
         await connection.execute(delete(Reaction).where(key.in_(removed)))
@@ -93,16 +94,11 @@ async def write_counts(
         await connection.execute(delete(ReactionCount).where(key.in_(sorted(known))))
     if counts:
         rows = [
-            {
-                "message_id": message_id,
-                "emoji": reactions.emoji,
-                "number": reactions.number,
-                "count": reactions.count,
-                "first_users": msgspec.json.encode(reactions.first_users).decode(),
-            }
-            for message_id, reactions in counts
+            (id_, r.emoji, r.number, r.count, msgspec.json.encode(r.first_users).decode())
+            for id_, r in counts
         ]
-        await connection.execute(insert(ReactionCount), rows)
+        names = ("message_id", "emoji", "number", "count", "first_users")
+        await insert_many(connection, "reaction_counts", names, rows)
 
 
 async def mark_reacted(connection: AsyncConnection, message_ids: Collection[int]) -> None:

@@ -11,24 +11,38 @@ Each step is short, since it holds the event loop; what takes longer runs in a t
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from db.engines.database import Database, DatabaseUnavailable
 from db.messages import head_position
+from db.models import StoredMessage
 from db.search.documents import State, Text
 from db.search.index import IndexDamaged, IndexPlace, WritableIndex
-from db.search.texts import read_changed, read_pruned, read_texts, read_texts_of
+from db.search.texts import (
+    changed_by,
+    read_changed,
+    read_pruned,
+    read_texts,
+    read_texts_of,
+    text_of,
+)
+from events.facts import Fact
 
 logger = logging.getLogger("parley.search")
 
-# How often the follower looks whether the log has grown: a message is found after so long, and a
-# commit's time.
-POLL_SECONDS = 0.2
-# A commit makes a few files and waits for the disk: at most so often.
-COMMIT_SECONDS = 0.5
+# How often the follower looks whether the log has grown. That costs nothing, and what the process
+# has just delivered is still in memory then.
+POLL_SECONDS = 0.1
+# A commit costs 10 ms of the processor and waits for the disk, as the database does, whatever is in
+# it. A message is found after so long, and a commit's time; where many are written, a bit later.
+COMMIT_SECONDS, BUSY_COMMIT_SECONDS = 0.6, 2.0
+BUSY_MESSAGES = 400
 # Positions that are read at once, and messages that are put into the index in one go: about a
 # millisecond.
 WINDOW, SLICE = 1000, 100
@@ -46,6 +60,10 @@ class LogBehind(Exception):
     """The database that was read does not have the last positions yet."""
 
 
+# Returns the log's entries between two positions, as they are now, where a process still has them.
+Recent = Callable[[int, int], Sequence[StoredMessage | Fact] | None]
+
+
 class Follower:
     """Follows the log. `head` says how far it goes, `epoch` which log it is."""
 
@@ -57,12 +75,14 @@ class Follower:
         *,
         head: Callable[[], int],
         epoch: Callable[[], str],
+        recent: Recent,
     ) -> None:
         self._database = database
         self._place = place
         self._executor = executor
         self._head = head
         self._epoch = epoch
+        self._recent = recent
         self._task: asyncio.Task[None] | None = None
         self._doubted = False
 
@@ -120,7 +140,7 @@ class Follower:
         index = await self._in_thread(lambda: WritableIndex(path))
         try:
             await self._check_age(index)
-            writing = _Writing(self, index, self._database, self._head)
+            writing = _Writing(self, index, self._database, self._head, self._recent)
             while self._epoch() == epoch:
                 if self._doubted:
                     raise IndexDamaged("a search could not read it")
@@ -153,12 +173,18 @@ class _Writing:
     """One writer's work: what it has put into the index, committed or not."""
 
     def __init__(
-        self, follower: Follower, index: WritableIndex, database: Database, head: Callable[[], int]
+        self,
+        follower: Follower,
+        index: WritableIndex,
+        database: Database,
+        head: Callable[[], int],
+        recent: Recent,
     ) -> None:
         self._follower = follower
         self._index = index
         self._database = database
         self._head = head
+        self._recent = recent
         known = index.state
         if known is None:
             known = State(first=head() + 1, last=head())
@@ -194,7 +220,9 @@ class _Writing:
         if self._index.added >= MAX_UNCOMMITTED or self._first == 1 < known.first <= self._last:
             return True
         is_new = self._index.added > 0 and known.last < self._last
-        return is_new and monotonic() - self._committed_at >= COMMIT_SECONDS
+        is_busy = self._index.added >= BUSY_MESSAGES
+        pause = BUSY_COMMIT_SECONDS if is_busy else COMMIT_SECONDS
+        return is_new and monotonic() - self._committed_at >= pause
 
     def _report(self, before: State | None) -> None:
         if self._first == 1:
@@ -206,22 +234,41 @@ class _Writing:
             logger.info("The search index has %d of %d positions", done, self._last)
 
     async def _go_on(self, upto: int) -> None:
-        async with self._database.read() as connection:
-            # A replica may lag: what it lacks would be left out for ever.
-            if await head_position(connection) < upto:
-                raise LogBehind
-            texts = await read_texts(connection, self._last, upto)
-            changed = await read_changed(connection, self._last, upto)
-            known = {id_ for id_ in changed if self._first <= id_ <= self._last}
-            again = await read_texts_of(connection, known) if known else []
-        self._index.remove(known)
-        await self._put([*texts, *again])
+        entries = self._recent(self._last, upto)
+        if entries is None:
+            texts, changed = await self._read(self._last, upto)
+        else:
+            texts = [text_of(entry) for entry in entries if isinstance(entry, StoredMessage)]
+            changed = {id_ for entry in entries if (id_ := changed_by(entry)) is not None}
+        # What stands past the last position, or before the first one, is read as it is now.
+        known = {id_ for id_ in changed if self._first <= id_ <= self._last}
+        if known:
+            async with self._reading(upto) as connection:
+                again = await read_texts_of(connection, known)
+            self._index.remove(known)
+            texts += again
+        await self._put(texts)
         self._last = upto
 
-    async def _go_back(self, first: int) -> None:
+    async def _read(self, after: int, upto: int) -> tuple[list[Text], set[int]]:
+        async with self._reading(upto) as connection:
+            texts = await read_texts(connection, after, upto)
+            return texts, await read_changed(connection, after, upto)
+
+    @asynccontextmanager
+    async def _reading(self, upto: int) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that sees the log up to here. Raises LogBehind.
+
+        A replica may lag: what it lacks would be left out for ever.
+        """
         async with self._database.read() as connection:
-            if await head_position(connection) < self._last:
-                raise LogBehind  # nor would it have the last changes of these
+            if await head_position(connection) < upto:
+                raise LogBehind
+            yield connection
+
+    async def _go_back(self, first: int) -> None:
+        # With the last changes of these messages: nobody will look for them again.
+        async with self._reading(self._last) as connection:
             texts = await read_texts(connection, first - 1, self._first - 1)
         await self._put(texts)
         self._first = first

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from db.engines.database import Database
 from db.search.answers import find_newest, find_ranked
-from db.search.follower import Follower
+from db.search.follower import Follower, Recent
 from db.search.index import IndexDamaged, IndexPlace, ReadableIndex
 from db.search.queries import Search, SearchOrder
 
@@ -30,7 +30,11 @@ class Found(NamedTuple):
 
 
 class MessageSearch:
-    """Searches the messages. `head` says how far the log goes, `epoch` which log it is."""
+    """Searches the messages.
+
+    `head` says how far the log goes, `epoch` which log it is. `recent` gives the entries between
+    two positions, as they are now, as long as the process has them.
+    """
 
     def __init__(
         self,
@@ -39,12 +43,15 @@ class MessageSearch:
         *,
         head: Callable[[], int],
         epoch: Callable[[], str],
+        recent: Recent = lambda after, upto: None,
     ) -> None:
         self._place = IndexPlace(directory)
         self._head = head
         self._epoch = epoch
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
-        self._follower = Follower(database, self._place, self._executor, head=head, epoch=epoch)
+        self._follower = Follower(
+            database, self._place, self._executor, head=head, epoch=epoch, recent=recent
+        )
         self._reader = ("", ReadableIndex(self._place.path_of("")))
 
     def start(self) -> None:

@@ -26,7 +26,7 @@ from db.models import (
 )
 from db.search.documents import Text, join_text
 from db.search.queries import GroupRange
-from events.facts import MessageDeleted, MessageEdited
+from events.facts import Fact, MessageDeleted, MessageEdited
 
 _COLUMNS = (
     col(Message.id),
@@ -47,6 +47,27 @@ def searched_text(message: StoredMessage) -> str:
     """Return the text by which a message is found: what was written, and the file's name."""
     attachment = message.attachment
     return join_text(message.content, None if attachment is None else attachment.filename)
+
+
+def text_of(message: StoredMessage) -> Text:
+    """Return a message at hand as the index reads it."""
+    return Text(
+        message.id,
+        message.sender_id,
+        message.receiver_id,
+        message.conversation_id,
+        message.kind,
+        message.created_at,
+        message.content,
+        None if message.attachment is None else message.attachment.filename,
+    )
+
+
+def changed_by(entry: StoredMessage | Fact) -> int | None:
+    """Return the message whose text this entry of the log has changed or deleted, if any."""
+    if isinstance(entry, Fact) and isinstance(entry.body, MessageEdited | MessageDeleted):
+        return entry.body.message_id
+    return None
 
 
 async def read_texts(connection: AsyncConnection, after: int, upto: int) -> list[Text]:

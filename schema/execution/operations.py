@@ -22,7 +22,7 @@ from schema.execution.documents import Documents, Operation, RequestRefused
 from schema.execution.errors import format_error, format_exception
 from schema.execution.fastlane import Fastlane
 from schema.execution.persisted import PersistedQueries
-from schema.execution.plans import Result
+from schema.execution.plans import Plan, Result
 from schema.execution.requests import GraphQLRequest
 from schema.execution.variables import find_excess
 from schema.loaders import Loaders
@@ -157,7 +157,7 @@ class Operations:
             consumer = fastlane
         async with aclosing(source.read(consumer)) as batches:
             async for batch in batches:
-                if isinstance(batch, Batch) and plan.is_same_for_all:
+                if isinstance(batch, Batch) and await _is_prepared(plan, batch, context):
                     yield plan.show_batch(batch)
                     continue
                 for item in batch:
@@ -194,6 +194,13 @@ class Operations:
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
                 yield [_event(result)]
+
+
+async def _is_prepared(plan: Plan, batch: Batch, context: OperationContext) -> bool:
+    try:
+        return await plan.prepare_batch(batch, context)
+    except Exception:  # an execution of the one event says which field failed
+        return False
 
 
 def _check_amounts(variables: dict[str, Any] | None) -> None:

@@ -25,7 +25,7 @@ from graphql import FieldNode, located_error
 from resolvers.pending import Pending
 from schema.context import Info, OperationContext
 from schema.execution.arguments import Arguments
-from schema.execution.batches import Batch, BatchResults, Results
+from schema.execution.batches import MOST_KEPT, Batch, BatchResults, Results
 from schema.execution.errors import format_error
 from schema.execution.recent import RecentCache, RecentTasks
 from schema.execution.sources import Source
@@ -220,6 +220,22 @@ class Plan:
         if self._kind_of(event) != (False, True):
             raise NotShared
         return self._encoded(event)
+
+    async def prepare_batch(self, batch: Batch, context: OperationContext) -> bool:
+        """Whether every event of the batch has, or needs no waiting for, a result for everybody.
+
+        Raises whatever a field's function raises.
+        """
+        if not self._calls or not self._shared:
+            return self._shared
+        for event in batch.events:
+            kept = event.encoded
+            if self._encode_once not in kept:
+                encoded = bytes(await self._encoding.of(event, _info(context)))
+                if len(kept) >= MOST_KEPT:
+                    return False
+                kept[self._encode_once] = encoded
+        return True
 
     def show_batch(self, batch: Batch) -> Results:
         """Return the results of events that are the same for everybody."""

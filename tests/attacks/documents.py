@@ -171,3 +171,8 @@ def _literal(rng: Random, value: Any, type_: str) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_literal(rng, v, "") for v in value) + "]"
     return json.dumps(value, ensure_ascii=rng.random() < 0.7)
+
+
+def mutation(call: str) -> str:
+    """Return the document of a mutation with `$id`."""
+    return f"mutation($id: ID!) {{ {call} {{ id }} }}"

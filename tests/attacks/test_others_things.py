@@ -19,7 +19,7 @@ from starlette.routing import Route
 from application import create_app
 from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
-from tests.attacks.documents import ROOTS
+from tests.attacks.documents import ROOTS, mutation
 from tests.attacks.doors import ask, client
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
@@ -40,11 +40,6 @@ class Things:
     conversation: str  # of Alice and Bob
     attachment: str  # sent to Bob
     unsent: str  # Alice's, not sent
-
-
-def mutation(call: str) -> str:
-    """Return the document of a mutation with `$id`."""
-    return f"mutation($id: ID!) {{ {call} {{ id }} }}"
 
 
 REACTION = 'Reaction(messageId: $id, emoji: "👍")'
@@ -79,6 +74,13 @@ GRAPHQL: dict[str, tuple[str, str] | str] = {
         "conversation",
     ),
     "updateConversation(with)": "names the other person of one's own",
+    "markRead(conversationId)": (
+        'mutation($id: ID!) { markRead(conversationId: $id, upTo: "1") { id } }',
+        "conversation",
+    ),
+    "markRead(with)": "names the other person of one's own",
+    "markRead(upTo)": "a place in a conversation of one's own",
+    "markDelivered(upTo)": "a place in the log: any number is one",
     "sendMessage(receiverId)": EVERYONE,
     "sendMessage(attachmentId)": (
         'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'

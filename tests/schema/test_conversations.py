@@ -26,6 +26,12 @@ ONE = f"query($id: ID, $with: ID) {{ conversation(id: $id, with: $with) {{ {FIEL
 UPDATE = """mutation($id: ID, $with: ID, $until: DateTime, $archived: Boolean, $pinned: Boolean) {
   updateConversation(conversationId: $id, with: $with, mutedUntil: $until, archived: $archived,
     pinned: $pinned) { id mutedUntil archived pinned } }"""
+READ = """mutation($id: ID, $with: ID, $upTo: ID!) {
+  markRead(conversationId: $id, with: $with, upTo: $upTo) { id readUpTo unreadCount } }"""
+DELIVERED = "mutation($upTo: ID!) { markDelivered(upTo: $upTo) }"
+RECEIPTS = "mutation($on: Boolean) { updateSettings(readReceipts: $on) { readReceipts } }"
+EVENTS = """subscription($after: String) { events(after: $after) { __typename cursor conversationId
+  ... on MarksMoved { userId readUpTo deliveredUpTo } } }"""
 AROUND = """query($conversation: ID, $with: ID, $around: ID, $first: Int, $last: Int) {
   messages(conversation: $conversation, with: $with, around: $around, first: $first, last: $last) {
     nodes { id } pageInfo { hasPreviousPage hasNextPage } } }"""
@@ -315,3 +321,77 @@ async def test_strangers_are_told_to_log_in(chat: RunningServer) -> None:
     async with open_socket(chat, None) as socket:
         for query in (LIST, ONE, UPDATE, AROUND):
             assert await code_of(socket, query, {}) == "UNAUTHENTICATED"
+
+
+async def test_marks_are_seen_live_and_in_queries(chat: RunningServer) -> None:
+    alice, bob = await new_account(chat), await new_account(chat)
+    async with open_socket(chat, alice) as a, open_socket(chat, bob) as b:
+        ids = await send_many(a, ["one", "two", "three"], bob.id)
+        page = await page_of(a)
+        await a.subscribe("events", EVENTS, {"after": page["cursor"]})
+        [listed] = page["nodes"]
+        assert listed["marks"] == [
+            {"user": {"id": str(bob.id)}, "readUpTo": None, "deliveredUpTo": None}
+        ]
+        assert (await b.execute(DELIVERED, {"upTo": ids[2]}))["data"]["markDelivered"] is True
+        assert (await b.execute(DELIVERED, {"upTo": ids[1]}))["data"]["markDelivered"] is False
+        read = (await b.execute(READ, {"with": str(alice.id), "upTo": ids[1]}))["data"]["markRead"]
+        assert read == {"id": listed["id"], "readUpTo": ids[1], "unreadCount": 1}
+
+        async def next_event() -> Message:
+            answer = await a.expect(id="events", type="next")
+            event: Message = answer["payload"]["data"]["events"]
+            del event["cursor"]
+            return event
+
+        moved = {"__typename": "MarksMoved", "userId": str(bob.id)}
+        assert await next_event() == moved | {
+            "conversationId": None,
+            "readUpTo": None,
+            "deliveredUpTo": ids[2],
+        }
+        assert await next_event() == moved | {
+            "conversationId": listed["id"],
+            "readUpTo": ids[1],
+            "deliveredUpTo": None,
+        }
+        [listed] = (await page_of(a))["nodes"]
+        assert listed["marks"] == [
+            {"user": {"id": str(bob.id)}, "readUpTo": ids[1], "deliveredUpTo": ids[2]}
+        ]
+        mine = await conversation_with(b, alice)
+        assert (mine["readUpTo"], mine["deliveredUpTo"]) == (ids[1], ids[2])
+        assert (await a.execute("{ settings { readReceipts } }"))["data"]["settings"] == {
+            "readReceipts": True
+        }
+        off = (await a.execute(RECEIPTS, {"on": False}))["data"]["updateSettings"]
+        assert off == {"readReceipts": False}
+        assert (await next_event())["__typename"] == "SettingsChanged"
+        await b.execute(READ, {"with": str(alice.id), "upTo": ids[2]})
+        await a.execute(UPDATE, {"with": str(bob.id), "pinned": True})
+        # Nothing of the mark in between.
+        assert await next_event() == {
+            "__typename": "SettingsChanged",
+            "conversationId": listed["id"],
+        }
+        [mark] = (await conversation_with(a, bob))["marks"]
+        assert (mark["readUpTo"], mark["deliveredUpTo"]) == (None, ids[2])
+
+
+async def test_marks_of_nothing_are_refused(chat: RunningServer) -> None:
+    alice, bob, carol = [await new_account(chat) for _ in range(3)]
+    async with open_socket(chat, alice) as a, open_socket(chat, carol) as c:
+        [sent] = await send_many(a, ["secret"], bob.id)
+        theirs = (await conversation_with(a, bob))["id"]
+        for id_ in (theirs, "99999999", "x"):
+            assert await code_of(c, READ, {"id": id_, "upTo": sent}) == "NOT_FOUND"
+        assert await code_of(c, READ, {"with": str(alice.id), "upTo": sent}) == "NOT_FOUND"
+        assert await code_of(a, READ, {"upTo": sent}) == "BAD_USER_INPUT"
+        for upto in ("", "x", "-1", "0", "9" * 30):
+            assert await code_of(a, READ, {"id": theirs, "upTo": upto}) == "BAD_USER_INPUT"
+            assert await code_of(a, DELIVERED, {"upTo": upto}) == "BAD_USER_INPUT"
+    async with open_socket(chat, None) as socket:
+        assert await code_of(socket, READ, {"id": theirs, "upTo": sent}) == "UNAUTHENTICATED"
+        assert await code_of(socket, DELIVERED, {"upTo": sent}) == "UNAUTHENTICATED"
+        assert await code_of(socket, RECEIPTS, {"on": False}) == "UNAUTHENTICATED"
+        assert await code_of(socket, "{ settings { readReceipts } }", {}) == "UNAUTHENTICATED"

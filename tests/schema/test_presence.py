@@ -4,7 +4,11 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
+
+from events.slices import Pace
 from resolvers.presence import MAX_WATCHED_USERS
+from tests.compat.test_avatars import with_picture
 from tests.schema.client import open_socket
 from tests.support.faces import new_account
 from tests.support.server import RunningServer
@@ -56,3 +60,28 @@ async def test_watchers_of_any_id_and_document_hear_the_same_crowd(
         for name in names:
             heard = [_change(await socket.expect(id=name)) for _ in crowd]
             assert sorted(heard) == sorted((str(one.id), True) for one in crowd)
+
+
+async def test_a_crowd_with_its_pictures_is_shown_as_cheaply(
+    sqlite_chat: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is the same for everybody is made once, also where a function makes it."""
+
+    async def turn(pace: Pace) -> None:
+        raise AssertionError("an event was made for one viewer")
+
+    watcher = await new_account(sqlite_chat)
+    crowd = [await new_account(sqlite_chat) for _ in range(3)]
+    pictures = [await with_picture(sqlite_chat, one) for one in crowd]
+    document = "subscription { presence { online user { id avatarUrl } } }"
+    monkeypatch.setattr(Pace, "turn", turn)
+    async with open_socket(sqlite_chat, watcher) as socket, AsyncExitStack() as stack:
+        for name in ("a", "b"):
+            await socket.subscribe(name, document)
+            await socket.expect(id=name)
+        for one in crowd:
+            await stack.enter_async_context(open_socket(sqlite_chat, one))
+        for name in ("a", "b"):
+            heard = [(await socket.expect(id=name))["payload"] for _ in crowd]
+            users = [change["data"]["presence"]["user"] for change in heard]
+            assert {user["avatarUrl"] for user in users} == {one["small"] for one in pictures}

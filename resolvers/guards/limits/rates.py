@@ -33,7 +33,9 @@ class RateLimits:
         self._reads = _item(settings, "reads_per_user")
         self._searches = _item(settings, "searches_per_user")
         self._typing = _item(settings, "typing_per_user")
-        for counted_at_once in (self._sends, self._reads, self._searches, self._typing):
+        self._marks = _item(settings, "marks_per_user")
+        at_once = (self._sends, self._reads, self._searches, self._typing, self._marks)
+        for counted_at_once in at_once:
             counts.share(counted_at_once)
         self._uploads = _item(settings, "uploads_per_user")
         self._renewals = _item(settings, "renewals_per_user")
@@ -77,6 +79,11 @@ class RateLimits:
         """Count a search of the user's, without waiting. Raises RateLimited."""
         if self.on and (wait := self.counts.count_now(self._searches, str(user_id))):
             raise refusal("Too many searches", Full(self._searches, wait))
+
+    def count_mark(self, user_id: int) -> None:
+        """Count a mark or an own setting of the user's, without waiting. Raises RateLimited."""
+        if self.on and (wait := self.counts.count_now(self._marks, str(user_id))):
+            raise refusal("Too many marks", Full(self._marks, wait))
 
     def count_typing(self, user_id: int) -> None:
         """Count a word of the user's that they type, without waiting. Raises RateLimited."""

@@ -1,0 +1,190 @@
+"""How far somebody has read a conversation, and what their clients were sent."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from db.blocks import blocked_by
+from db.conversations.marks import last_ids, peers_between
+from db.log.changes.change import Change, Made, Outcome
+from db.log.changes.own_settings import UnknownConversation, member_rows
+from db.messages import head_position
+from db.models import Conversation, ConversationKind, User
+from events.facts import Audience, MarksMoved, Members, People
+
+# The people who are told, at most, that what they sent has arrived: those of the latest messages.
+MOST_TOLD = 1000
+
+
+class MarkRead(Change, frozen=True, gc=False):
+    """Somebody has read a conversation up to a position."""
+
+    user_id: int
+    conversation_id: int
+    position: int
+    # Where a row of the conversation of everybody begins, if the user has none yet.
+    joined_position: int = 0
+
+    @classmethod
+    async def write(
+        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
+    ) -> Sequence[Outcome]:
+        """Refuses with UnknownConversation. A mark becomes the last message at or before it.
+
+        Of several marks of one user in one conversation only the furthest makes a fact.
+        """
+        rows = await member_rows(connection, changes)
+        asked = [
+            (change.conversation_id, _within(rows.get(change.key), change.position))
+            for change in changes
+        ]
+        lasts = await last_ids(connection, {place for place in asked if place[1] > 0})
+        furthest: dict[tuple[int, int], tuple[int, int]] = {}  # the position, and whose turn it is
+        for turn, (change, place) in enumerate(zip(changes, asked, strict=True)):
+            position = lasts.get(place, 0)
+            row = rows.get(change.key)
+            known = 0 if row is None else row["read_position"]
+            if position > max(known, furthest.get(change.key, (0, 0))[0]):
+                furthest[change.key] = (position, turn)
+        if furthest:
+            await _set_read(connection, {key: moved[0] for key, moved in furthest.items()})
+        audiences = await _audiences(connection, furthest)
+        outcomes: list[Outcome] = []
+        for turn, change in enumerate(changes):
+            position, mover = furthest.get(change.key, (0, -1))
+            if change.key not in rows:
+                outcomes.append(UnknownConversation())
+            elif turn != mover:
+                outcomes.append(None)
+            else:
+                body = MarksMoved(change.conversation_id, read_position=position)
+                outcomes.append(Made(change.user_id, body, audiences[change.key]))
+        return outcomes
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The conversation and the user."""
+        return self.conversation_id, self.user_id
+
+
+def _within(row: dict[str, Any] | None, position: int) -> int:
+    """Return the position, or where its member has left."""
+    if row is None:
+        return 0
+    left = row["left_position"]
+    return position if left is None else min(position, left)
+
+
+async def _set_read(connection: AsyncConnection, marks: dict[tuple[int, int], int]) -> None:
+    """Set the read marks of these conversations and users, in one statement."""
+    cases = " ".join(
+        f"WHEN conversation_id = {id_:d} AND user_id = {user_id:d} THEN {position:d}"
+        for (id_, user_id), position in marks.items()
+    )
+    keys = ",".join(f"({id_:d},{user_id:d})" for id_, user_id in marks)
+    values = f"VALUES {keys}" if connection.dialect.name == "sqlite" else keys
+    await connection.execute(
+        text(
+            f"UPDATE members SET read_position = CASE {cases} ELSE read_position END"  # noqa: S608  # ids
+            f" WHERE (conversation_id, user_id) IN ({values})"
+        )
+    )
+
+
+class _Shown(NamedTuple):
+    """Whose a conversation is, as far as a mark's audience depends on it."""
+
+    kind: str
+    people: tuple[int, ...]
+
+
+async def _audiences(
+    connection: AsyncConnection, keys: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Audience]:
+    """Return who is told of these users' marks in these conversations."""
+    if not keys:
+        return {}
+    rows = await connection.execute(
+        select(
+            col(Conversation.id),
+            col(Conversation.kind),
+            col(Conversation.lower_user_id),
+            col(Conversation.higher_user_id),
+        ).where(col(Conversation.id).in_({id_ for id_, _ in keys}))
+    )
+    shown = {
+        row[0]: _Shown(row[1], tuple(id_ for id_ in row[2:] if id_ is not None)) for row in rows
+    }
+    people = {user_id for _, user_id in keys}.union(*(each.people for each in shown.values()))
+    found = await connection.execute(
+        select(col(User.id)).where(col(User.id).in_(people), ~col(User.read_receipts))
+    )
+    hiding = {*found.scalars()}
+    blocked = await blocked_by(connection, people)
+    audiences: dict[tuple[int, int], Audience] = {}
+    for id_, user_id in keys:
+        kind, pair = shown[id_]
+        audience: Audience = People((user_id,))
+        if kind == ConversationKind.GROUP and user_id not in hiding:
+            audience = Members(id_)
+        elif kind == ConversationKind.DIRECT and not hiding & {*pair}:
+            one, other = pair
+            if other not in blocked.get(one, ()) and one not in blocked.get(other, ()):
+                audience = People(tuple(sorted({*pair})))
+        audiences[id_, user_id] = audience
+    return audiences
+
+
+class MarkDelivered(Change, frozen=True, gc=False):
+    """Somebody's clients were sent the log up to a position: one mark for all conversations."""
+
+    user_id: int
+    position: int
+
+    @classmethod
+    async def write(
+        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
+    ) -> Sequence[Outcome]:
+        """Refuses nothing. Of several marks of one user only the furthest makes a fact."""
+        head = await head_position(connection)
+        query = select(col(User.id), col(User.delivered_position)).where(
+            col(User.id).in_({change.user_id for change in changes})
+        )
+        known = {row[0]: row[1] for row in await connection.execute(query)}
+        furthest: dict[int, tuple[int, int]] = {}  # the position, and whose turn it is
+        for turn, change in enumerate(changes):
+            position = min(change.position, head)
+            before = max(known.get(change.user_id, head), furthest.get(change.user_id, (0, 0))[0])
+            if position > before:
+                furthest[change.user_id] = (position, turn)
+        outcomes: list[Outcome] = []
+        for turn, change in enumerate(changes):
+            position, mover = furthest.get(change.user_id, (0, -1))
+            if turn != mover:
+                outcomes.append(None)
+                continue
+            await connection.execute(
+                update(User)
+                .where(col(User.id) == change.user_id)
+                .values(delivered_position=position)
+            )
+            told = await _told(connection, change.user_id, known[change.user_id], position)
+            body = MarksMoved(delivered_position=position)
+            outcomes.append(Made(change.user_id, body, People(told)))
+        return outcomes
+
+
+async def _told(
+    connection: AsyncConnection, user_id: int, after: int, upto: int
+) -> tuple[int, ...]:
+    """Return the user, and those in whose conversations with the user the mark moves."""
+    peers = await peers_between(connection, user_id, after, upto, limit=MOST_TOLD)
+    if peers - {user_id}:
+        blocked = await blocked_by(connection, {*peers, user_id})
+        mine = blocked.get(user_id, set())
+        peers = {id_ for id_ in peers if id_ not in mine and user_id not in blocked.get(id_, ())}
+    return tuple(sorted({*peers, user_id}))
