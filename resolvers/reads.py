@@ -125,6 +125,15 @@ async def _change_contacts(ctx: Context, position: int, changed: MembersChanged)
         ctx.directory.leave_group(user_id, known)
 
 
+async def know_groups(ctx: Context, user_id: int) -> None:
+    """Read in which groups the user is, unless that is known or the caller's wire shows none.
+
+    Raises Unavailable.
+    """
+    if ctx.shows_groups:
+        await ctx.memberships.ready(user_id)
+
+
 async def is_in_log(ctx: Context, position: int) -> bool:
     """Whether the log has come so far. Raises Unavailable."""
     async with ctx.read() as connection:

@@ -38,6 +38,7 @@ from events.control import Control
 from events.facts import (
     BlockChanged,
     Fact,
+    MembersChanged,
     SessionEnded,
     SessionRenewed,
 )
@@ -61,6 +62,7 @@ class Process:
         self.admission = Admission(apart=self.blocks.apart)
         follow_accounts(self.control, self.admission)
         self.control.listen(BlockChanged, self._block)
+        self.control.listen(MembersChanged, lambda fact, body: self.admission.groups.apply(body))
         self.log = MessageLog(
             database,
             max_pending=10_000,

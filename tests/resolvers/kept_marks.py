@@ -1,4 +1,7 @@
-"""What a client keeps of conversations: the last message, marks, and what is unread."""
+"""What a client keeps that counts for itself: the last message, all marks, and what is unread.
+
+It asks for no `conversation` beside an event: it knows of conversations by their messages.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +16,7 @@ ME = ("me", "")
 def _mark_read(table: Table, act: Act) -> tuple[str, Data] | None:
     if not table.sent:
         return None
-    upto, _ = table.sent[-1 - act.pick % len(table.sent)]
+    upto = table.sent[-1 - act.pick % len(table.sent)].id
     where = {"id": EVERYBODY} if act.pick == 0 else {"with": table.people[act.target]}
     read = """mutation($id: ID, $with: ID, $upTo: ID!) {
       markRead(conversationId: $id, with: $with, upTo: $upTo) { id } }"""
@@ -23,27 +26,27 @@ def _mark_read(table: Table, act: Act) -> tuple[str, Data] | None:
 def _mark_delivered(table: Table, act: Act) -> tuple[str, Data] | None:
     if not table.sent:
         return None
-    upto, _ = table.sent[-1 - act.pick % len(table.sent)]
+    upto = table.sent[-1 - act.pick % len(table.sent)].id
     return "mutation($upTo: ID!) { markDelivered(upTo: $upTo) }", {"upTo": upto}
 
 
 ACTIONS: dict[str, Action] = kept_state.ACTIONS | {
-    "mark read": _mark_read,
+    "mark read up to": _mark_read,
     "mark delivered": _mark_delivered,
 }
 
 
-async def _query_conversations(ask: Ask, people: list[str]) -> State:
-    query = """{ me { id } conversations(first: 100) { nodes { id lastMessage { id } unreadCount
-      readUpTo deliveredUpTo marks { user { id } readUpTo deliveredUpTo } } } }"""
-    data = await ask(query)
-    found: State = {ME: {"id": data["me"]["id"]}}
-    for node in data["conversations"]["nodes"]:
+async def _query_marks(ask: Ask, people: list[str]) -> State:
+    query = """query($a: Boolean) { me { id } page: conversations(first: 100, archived: $a) {
+      nodes { id lastMessage { id } unreadCount readUpTo deliveredUpTo marks { user { id } readUpTo deliveredUpTo } } } }"""
+    pages = [await ask(query, a=archived) for archived in (False, True)]
+    found: State = {ME: {"id": pages[0]["me"]["id"]}}
+    for node in [node for page in pages for node in page["page"]["nodes"]]:
         marks = {
             mark["user"]["id"]: {"read": mark["readUpTo"], "delivered": mark["deliveredUpTo"]}
             for mark in node["marks"]
         }
-        found["conversation", node["id"]] = {
+        found["marks", node["id"]] = {
             "last": node["lastMessage"]["id"],
             "unread": node["unreadCount"],
             "read": node["readUpTo"],
@@ -53,8 +56,10 @@ async def _query_conversations(ask: Ask, people: list[str]) -> State:
     return found
 
 
-SNAPSHOT = (*kept_state.SNAPSHOT, _query_conversations)
-FIELDS = kept_state.FIELDS | {"MarksMoved": "conversationId userId readUpTo deliveredUpTo"}
+SNAPSHOT = (*kept_state.SNAPSHOT, _query_marks)
+FIELDS = kept_state.FIELDS | {
+    "MarksMoved": f"conversationId deliveredUpTo {kept_state.FIELDS['MarksMoved']}"
+}
 
 
 def _messages_of(state: State, conversation: str) -> list[Data]:
@@ -67,7 +72,7 @@ def _messages_of(state: State, conversation: str) -> list[Data]:
 
 def _count(state: State, conversation: str) -> None:
     """Count what is unread of a conversation, and find its last message."""
-    kept = state["conversation", conversation]
+    kept = state["marks", conversation]
     messages = _messages_of(state, conversation)
     unread = [
         message
@@ -83,10 +88,10 @@ def _count(state: State, conversation: str) -> None:
 def _heard_message(state: State, event: Data) -> None:
     message = event["message"]
     conversation = message["conversationId"]
-    if ("conversation", conversation) not in state:
+    if ("marks", conversation) not in state:
         others = {message["senderId"], message["receiverId"]} - {state[ME]["id"], None}
         marks: Data = {other: {"read": None, "delivered": None} for other in others}
-        state["conversation", conversation] = {
+        state["marks", conversation] = {
             "read": None,
             "delivered": None,
             "marks": {} if conversation == EVERYBODY else marks,
@@ -102,7 +107,7 @@ def _forward(marks: Data, name: str, position: int) -> None:
 def _marks_moved(state: State, event: Data) -> None:
     mine = event["userId"] == state[ME]["id"]
     for (kind, id_), kept in state.items():
-        if kind != "conversation" or event["conversationId"] not in {None, id_}:
+        if kind != "marks" or event["conversationId"] not in {None, id_}:
             continue
         marks = kept if mine else kept["marks"].get(event["userId"])
         if marks is None:
@@ -130,5 +135,5 @@ _OF_MESSAGES = ("MessageSent", "MessageEdited", "MessageDeleted")
 APPLY: dict[str, Callable[[State, Data], Any]] = {
     **kept_state.APPLY,
     **{kind: _after(kept_state.APPLY[kind], _heard_message) for kind in _OF_MESSAGES},
-    "MarksMoved": _marks_moved,
+    "MarksMoved": _after(kept_state.APPLY["MarksMoved"], _marks_moved),
 }
