@@ -44,7 +44,7 @@ async def page_ids(
         if apart_from is not None and span.conversation_id == EVERYBODY_ID:
             apart = APART.format(viewer=apart_from)
         parts.append(
-            f"SELECT {span.conversation_id:d}, page.id FROM (SELECT m.id FROM messages m"  # noqa: S608  # ids
+            f"SELECT {span.conversation_id:d}, page.id FROM (SELECT m.id FROM messages m"  # noqa: S608  # nosec B608  # ids
             f" WHERE m.conversation_id = {span.conversation_id:d} AND m.id > {span.after:d}"
             f" AND m.id < {span.before:d}{apart}"
             f" ORDER BY m.id {'DESC' if span.newest else 'ASC'} LIMIT {span.limit:d}) AS page"

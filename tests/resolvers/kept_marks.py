@@ -38,7 +38,8 @@ ACTIONS: dict[str, Action] = kept_state.ACTIONS | {
 
 async def _query_marks(ask: Ask, people: list[str]) -> State:
     query = """query($a: Boolean) { me { id } page: conversations(first: 100, archived: $a) {
-      nodes { id lastMessage { id } unreadCount readUpTo deliveredUpTo marks { user { id } readUpTo deliveredUpTo } } } }"""
+      nodes { id lastMessage { id } unreadCount readUpTo deliveredUpTo
+        marks { user { id } readUpTo deliveredUpTo } } } }"""
     pages = [await ask(query, a=archived) for archived in (False, True)]
     found: State = {ME: {"id": pages[0]["me"]["id"]}}
     for node in [node for page in pages for node in page["page"]["nodes"]]:
