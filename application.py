@@ -41,8 +41,8 @@ from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
+from resolvers.conversations.groups import follow_lost_members, follow_members
 from resolvers.errors import Code, ParleyError
-from resolvers.groups import follow_lost_members, follow_members
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
