@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
@@ -59,6 +58,7 @@ from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
 from resolvers.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.reads import follow_groups
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
@@ -97,6 +97,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     follow_sessions(ctx)
     follow_losses(ctx)
     follow_lost_members(ctx)
+    follow_groups(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 
@@ -251,7 +252,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     )
     blocks.listen(presence.part)
     invisible.listen(presence.hide)
-    directory.listen(partial(presence.part, apart=False))
+    directory.listen(presence.meet)
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import attachments, contacts, messages, users
 from db.conversations import listing
 from db.conversations.activity import FOR_EVER
-from db.groups import members
 from db.models import ListedConversation, StoredAttachment, StoredMessage, StoredUser
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
@@ -28,14 +27,14 @@ async def visible_users(
 async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user_id: int) -> bool:
     """Whether the directory shows the user, or the viewer has met them.
 
-    The viewer has exchanged messages with them, or blocked them, or may see a broadcast of theirs,
-    or is in a group with them.
+    The viewer has exchanged messages with them, or blocked them, or is in a group with them, or may
+    see a broadcast of theirs.
     """
     if ctx.directory.includes(viewer.id, user_id) or ctx.blocks.has_blocked(viewer.id, user_id):
         return True
     return (
         await contacts.are_contacts(connection, viewer.id, user_id)
-        or await members.share_group(connection, viewer.id, user_id)
+        or await contacts.share_a_group(connection, viewer.id, user_id)
         or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
     )
 

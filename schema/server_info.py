@@ -30,7 +30,8 @@ class Broadcasters(Enum):
 class Directory(Enum):
     EVERYONE = strawberry.enum_value("everyone", description="Every user.")
     CONTACTS = strawberry.enum_value(
-        "contacts", description="Those with whom they have exchanged a direct message."
+        "contacts",
+        description="Those with whom they have exchanged a direct message, or are in a group.",
     )
     OFF = strawberry.enum_value("off", description="Nobody.")
 

@@ -176,21 +176,3 @@ async def renew_members(
             )
             .values(activity=position, read_position=position, archived=False)
         )
-
-
-async def share_group(connection: AsyncConnection, one: int, other: int) -> bool:
-    """Whether the two are in a group together now."""
-    ones, others = Member.__table__.alias(), Member.__table__.alias()  # type: ignore[attr-defined]  # SQLModel hides it
-    rows = await connection.execute(
-        select(ones.c.user_id)
-        .join(others, others.c.conversation_id == ones.c.conversation_id)
-        .where(
-            ones.c.user_id == one,
-            ones.c.is_group,
-            ones.c.left_position.is_(None),
-            others.c.user_id == other,
-            others.c.left_position.is_(None),
-        )
-        .limit(1)
-    )
-    return rows.first() is not None
