@@ -96,8 +96,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
-    follow_groups(ctx)
     follow_lost_members(ctx)
+    follow_groups(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 

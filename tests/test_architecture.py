@@ -112,7 +112,8 @@ SUB_ROOMS = {
     "db": {
         "":           {"db.engines", "db.models", "db.conversations", "db.groups"},
         "engines":    {"db.private"},
-        "groups":     {"db.engines", "db.messages", "db.models", "db.visibility"},
+        "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
+                       "db.visibility"},
         "models":     set(),
         "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.
