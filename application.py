@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
@@ -43,6 +42,7 @@ from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.errors import Code, ParleyError
+from resolvers.groups import follow_lost_members, follow_members
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
@@ -51,12 +51,14 @@ from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
+from resolvers.guards.memberships import Memberships
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
 from resolvers.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.reads import follow_groups
 from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
@@ -94,6 +96,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
+    follow_groups(ctx)
+    follow_lost_members(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 
@@ -229,6 +233,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     invisible = Invisible()
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
+    follow_members(control, admission.groups)
     follow_invisible(control, database, invisible)
     follow_accounts(control, admission)
     roster = Roster(
@@ -247,12 +252,13 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     )
     blocks.listen(presence.part)
     invisible.listen(presence.hide)
-    directory.listen(partial(presence.part, apart=False))
+    directory.listen(presence.meet)
     connection_slots = ConnectionSlots(settings, roster)
     hub = Hub(
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
     )
+    memberships = Memberships(database, hub.has_user)
     typing = Typing(
         bus, apart=blocks.apart, members=lambda id_: hub.users_at(("conversation", id_))
     )
@@ -266,8 +272,11 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
         visibility=Visibility(
-            blocks.apart, knows=None if directory.shows == "everyone" else directory.includes
+            blocks.apart,
+            memberships.stays_of,
+            knows=None if directory.shows == "everyone" else directory.includes,
         ),
+        members_changed=memberships.apply,
         heard=directory.hear if settings.directory == "contacts" else None,
         typing=typing,
         control=control,
@@ -293,6 +302,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         typing=typing,
         blocks=blocks,
         directory=directory,
+        memberships=memberships,
         invisible=invisible,
         control=control,
         passwords=Passwords(

@@ -156,6 +156,14 @@ class Presence:
             if user_id in self._online or (apart and self._changes.has(user_id)):
                 self._announce(PresenceChanged(user_id, online=not apart, seen_by=viewer_id))
 
+    def meet(self, viewer_id: int, user_id: int, met: bool) -> None:
+        """Show a user to a viewer as they are; not `met`, whom the viewer may no longer find."""
+        if met:
+            if user_id in self._online and self.sees(viewer_id, user_id):
+                self._announce(PresenceChanged(user_id, online=True, seen_by=viewer_id))
+        elif user_id in self._online or self._changes.has(user_id):
+            self._announce(PresenceChanged(user_id, online=False, seen_by=viewer_id))
+
     def _shown(self, watch: Watch, changes: Sequence[PresenceChanged]) -> Sequence[PresenceChanged]:
         """Return those of the changes that the watch's viewer may see now."""
         viewer_id, only = watch.viewer_id, watch.only

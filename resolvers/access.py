@@ -27,13 +27,16 @@ async def visible_users(
 async def _knows(connection: AsyncConnection, ctx: Context, viewer: Viewer, user_id: int) -> bool:
     """Whether the directory shows the user, or the viewer has met them.
 
-    The viewer has exchanged messages with them, or blocked them, or may see a broadcast of theirs.
+    The viewer has exchanged messages with them, or blocked them, or is in a group with them, or may
+    see a broadcast of theirs.
     """
     if ctx.directory.includes(viewer.id, user_id) or ctx.blocks.has_blocked(viewer.id, user_id):
         return True
-    return await contacts.are_contacts(
-        connection, viewer.id, user_id
-    ) or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
+    return (
+        await contacts.are_contacts(connection, viewer.id, user_id)
+        or await contacts.share_a_group(connection, viewer.id, user_id)
+        or await contacts.has_broadcast_to(connection, user_id, viewer.id, viewer.broadcasts_after)
+    )
 
 
 async def visible_user(ctx: Context, connection: AsyncConnection, user_id: int) -> StoredUser:
@@ -56,7 +59,11 @@ async def visible_attachment(
     if found is None or not (
         found.owner_id == viewer.id
         or await attachments.is_shared_with(
-            connection, attachment_id, viewer.id, broadcasts_after=viewer.broadcasts_after
+            connection,
+            attachment_id,
+            viewer.id,
+            broadcasts_after=viewer.broadcasts_after,
+            groups=ctx.shows_groups,
         )
     ):
         raise NotFound("File not found")
@@ -66,7 +73,7 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, if the viewer is one of its two people, or it is a broadcast.
+    """Return the message, if the viewer is one of its people, or it is a broadcast.
 
     A broadcast from before the viewer registered, or of a user whom a block keeps apart, is hidden.
     Raises Unauthenticated, NotFound.

@@ -39,6 +39,6 @@ async def _retry(work: Callable[[], Awaitable[None]], logger: Logger, failure: s
     while True:
         try:
             return await work()
-        except DatabaseUnavailable as error:
+        except (Unavailable, DatabaseUnavailable) as error:
             logger.warning("%s; trying again (%r)", failure, error)
             await asyncio.sleep(RETRY_SECONDS)

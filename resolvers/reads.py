@@ -1,16 +1,23 @@
 """Reads of the log that see what this process has announced, wherever the database reads."""
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import messages
+from db import contacts, messages
 from db.engines.database import DatabaseUnavailable
+from events.facts import Fact, MembersChanged
+from resolvers.background import start_retried
 from resolvers.context import Context
 from resolvers.errors import Unavailable, as_unavailable
+from resolvers.guards.directory import MOST_CONTACTS
+
+logger = logging.getLogger("parley.directory")
 
 # How long a read waits for a replica, or a cluster's node, that is behind. Then it is refused: an
 # answer must not lack messages that the caller has heard of already.
@@ -69,6 +76,62 @@ async def know_contacts(ctx: Context, user_id: int) -> None:
     Raises Unavailable.
     """
     await ctx.directory.ready(user_id, partial(reading_log, ctx))
+
+
+def follow_groups(ctx: Context) -> None:
+    """Have the directory follow who joins and leaves groups, in the log's order: once."""
+    if ctx.directory.shows != "contacts":
+        return
+    waiting: deque[tuple[int, MembersChanged]] = deque()
+    working = False
+
+    def apply(fact: Fact, changed: MembersChanged) -> None:
+        nonlocal working
+        if changed.joined or changed.left:
+            waiting.append((fact.id, changed))
+            if not working:
+                working = True
+                start_retried(
+                    work, name="contacts", logger=logger, failure="Contacts could not be read"
+                )
+
+    async def work() -> None:
+        nonlocal working
+        while waiting:
+            position, changed = waiting[0]
+            try:
+                await _change_contacts(ctx, position, changed)
+            except Unavailable:
+                raise  # it is tried again
+            except Exception:
+                logger.exception("Contacts could not be changed")
+            waiting.popleft()
+        working = False
+
+    ctx.control.listen(MembersChanged, apply)
+
+
+async def _change_contacts(ctx: Context, position: int, changed: MembersChanged) -> None:
+    async with reading_log(ctx, position) as connection:
+        members = await contacts.members_of(connection, changed.conversation_id)
+        left = {
+            id_: await contacts.contact_ids(connection, id_, limit=MOST_CONTACTS)
+            | await contacts.group_mates(connection, id_, limit=MOST_CONTACTS)
+            for id_ in changed.left
+        }
+    # Who has left since is told apart by a later fact.
+    await ctx.directory.join(members | {*changed.joined}, changed.joined)
+    for user_id, known in left.items():
+        ctx.directory.leave_group(user_id, known)
+
+
+async def know_groups(ctx: Context, user_id: int) -> None:
+    """Read in which groups the user is, unless that is known or the caller's wire shows none.
+
+    Raises Unavailable.
+    """
+    if ctx.shows_groups:
+        await ctx.memberships.ready(user_id)
 
 
 async def is_in_log(ctx: Context, position: int) -> bool:

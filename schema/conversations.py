@@ -14,6 +14,7 @@ from db.models import ConversationKind, ListedConversation, MemberRole, Place
 from resolvers import conversations, marks
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from schema.attachments import Attachment
 from schema.context import Info, own_loaders
 from schema.global_ids import Node
 from schema.messages import Message
@@ -46,6 +47,9 @@ ByPeer = Annotated[
 class Member:
     user: User = field(description="The person.")
     role: MemberRole = field(description="What they may do in it.")
+    joined_at: datetime | None = field(
+        description="When they joined the group; null in a direct conversation."
+    )
 
 
 @strawberry.type(description="How far somebody else has got in a conversation.")
@@ -83,6 +87,24 @@ class Conversation(Node):
         record = await info.context.loaders.users.load(self.record.peer_id)
         return None if record is None else User.of(record)
 
+    @field(description="The picture of a group; null without one, and for the other kinds.")
+    async def avatar(self, info: Info) -> Attachment | None:
+        if self.record.avatar_id is None:
+            return None
+        record = await own_loaders(info).avatars.load(self.record.avatar_id)
+        return None if record is None else Attachment.of(record)
+
+    @field(
+        description="Whether who joins the group from now on sees what was written before. Who has"
+        " joined already sees as much as then."
+    )
+    def shows_earlier(self) -> bool:
+        return self.record.shows_earlier
+
+    @field(description="Your own role in it; null once you have left the group.")
+    def role(self) -> MemberRole | None:
+        return MemberRole(self.record.role) if self.record.left_position is None else None
+
     @field(description="The last message that you may see; null for none.")
     async def last_message(self, info: Info) -> Message | None:
         if not self.record.last_position:
@@ -100,7 +122,8 @@ class Conversation(Node):
 
     @field(
         description="Who is in it, you too, in the order of registration; nobody for the"
-        " conversation of EVERYBODY, whose members are all `users`."
+        " conversation of EVERYBODY, whose members are all `users`, and for a group that you have"
+        " left."
     )
     async def members(
         self,
@@ -114,7 +137,11 @@ class Conversation(Node):
         people = await _people(info, [member.user_id for member in page[:limit]])
         return RelayConnection(
             records=page[:limit],
-            show=lambda member: Member(user=people[member.id], role=MemberRole(member.role)),
+            show=lambda member: Member(
+                user=people[member.id],
+                role=MemberRole(member.role),
+                joined_at=member.joined_at,
+            ),
             has_previous=after is not None,
             has_next=len(page) > limit,
         )

@@ -7,10 +7,17 @@ from typing import Any
 import msgspec
 from strawberry.dataloader import DataLoader
 
-from db.models import ListedConversation, StoredMember, StoredMessage, StoredUser
+from db.models import (
+    ListedConversation,
+    StoredAttachment,
+    StoredMember,
+    StoredMessage,
+    StoredUser,
+)
 from resolvers import conversations
 from resolvers.context import Context
 from resolvers.conversations import OthersMarks
+from resolvers.groups import get_avatars
 from resolvers.messages import Page, get_messages
 from resolvers.of_messages.edits import Edit, get_edits
 from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
@@ -105,6 +112,16 @@ class Loaders(msgspec.Struct, dict=True):
                 )
                 found |= {(id_, after, limit): page for id_, page in pages.items()}
             return [found[listed.id, after, limit] for listed, after, limit in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def avatars(self) -> DataLoader[int, StoredAttachment | None]:
+        """Loads the pictures of groups that the viewer is in."""
+
+        async def load(ids: Sequence[int]) -> list[StoredAttachment | None]:
+            found = await get_avatars(self.ctx, {*ids})
+            return [found.get(id_) for id_ in ids]
 
         return DataLoader(load)
 

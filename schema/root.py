@@ -7,6 +7,7 @@ from schema.blocks import BlockMutations, BlockQueries
 from schema.conversations import ConversationMutations, ConversationQueries
 from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
+from schema.groups import GroupMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
 from schema.presence import PresenceSubscriptions
@@ -44,6 +45,7 @@ class Mutation(
     SessionMutations,
     MessageMutations,
     ConversationMutations,
+    GroupMutations,
     EditMutations,
     ReactionMutations,
     AttachmentMutations,

@@ -104,14 +104,15 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.models", "db.conversations"},
+        "":           {"db.engines", "db.models", "db.conversations", "db.groups"},
         "engines":    {"db.private"},
+        "groups":     {"db.engines", "db.messages", "db.models", "db.visibility"},
         "models":     set(),
         "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.conversations", "db.of_messages"},
+                       "db.familiar_addresses", "db.conversations", "db.groups", "db.of_messages"},
         "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
         "migrations": {"db.models", "db.resumable"},

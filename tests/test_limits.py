@@ -44,7 +44,7 @@ NOT_LIMITS = {
         "redis_url",
         "redis_prefix",
     ),
-    *("broadcast_history", "registration", "directory"),
+    *("broadcast_history", "registration", "directory", "search"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",

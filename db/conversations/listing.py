@@ -116,10 +116,12 @@ def _of_members(viewer_id: int, upto: int) -> Select[Any]:
         col(Conversation.kind),
         col(Conversation.title),
         col(Conversation.created_at),
+        col(Conversation.avatar_id),
         col(Conversation.shows_earlier),
         case((lower == literal(viewer_id), higher), else_=lower).label("peer_id"),
         col(Member.role),
         col(Member.joined_position),
+        col(Member.sees_after),
         col(Member.left_position),
         col(Member.read_position),
         col(Member.muted_until),
@@ -142,7 +144,7 @@ async def _listed(
     lasts = {id_: ids[0] for id_, ids in (await page_ids(connection, left)).items() if ids}
     listed = []
     for row in rows:
-        after = 0 if row.shows_earlier else row.joined_position
+        after = row.sees_after
         last = row.last if row.left_position is None else lasts.get(row.id)
         last = last if last is not None and last > after else 0
         listed.append(
@@ -163,6 +165,8 @@ async def _listed(
                 last_position=last,
                 # A group without messages stands where its member joined it.
                 place=Place(row.pinned, max(last, row.joined_position)),
+                avatar_id=row.avatar_id,
+                shows_earlier=row.shows_earlier and row.kind == ConversationKind.GROUP,
             )
         )
     return listed

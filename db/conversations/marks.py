@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.spans import APART, union
-from db.models import EVERYBODY_ID, ListedConversation, StoredMember, User
+from db.models import EVERYBODY_ID, ListedConversation, StoredMember, User, utc_from
 
 # How many unread messages of a conversation are counted: "100" stands for "at least 100".
 UNREAD_COUNTED = 100
@@ -50,14 +50,18 @@ async def page_members(
     """Return up to `limit` members of each conversation, past a user's id, in the order of ids."""
     parts = [
         f"SELECT * FROM (SELECT k.conversation_id, k.user_id, k.role, k.read_position,"  # noqa: S608  # ids
-        f" u.delivered_position, u.read_receipts FROM members k JOIN users u ON u.id = k.user_id"
+        f" u.delivered_position, u.read_receipts, k.joined_at"
+        f" FROM members k JOIN users u ON u.id = k.user_id"
         f" WHERE k.conversation_id = {id_:d} AND k.user_id > {after:d}"
         f" AND k.left_position IS NULL ORDER BY k.user_id LIMIT {limit:d}) AS page"
         for id_ in conversation_ids
     ]
     found: dict[int, list[StoredMember]] = {id_: [] for id_ in conversation_ids}
     for row in await union(connection, parts):
-        found[row[0]].append(StoredMember(row[0], row[1], row[2], row[3], row[4], bool(row[5])))
+        joined_at = None if row[6] is None else utc_from(row[6])
+        found[row[0]].append(
+            StoredMember(row[0], row[1], row[2], row[3], row[4], bool(row[5]), joined_at)
+        )
     for members in found.values():
         members.sort(key=lambda member: member.user_id)
     return found

@@ -21,6 +21,7 @@ from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
 from tests.attacks.documents import ROOTS, mutation
 from tests.attacks.doors import ask, client
+from tests.attacks.group_cases import GROUPS
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
 from tests.faults.load import register
@@ -49,6 +50,7 @@ SEARCHES = "finds nothing of another's: test_searches.py"
 # Field and argument: a document with `$id`, and which of the things it names. None: an id there
 # opens nothing of anybody's, for the reason given.
 GRAPHQL: dict[str, tuple[str, str] | str] = {
+    **GROUPS,
     "user(id)": EVERYONE,
     "users(after)": "a place in the list of all users, which everyone may read",
     "message(id)": ("query($id: ID!) { message(id: $id) { id content } }", "message"),

@@ -3,11 +3,12 @@
 import random
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from db import contacts
 from db.engines.database import Database
-from tests.db.rows import add_messages, add_users
+from db.models import Conversation, Member
+from tests.db.rows import NOW, add_messages, add_users
 from tests.support.statements import statements_sent
 
 
@@ -74,3 +75,41 @@ async def test_contacts_are_two_ranges_of_their_indexes(database: Database) -> N
                 assert f"SEARCH messages USING INDEX {index}" in plan[0]["detail"], plan
             else:
                 assert (plan[0]["type"], plan[0]["key"]) in {("ref", index), ("range", index)}, plan
+
+
+async def test_group_mates_are_those_who_are_in_a_group_together_now(database: Database) -> None:
+    one, two, three, four, five = await add_users(database, 5)
+    stays: dict[int, dict[int, int | None]] = {
+        10: {one: None, two: None, three: 7},
+        11: {one: 7, four: None},
+        12: {two: None, five: None},
+    }
+    async with database.write() as connection:
+        for group, members in stays.items():
+            values = {"id": group, "kind": "GROUP", "shows_earlier": False, "created_at": NOW}
+            await connection.execute(insert(Conversation).values(values))
+            rows = [
+                {
+                    "conversation_id": group,
+                    "user_id": user_id,
+                    "role": "MEMBER",
+                    "joined_position": 0,
+                    "left_position": left,
+                    "activity": 0,
+                    "read_position": 0,
+                    "archived": False,
+                    "pinned": False,
+                }
+                for user_id, left in members.items()
+            ]
+            await connection.execute(insert(Member), rows)
+    await add_messages(database, [(three, four)])  # no group
+    mates = {one: {two}, two: {one, five}, three: set(), four: set(), five: {two}}
+    async with database.read() as connection:
+        for user_id, wanted in mates.items():
+            assert await contacts.group_mates(connection, user_id, limit=9) == wanted
+            for other in mates.keys() - {user_id}:
+                shared = await contacts.share_a_group(connection, user_id, other)
+                assert shared is (other in wanted)
+        assert await contacts.members_of(connection, 10) == {one, two}
+        assert len(await contacts.group_mates(connection, two, limit=1)) == 1

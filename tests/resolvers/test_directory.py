@@ -7,14 +7,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
 
-from resolvers import messages, presence, reads
+from db.models import Member
+from events.facts import Members, MembersChanged
+from resolvers import messages, presence, reads, users
 from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.guards import directory
 from resolvers.guards.directory import Directory
+from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
+from tests.resolvers.facts import add_group, say
 from tests.resolvers.people import Line
 from tests.support.redis import redis_server
 from tests.support.statements import statements_sent
@@ -91,6 +97,89 @@ async def test_who_has_no_connection_makes_room_for_others(
     assert [*known._known] == [ids[0], ids[2], ids[4]]
     known.leave(ids[0])
     assert [*known._known] == [ids[0], ids[4]]
+
+
+async def _connected(ctx: Context) -> Context:
+    """Somebody new, with a connection."""
+    person = await join(ctx)
+    token = person.tokens.issue(person.user.id, person.user.session_id).token
+    return await enter(person, person.hub.open(Line()), token)
+
+
+async def _leave(ctx: Context, group: int) -> None:
+    """Have the viewer leave a group."""
+    async with ctx.write() as connection:
+        await connection.execute(
+            update(Member)
+            .where(col(Member.conversation_id) == group, col(Member.user_id) == ctx.user.id)
+            .values(left_position=ctx.feed.position)
+        )
+    await say(ctx, MembersChanged(group, left=(ctx.user.id,)), Members(group))
+
+
+async def test_members_of_a_group_see_each_other_until_one_leaves(ctx: Context) -> None:
+    alice, bob, carol, stranger = [await _connected(ctx) for _ in range(4)]
+    idle = await join(ctx)
+    people = (alice, bob, carol, idle)
+    await messages.send_message(alice, receiver_id=carol.user.id, content="hello")
+
+    def sees(one: Context, other: Context) -> bool:
+        found = ctx.directory.includes(one.user.id, other.user.id)
+        if other is not idle:
+            assert presence.is_seen_online(one, other.user.id) is found
+        return found
+
+    stream = presence.watch_presence(alice)
+    assert {*await _ids(stream)} == {alice.user.id, carol.user.id}
+    group = await add_group(ctx, {one.user.id: (0, None) for one in people})
+    joined = tuple(one.user.id for one in people)
+    await say(alice, MembersChanged(group, joined=joined), Members(group))
+    await until(lambda: all(sees(a, b) for a in people for b in people), 10)
+    assert not any(sees(a, stranger) or sees(stranger, a) for a in people)
+    heard: set[int] = set()
+    async with asyncio.timeout(10):
+        while bob.user.id not in heard:
+            heard.update(await _ids(stream))
+    for one in (bob, carol):
+        await _leave(one, group)
+    await until(lambda: not sees(alice, bob), 10)
+    assert not any(sees(bob, a) or sees(a, bob) for a in (alice, carol, idle))
+    assert sees(alice, carol), "they have exchanged a message"
+    assert sees(carol, alice)
+    await until(lambda: not sees(carol, idle), 10)
+    assert sees(alice, idle)
+    async with asyncio.timeout(10):
+        gone: set[int] = set()
+        while bob.user.id not in gone:
+            gone.update(change.user_id for change in await anext(stream) if not change.online)
+    await stream.aclose()
+    page, _ = await users.list_users(alice, search=None, first=10, after=0)
+    assert {user.id for user in page} == {one.user.id for one in (alice, carol, idle)}
+    again = Directory("contacts")
+    for one in people:
+        await again.ready(one.user.id, partial(reads.reading_log, ctx))
+        assert again.circle(one.user.id) == ctx.directory.circle(one.user.id)
+
+
+async def test_who_joins_or_leaves_during_the_read_is_not_lost(ctx: Context) -> None:
+    alice, bob, carol = [await join(ctx) for _ in range(3)]
+    await add_group(ctx, {one.user.id: (0, None) for one in (alice, bob)})
+    known, began, go_on = Directory("contacts"), asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def reading() -> AsyncIterator[AsyncConnection]:
+        async with ctx.read() as connection:
+            yield connection
+        began.set()
+        await go_on.wait()
+
+    ready = asyncio.create_task(known.ready(alice.user.id, reading))
+    await began.wait()
+    await known.join([alice.user.id, carol.user.id], [carol.user.id])
+    known.leave_group(bob.user.id, ())
+    go_on.set()
+    await ready
+    assert known.circle(alice.user.id) == {carol.user.id}
 
 
 @pytest.mark.parametrize("shows", ["everyone", "off"])

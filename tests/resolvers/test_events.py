@@ -166,8 +166,9 @@ async def test_a_groups_facts_are_for_its_members_while_they_are_in(ctx: Context
     assert [fact.id for fact in said] == [*range(first, joined + 2)]
     await _send(alice, None, END)
     assert await _all_ways(alice, start) == [*said, opened]
-    assert await _all_ways(bob, start) == said[1:3]
-    assert await _all_ways(carol, start) == said[4:]
+    # Who joins or leaves hears that too.
+    assert await _all_ways(bob, start) == said[:3]
+    assert await _all_ways(carol, start) == said[3:]
     assert await _all_ways(late, start) == [opened]
     assert await _all_ways(late, 0) == [opened]
     assert await _all_ways(stranger, start) == []

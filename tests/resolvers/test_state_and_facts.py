@@ -30,6 +30,7 @@ from tests.resolvers.kept_state import (
     Act,
     Ask,
     Data,
+    Sent,
     State,
     Table,
 )
@@ -38,6 +39,8 @@ from tests.support.inbox import Inbox
 PEOPLE, SERVERS = 3, 2
 EXAMPLES = 15
 END = "this is the end"
+# Queues that overflow, and queries for more than a client asks for.
+SETTINGS: dict[str, Any] = {"max_queued_messages": 5, "max_query_cost": 10**6}
 _FRAGMENTS = " ".join(f"... on {kind} {{ {fields} }}" for kind, fields in FIELDS.items())
 EVENTS = f"""subscription($after: String) {{
   events(after: $after) {{ __typename cursor {_FRAGMENTS} }} }}"""
@@ -194,7 +197,8 @@ class Example:
             data = await asking(self._people[act.actor][act.server])(query, **variables)
             self.done.add(act.name)
             if (sent := data.get("sendMessage")) is not None:
-                self._table.sent.append((sent["id"], act.actor))
+                to_all = variables.get("to") is None
+                self._table.sent.append(Sent(sent["id"], act.actor, to_all))
 
     async def settle(self) -> None:
         """Bring all clients back; compare what they keep with what fresh queries give."""
@@ -225,9 +229,7 @@ async def _servers(database_url: str, directory: Path) -> AsyncIterator[list[Con
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                running_context(
-                    directory / str(number), database_url=database_url, max_queued_messages=5
-                )
+                running_context(directory / str(number), database_url=database_url, **SETTINGS)
             )
             for number in range(SERVERS)
         ]
