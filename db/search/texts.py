@@ -127,7 +127,7 @@ async def read_groups(connection: AsyncConnection, user_id: int) -> list[GroupRa
     One range of ix_members_groups.
     """
     query = select(
-        col(Member.conversation_id), col(Member.joined_position), col(Member.left_position)
+        col(Member.conversation_id), col(Member.sees_after), col(Member.left_position)
     ).where(col(Member.user_id) == user_id, col(Member.is_group))
     return [GroupRange(*row) for row in await connection.execute(query)]
 
