@@ -13,6 +13,7 @@ from db.engines.database import Database
 from db.log.changes.change import Refused
 from db.log.changes.messages import DeleteMessage, EditMessage
 from db.log.changes.of_message import NotYours, UnknownMessage, Unreachable
+from db.log.changes.reactions import ChangeReaction
 from db.log.log import MessageLog
 from db.models import Conversation, LogHead, Member, Message, MessageKind, StoredMessage
 from events.facts import Fact, Members
@@ -63,7 +64,11 @@ async def test_a_batch_of_changes_costs_a_constant_number_of_statements(
                 await asyncio.gather(*(log.append(change(m.sender_id, m.id)) for m in sent))
             return len(ran)
 
-        for change in (edit, lambda user, id_: DeleteMessage(user, id_, 0, 0)):
+        for change in (
+            edit,
+            lambda user, id_: DeleteMessage(user, id_, 0, 0),
+            lambda user, id_: ChangeReaction(user, id_, 0, "👍", True, 20),
+        ):
             assert await cost(1, change) == await cost(6, change) <= 14
 
 
