@@ -80,12 +80,19 @@ async def group(database: Database) -> list[int]:
     """
     people = await add_users(database, 6)
     rows = [("OWNER", 0, None), ("ADMIN", 0, None), ("MEMBER", 0, None)]
-    rows += [("MEMBER", 0, 11), ("ADMIN", 11, None)]  # type: ignore[list-item]  # a position
+    rows += [("MEMBER", 0, 12), ("ADMIN", 12, None)]  # type: ignore[list-item]  # a position
     group = {"id": GROUP, "kind": "GROUP", "shows_earlier": False, "created_at": NOW}
-    same = {"conversation_id": GROUP, "activity": 0, "read_position": 0}
+    same = {"conversation_id": GROUP, "activity": 0, "read_position": 0, "is_group": True}
     same |= {"archived": False, "pinned": False}
     members = [
-        {**same, "user_id": user_id, "role": role, "joined_position": joined, "left_position": left}
+        {
+            **same,
+            "user_id": user_id,
+            "role": role,
+            "left_position": left,
+            "joined_position": joined,
+            "sees_after": joined,
+        }
         for user_id, (role, joined, left) in zip(people[:5], rows, strict=True)
     ]
     message = {"conversation_id": GROUP, "kind": "TEXT", "content": "x", "created_at": NOW}
@@ -94,7 +101,7 @@ async def group(database: Database) -> list[int]:
         await connection.execute(insert(Conversation), [group])
         await connection.execute(insert(Member), members)
         await connection.execute(insert(Message), messages)
-        await connection.execute(LogHead.__table__.update().values(position=11))  # type: ignore[attr-defined]  # SQLModel hides it
+        await connection.execute(LogHead.__table__.update().values(position=12))  # type: ignore[attr-defined]  # SQLModel hides it
     return people
 
 
