@@ -41,8 +41,8 @@ from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
+from resolvers.conversations.groups import follow_lost_members, follow_members
 from resolvers.errors import Code, ParleyError
-from resolvers.groups import follow_lost_members, follow_members
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
@@ -96,8 +96,8 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
-    follow_groups(ctx)
     follow_lost_members(ctx)
+    follow_groups(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 

@@ -11,7 +11,7 @@ import strawberry
 from strawberry import ID, UNSET, argument, field
 
 from db.models import ConversationKind, ListedConversation, MemberRole, Place
-from resolvers import conversations, marks
+from resolvers.conversations import listing, marks
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
 from schema.attachments import Attachment
@@ -219,7 +219,7 @@ def _mark(position: int) -> ID | None:
 
 @strawberry.type(description="A page of your conversations.")
 class ConversationConnection:
-    page: strawberry.Private[conversations.ConversationPage]
+    page: strawberry.Private[listing.ConversationPage]
     begins: strawberry.Private[bool]
     cursor: str = field(
         description="The page is true at this place of the log: as `after` of `events`, it gives"
@@ -281,7 +281,7 @@ class ConversationQueries:
             bool | None, argument("Those that you have archived, in place of the others.")
         ] = False,
     ) -> ConversationConnection:
-        page = await conversations.list_conversations(
+        page = await listing.list_conversations(
             info.context.ctx,
             archived=bool(archived),
             after=None if after is None else _place_at(after),
@@ -300,9 +300,7 @@ class ConversationQueries:
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
         with suppress(NotFound):
             return Conversation.of(
-                await conversations.get_conversation(
-                    ctx, _id(id, MISSING), with_id=_id(with_, MISSING)
-                )
+                await listing.get_conversation(ctx, _id(id, MISSING), with_id=_id(with_, MISSING))
             )
         return None
 
@@ -331,9 +329,9 @@ class ConversationMutations:
     ) -> Conversation:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        unchanged = conversations.UNCHANGED
+        unchanged = listing.UNCHANGED
         return Conversation.of(
-            await conversations.update_conversation(
+            await listing.update_conversation(
                 ctx,
                 _id(conversation_id, MISSING),
                 with_id=_id(with_, MISSING),

@@ -7,8 +7,8 @@ import strawberry
 from strawberry import ID, argument
 
 from db.models import MemberRole
-from resolvers import groups
-from resolvers.conversations import get_conversation
+from resolvers.conversations import groups
+from resolvers.conversations.listing import get_conversation
 from resolvers.errors import BadInput
 from schema.context import Info
 from schema.conversations import MISSING, Conversation

@@ -79,8 +79,9 @@ SUB_ROOMS = {
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {
-        "":           {"schema.execution"},
+        "":           {"schema.execution", "schema.of_messages"},
         "execution":  {"schema.context", "schema.loaders", "schema.pagination"},
+        "of_messages": {"schema.context", "schema.messages", "schema.pagination", "schema.scalars"},
         "transports": {"schema.execution", "schema.context", "schema.root"},
     },
     "compat": {
@@ -90,12 +91,17 @@ SUB_ROOMS = {
     },
     "resolvers": {
         "":           {"resolvers.attachments", "resolvers.guards"},
+        "conversations": {"resolvers.access", "resolvers.background", "resolvers.changes",
+                          "resolvers.connections", "resolvers.context", "resolvers.errors",
+                          "resolvers.events", "resolvers.guards", "resolvers.messages",
+                          "resolvers.reads", "resolvers.users"},
         "attachments": {"resolvers.guards", "resolvers.access", "resolvers.background",
                         "resolvers.changes", "resolvers.context", "resolvers.errors",
                         "resolvers.reads"},
         "guards":     {"resolvers.errors", "resolvers.context"},  # guards/limits too
-        "of_messages": {"resolvers.context", "resolvers.errors", "resolvers.guards",
-                        "resolvers.messages", "resolvers.pending", "resolvers.reads"},
+        "of_messages": {"resolvers.access", "resolvers.context", "resolvers.errors",
+                        "resolvers.guards", "resolvers.messages", "resolvers.pending",
+                        "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
                        "resolvers.errors"},
     },
@@ -106,7 +112,8 @@ SUB_ROOMS = {
     "db": {
         "":           {"db.engines", "db.models", "db.conversations", "db.groups"},
         "engines":    {"db.private"},
-        "groups":     {"db.engines", "db.messages", "db.models", "db.visibility"},
+        "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
+                       "db.visibility"},
         "models":     set(),
         "conversations": {"db.models", "db.blocks"},
         # Changes write by each noun's queries.

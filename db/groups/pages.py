@@ -11,14 +11,16 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.conversations.activity import MOST_BEHIND
 from db.messages import page_messages, read_by_ids_of
 from db.models import LogHead, Member, StoredMessage
 from db.visibility import Stay
 
 # So many ranges of groups in one statement.
 AT_ONCE = 50
-# A group's last message lies at most this far past its members' `activity`: twice ACTIVITY_STEP.
-MOST_BEHIND = 2000
+# For who is in more groups: so many positions at the page's end are looked through, one after the
+# other, before the groups are asked one by one.
+WINDOWS = (1_000, 4_000, 16_000)
 
 
 class _Range(NamedTuple):
@@ -47,7 +49,7 @@ async def page_with_groups(
     after somebody was removed is not there.
     """
     lowest = after or 0
-    head, stays = await _active_stays(connection, viewer_id, lowest - MOST_BEHIND)
+    head, stays = await _active_stays(connection, viewer_id, lowest - MOST_BEHIND, AT_ONCE + 1)
     end = head + 1 if before is None else min(before, head + 1)
     others = await page_messages(
         connection,
@@ -61,35 +63,111 @@ async def page_with_groups(
         has_deleted=has_deleted,
         groups=True,
     )
-    page = {message.id: message for message in others}
+    page = _Page(lowest, end, newest, has_deleted, limit)
+    page.add(others)
+    if len(stays) > AT_ONCE:
+        if await _scan(connection, viewer_id, page):
+            return page.messages()
+        _, stays = await _active_stays(connection, viewer_id, lowest - MOST_BEHIND)
     for start in range(0, len(stays), AT_ONCE):
         chunk = stays[start : start + AT_ONCE]
-        low, high = lowest, end
-        if len(page) >= limit:  # only what lies within it can belong to it
-            low, high = (min(page), end) if newest else (lowest, max(page))
+        low, high = page.open_part()
         if newest and chunk[0][1] + MOST_BEHIND <= low:
             break
         ranges = [
             _Range(id_, max(low, stay.sees_after), min(high, stay.left_position or high))
             for id_, _, stay in chunk
         ]
-        found = await _read(connection, ranges, newest=newest, has_deleted=has_deleted, limit=limit)
-        page |= {message.id: message for message in found}
-        kept = sorted(page)[-limit:] if newest else sorted(page)[:limit]
-        page = {id_: page[id_] for id_ in kept}
-    return [page[id_] for id_ in sorted(page)]
+        page.add(await _read(connection, ranges, page))
+    return page.messages()
+
+
+class _Page:
+    """A page that is put together: the newest or the oldest messages of what was found so far.
+
+    What lies from `low` on, and before `high` (`after` and `end` at first), is still to be read.
+    """
+
+    def __init__(self, after: int, end: int, newest: bool, has_deleted: bool, limit: int) -> None:
+        self.low, self.high = after, end
+        self.newest, self.has_deleted, self.limit = newest, has_deleted, limit
+        self._found: dict[int, StoredMessage] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many messages as were asked for."""
+        return len(self._found) >= self.limit
+
+    def open_part(self) -> tuple[int, int]:
+        """Return between which exclusive positions there may be other messages of the page."""
+        if not self.is_full:
+            return self.low, self.high
+        if self.newest:
+            return max(self.low, min(self._found)), self.high
+        return self.low, min(self.high, max(self._found))
+
+    def add(self, messages: Sequence[StoredMessage]) -> None:
+        """Take messages in, and leave out what does not belong to the page then."""
+        self._found |= {message.id: message for message in messages}
+        ids = sorted(self._found)
+        kept = ids[-self.limit :] if self.newest else ids[: self.limit]
+        self._found = {id_: self._found[id_] for id_ in kept}
+
+    def messages(self) -> Sequence[StoredMessage]:
+        """Return the page, oldest first."""
+        return [self._found[id_] for id_ in sorted(self._found)]
+
+    def only_shown(self) -> str:
+        """Return the condition on a message's row, beside its position."""
+        return "" if self.has_deleted else " AND deleted_at IS NULL"
+
+    def cut(self) -> str:
+        """Return the end of a statement for ids."""
+        return f" ORDER BY id {'DESC' if self.newest else 'ASC'} LIMIT {self.limit:d}"
+
+
+async def _scan(connection: AsyncConnection, viewer_id: int, page: _Page) -> bool:
+    """Look for messages of groups among all that lie at the page's end; whether it is whole now.
+
+    For who is in many groups: much of what is written is for them. A few thousand rows are read.
+    """
+    order = "CROSS JOIN" if connection.dialect.name == "sqlite" else "STRAIGHT_JOIN"
+    for size in WINDOWS:
+        low, high = page.open_part()
+        if page.newest:
+            low = max(low, high - 1 - size)
+        else:
+            high = min(high, low + 1 + size)
+        # The messages first, whatever else a database might prefer: each row looks up one member.
+        ids = (
+            f"SELECT m.id FROM messages m {order} members k"  # noqa: S608  # nosec B608  # numbers alone
+            f" WHERE m.receiver_id IS NULL AND m.id > {low:d} AND m.id < {high:d}"
+            f"{page.only_shown()} AND k.conversation_id = m.conversation_id"
+            f" AND k.user_id = {viewer_id:d} AND k.is_group = 1 AND k.sees_after < m.id"
+            f" AND (k.left_position IS NULL OR k.left_position > m.id){page.cut()}"
+        )
+        page.add(await read_by_ids_of(connection, ids))
+        if page.newest:
+            page.high = low + 1
+        else:
+            page.low = high - 1
+        low, high = page.open_part()
+        if high - low <= 1:
+            return True
+    return False
 
 
 async def _active_stays(
-    connection: AsyncConnection, viewer_id: int, least: int
+    connection: AsyncConnection, viewer_id: int, least: int, limit: int | None = None
 ) -> tuple[int, Sequence[tuple[int, int, Stay]]]:
-    """Return the log's head, and the viewer's groups past this activity, the latest first.
+    """Return the log's head, and up to `limit` of the viewer's groups past this activity, the
+    latest first.
 
     Each with its activity. One statement: the groups are as of the head.
     """
     activity = col(Member.activity)
     query = _stays(and_(col(Member.user_id) == viewer_id, activity > least), activity)
-    rows = (await connection.execute(query.order_by(activity.desc()))).all()
+    rows = (await connection.execute(query.order_by(activity.desc()).limit(limit))).all()
     found = [(row[1], row[4], Stay(row[2], row[3])) for row in rows if row[1] is not None]
     return rows[0][0], found
 
@@ -122,32 +200,24 @@ async def find_stays(
 
 
 async def _read(
-    connection: AsyncConnection,
-    ranges: Sequence[_Range],
-    *,
-    newest: bool,
-    has_deleted: bool,
-    limit: int,
+    connection: AsyncConnection, ranges: Sequence[_Range], page: _Page
 ) -> Sequence[StoredMessage]:
-    """Return the newest messages of all these ranges together, or the oldest ones."""
-    more = "" if has_deleted else " AND deleted_at IS NULL"
-    order = f"{more} ORDER BY id {'DESC' if newest else 'ASC'} LIMIT {limit:d}"
+    """Return the messages that the page may have of all these ranges together."""
     # The numbers stand in the text: only so does each range end where it must on MariaDB.
     parts = [
-        _part(f"range_{number:d}", range_, order)
+        _part(f"range_{number:d}", range_, f"{page.only_shown()}{page.cut()}")
         for number, range_ in enumerate(ranges)
         if range_.before - range_.after > 1
     ]
     if not parts:
         return ()
     together = " UNION ALL ".join(parts)
-    last = order.removeprefix(more)
-    return await read_by_ids_of(connection, f"SELECT id FROM ({together}) AS found{last}")  # noqa: S608  # nosec B608  # numbers alone
+    return await read_by_ids_of(connection, f"SELECT id FROM ({together}) AS found{page.cut()}")  # noqa: S608  # nosec B608  # numbers alone
 
 
-def _part(name: str, range_: _Range, order: str) -> str:
+def _part(name: str, range_: _Range, rest: str) -> str:
     id_, after, before = range_
     return (
         f"SELECT id FROM (SELECT id FROM messages WHERE conversation_id = {id_:d}"  # noqa: S608  # nosec B608  # numbers alone
-        f" AND id > {after:d} AND id < {before:d}{order}) AS {name}"
+        f" AND id > {after:d} AND id < {before:d}{rest}) AS {name}"
     )

@@ -122,7 +122,10 @@ async def read_pruned(connection: AsyncConnection) -> int:
 
 
 async def read_groups(connection: AsyncConnection, user_id: int) -> list[GroupRange]:
-    """Return the groups that the user is in, or was in, with what they may see of each."""
+    """Return the groups that the user is in, or was in, with what they may see of each.
+
+    One range of ix_members_groups.
+    """
     query = select(
         col(Member.conversation_id), col(Member.sees_after), col(Member.left_position)
     ).where(col(Member.user_id) == user_id, col(Member.is_group))

@@ -7,7 +7,7 @@ from typing import Any
 from db.models import StoredMessage
 from resolvers import messages
 from resolvers.context import Context
-from resolvers.search import Cursor, HitsPage, SearchOrder, Wanted, search_messages
+from resolvers.of_messages.search import Cursor, HitsPage, SearchOrder, Wanted, search_messages
 
 SECONDS = 20
 

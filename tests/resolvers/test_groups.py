@@ -12,8 +12,9 @@ from db.facts import read_log
 from db.messages import head_position
 from db.models import MemberRole, StoredMessage
 from events.facts import Fact, MembersChanged
-from resolvers import accounts, blocks, conversations, events, groups, messages
+from resolvers import accounts, blocks, events, messages
 from resolvers.context import Context
+from resolvers.conversations import groups, listing
 from resolvers.errors import BadInput, Forbidden, NotFound, RateLimited
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
@@ -135,10 +136,10 @@ async def test_a_connection_that_enters_later_hears_its_groups_and_newcomers_see
     async with _hearing(bob) as inbox:
         await _say(alice, opened, "open 2")
         assert await _heard(inbox, "open 2") == ["open 2"]
-    listed = await conversations.get_conversation(bob, closed)
+    listed = await listing.get_conversation(bob, closed)
     assert (listed.title, listed.role, listed.left_position) == ("Us", "MEMBER", None)
     with pytest.raises(NotFound):
-        await conversations.get_conversation(carol, closed)
+        await listing.get_conversation(carol, closed)
 
 
 async def test_a_message_names_a_direct_conversation_or_everybodys(ctx: Context) -> None:
@@ -310,9 +311,9 @@ async def test_who_deletes_their_account_is_in_no_group(ctx: Context) -> None:
     alice, bob = await join(ctx), await join(ctx)
     group = await _create(alice, bob)
     await accounts.delete_own_account(alice, "123456")
-    found = await conversations.get_conversation(bob, group)
+    found = await listing.get_conversation(bob, group)
     assert found.role == "OWNER"
-    people = await conversations.list_members_of(bob, [found], after=0, limit=9)
+    people = await listing.list_members_of(bob, [found], after=0, limit=9)
     assert [member.user_id for member in people[group]] == [bob.user.id]
 
 

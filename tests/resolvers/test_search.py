@@ -22,7 +22,7 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.of_messages.edits import delete_message, edit_message
-from resolvers.search import Cursor, SearchOrder, Wanted, search_messages
+from resolvers.of_messages.search import Cursor, SearchOrder, Wanted, search_messages
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.searching import finds, ids_of, indexed, look, send
 from tests.resolvers.test_attachments import upload

@@ -5,9 +5,9 @@ import pytest
 from db.search import answers
 from db.search import search as search_part
 from db.search.search import Found
-from resolvers import search
 from resolvers.context import Context
-from resolvers.search import Cursor, SearchOrder
+from resolvers.of_messages import search
+from resolvers.of_messages.search import Cursor, SearchOrder
 from tests.resolvers.conftest import join
 from tests.resolvers.searching import finds, ids_of, indexed, look, send, until
 
