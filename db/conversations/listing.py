@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, or_, select, tuple_
+from sqlalchemy import BigInteger, Select, bindparam, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -185,27 +185,23 @@ async def _listed(
     return listed
 
 
-async def _everybody(
-    connection: AsyncConnection, viewer_id: int, broadcasts_after: int, upto: int
-) -> ListedConversation:
-    """Return the conversation of everybody, in which a user may have no row."""
+@cache
+def _everybody_query() -> Any:
+    viewer = bindparam("viewer", type_=BigInteger)
     last = (
         select(col(Message.id))
         .where(
             col(Message.conversation_id) == EVERYBODY_ID,
-            col(Message.id) > broadcasts_after,
-            col(Message.id) <= upto,
-            # Inlined per sender: two look-ups by key.
-            or_(
-                col(Message.sender_id) == viewer_id,
-                not_apart(viewer_id, col(Message.sender_id)),
-            ),
+            col(Message.id) > bindparam("after", type_=BigInteger),
+            col(Message.id) <= bindparam("upto", type_=BigInteger),
+            # Nobody is apart from themselves.
+            not_apart(viewer, col(Message.sender_id)),
         )
         .order_by(col(Message.id).desc())
         .limit(1)
         .scalar_subquery()
     )
-    rows = await connection.execute(
+    return (
         select(
             col(Conversation.created_at),
             col(Member.read_position),
@@ -216,11 +212,18 @@ async def _everybody(
         )
         .outerjoin(
             Member,
-            (col(Member.conversation_id) == col(Conversation.id))
-            & (col(Member.user_id) == viewer_id),
+            (col(Member.conversation_id) == col(Conversation.id)) & (col(Member.user_id) == viewer),
         )
         .where(col(Conversation.id) == EVERYBODY_ID)
     )
+
+
+async def _everybody(
+    connection: AsyncConnection, viewer_id: int, broadcasts_after: int, upto: int
+) -> ListedConversation:
+    """Return the conversation of everybody, in which a user may have no row."""
+    values = {"viewer": viewer_id, "after": broadcasts_after, "upto": upto}
+    rows = await connection.execute(_everybody_query(), values)
     row = rows.one()
     return ListedConversation(
         id=EVERYBODY_ID,
