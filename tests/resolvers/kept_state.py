@@ -13,7 +13,7 @@ Ask = Callable[..., Awaitable[Data]]
 # By kind and id.
 State = dict[tuple[str, str], Data]
 
-MESSAGE = """{ id senderId receiverId kind content clientMessageId
+MESSAGE = """{ id conversationId senderId receiverId kind content clientMessageId
   createdAt editedAt deletedAt replyToId reactions { emoji count mine users { id } } }"""
 # What changes by a message as well is put by whoever hears of the message: `lastMessage`.
 CONVERSATION = """{ id kind title readUpTo mutedUntil archived pinned unreadCount

@@ -22,18 +22,8 @@ from schema.execution.operations import Operations
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context
-from tests.resolvers.kept_state import (
-    ACTIONS,
-    APPLY,
-    FIELDS,
-    SNAPSHOT,
-    Act,
-    Ask,
-    Data,
-    Sent,
-    State,
-    Table,
-)
+from tests.resolvers.kept_marks import ACTIONS, APPLY, FIELDS, SNAPSHOT
+from tests.resolvers.kept_state import Act, Ask, Data, Sent, State, Table
 from tests.support.inbox import Inbox
 
 PEOPLE, SERVERS = 3, 2

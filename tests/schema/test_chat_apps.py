@@ -28,10 +28,9 @@ PROFILE = """mutation($name: String, $status: String) {
   updateProfile(displayName: $name, statusText: $status) { id } }"""
 HISTORY = "query($with: ID) { messages(with: $with, last: 100) { nodes { content } } }"
 
-# What Alice and Bob have said by then; an empty text is a deleted message.
-AT_THE_END = [
-    *("one", "", "three!", "four!", "", "lost", "five", "six, of my phone", "the end"),
-]
+# What Alice and Bob have said in the end; an empty text is a deleted message.
+AT_THE_END = ["one", "", "three!", "four!", "", "lost", "five", "six, of my phone", "the end"]
+STREAM = "text/event-stream"
 
 
 class Library(NamedTuple):
@@ -41,10 +40,21 @@ class Library(NamedTuple):
     options: dict[str, Any]
 
 
+def apollo(version: int, transport: str) -> Library:
+    return Library("chat/apollo.mjs", {"version": version, "transport": transport})
+
+
+def urql(transport: str) -> Library:
+    return Library("chat/urql.mjs", {"transport": transport})
+
+
 LIBRARIES = {
-    "Apollo Client 3": Library("chat/apollo.mjs", {"version": 3}),
-    "Apollo Client 4": Library("chat/apollo.mjs", {"version": 4}),
-    "urql": Library("chat/urql.mjs", {"transport": "ws"}),
+    "Apollo Client 3": apollo(3, "ws"),
+    "Apollo Client 4": apollo(4, "ws"),
+    "Apollo Client 4, SSE": apollo(4, "sse"),
+    "urql": urql("ws"),
+    "urql, SSE": urql("sse"),
+    "urql, fetch": urql("fetch"),
 }
 
 
@@ -225,3 +235,6 @@ async def test_after_a_cut_the_cache_is_what_a_new_query_gives(
     assert (asked["Conversations"], asked["Open"]) == (1, 1)
     cursors = [m["event"]["cursor"] for m in app.node.inbox if m["type"] == "event"]
     assert len(cursors) == len(set(cursors)) > 0
+    # With the headers that each library sends by itself, only subscriptions are streams.
+    for request in compared["requests"]:
+        assert request["type"].startswith(STREAM) == (request["operation"] == "Events"), request

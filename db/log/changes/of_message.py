@@ -51,7 +51,7 @@ class _Membership(NamedTuple):
     def shows(self, position: int) -> bool:
         """Whether the member may see the message at this position."""
         return position > self.sees_after and (
-            self.left_position is None or position <= self.left_position
+            self.left_position is None or position < self.left_position
         )
 
 

@@ -1,8 +1,11 @@
 // The chat app with Apollo Client, set up as its documentation shows.
 //
-// apollo.mjs URL '{"version": 3 or 4, "transport": "ws" or "sse", "token": …, "me": …}'
+// apollo.mjs URL '{"version": 3 or 4, "transport": "ws", "sse" or "ws anew", "token": …, "me": …}'
+//   ws anew: after a cut graphql-ws subscribes with the variables of the first time, as it does by itself
 import { createRequire } from "node:module";
-import { createClient } from "graphql-ws";
+import { print } from "graphql";
+import { createClient as createSSEClient } from "graphql-sse";
+import { createClient as createWSClient } from "graphql-ws";
 import { commandLine } from "../lines.mjs";
 import { resuming, runApp } from "./app.mjs";
 import { CONVERSATIONS, OPEN } from "./documents.mjs";
@@ -15,7 +18,7 @@ const headers = { authorization: `Bearer ${options.token}` };
 const require = createRequire(import.meta.url);
 const load = (path) =>
   options.version === 3 ? require(`apollo-client-3${path || "/core"}`) : import(`@apollo/client${path}`);
-const { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } = await load("");
+const { ApolloClient, ApolloLink, HttpLink, InMemoryCache, Observable, gql } = await load("");
 const { GraphQLWsLink } = await load("/link/subscriptions");
 const { getMainDefinition, relayStylePagination } = await load("/utilities");
 
@@ -25,15 +28,38 @@ function newCache() {
       Query: { fields: { conversations: relayStylePagination() } },
       Conversation: { fields: { messages: relayStylePagination(), marks: { merge: false } } },
       Message: { fields: { reactions: { merge: false } } },
+      Subscription: { fields: { events: { merge: false } } }, // an event has no id, and is no change of the last one
     },
   });
 }
 
+// The recipe of graphql-sse's pages.
+class SSELink extends ApolloLink {
+  constructor(sseClient) {
+    super();
+    this.client = sseClient;
+  }
+
+  request({ query, variables, operationName, extensions }) {
+    return new Observable((sink) =>
+      this.client.subscribe(
+        { query: print(query), variables, operationName, extensions },
+        { next: sink.next.bind(sink), complete: sink.complete.bind(sink), error: sink.error.bind(sink) },
+      ),
+    );
+  }
+}
+
+const createWebSocket = () => createWSClient({ url: url.replace("http", "ws"), connectionParams: headers });
+const TRANSPORTS = {
+  ws: () => new GraphQLWsLink(resuming(createWebSocket())),
+  "ws anew": () => new GraphQLWsLink(createWebSocket()),
+  sse: () => new SSELink(resuming(createSSEClient({ url, headers }))),
+};
 const http = new HttpLink({ uri: url, headers });
-const webSocket = createClient({ url: url.replace("http", "ws"), connectionParams: headers });
 const link = ApolloLink.split(
   ({ query }) => getMainDefinition(query).operation === "subscription",
-  new GraphQLWsLink(resuming(webSocket)),
+  TRANSPORTS[options.transport](),
   http,
 );
 const client = new ApolloClient({ cache: newCache(), link });

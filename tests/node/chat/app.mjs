@@ -54,6 +54,10 @@ export function resuming(client) {
 
 export function runApp(client, { me }) {
   const faults = [];
+  // Client libraries warn of what a cache loses, or cannot tell apart.
+  for (const name of ["warn", "error"]) {
+    console[name] = (...words) => faults.push({ [name]: words.map(String).join(" ") });
+  }
   const pending = new Set();
   const opened = [];
   let cursor;

@@ -8,12 +8,13 @@ const MESSAGE_PARTS = `
     reactions { emoji count mine users { id displayName } }
   }`;
 
+// __typename is asked for by name: urql gives an app no other, and what is written needs it.
 const CONVERSATION_PARTS = `
   fragment ConversationParts on Conversation {
-    id kind title unreadCount readUpTo deliveredUpTo mutedUntil archived pinned
-    peer { id displayName statusText }
+    __typename id kind title unreadCount readUpTo deliveredUpTo mutedUntil archived pinned
+    peer { __typename id displayName statusText }
     lastMessage { ...MessageParts }
-    marks { user { id displayName } readUpTo deliveredUpTo }
+    marks { __typename user { __typename id displayName } readUpTo deliveredUpTo }
   }`;
 
 /** The first screen; its `cursor` is where `events` goes on. */

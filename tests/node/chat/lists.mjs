@@ -37,11 +37,14 @@ function position(message) {
 export function withMessage(data, message) {
   if (!data?.conversation?.messages) return data;
   const { messages } = data.conversation;
-  const others = messages.edges.filter(
-    ({ node }) => node.id !== message.id && !(isOptimistic(node) && node.clientMessageId === message.clientMessageId),
-  );
+  const isSame = ({ node }) =>
+    node.id === message.id ||
+    (message.clientMessageId && node.senderId === message.senderId && node.clientMessageId === message.clientMessageId);
+  // A message that is sent again may have come by an event.
+  if (isOptimistic(message) && messages.edges.some(isSame)) return data;
   const edge = { __typename: "MessageEdge", cursor: message.id, node: message };
-  const edges = [...others, edge].sort((a, b) => position(a.node) - position(b.node));
+  const edges = [...messages.edges.filter((other) => !isSame(other)), edge];
+  edges.sort((a, b) => position(a.node) - position(b.node));
   return { ...data, conversation: { ...data.conversation, messages: { ...messages, edges } } };
 }
 

@@ -4,8 +4,10 @@
 //   fetch: urql's own subscriptions over fetch
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
+import { buildSchema, introspectionFromSchema } from "graphql";
 import { createClient as createSSEClient } from "graphql-sse";
 import { createClient as createWSClient } from "graphql-ws";
+import { readFileSync } from "node:fs";
 import { commandLine } from "../lines.mjs";
 import { resuming, runApp } from "./app.mjs";
 import { CONVERSATIONS, OPEN } from "./documents.mjs";
@@ -17,6 +19,9 @@ const TRANSPORTS = {
   ws: () => createWSClient({ url: url.replace("http", "ws"), connectionParams: headers }),
   sse: () => createSSEClient({ url, headers }),
 };
+// Without the schema Graphcache has to guess which type a fragment on an interface is of.
+const SDL = readFileSync(new URL("../../../schema/schema.graphql", import.meta.url), "utf8");
+const schema = introspectionFromSchema(buildSchema(SDL));
 const optimistic = new Map(); // by clientMessageId
 
 function putMessage(cache, message) {
@@ -32,6 +37,7 @@ function putConversation(cache, conversation) {
 function newCache() {
   const embedded = () => null;
   return cacheExchange({
+    schema,
     keys: {
       Reaction: embedded,
       Marks: embedded,
@@ -42,6 +48,8 @@ function newCache() {
       MarksMoved: embedded,
       UserChanged: embedded,
       SettingsChanged: embedded,
+      ConversationChanged: embedded,
+      MembersChanged: embedded,
     },
     optimistic: { sendMessage: ({ clientMessageId }) => optimistic.get(clientMessageId) },
     updates: {
@@ -60,25 +68,23 @@ function newCache() {
   });
 }
 
-function newClient(...exchanges) {
-  return new Client({ url, fetchOptions: { headers }, exchanges });
+function newClient(exchanges, more = {}) {
+  return new Client({ url, fetchOptions: { headers }, exchanges, ...more });
 }
 
-const transport = TRANSPORTS[options.transport]?.();
-const forwarding = transport && resuming(transport);
-const client = transport
-  ? newClient(
-      newCache(),
-      fetchExchange,
-      subscriptionExchange({
-        forwardSubscription: (request) => ({
-          subscribe: (sink) => ({
-            unsubscribe: forwarding.subscribe({ ...request, query: request.query || "" }, sink),
-          }),
-        }),
-      }),
-    )
-  : newClient(newCache(), fetchExchange);
+function newSubscribingClient() {
+  if (options.transport === "fetch") return newClient([newCache(), fetchExchange], { fetchSubscriptions: true });
+  const forwarding = resuming(TRANSPORTS[options.transport]());
+  const subscriptions = subscriptionExchange({
+    forwardSubscription: (request) => {
+      const input = { ...request, query: request.query || "" };
+      return { subscribe: (sink) => ({ unsubscribe: forwarding.subscribe(input, sink) }) };
+    },
+  });
+  return newClient([newCache(), fetchExchange, subscriptions]);
+}
+
+const client = newSubscribingClient();
 
 function dataOf({ data, error }) {
   if (error) throw error;
@@ -100,7 +106,7 @@ runApp(
       }),
     fetch: (text, variables) => query(text, variables, "network-only"),
     cached: (text, variables) => query(text, variables, "cache-only"),
-    fresh: async (text, variables) => dataOf(await newClient(newCache(), fetchExchange).query(text, variables)),
+    fresh: async (text, variables) => dataOf(await newClient([newCache(), fetchExchange]).query(text, variables)),
     mutate: async (mutation, variables, sendMessage) => {
       if (sendMessage) optimistic.set(variables.clientMessageId, sendMessage);
       return dataOf(await client.mutation(mutation, variables));
