@@ -41,6 +41,7 @@ from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
 from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
+from resolvers.conversations.groups import follow_lost_members, follow_members
 from resolvers.errors import Code, ParleyError
 from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
@@ -50,6 +51,7 @@ from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
+from resolvers.guards.memberships import Memberships
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
@@ -94,6 +96,7 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     ctx = create_context(settings, bus)
     follow_sessions(ctx)
     follow_losses(ctx)
+    follow_lost_members(ctx)
     follow_groups(ctx)
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
@@ -230,6 +233,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     invisible = Invisible()
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
+    follow_members(control, admission.groups)
     follow_invisible(control, database, invisible)
     follow_accounts(control, admission)
     roster = Roster(
@@ -254,6 +258,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         warning_seconds=settings.token_warning_seconds,
         steps=(connection_slots, directory, presence),
     )
+    memberships = Memberships(database, hub.has_user)
     typing = Typing(
         bus, apart=blocks.apart, members=lambda id_: hub.users_at(("conversation", id_))
     )
@@ -267,8 +272,11 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         others=neighbours.notice,
         poll_seconds=neighbours.poll_seconds,
         visibility=Visibility(
-            blocks.apart, knows=None if directory.shows == "everyone" else directory.includes
+            blocks.apart,
+            memberships.stays_of,
+            knows=None if directory.shows == "everyone" else directory.includes,
         ),
+        members_changed=memberships.apply,
         heard=directory.hear if settings.directory == "contacts" else None,
         typing=typing,
         control=control,
@@ -294,6 +302,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         typing=typing,
         blocks=blocks,
         directory=directory,
+        memberships=memberships,
         invisible=invisible,
         control=control,
         passwords=Passwords(

@@ -60,15 +60,20 @@ async def attachments_of(
 
 
 async def is_shared_with(
-    connection: AsyncConnection, attachment_id: int, viewer_id: int, *, broadcasts_after: int = 0
+    connection: AsyncConnection,
+    attachment_id: int,
+    viewer_id: int,
+    *,
+    broadcasts_after: int = 0,
+    groups: bool = True,
 ) -> bool:
-    """Whether a message that the viewer may see carries the attachment."""
+    """Whether a message that the viewer may see carries the attachment: also one of a group."""
     rows = await connection.execute(
         select(col(Message.id))
         .join(MessageAttachment, col(MessageAttachment.message_id) == col(Message.id))
         .where(
             col(MessageAttachment.attachment_id) == attachment_id,
-            visible(viewer_id, broadcasts_after),
+            visible(viewer_id, broadcasts_after, groups=groups),
         )
         .limit(1)
     )

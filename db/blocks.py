@@ -50,6 +50,23 @@ async def blocked_by(
     return found
 
 
+async def blocks_between(
+    connection: AsyncConnection, ones: Collection[int], others: Collection[int]
+) -> set[tuple[int, int]]:
+    """Return the blocks of any of the ones against any of the others, or the other way round.
+
+    Each is a blocker and a blocked.
+    """
+    blocker, blocked = col(Block.blocker_id), col(Block.blocked_id)
+    found: set[tuple[int, int]] = set()
+    for these, those in ((ones, others), (others, ones)):
+        rows = await connection.execute(
+            select(blocker, blocked).where(blocker.in_(these), blocked.in_(those))
+        )
+        found |= {(row[0], row[1]) for row in rows}
+    return found
+
+
 async def blocked_ids(connection: AsyncConnection, blocker_id: int) -> Sequence[int]:
     """Return whom this user has blocked, the latest first."""
     rows = await connection.execute(

@@ -47,6 +47,16 @@ async def read_messages(connection: AsyncConnection, query: Any) -> list[StoredM
     return await _stored(connection, await connection.execute(query))
 
 
+async def read_by_ids_of(connection: AsyncConnection, ids: str) -> list[StoredMessage]:
+    """Return the messages whose ids a SELECT, which is given as its text, finds.
+
+    Past SQLAlchemy, which would keep each text that it has compiled.
+    """
+    names = ", ".join(f"messages.{column.name}" for column in COLUMNS)
+    statement = f"SELECT {names} FROM messages JOIN ({ids}) AS page ON page.id = messages.id"  # noqa: S608  # nosec B608  # of numbers and our own names
+    return await _stored(connection, await connection.exec_driver_sql(statement))
+
+
 async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[StoredMessage]:
     found = [
         StoredMessage(
@@ -81,9 +91,11 @@ async def page_messages(
     broadcasts_after: int = 0,
     has_blocks: bool = True,
     has_deleted: bool = True,
+    groups: bool = False,
 ) -> Sequence[StoredMessage]:
-    """Return up to `limit` messages the viewer may see, oldest first.
+    """Return up to `limit` messages the viewer may see, oldest first; none of groups.
 
+    `groups` adds what the viewer wrote in groups: db/groups/pages.py adds what others did.
     Broadcasts up to `broadcasts_after` are hidden: they were sent before the viewer came. With
     `peer_id`, only messages between the two are returned; with `conversation_id`, only those of it,
     which the viewer is in. `after` and `before` are exclusive ids.
@@ -100,6 +112,7 @@ async def page_messages(
         # No block hides what is between two people, or in a group.
         has_blocks and conversation_id in {None, EVERYBODY_ID},
         has_deleted,
+        groups,
     )
     lower, higher = sorted((viewer_id, peer_id or viewer_id))
     values = {"viewer": viewer_id, "lower": lower, "higher": higher, "limit": limit}
@@ -120,6 +133,7 @@ class _PageShape(NamedTuple):
     newest: bool
     has_blocks: bool
     has_deleted: bool
+    groups: bool
 
 
 @cache
@@ -160,7 +174,7 @@ def _page_query(shape: _PageShape, dialect: Dialect) -> Any:
     # found in two ways, such as the viewer's own broadcast.
     parts: list[Any] = [
         select(col(Message.id)).where(way, *range_).order_by(order).limit(limit)
-        for way in ways_to_see(viewer, joined, has_blocks=shape.has_blocks)
+        for way in ways_to_see(viewer, joined, has_blocks=shape.has_blocks, groups=shape.groups)
     ]
     if dialect.name == "sqlite":  # takes no LIMIT in a UNION; MySQL makes tables of subqueries
         parts = [select(part.subquery()) for part in parts]

@@ -1,13 +1,14 @@
 """Which facts of the log a user is shown: ranges of indexes, whatever the log's size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.models import EVERYBODY_ID, Conversation, ConversationKind, LogPerson, LogRow, Member
+from db import visibility
+from db.models import EVERYBODY_ID, LogPerson, LogRow
 
 T = TypeVar("T")
 
@@ -23,21 +24,12 @@ class Stay(NamedTuple):
     upto: int | None
 
 
-async def read_stays(connection: AsyncConnection, user_id: int) -> list[Stay]:
-    """Return the groups that a user is in, or was in, and what they are shown of each."""
-    rows = await connection.execute(
-        select(
-            col(Member.conversation_id),
-            col(Member.joined_position),
-            col(Member.left_position),
-            col(Conversation.shows_earlier),
-        )
-        .join(Conversation, col(Conversation.id) == col(Member.conversation_id))
-        .where(
-            col(Member.user_id) == user_id, col(Conversation.kind) == ConversationKind.GROUP.value
-        )
-    )
-    return [Stay(id_, 0 if earlier else joined, left) for id_, joined, left, earlier in rows]
+def parts_of(stays: Mapping[int, visibility.Stay]) -> list[Stay]:
+    """Return the parts of the log in which a user of these groups is shown their facts."""
+    # The fact of one's joining is shown too.
+    return [
+        Stay(id_, max(stay.sees_after - 1, 0), stay.left_position) for id_, stay in stays.items()
+    ]
 
 
 async def shown_positions(

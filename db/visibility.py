@@ -1,24 +1,26 @@
 """Who may see a message: the one rule, for queries and for a message that a process has at hand.
 
 People see what they sent and what was sent to them. Everybody sees a broadcast, except people whom
-a block keeps apart from its sender, and people who came after it (`broadcasts_after`). A generated
-test holds both forms of the rule together (tests/db/test_visibility.py).
+a block keeps apart from its sender, and people who came after it (`broadcasts_after`). A group's
+members see what was written while they were in it, whoever has blocked whom; where newcomers see
+what was before, that too. The older wires show no group's messages. A generated test holds both
+forms of the rule together (tests/db/test_visibility.py).
 """
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, exists, or_, true
 from sqlmodel import col
 
 from db.blocks import not_apart
-from db.models import EVERYBODY_ID, Message
+from db.models import EVERYBODY_ID, Member, Message
 from events.facts import (
     OF_MESSAGES,
     Entry,
     Everybody,
     Fact,
-    MembersChanged,
+    Members,
     People,
     Processes,
     Recipients,
@@ -34,76 +36,150 @@ def shown_broadcast(
 ) -> ColumnElement[bool]:
     """Whether a message is a broadcast that the viewer may see, whoever sent it.
 
-    One range of ix_messages_receiver. Without `has_blocks` there is no look at the sender.
+    One range of ix_messages_conversation. Without `has_blocks` there is no look at the sender.
     """
-    broadcast = and_(col(Message.receiver_id).is_(None), col(Message.id) > broadcasts_after)
+    everybodys = col(Message.conversation_id) == EVERYBODY_ID
+    broadcast = and_(everybodys, col(Message.id) > broadcasts_after)
     return (
         and_(broadcast, not_apart(viewer_id, col(Message.sender_id))) if has_blocks else broadcast
     )
 
 
 def ways_to_see(
-    viewer_id: Any, broadcasts_after: Any, *, has_blocks: bool = True
+    viewer_id: Any, broadcasts_after: Any, *, has_blocks: bool = True, groups: bool = False
 ) -> tuple[ColumnElement[bool], ...]:
-    """Return the reasons for which the viewer may see a message: each is a range of an index."""
+    """Return the reasons for which the viewer may see a message: each is a range of an index.
+
+    Except that of being in its group, which is a range for each group (db/groups/pages.py). Without
+    `groups`, what the viewer wrote in one is left out too.
+    """
     return (
-        col(Message.sender_id) == viewer_id,
+        and_(col(Message.sender_id) == viewer_id, true() if groups else ~of_a_group()),
         col(Message.receiver_id) == viewer_id,
         shown_broadcast(viewer_id, broadcasts_after, has_blocks=has_blocks),
     )
 
 
-def visible(viewer_id: Any, broadcasts_after: Any) -> ColumnElement[bool]:
+def of_a_group() -> ColumnElement[bool]:
+    """Whether a message was written in a group."""
+    is_none = col(Message.receiver_id).is_(None)
+    return and_(is_none, col(Message.conversation_id) != EVERYBODY_ID)
+
+
+def shown_in_group(viewer_id: Any) -> ColumnElement[bool]:
+    """Whether a message was written in a group while the viewer was in it: a look-up by key."""
+    left = col(Member.left_position)
+    return exists().where(
+        col(Member.conversation_id) == col(Message.conversation_id),
+        col(Member.user_id) == viewer_id,
+        col(Member.is_group),
+        col(Member.sees_after) < col(Message.id),
+        or_(left.is_(None), left > col(Message.id)),
+    )
+
+
+def visible(viewer_id: Any, broadcasts_after: Any, *, groups: bool = True) -> ColumnElement[bool]:
     """Whether the viewer may see a message: for messages that are found by their ids."""
-    return or_(*ways_to_see(viewer_id, broadcasts_after))
+    ways = ways_to_see(viewer_id, broadcasts_after, groups=groups)
+    return or_(*ways, shown_in_group(viewer_id)) if groups else or_(*ways)
 
 
 # For a message at hand.
 
 
+class Stay(NamedTuple):
+    """What a user sees of a group: what lies past the one position and before the other."""
+
+    sees_after: int
+    left_position: int | None
+
+    def shows(self, position: int) -> bool:
+        """Whether the user sees what stands at this position of the log."""
+        return self.sees_after < position and (
+            self.left_position is None or position < self.left_position
+        )
+
+    def shows_fact(self, fact: Fact) -> bool:
+        """Whether the user is shown a fact of the group: from joining to leaving, both included.
+
+        One about a message concerns those who may see the message.
+        """
+        left = self.left_position
+        within = self.sees_after <= fact.id and (left is None or fact.id <= left)
+        return within and (fact.message_id is None or self.shows(fact.message_id))
+
+
+# A user's stays, by the groups; None where they are not known now.
+StaysOf = Callable[[int], Mapping[int, Stay] | None]
+
+
 class Visibility:
     """The rule for live messages, with the blocks that this process knows of.
 
-    `apart` says, live, whom blocks keep apart from each user. `knows(viewer, user)` says who may
-    find whom; None where everybody may find everybody.
+    `apart` says, live, whom blocks keep apart from each user, and `stays_of` in which groups a user
+    is or was, as of the last message that was handed out. `knows(viewer, user)` says who may find
+    whom; None where everybody may find everybody.
     """
 
     def __init__(
         self,
         apart: Mapping[int, Collection[int]],
+        stays_of: StaysOf = lambda user_id: {},
         *,
         knows: Callable[[int, int], bool] | None = None,
     ) -> None:
         self._apart = apart
+        self._stays_of = stays_of
         self._knows = knows
 
     def recipients(self, message: Entry) -> Recipients:
         """Return the people who may see the message, now that it is sent."""
         sender_id, receiver_id = message.sender_id, message.receiver_id
         if receiver_id is None:
+            if message.conversation_id != EVERYBODY_ID:
+                return Members(message.conversation_id)
             return Everybody(self._apart.get(sender_id, ()))
         return (sender_id,) if receiver_id == sender_id else (sender_id, receiver_id)
 
-    def shows(self, message: Entry, viewer_id: int, broadcasts_after: int) -> bool:
-        """Whether the viewer may see the message, which was sent before."""
+    def knows_groups_of(self, viewer_id: int) -> bool:
+        """Whether `shows` can tell which messages of groups the viewer sees."""
+        return self._stays_of(viewer_id) is not None
+
+    def shows(
+        self, message: Entry, viewer_id: int, broadcasts_after: int, *, groups: bool = True
+    ) -> bool:
+        """Whether the viewer may see the message, which was sent before; `groups`: a group's too.
+
+        Ask `knows_groups_of` first: who is not known sees no group.
+        """
         recipients = self.recipients(message)
-        if type(recipients) is not Everybody:
+        if type(recipients) is tuple:
             return viewer_id in recipients
+        if type(recipients) is Members:
+            if not groups:
+                return False
+            if viewer_id == message.sender_id:
+                return True
+            stay = (self._stays_of(viewer_id) or {}).get(message.conversation_id)
+            return stay is not None and stay.shows(message.id)
+        assert type(recipients) is Everybody  # noqa: S101  # there is nobody else
         return viewer_id == message.sender_id or (
             message.id > broadcasts_after and viewer_id not in recipients.apart
         )
 
     def fact_recipients(self, fact: Fact) -> Topics | Everybody:
-        """Return the topics of those who are shown the fact, now that it is stored."""
+        """Return the topics of those who are shown the fact, now that it is stored.
+
+        Of a group's members only those for whom `shows_fact` says so are shown what concerns a
+        message.
+        """
         audience, body = fact.audience, fact.body
         if isinstance(audience, People):
             return audience.ids
         if isinstance(audience, Processes):
             return ()
         if audience.conversation_id != EVERYBODY_ID:
-            group = ("conversation", audience.conversation_id)
-            # Who has left hears of it, and hears nothing after it.
-            return (group, *body.left) if isinstance(body, MembersChanged) else (group,)
+            return (("conversation", audience.conversation_id),)
         if isinstance(body, OF_MESSAGES):
             apart = self._apart.get(body.sender_id, ())
             return Everybody(apart, body.sender_id, body.message_id)
@@ -123,9 +199,15 @@ class Visibility:
 
         None where the database has to be asked.
         """
+        if isinstance(fact.audience, Members) and fact.audience.conversation_id != EVERYBODY_ID:
+            stays = self._stays_of(viewer_id)
+            if stays is None:
+                return None
+            stay = stays.get(fact.audience.conversation_id)
+            return stay is not None and stay.shows_fact(fact)
         recipients = self.fact_recipients(fact)
         if type(recipients) is not Everybody:
-            return viewer_id in recipients or (None if _is_for_group(recipients) else False)
+            return viewer_id in recipients
         if viewer_id == recipients.sender_id:
             return True
         if recipients.if_knows is not None and not recipients.if_knows(viewer_id):
@@ -134,7 +216,3 @@ class Visibility:
         return viewer_id not in recipients.apart and (
             message_id is None or message_id > broadcasts_after
         )
-
-
-def _is_for_group(topics: Topics) -> bool:
-    return any(type(topic) is tuple for topic in topics)

@@ -36,6 +36,7 @@ class Connection:
         "fact_sinks",
         "facts_past",
         "session_id",
+        "shows_groups",
         "sinks",
         "topics",
         "transport",
@@ -51,6 +52,7 @@ class Connection:
         self.session_id: int | None = None
         self.expires_at: float | None = None
         self.topics: tuple[int | str | type | tuple[str, int], ...] = ()
+        self.shows_groups = False
         # Replaced, never changed in place: a delivery may be iterating over it.
         self.sinks: tuple[Sink[Any], ...] = ()
         # Those of them that want facts too; of facts about broadcasts those past a position.

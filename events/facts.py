@@ -59,12 +59,6 @@ class Everybody(msgspec.Struct, frozen=True):
     if_knows: Callable[[int], bool] | None = None  # only those of whom this is true
 
 
-# To whom a message goes as it is sent: to these users, or to everybody.
-Recipients = tuple[int, ...] | Everybody
-# Where the connections are to which a fact goes: users' ids, and ("conversation", a group's id).
-Topics = tuple[int | tuple[str, int], ...]
-
-
 class Processes(msgspec.Struct, frozen=True, tag="processes"):
     """No user: the fact is for the server's processes."""
 
@@ -85,6 +79,11 @@ class Members(msgspec.Struct, frozen=True, tag="members"):
 
 
 Audience = Processes | People | Members
+
+# To whom a message goes as it is sent: to these users, to a group's members, or to everybody.
+Recipients = tuple[int, ...] | Members | Everybody
+# Where the connections are to which a fact goes: users' ids, and ("conversation", a group's id).
+Topics = tuple[int | tuple[str, int], ...]
 
 
 class MessageEdited(msgspec.Struct, frozen=True, tag="message.edited"):
@@ -122,18 +121,24 @@ class MarksMoved(msgspec.Struct, frozen=True, tag="marks.moved"):
 
 
 class ConversationChanged(msgspec.Struct, frozen=True, tag="conversation.changed"):
-    """The actor has begun a group, or has changed its title, its picture or its rules."""
+    """The actor has changed a group's title, its picture, or what newcomers see."""
 
     conversation_id: int
 
 
 class MembersChanged(msgspec.Struct, frozen=True, tag="members.changed"):
-    """Users joined a group or left it, or have another role in it now."""
+    """Users joined a group or left it, or have another role in it now.
+
+    A group begins with the fact that its first members joined. Those who join or leave by the fact
+    are among its audience: a live fact is handed out after the one and before the other.
+    """
 
     conversation_id: int
     joined: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
+    # Whether those who joined see what was written before.
+    shows_earlier: bool = False
 
 
 class UserChanged(msgspec.Struct, frozen=True, tag="user.changed"):

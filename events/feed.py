@@ -15,12 +15,13 @@ place: it goes back to the last entry that is still there, and has every subscri
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from events.control import Control
-from events.facts import Entry, Everybody, Fact
-from events.hub import Hub
+from events.facts import Entry, Everybody, Fact, Members, MembersChanged
+from events.hub import CONVERSATION, Hub
 from events.remembered import REMEMBERED, Remembered, Visibility
 from events.typing import Typing
 
@@ -63,8 +64,9 @@ class Feed(Generic[E]):
     feed reads the entries before it from the log first. `poll_seconds()` says after how long the
     feed looks at the head without an announcement, in case the last one was lost; None for never.
     `others` is called, perhaps repeatedly, when entries come that were not announced. `visibility`
-    says who may see an entry. `heard` is called with each entry that is not for everybody, and
-    ends what its sender was `typing`.
+    says who may see an entry. `heard` is called with each entry for two people. `members_changed`
+    is called with each fact that people joined or left a group, in the log's order. An entry ends
+    what its sender was `typing`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Feed(Generic[E]):
         others: Callable[[], None] = lambda: None,
         poll_seconds: Callable[[], float | None] = lambda: None,
         heard: Callable[[E], None] | None = None,
+        members_changed: Callable[[Fact, MembersChanged], None] | None = None,
         typing: Typing | None = None,
     ) -> None:
         self._hub = hub
@@ -90,6 +93,7 @@ class Feed(Generic[E]):
         self._others = others
         self._poll_seconds = poll_seconds
         self._heard = heard
+        self._members_changed = members_changed
         self._typing = typing
         # Live: empty while nobody types, so that a message costs no call.
         self._typists: Mapping[Any, Any] = {} if typing is None else typing.known
@@ -159,16 +163,23 @@ class Feed(Generic[E]):
         return after
 
     def recent(
-        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
+        self,
+        user_id: int,
+        after: int,
+        upto: int,
+        *,
+        broadcasts_after: int = 0,
+        groups: bool = False,
     ) -> Sequence[E] | None:
         """Return the messages past `after`, up to `upto`, that the user may see, from memory.
 
         None where not all of these entries are kept. So a crowd that comes back at once needs no
-        read of the log. Broadcasts up to `broadcasts_after` are not shown to the user.
+        read of the log. Broadcasts up to `broadcasts_after` are not shown to the user, and what was
+        written in groups only with `groups`: None too where the user's groups are not known.
         """
         if upto > self.position:
             return None
-        return self._remembered.messages(user_id, after, upto, broadcasts_after)
+        return self._remembered.messages(user_id, after, upto, broadcasts_after, groups=groups)
 
     def last_entries(self, after: int, upto: int) -> Sequence[E | Fact] | None:
         """Return the entries with after < position <= upto from memory, whoever may see them.
@@ -324,24 +335,47 @@ class Feed(Generic[E]):
         self._remembered.put(entry)
         if type(entry) is Fact:
             self._control.hand_over(entry)
-            if entry.is_shown and entry.is_whole:
+            if type(entry.body) is MembersChanged:
+                self._change_members(entry, entry.body)
+            elif entry.is_shown and entry.is_whole:
                 self._show(entry)
             return
         if self._typists and self._typing is not None:
             self._typing.end(entry)
         size = len(entry.content) + ENTRY_BYTES
         recipients = self.visibility.recipients(entry)
-        if type(recipients) is Everybody:
+        if type(recipients) is tuple:
+            if self._heard is not None:
+                self._heard(entry)
+            self._hub.deliver(entry, size, recipients)
+        elif type(recipients) is Members:
+            topic = (CONVERSATION, recipients.conversation_id)
+            self._hub.publish(entry, size, topic, entry.sender_id)
+        elif type(recipients) is Everybody:
             self._hub.broadcast(entry, size, entry.sender_id, apart=recipients.apart)
-            return
-        if self._heard is not None:
-            self._heard(entry)
-        self._hub.deliver(entry, size, recipients)
+
+    def _change_members(self, fact: Fact, changed: MembersChanged) -> None:
+        """Move the connections of people who join or leave a group, between two messages of it.
+
+        All of them are shown the fact. Control would be too early for this: it hands facts over
+        before the messages that stand before them.
+        """
+        topic = (CONVERSATION, changed.conversation_id)
+        for user_id in changed.joined:
+            self._hub.join_group(user_id, topic)
+        if self._members_changed is not None:
+            self._members_changed(fact, changed)
+        self._show(fact)
+        for user_id in changed.left:
+            self._hub.quit_group(user_id, topic)
 
     def _show(self, fact: Fact) -> None:
         size = ENTRY_BYTES + (0 if fact.record is None else len(fact.record.content))
         recipients = self.visibility.fact_recipients(fact)
         if type(recipients) is Everybody:
             self._hub.broadcast_fact(fact, size, recipients)
+        elif fact.message_id is not None and type(fact.audience) is Members:
+            shown = partial(self.visibility.shows_fact, fact, broadcasts_after=0)
+            self._hub.deliver_fact(fact, size, recipients, shown=shown)
         else:
             self._hub.deliver_fact(fact, size, recipients)

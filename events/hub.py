@@ -1,13 +1,14 @@
 """The hub: every open connection of this process, found by topic.
 
 A connection is at the topic of its transport's class from `open` to `close`. From `enter` until
-its user leaves it is at the topics of this user: the user's id, and EVERYBODY. Items are delivered
-by topic, and the connections of a session that ends are found by topic.
+its user leaves it is at the topics of this user: the user's id, EVERYBODY and, on a wire that shows
+groups, each group that the user is in. Items are delivered by topic, and the connections of a
+session that ends are found by topic.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
@@ -29,9 +30,10 @@ REMEMBERED_SECONDS = 60.0
 
 ENDED = "Session ended"
 
-# A user's id, a name, the class of a transport, or ("conversation", a group's id).
+# A user's id, a name, the class of a transport, or a conversation.
 Topic = int | str | type | tuple[str, int]
 EVERYBODY = "everybody"
+CONVERSATION = "conversation"
 
 
 class AlreadyEnded(Exception):
@@ -84,7 +86,14 @@ class Hub:
         self._table.setdefault(type(transport), set()).add(connection)
         return connection
 
-    def stream(self, user_id: int, session_id: int | None, *, checked_at: float) -> Connection:
+    def stream(
+        self,
+        user_id: int,
+        session_id: int | None,
+        *,
+        checked_at: float,
+        groups: Iterable[int] | None = None,
+    ) -> Connection:
         """Return a connection for one request of the user whose answer is a stream.
 
         It passes no steps: presence and limits do not count requests. It ends with its last sink,
@@ -94,7 +103,7 @@ class Hub:
             raise AlreadyEnded
         connection = Connection(self, None)
         connection.session_id = session_id
-        self._put_in(connection, user_id)
+        self._put_in(connection, user_id, groups)
         return connection
 
     def transports(self, kind: type[T]) -> list[T]:
@@ -110,12 +119,14 @@ class Hub:
         session_id: int | None,
         expires_at: float | None,
         checked_at: float,
+        groups: Iterable[int] | None = None,
     ) -> None:
         """Make this the connection's user, whose token was good at `checked_at` (`monotonic()`).
 
-        Another user of the connection leaves; the same user stays, in this session. Raises
-        AlreadyEnded, or the error of a step: the steps before it are undone then, and the
-        connection is as it was. Does nothing on a connection that has been closed meanwhile.
+        `groups` are those that the user is in, as of what the feed has handed out; None for a wire
+        that shows no groups. Another user of the connection leaves; the same user stays, in this
+        session. Raises AlreadyEnded, or the error of a step: the steps before it are undone then,
+        and the connection is as it was. Does nothing on one that has been closed meanwhile.
         """
         if connection.closed:
             return
@@ -124,7 +135,7 @@ class Hub:
         if connection.user_id != user_id:
             self._pass_steps(user_id)
             self.put_out(connection)
-            self._put_in(connection, user_id)
+            self._put_in(connection, user_id, groups)
         renewed_at, renewed_to = self._renewed.get((user_id, session_id), (-1.0, 0.0))
         if renewed_at >= checked_at:
             expires_at = renewed_to
@@ -165,10 +176,19 @@ class Hub:
                 step.leave(user_id)
             raise
 
-    def _put_in(self, connection: Connection, user_id: int) -> None:
+    def _put_in(self, connection: Connection, user_id: int, groups: Iterable[int] | None) -> None:
         connection.user_id = user_id
+        connection.shows_groups = groups is not None
         for topic in (user_id, EVERYBODY):
             self.join(connection, topic)
+        if groups:
+            self._join_groups(connection, groups)
+
+    def _join_groups(self, connection: Connection, groups: Iterable[int]) -> None:
+        topics = [(CONVERSATION, id_) for id_ in groups]
+        for topic in topics:
+            self._table.setdefault(topic, set()).add(connection)
+        connection.topics = (*connection.topics, *topics)
 
     # Sessions.
 
@@ -227,6 +247,39 @@ class Hub:
         connection.topics = tuple(other for other in connection.topics if other != topic)
         self._remove(connection, topic)
 
+    def join_group(self, user_id: int, topic: Topic) -> None:
+        """Deliver a group's items to all connections of a user that show groups."""
+        for connection in [*self._table.get(user_id, ())]:
+            if connection.shows_groups and connection not in self._table.get(topic, ()):
+                self.join(connection, topic)
+
+    def quit_group(self, user_id: int, topic: Topic) -> None:
+        """Deliver a group's items to the user's connections no more."""
+        for connection in [*self._table.get(user_id, ())]:
+            if connection in self._table.get(topic, ()):
+                self.quit(connection, topic)
+
+    def has_user(self, user_id: int) -> bool:
+        """Whether the user has a connection."""
+        return user_id in self._table
+
+    def users_with_groups(self) -> set[int]:
+        """Return the users who have a connection that shows groups."""
+        found = self._table.get(EVERYBODY, ())
+        return {c.user_id for c in found if c.shows_groups and c.user_id is not None}
+
+    def set_groups(self, user_id: int, groups: Collection[int]) -> None:
+        """Have the user's connections that show groups be at these ones, and at no others."""
+        for connection in [*self._table.get(user_id, ())]:
+            if connection.shows_groups:
+                for topic in connection.topics:
+                    if isinstance(topic, tuple):
+                        self._remove(connection, topic)
+                connection.topics = tuple(
+                    topic for topic in connection.topics if not isinstance(topic, tuple)
+                )
+                self._join_groups(connection, groups)
+
     def _remove(self, connection: Connection, topic: Topic) -> None:
         found = self._table.get(topic)
         if found is not None:
@@ -258,6 +311,12 @@ class Hub:
                 sinks += connection.sinks
         self._spread.deliver(item, size, sinks)
 
+    def publish(self, item: Placed, size: int, topic: Topic, sender_id: int) -> None:
+        """Deliver an item to a topic, to the sender first; to many sinks as `broadcast` does."""
+        sinks = self.sinks_at(topic)
+        own = self.sinks_at(sender_id) if len(sinks) > AT_ONCE else ()
+        self._spread.send(item, size, sinks, now=own)
+
     def broadcast(
         self, item: Placed, size: int, sender_id: int, *, apart: Collection[int] = ()
     ) -> None:
@@ -272,9 +331,21 @@ class Hub:
             sinks = self.sinks_at(EVERYBODY)
         self._spread.send(item, size, sinks, now=self.sinks_at(sender_id))
 
-    def deliver_fact(self, fact: Fact, size: int, topics: Iterable[Topic]) -> None:
-        """Deliver a fact, once, to those sinks of the topics that want facts, in order."""
+    def deliver_fact(
+        self,
+        fact: Fact,
+        size: int,
+        topics: Iterable[Topic],
+        *,
+        shown: Callable[[int], object] | None = None,
+    ) -> None:
+        """Deliver a fact, once, to those sinks of the topics that want facts, in order.
+
+        `shown` says to which of the users.
+        """
         found = {c: None for topic in topics for c in self._table.get(topic, ()) if c.fact_sinks}
+        if shown is not None:
+            found = {c: None for c in found if c.user_id is not None and shown(c.user_id)}
         sinks = [sink for connection in found for sink in connection.fact_sinks]
         send = self._spread.deliver if len(sinks) <= AT_ONCE else self._spread.send
         send(fact, size, sinks)

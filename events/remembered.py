@@ -20,13 +20,21 @@ class Visibility(Protocol):
     def recipients(self, message: Entry, /) -> Recipients:
         """Return to whom the message goes as it is handed out."""
 
-    def shows(self, message: Entry, viewer_id: int, broadcasts_after: int, /) -> bool:
-        """Whether the viewer, to whom broadcasts past this position are shown, may see it."""
+    def knows_groups_of(self, viewer_id: int, /) -> bool:
+        """Whether the others can tell what the viewer sees of groups."""
+
+    def shows(
+        self, message: Entry, viewer_id: int, broadcasts_after: int, /, *, groups: bool
+    ) -> bool:
+        """Whether the viewer, to whom broadcasts past this position are shown, may see it.
+
+        `groups`: whether the viewer's wire shows what is written in groups.
+        """
 
     def fact_recipients(self, fact: Fact, /) -> Topics | Everybody:
         """Return the topics to which the fact goes as it is handed out."""
 
-    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int, /) -> bool | None:
+    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
         """Whether the viewer is shown the fact later; None where that is not known here."""
 
 
@@ -57,20 +65,22 @@ class Remembered(Generic[E]):
         self._last = [entry if entry and entry.id <= kept else None for entry in self._last]
 
     def messages(
-        self, viewer_id: int, after: int, upto: int, broadcasts_after: int
+        self, viewer_id: int, after: int, upto: int, broadcasts_after: int, *, groups: bool
     ) -> Sequence[E] | None:
         """Return the messages with after < position <= upto that the viewer may see.
 
-        None where not all entries between are kept.
+        None where not all entries between are kept, or the viewer's groups are not known.
         """
         entries = self.between(after, upto)
+        if groups and not self._visibility.knows_groups_of(viewer_id):
+            return None
         if entries is None:
             return None
         shows = self._visibility.shows
         return [
             entry
             for entry in entries
-            if type(entry) is not Fact and shows(entry, viewer_id, broadcasts_after)
+            if type(entry) is not Fact and shows(entry, viewer_id, broadcasts_after, groups=groups)
         ]
 
     def events(
@@ -78,13 +88,13 @@ class Remembered(Generic[E]):
     ) -> Sequence[E | Fact] | None:
         """Return the same with the facts that the viewer is shown; None also where it is unsure."""
         entries = self.between(after, upto)
-        if entries is None:
+        if entries is None or not self._visibility.knows_groups_of(viewer_id):
             return None
         visibility, latest = self._visibility, dict[int | None, Any]()
         found: list[E | Fact] = []
         for entry in reversed(entries):
             if type(entry) is not Fact:
-                if visibility.shows(entry, viewer_id, broadcasts_after):
+                if visibility.shows(entry, viewer_id, broadcasts_after, groups=True):
                     found.append(entry)
             elif entry.is_shown and entry.is_whole:
                 shown = visibility.shows_fact(entry, viewer_id, broadcasts_after)

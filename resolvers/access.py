@@ -59,7 +59,11 @@ async def visible_attachment(
     if found is None or not (
         found.owner_id == viewer.id
         or await attachments.is_shared_with(
-            connection, attachment_id, viewer.id, broadcasts_after=viewer.broadcasts_after
+            connection,
+            attachment_id,
+            viewer.id,
+            broadcasts_after=viewer.broadcasts_after,
+            groups=ctx.shows_groups,
         )
     ):
         raise NotFound("File not found")
@@ -69,7 +73,7 @@ async def visible_attachment(
 async def visible_message(
     ctx: Context, connection: AsyncConnection, message_id: int
 ) -> StoredMessage:
-    """Return the message, if the viewer is one of its two people, or it is a broadcast.
+    """Return the message, if the viewer is one of its people, or it is a broadcast.
 
     A broadcast from before the viewer registered, or of a user whom a block keeps apart, is hidden.
     Raises Unauthenticated, NotFound.

@@ -1,5 +1,6 @@
 """The one way in: how a user enters on an open connection, whatever its wire."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from events.connection import Connection
@@ -7,6 +8,7 @@ from events.hub import AlreadyEnded
 from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
+from resolvers.reads import know_groups
 
 
 async def enter(ctx: Context, connection: Connection, token: str) -> Context:
@@ -19,6 +21,7 @@ async def enter(ctx: Context, connection: Connection, token: str) -> Context:
     tokens, Unavailable.
     """
     viewer = await authenticate_login(ctx, token)
+    await know_groups(ctx, viewer.id)
     try:
         ctx.hub.enter(
             connection,
@@ -26,6 +29,7 @@ async def enter(ctx: Context, connection: Connection, token: str) -> Context:
             session_id=viewer.session_id,
             expires_at=viewer.expires_at,
             checked_at=viewer.checked_at,
+            groups=_groups_heard(ctx, viewer.id),
         )
     except AlreadyEnded as error:
         raise Unauthenticated("Invalid token") from error
@@ -36,15 +40,26 @@ def connection_of(ctx: Context) -> Connection:
     """Return the connection on which the viewer is to hear of facts.
 
     That is the open socket of the call; a request gets a connection of its own for as long as it
-    listens. Raises Unauthenticated, also for a viewer whose session has ended.
+    listens. Await `know_groups` before, to hear of groups' messages too. Raises Unauthenticated,
+    also for a viewer whose session has ended.
     """
     viewer = ctx.user
     connection = viewer.connection
     if connection is None:
         try:
-            return ctx.hub.stream(viewer.id, viewer.session_id, checked_at=viewer.checked_at)
+            return ctx.hub.stream(
+                viewer.id,
+                viewer.session_id,
+                checked_at=viewer.checked_at,
+                groups=_groups_heard(ctx, viewer.id),
+            )
         except AlreadyEnded as error:
             raise Unauthenticated("Invalid token") from error
     if connection.user_id != viewer.id:
         raise Unauthenticated("Invalid token")
     return connection
+
+
+def _groups_heard(ctx: Context, user_id: int) -> Collection[int] | None:
+    """Return the groups whose messages the connection gets; None for a wire that shows none."""
+    return ctx.memberships.groups_of(user_id, ctx.feed.position) if ctx.shows_groups else None

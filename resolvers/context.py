@@ -29,6 +29,7 @@ from resolvers.guards.invisible import Invisible
 from resolvers.guards.limits.connection_slots import ConnectionSlots
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
+from resolvers.guards.memberships import Memberships
 from resolvers.guards.passwords import Passwords
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
@@ -55,6 +56,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     typing: Typing
     blocks: BlockedPairs
     directory: Directory
+    memberships: Memberships
     invisible: Invisible
     control: Control
     passwords: Passwords
@@ -72,6 +74,8 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     # Why there is no viewer, in the words of the older server.
     refusal: str = "No token provided"
     caller: Caller | None = None
+    # Whether the caller's wire shows groups: the older ones do not know them.
+    shows_groups: bool = False
 
     @property
     def user(self) -> Viewer:

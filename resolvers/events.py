@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from heapq import merge
@@ -11,9 +11,11 @@ from operator import attrgetter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import facts
-from db.models import StoredMessage
-from db.shown_facts import Stay, read_stays, shown_positions
-from events.facts import Fact
+from db.groups.pages import find_stays
+from db.models import EVERYBODY_ID, StoredMessage
+from db.shown_facts import parts_of, shown_positions
+from db.visibility import Stay
+from events.facts import Fact, Members
 from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
@@ -121,7 +123,7 @@ class _ShownFacts:
     def __init__(self, ctx: Context, after: int, upto: int) -> None:
         self._ctx = ctx
         self._upto = upto
-        self._stays: list[Stay] | None = None
+        self._stays: Mapping[int, Stay] | None = None
         self._positions: deque[int] = deque()  # that were looked up, and not read yet
         self._looked_up = after  # so far
 
@@ -129,10 +131,11 @@ class _ShownFacts:
         """Return the next facts up to a position, and the position up to which these are all."""
         viewer = self._ctx.user
         if self._stays is None:
-            self._stays = await read_stays(connection, viewer.id)
+            _, of_users = await find_stays(connection, [viewer.id])
+            self._stays = of_users[viewer.id]
         if not self._positions and self._looked_up < self._upto:
             found, self._looked_up = await shown_positions(
-                connection, viewer.id, self._stays, self._looked_up, self._upto, POSITIONS
+                connection, viewer.id, parts_of(self._stays), self._looked_up, self._upto, POSITIONS
             )
             self._positions.extend(found)
         end = min(end, self._looked_up)
@@ -142,11 +145,12 @@ class _ShownFacts:
         if self._positions and self._positions[0] <= end:
             end = wanted[-1]
         read = await facts.read_facts(connection, wanted)
+        return [fact for fact in read if fact.is_whole and self._shows(fact, self._stays)], end
+
+    def _shows(self, fact: Fact, stays: Mapping[int, Stay]) -> bool:
+        viewer, audience = self._ctx.user, fact.audience
+        if isinstance(audience, Members) and audience.conversation_id != EVERYBODY_ID:
+            stay = stays.get(audience.conversation_id)
+            return stay is not None and stay.shows_fact(fact)
         visibility = self._ctx.feed.visibility
-        return [
-            fact
-            for fact in read
-            if fact.is_whole
-            # None: the database knows, and has picked it.
-            and visibility.shows_fact(fact, viewer.id, viewer.broadcasts_after) is not False
-        ], end
+        return bool(visibility.shows_fact(fact, viewer.id, viewer.broadcasts_after))

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages
-from db.models import StoredMessage
+from db.groups import pages
+from db.models import EVERYBODY_ID, StoredMessage
 from events.bus.bus import Bus, Topic
 from events.facts import Fact, Placed
 from events.feed import Feed
@@ -21,7 +22,7 @@ from resolvers.connections import connection_of
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import check_page_size
-from resolvers.reads import is_in_log, reading_log
+from resolvers.reads import is_in_log, know_groups, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
@@ -111,6 +112,7 @@ async def list_messages(
     viewer = ctx.user
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
+    await know_groups(ctx, viewer.id)
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         wanted = _Range(with_id, conversation_id, after, before)
         wanted = await _within_conversation(ctx, connection, wanted)
@@ -144,6 +146,7 @@ async def list_messages_around(
     viewer = ctx.user
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
+    await know_groups(ctx, viewer.id)
     size = limit // 2 + 1  # with the message, which a page of none has too
     async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
         wanted = _Range(with_id, conversation_id)
@@ -179,6 +182,7 @@ async def stream_messages(
     viewer = ctx.user
     ctx.limits.count_read(viewer.id)
     wanted = _Range(with_id, after=after, before=before, has_deleted=False)
+    await know_groups(ctx, viewer.id)
     if after is not None and limit is not None:
         wanted = await _first_of(ctx, wanted, limit)
         limit = None
@@ -211,8 +215,10 @@ async def _within_conversation(ctx: Context, connection: AsyncConnection, wanted
     """
     if wanted.conversation_id is None:
         return wanted
+    # The head first: what is stored after somebody has left a group is past it.
+    head = await messages.head_position(connection)
     listed = await access.visible_conversation(ctx, connection, wanted.conversation_id)
-    before = listed.upto + 1
+    before = min(listed.upto, head) + 1
     return wanted._replace(
         after=max(wanted.after or 0, listed.after),
         before=before if wanted.before is None else min(wanted.before, before),
@@ -238,24 +244,43 @@ async def _read_page(
     """Return a page of what the viewer may see.
 
     For a viewer without blocks the senders of broadcasts need no look. A page with a broadcast
-    past the position that this process has followed is read again with that look.
+    past the position that this process has followed is read again with that look. So it is with
+    groups, for a viewer who is in none as far as this process has followed.
     """
     viewer = ctx.user
-    followed = ctx.control.position
+    followed, heard = ctx.control.position, ctx.feed.position
     has_blocks = viewer.id in ctx.blocks.apart
+    of_all = ctx.shows_groups and wanted.peer_id is None and wanted.conversation_id is None
+    has_groups = of_all and ctx.memberships.stays_of(viewer.id) != {}
     while True:
-        page = await messages.page_messages(
-            connection,
-            viewer.id,
-            **wanted._asdict(),
-            newest=newest,
-            limit=limit,
-            broadcasts_after=viewer.broadcasts_after,
-            has_blocks=has_blocks,
+        options: dict[str, Any] = {
+            "after": wanted.after,
+            "before": wanted.before,
+            "newest": newest,
+            "limit": limit,
+            "broadcasts_after": viewer.broadcasts_after,
+            "has_blocks": has_blocks,
+            "has_deleted": wanted.has_deleted,
+        }
+        page = (
+            await pages.page_with_groups(connection, viewer.id, **options)
+            if has_groups
+            else await messages.page_messages(
+                connection,
+                viewer.id,
+                peer_id=wanted.peer_id,
+                conversation_id=wanted.conversation_id,
+                groups=of_all,
+                **options,
+            )
         )
-        if has_blocks or not any(m.receiver_id is None and m.id > followed for m in page):
+        looks = not has_blocks and any(
+            m.conversation_id == EVERYBODY_ID and m.id > followed for m in page
+        )
+        joined = of_all and not has_groups and any(m.id > heard for m in page)
+        if not looks and not joined:
             return page
-        has_blocks = True
+        has_blocks, has_groups = has_blocks or looks, has_groups or joined
 
 
 async def watch_messages(
@@ -302,6 +327,7 @@ async def watch_log(
     """
     viewer = ctx.user
     while True:
+        await know_groups(ctx, viewer.id)
         with _subscribe(ctx, viewer.broadcasts_after if facts else None) as live:
             start = ctx.feed.position
             if after is not None:
@@ -341,12 +367,19 @@ async def replay_messages(
 ) -> AsyncGenerator[StoredMessage, None]:
     """Yield the messages with after < id <= upto that the viewer may see."""
     viewer = ctx.user
-    recent = ctx.feed.recent(viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after)
+    recent = ctx.feed.recent(
+        viewer.id,
+        after,
+        upto,
+        broadcasts_after=viewer.broadcasts_after,
+        groups=ctx.shows_groups,
+    )
     if recent is not None:
         for message in recent:
             yield message
         return
     while after < upto:
+        await know_groups(ctx, viewer.id)
         async with reading_log(ctx, upto) as connection:
             page = await read_between(ctx, connection, after, upto, PAGE)
         for message in page:

@@ -78,6 +78,15 @@ async def know_contacts(ctx: Context, user_id: int) -> None:
     await ctx.directory.ready(user_id, partial(reading_log, ctx))
 
 
+async def know_groups(ctx: Context, user_id: int) -> None:
+    """Read in which groups the user is, unless that is known or the caller's wire shows none.
+
+    Raises Unavailable.
+    """
+    if ctx.shows_groups:
+        await ctx.memberships.ready(user_id)
+
+
 def follow_groups(ctx: Context) -> None:
     """Have the directory follow who joins and leaves groups, in the log's order: once."""
     if ctx.directory.shows != "contacts":

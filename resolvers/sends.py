@@ -13,11 +13,12 @@ from db.log.drafts import (
     OtherKind,
     SenderDisabled,
     UnknownAttachment,
+    UnknownConversation,
     UnknownReceiver,
     UnknownReplied,
 )
 from db.messages import ATTACHING_KINDS
-from db.models import MessageKind, StoredMessage
+from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -46,6 +47,7 @@ _ERRORS: dict[type[Exception], Callable[[Context, Exception], ParleyError]] = {
     BroadcastRefused: lambda ctx, _: Forbidden(_NO_BROADCASTS[ctx.log.broadcasters]),
     SenderDisabled: lambda *_: Unauthenticated("Invalid token"),
     UnknownReceiver: lambda *_: NotFound("Receiver not found"),
+    UnknownConversation: lambda *_: NotFound("Conversation not found"),
     UnknownReplied: lambda *_: NotFound(UNKNOWN_REPLIED),
     UnknownAttachment: lambda *_: NotFound("Attachment not found"),
     OtherKind: lambda _, kind: BadInput(
@@ -64,21 +66,24 @@ def send_message(
     ctx: Context,
     *,
     receiver_id: int | None,
+    conversation_id: int | None = None,
     content: str,
     kind: MessageKind | None = None,
     attachment_id: int | None = None,
     client_message_id: str | None = None,
     reply_to_id: int | None = None,
 ) -> Pending[StoredMessage]:
-    """Store a message, direct or (without a receiver) to everybody; return it once it is stored.
+    """Store a message; return it once it is stored.
 
-    Messages are stored in the order of the calls: the log has the draft when this returns. A
-    repeated `client_message_id` returns the first message. An attachment must be the sender's, or
-    of a message that the sender may see. Without a `kind`, the message has the attachment's, or is
-    EMOJI when its content is nothing else, or TEXT. A receiver whom a block keeps apart is not
-    found, and neither is a message to reply to that is hidden, or of another conversation. Raises
-    Unauthenticated, BadInput, PayloadTooLarge, RateLimited, Unavailable; once it is awaited, also
-    NotFound, Forbidden (a broadcast, by BROADCAST), Conflict.
+    It is for the receiver, or for the conversation: a group that the sender is in, or a direct one
+    of theirs. Without either it is for everybody. Messages are stored in the order of the calls:
+    the log has the draft when this returns. A repeated `client_message_id` returns the first
+    message. An attachment must be the sender's, or of a message that the sender may see. Without a
+    `kind`, the message has the attachment's, or is EMOJI when its content is nothing else, or TEXT.
+    A receiver whom a block keeps apart is not found, and neither is a message to reply to that is
+    hidden, or of another conversation. Raises Unauthenticated, BadInput, PayloadTooLarge,
+    RateLimited, Unavailable; once it is awaited, also NotFound, Forbidden (a broadcast, by
+    BROADCAST), Conflict.
     """
     attaching = attachment_id is not None
     if kind is not None and (kind in ATTACHING_KINDS) != attaching:
@@ -88,6 +93,13 @@ def send_message(
             else f"A message of kind {kind} needs an attachmentId"
         )
     viewer = ctx.user
+    if conversation_id is not None:
+        if receiver_id is not None:
+            raise BadInput("Name a receiver or a conversation, not both")
+        if conversation_id == EVERYBODY_ID:
+            conversation_id = None
+        else:
+            receiver_id = ctx.log.receiver_in(conversation_id, viewer.id)
     draft = Draft(
         sender_id=viewer.id,
         receiver_id=receiver_id,
@@ -99,6 +111,7 @@ def send_message(
         attachment_id=attachment_id,
         own_kind=kind_of(content) if kind is None and not attaching else MessageKind.TEXT,
         broadcasts_after=viewer.broadcasts_after,
+        conversation_id=conversation_id,
         reply_to_id=reply_to_id,
     )
     ctx.limits.count_send(draft.sender_id)

@@ -11,8 +11,9 @@ LIMITS = (
     "registrations_per_address", "logins_per_address", "logins_per_account",
     "logins_per_account_from_elsewhere", "failed_login_weight", "wider_network_factor",
     "familiar_address_seconds", "bad_tokens_per_address", "anonymous_graphql_ms_per_address",
-    "graphql_ms_per_user", "email_lookups_per_user", "profile_changes_per_user",
-    "searches_per_user", "reads_per_user", "marks_per_user", "typing_per_user",
+    "graphql_ms_per_user", "email_lookups_per_user", "groups_per_user", "additions_per_user",
+    "group_changes_per_user", "profile_changes_per_user", "searches_per_user", "reads_per_user",
+    "marks_per_user", "typing_per_user",
     # How many at once.
     "reads_at_once_per_user", "max_connections_per_user", "max_connections_per_address",
     "max_subscriptions_per_connection",
@@ -31,7 +32,8 @@ LIMITS = (
     "max_held_events", "max_held_bytes", "ping_interval_seconds", "ping_timeout_seconds",
     # Tokens, accounts, blocks, addresses of files.
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
-    "max_session_age_seconds", "min_password_length", "max_blocked_users", "file_url_seconds",
+    "max_session_age_seconds", "min_password_length", "max_blocked_users", "max_group_members",
+    "file_url_seconds",
     # Messages that are stored, and what changes beside them.
     "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )

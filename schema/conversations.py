@@ -11,9 +11,10 @@ import strawberry
 from strawberry import ID, UNSET, argument, field
 
 from db.models import ConversationKind, ListedConversation, MemberRole, Place
-from resolvers import conversations, marks
+from resolvers.conversations import listing, marks
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from schema.attachments import Attachment
 from schema.context import Info, own_loaders
 from schema.global_ids import Node
 from schema.messages import Message
@@ -46,6 +47,9 @@ ByPeer = Annotated[
 class Member:
     user: User = field(description="The person.")
     role: MemberRole = field(description="What they may do in it.")
+    joined_at: datetime | None = field(
+        description="When they joined the group; null in a direct conversation."
+    )
 
 
 @strawberry.type(description="How far somebody else has got in a conversation.")
@@ -83,6 +87,24 @@ class Conversation(Node):
         record = await info.context.loaders.users.load(self.record.peer_id)
         return None if record is None else User.of(record)
 
+    @field(description="The picture of a group; null without one, and for the other kinds.")
+    async def avatar(self, info: Info) -> Attachment | None:
+        if self.record.avatar_id is None:
+            return None
+        record = await own_loaders(info).avatars.load(self.record.avatar_id)
+        return None if record is None else Attachment.of(record)
+
+    @field(
+        description="Whether who joins the group from now on sees what was written before. Who has"
+        " joined already sees as much as then."
+    )
+    def shows_earlier(self) -> bool:
+        return self.record.shows_earlier
+
+    @field(description="Your own role in it; null once you have left the group.")
+    def role(self) -> MemberRole | None:
+        return MemberRole(self.record.role) if self.record.left_position is None else None
+
     @field(description="The last message that you may see; null for none.")
     async def last_message(self, info: Info) -> Message | None:
         if not self.record.last_position:
@@ -100,7 +122,8 @@ class Conversation(Node):
 
     @field(
         description="Who is in it, you too, in the order of registration; nobody for the"
-        " conversation of EVERYBODY, whose members are all `users`."
+        " conversation of EVERYBODY, whose members are all `users`, and for a group that you have"
+        " left."
     )
     async def members(
         self,
@@ -114,7 +137,11 @@ class Conversation(Node):
         people = await _people(info, [member.user_id for member in page[:limit]])
         return RelayConnection(
             records=page[:limit],
-            show=lambda member: Member(user=people[member.id], role=MemberRole(member.role)),
+            show=lambda member: Member(
+                user=people[member.id],
+                role=MemberRole(member.role),
+                joined_at=member.joined_at,
+            ),
             has_previous=after is not None,
             has_next=len(page) > limit,
         )
@@ -192,7 +219,7 @@ def _mark(position: int) -> ID | None:
 
 @strawberry.type(description="A page of your conversations.")
 class ConversationConnection:
-    page: strawberry.Private[conversations.ConversationPage]
+    page: strawberry.Private[listing.ConversationPage]
     begins: strawberry.Private[bool]
     cursor: str = field(
         description="The page is true at this place of the log: as `after` of `events`, it gives"
@@ -254,7 +281,7 @@ class ConversationQueries:
             bool | None, argument("Those that you have archived, in place of the others.")
         ] = False,
     ) -> ConversationConnection:
-        page = await conversations.list_conversations(
+        page = await listing.list_conversations(
             info.context.ctx,
             archived=bool(archived),
             after=None if after is None else _place_at(after),
@@ -273,9 +300,7 @@ class ConversationQueries:
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
         with suppress(NotFound):
             return Conversation.of(
-                await conversations.get_conversation(
-                    ctx, _id(id, MISSING), with_id=_id(with_, MISSING)
-                )
+                await listing.get_conversation(ctx, _id(id, MISSING), with_id=_id(with_, MISSING))
             )
         return None
 
@@ -304,9 +329,9 @@ class ConversationMutations:
     ) -> Conversation:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
-        unchanged = conversations.UNCHANGED
+        unchanged = listing.UNCHANGED
         return Conversation.of(
-            await conversations.update_conversation(
+            await listing.update_conversation(
                 ctx,
                 _id(conversation_id, MISSING),
                 with_id=_id(with_, MISSING),

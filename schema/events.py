@@ -16,7 +16,8 @@ from events.subscription import Consumer
 from resolvers import events, settings
 from resolvers.context import Context
 from resolvers.errors import NotFound
-from schema.context import Info
+from schema.context import Info, own_loaders
+from schema.conversations import Conversation
 from schema.execution.plans import SAME_FOR_ALL
 from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
@@ -39,6 +40,16 @@ class Event:
     conversation_id: ID | None = field(
         description="The conversation that it is about; null where it is about none, or about all."
     )
+
+    @field(
+        description="The conversation that it is about, as you see it now; null where it is about"
+        " none, about all, or about one that you are not in."
+    )
+    async def conversation(self, info: Info) -> Conversation | None:
+        if self.conversation_id is None:
+            return None
+        record = await own_loaders(info).conversations.load(int(self.conversation_id))
+        return None if record is None else Conversation.of(record)
 
 
 @strawberry.type(description="Somebody, perhaps you, sent a message that you may see.")
@@ -89,7 +100,7 @@ class MarksMoved(Event):
 
 
 @strawberry.type(
-    description="A group was made, or its title, its picture or its rules changed: query it anew."
+    description="A group was made, or its title, its picture or its rules are other ones now."
 )
 class ConversationChanged(Event):
     pass
@@ -124,8 +135,8 @@ class UserChanged(Event):
 
 
 @strawberry.type(
-    description="You have changed settings of your own, perhaps on another device, of one"
-    " conversation or of the account: query anew those of the conversation."
+    description="You have changed settings of your own, perhaps on another device: of one"
+    " conversation, or of the account."
 )
 class SettingsChanged(Event):
     @field(description="Those of the account, as they are now.")

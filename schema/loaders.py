@@ -7,10 +7,17 @@ from typing import Any
 import msgspec
 from strawberry.dataloader import DataLoader
 
-from db.models import ListedConversation, StoredMember, StoredMessage, StoredUser
-from resolvers import conversations
+from db.models import (
+    ListedConversation,
+    StoredAttachment,
+    StoredMember,
+    StoredMessage,
+    StoredUser,
+)
 from resolvers.context import Context
-from resolvers.conversations import OthersMarks
+from resolvers.conversations import listing
+from resolvers.conversations.groups import get_avatars
+from resolvers.conversations.listing import OthersMarks
 from resolvers.messages import Page, get_messages
 from resolvers.of_messages.edits import Edit, get_edits
 from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
@@ -51,7 +58,7 @@ class Loaders(msgspec.Struct, dict=True):
         """Loads conversations by their ids; None for those that the viewer is not in."""
 
         async def load(ids: Sequence[int]) -> list[ListedConversation | None]:
-            found = await conversations.find_conversations(self.ctx, {*ids})
+            found = await listing.find_conversations(self.ctx, {*ids})
             return [found.get(id_) for id_ in ids]
 
         return DataLoader(load)
@@ -71,7 +78,7 @@ class Loaders(msgspec.Struct, dict=True):
         """Counts the unread messages of conversations."""
 
         async def load(listed: Sequence[ListedConversation]) -> list[int]:
-            counts = await conversations.count_unread(self.ctx, listed)
+            counts = await listing.count_unread(self.ctx, listed)
             return [counts[each.id] for each in listed]
 
         return DataLoader(load)
@@ -84,7 +91,7 @@ class Loaders(msgspec.Struct, dict=True):
             pages: dict[tuple[int, PageRequest], Page] = {}
             for asked in {asked for _, asked in keys}:
                 listed = [each for each, wanted in keys if wanted == asked]
-                found = await conversations.list_messages_of(self.ctx, listed, **asked._asdict())
+                found = await listing.list_messages_of(self.ctx, listed, **asked._asdict())
                 pages |= {(id_, asked): page for id_, page in found.items()}
             return [pages[listed.id, asked] for listed, asked in keys]
 
@@ -100,11 +107,19 @@ class Loaders(msgspec.Struct, dict=True):
             found: dict[tuple[int, int, int], Sequence[StoredMember]] = {}
             for after, limit in {key[1:] for key in keys}:
                 listed = [key[0] for key in keys if key[1:] == (after, limit)]
-                pages = await conversations.list_members_of(
-                    self.ctx, listed, after=after, limit=limit
-                )
+                pages = await listing.list_members_of(self.ctx, listed, after=after, limit=limit)
                 found |= {(id_, after, limit): page for id_, page in pages.items()}
             return [found[listed.id, after, limit] for listed, after, limit in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def avatars(self) -> DataLoader[int, StoredAttachment | None]:
+        """Loads the pictures of groups that the viewer is in."""
+
+        async def load(ids: Sequence[int]) -> list[StoredAttachment | None]:
+            found = await get_avatars(self.ctx, {*ids})
+            return [found.get(id_) for id_ in ids]
 
         return DataLoader(load)
 
@@ -171,7 +186,7 @@ class Loaders(msgspec.Struct, dict=True):
             members = await self.members.load_many([*keys])
             pages = [(key[0], page) for key, page in zip(keys, members, strict=True)]
             receipts = (await self.settings.load(None)).read_receipts
-            return await conversations.list_marks(self.ctx, pages, receipts=receipts)
+            return await listing.list_marks(self.ctx, pages, receipts=receipts)
 
         return DataLoader(load)
 
@@ -181,6 +196,6 @@ class Loaders(msgspec.Struct, dict=True):
 
         async def load(listed: Sequence[ListedConversation]) -> list[int]:
             position = (await self.settings.load(None)).delivered_position
-            return await conversations.list_delivered(self.ctx, listed, position)
+            return await listing.list_delivered(self.ctx, listed, position)
 
         return DataLoader(load)

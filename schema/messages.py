@@ -70,13 +70,15 @@ class Reaction:
         return await info.context.loaders.own_reactions.load(key)
 
 
-@strawberry.type(description="A message: direct, or to everybody.")
+@strawberry.type(description="A message: direct, in a group, or to everybody.")
 class Message(Node):
     id: ID = field(
         description="A decimal string: the position in the log. Later messages have greater ids."
     )
     sender_id: ID = field(description="The sender.")
-    receiver_id: ID | None = field(description="The receiver; null for a broadcast to everybody.")
+    receiver_id: ID | None = field(
+        description="The receiver; null in a group, and for a broadcast to everybody."
+    )
     kind: MessageKind = field(description="What the content is.")
     conversation_id: ID = field(description="The conversation that it belongs to.")
     content: str = field(
@@ -102,7 +104,7 @@ class Message(Node):
             raise NotFound("User not found")
         return User.of(record)
 
-    @field(description="The receiver; null for a broadcast.", metadata=SAME_FOR_ALL)
+    @field(description="The receiver; null in a group, and for a broadcast.", metadata=SAME_FOR_ALL)
     async def receiver(self, info: Info) -> User | None:
         if self.record.receiver_id is None:
             return None
@@ -266,7 +268,13 @@ class MessageMutations:
     def send_message(
         self,
         info: Info,
-        receiver_id: Annotated[ID | None, argument("The receiver; without it, everybody.")] = None,
+        receiver_id: Annotated[
+            ID | None, argument("The receiver; without it and `conversationId`, everybody.")
+        ] = None,
+        conversation_id: Annotated[
+            ID | None,
+            argument("In place of `receiverId`: a group, or a direct conversation of yours."),
+        ] = None,
         content: Annotated[
             str | None,
             argument(
@@ -304,6 +312,9 @@ class MessageMutations:
             receiver_id=None
             if receiver_id is None
             else known_id(receiver_id, "Receiver not found"),
+            conversation_id=None
+            if conversation_id is None
+            else known_id(conversation_id, "Conversation not found"),
             content=content or "",
             kind=kind,
             attachment_id=(

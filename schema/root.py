@@ -5,14 +5,15 @@ import strawberry
 from schema.attachments import AttachmentMutations, AttachmentQueries
 from schema.blocks import BlockMutations, BlockQueries
 from schema.conversations import ConversationMutations, ConversationQueries
-from schema.edits import EditMutations
 from schema.events import EVENT_TYPES, EventSubscriptions
+from schema.groups import GroupMutations
 from schema.messages import MessageMutations, MessageQueries, MessageSubscriptions
 from schema.nodes import NodeQueries
+from schema.of_messages.edits import EditMutations
+from schema.of_messages.reactions import ReactionMutations
+from schema.of_messages.search import SearchQueries
 from schema.presence import PresenceSubscriptions
-from schema.reactions import ReactionMutations
 from schema.scalars import CONFIG
-from schema.search import SearchQueries
 from schema.server_info import ServerQueries
 from schema.sessions import SessionMutations, SessionQueries
 from schema.settings import SettingsMutations, SettingsQueries
@@ -44,6 +45,7 @@ class Mutation(
     SessionMutations,
     MessageMutations,
     ConversationMutations,
+    GroupMutations,
     EditMutations,
     ReactionMutations,
     AttachmentMutations,

@@ -69,6 +69,9 @@ class ServerLimits:
     anonymous_graphql_ms_per_address: RateLimit = _limit("Milliseconds of GraphQL before a login.")
     graphql_ms_per_user: RateLimit = _limit("Milliseconds for new documents of one user.")
     email_lookups_per_user: RateLimit = _limit("Lookups of users by e-mail, by one user.")
+    groups_per_user: RateLimit = _limit("Groups that one user begins.")
+    additions_per_user: RateLimit = _limit("People whom one user adds to groups.")
+    group_changes_per_user: RateLimit = _limit("Other changes of groups by one user.")
     profile_changes_per_user: RateLimit = _limit("Changes of one user's profile.")
     searches_per_user: RateLimit = _limit("Searches by one user.")
     reads_per_user: RateLimit = _limit("Pages and whole histories that one user reads.")
@@ -132,6 +135,7 @@ class ServerLimits:
     max_session_age_seconds: int = _limit("How long after its login a session may be renewed.")
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
+    max_group_members: int = _limit("Members of one group.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
     log_kept_days: int = _limit(
         "How many days a cursor of `events` lasts at least, unless the log is replaced."

@@ -16,7 +16,7 @@ from events import facts
 from events.facts import TypingChanged
 from events.slices import Pace
 from events.typing import EXPIRY_SECONDS
-from resolvers import typing
+from resolvers.conversations import typing
 from schema.context import Info
 from schema.execution.batches import Batch
 from schema.execution.recent import RecentTasks

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     uploads_per_user: RateSetting = Rate(100, 600)
     renewals_per_user: RateSetting = Rate(100, 600)
     email_lookups_per_user: RateSetting = Rate(30, 3600)
+    groups_per_user: RateSetting = Rate(30, 3600)
+    additions_per_user: RateSetting = Rate(3000, 3600)
+    group_changes_per_user: RateSetting = Rate(100, 600)
     profile_changes_per_user: RateSetting = Rate(30, 600)
     upload_bytes_per_user: ByteRateSetting = Rate(1024**3, 3600)
     registrations_per_address: RateSetting = Rate(60, 3600)
@@ -120,6 +123,7 @@ class Settings(BaseSettings):
     max_query_aliases: int = Field(default=30, ge=0)
     max_query_directives: int = Field(default=50, ge=0)
     max_query_cost: int = Field(default=10_000, ge=1000)
+    max_group_members: int = Field(default=1000, ge=2, le=2000)
     max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
     broadcast_history: Literal["registration", "everything"] = "registration"

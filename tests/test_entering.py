@@ -1,7 +1,7 @@
 """Both faces let people in by the same steps, in the same order; a refused step undoes the rest."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append("check")
         return await check(ctx, token)
 
-    def _put_in(hub: Hub, connection: Connection, user_id: int) -> None:
+    def _put_in(
+        hub: Hub, connection: Connection, user_id: int, groups: Iterable[int] | None
+    ) -> None:
         said.append("topics")
-        put_in(hub, connection, user_id)
+        put_in(hub, connection, user_id, groups)
 
     def renew_one(
         hub: Hub, connection: Connection, expires_at: float | None, session_id: int | None

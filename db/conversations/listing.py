@@ -1,9 +1,10 @@
 """The list of a user's conversations, and the look-up of one: by the user's own row of each."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, Select, bindparam, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -66,20 +67,13 @@ async def _section(
     upto: int,
 ) -> list[ListedConversation]:
     """Return the first of the pinned conversations, or of the others, before a position."""
-    query = _of_members(viewer_id, upto).where(
-        col(Member.user_id) == viewer_id,
-        col(Member.archived) == archived,
-        col(Member.pinned) == pinned,
-        col(Member.conversation_id) != EVERYBODY_ID,
-        col(Member.activity) <= bindparam("activity"),
-    )
-    query = query.order_by(col(Member.activity).desc()).limit(bindparam("size"))
+    fixed = {"viewer": viewer_id, "upto": upto, "archived": archived, "pinned": pinned}
     found: list[ListedConversation] = []
     seen: set[int] = set()
     activity, size = before + MOST_AHEAD, 2 * limit + 10
     while True:
-        values = {"activity": min(activity, FOR_EVER), "size": size}
-        rows = (await connection.execute(query, values)).all()
+        values = {**fixed, "activity": min(activity, FOR_EVER), "size": size}
+        rows = (await connection.execute(_section_query(), values)).all()
         # Rows of the last activity were seen before.
         new = [row for row in rows if row.id not in seen]
         seen.update(row.id for row in new)
@@ -98,12 +92,30 @@ def _position(listed: ListedConversation) -> int:
     return listed.place.position
 
 
-def _of_members(viewer_id: int, upto: int) -> Select[Any]:
+@cache  # to build it takes longer than to run it
+def _section_query() -> Select[Any]:
+    return (
+        _of_members()
+        .where(
+            col(Member.archived) == bindparam("archived"),
+            col(Member.pinned) == bindparam("pinned"),
+            col(Member.conversation_id) != EVERYBODY_ID,
+            col(Member.activity) <= bindparam("activity"),
+        )
+        .order_by(col(Member.activity).desc())
+        .limit(bindparam("size"))
+    )
+
+
+@cache
+def _of_members() -> Select[Any]:
+    """Return the query for the conversations of a `viewer`, as they were at `upto`."""
+    viewer = bindparam("viewer", type_=BigInteger)
     last = (
         select(col(Message.id))
         .where(
             col(Message.conversation_id) == col(Member.conversation_id),
-            col(Message.id) <= upto,
+            col(Message.id) <= bindparam("upto", type_=BigInteger),
         )
         .order_by(col(Message.id).desc())
         .limit(1)
@@ -111,15 +123,17 @@ def _of_members(viewer_id: int, upto: int) -> Select[Any]:
         .scalar_subquery()
     )
     lower, higher = col(Conversation.lower_user_id), col(Conversation.higher_user_id)
-    return select(
+    query = select(
         col(Conversation.id),
         col(Conversation.kind),
         col(Conversation.title),
         col(Conversation.created_at),
+        col(Conversation.avatar_id),
         col(Conversation.shows_earlier),
-        case((lower == literal(viewer_id), higher), else_=lower).label("peer_id"),
+        case((lower == viewer, higher), else_=lower).label("peer_id"),
         col(Member.role),
         col(Member.joined_position),
+        col(Member.sees_after),
         col(Member.left_position),
         col(Member.read_position),
         col(Member.muted_until),
@@ -129,6 +143,7 @@ def _of_members(viewer_id: int, upto: int) -> Select[Any]:
         # Who has left asks apart: what came later would be passed over one by one.
         case((col(Member.left_position).is_(None), last)).label("last"),
     ).join(Conversation, col(Conversation.id) == col(Member.conversation_id))
+    return query.where(col(Member.user_id) == viewer)
 
 
 async def _listed(
@@ -142,7 +157,7 @@ async def _listed(
     lasts = {id_: ids[0] for id_, ids in (await page_ids(connection, left)).items() if ids}
     listed = []
     for row in rows:
-        after = 0 if row.shows_earlier else row.joined_position
+        after = row.sees_after
         last = row.last if row.left_position is None else lasts.get(row.id)
         last = last if last is not None and last > after else 0
         listed.append(
@@ -163,32 +178,30 @@ async def _listed(
                 last_position=last,
                 # A group without messages stands where its member joined it.
                 place=Place(row.pinned, max(last, row.joined_position)),
+                avatar_id=row.avatar_id,
+                shows_earlier=row.shows_earlier and row.kind == ConversationKind.GROUP,
             )
         )
     return listed
 
 
-async def _everybody(
-    connection: AsyncConnection, viewer_id: int, broadcasts_after: int, upto: int
-) -> ListedConversation:
-    """Return the conversation of everybody, in which a user may have no row."""
+@cache
+def _everybody_query() -> Any:
+    viewer = bindparam("viewer", type_=BigInteger)
     last = (
         select(col(Message.id))
         .where(
             col(Message.conversation_id) == EVERYBODY_ID,
-            col(Message.id) > broadcasts_after,
-            col(Message.id) <= upto,
-            # Inlined per sender: two look-ups by key.
-            or_(
-                col(Message.sender_id) == viewer_id,
-                not_apart(viewer_id, col(Message.sender_id)),
-            ),
+            col(Message.id) > bindparam("after", type_=BigInteger),
+            col(Message.id) <= bindparam("upto", type_=BigInteger),
+            # Nobody is apart from themselves.
+            not_apart(viewer, col(Message.sender_id)),
         )
         .order_by(col(Message.id).desc())
         .limit(1)
         .scalar_subquery()
     )
-    rows = await connection.execute(
+    return (
         select(
             col(Conversation.created_at),
             col(Member.read_position),
@@ -199,11 +212,18 @@ async def _everybody(
         )
         .outerjoin(
             Member,
-            (col(Member.conversation_id) == col(Conversation.id))
-            & (col(Member.user_id) == viewer_id),
+            (col(Member.conversation_id) == col(Conversation.id)) & (col(Member.user_id) == viewer),
         )
         .where(col(Conversation.id) == EVERYBODY_ID)
     )
+
+
+async def _everybody(
+    connection: AsyncConnection, viewer_id: int, broadcasts_after: int, upto: int
+) -> ListedConversation:
+    """Return the conversation of everybody, in which a user may have no row."""
+    values = {"viewer": viewer_id, "after": broadcasts_after, "upto": upto}
+    rows = await connection.execute(_everybody_query(), values)
     row = rows.one()
     return ListedConversation(
         id=EVERYBODY_ID,
@@ -234,11 +254,11 @@ async def find_conversations(
     upto: int = FOR_EVER,
 ) -> dict[int, ListedConversation]:
     """Return those of these conversations that the viewer is in, or was in."""
-    query = _of_members(viewer_id, upto).where(
-        col(Member.user_id) == viewer_id,
+    values = {"viewer": viewer_id, "upto": upto}
+    query = _of_members().where(
         col(Member.conversation_id).in_([id_ for id_ in ids if id_ != EVERYBODY_ID]),
     )
-    rows = (await connection.execute(query)).all() if {*ids} - {EVERYBODY_ID} else []
+    rows = (await connection.execute(query, values)).all() if {*ids} - {EVERYBODY_ID} else []
     found = {listed.id: listed for listed in await _listed(connection, rows, upto)}
     if EVERYBODY_ID in ids:
         found[EVERYBODY_ID] = await _everybody(connection, viewer_id, broadcasts_after, upto)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.spans import APART, union
-from db.models import EVERYBODY_ID, ListedConversation, StoredMember, User
+from db.models import EVERYBODY_ID, ListedConversation, StoredMember, User, utc_from
 
 # How many unread messages of a conversation are counted: "100" stands for "at least 100".
 UNREAD_COUNTED = 100
@@ -33,7 +33,7 @@ async def count_unread(
             continue
         apart = APART if has_blocks and listed.id == EVERYBODY_ID else ""
         parts.append(
-            f"SELECT {listed.id:d}, COUNT(*) FROM (SELECT m.id FROM messages m"  # noqa: S608  # ids
+            f"SELECT {listed.id:d}, COUNT(*) FROM (SELECT m.id FROM messages m"  # noqa: S608  # nosec B608  # ids
             f" WHERE m.conversation_id = {listed.id:d} AND m.id > {after:d}"
             f" AND m.id <= {listed.upto:d} AND m.sender_id <> {viewer_id:d}"
             " AND m.deleted_at IS NULL"
@@ -49,15 +49,19 @@ async def page_members(
 ) -> dict[int, list[StoredMember]]:
     """Return up to `limit` members of each conversation, past a user's id, in the order of ids."""
     parts = [
-        f"SELECT * FROM (SELECT k.conversation_id, k.user_id, k.role, k.read_position,"  # noqa: S608  # ids
-        f" u.delivered_position, u.read_receipts FROM members k JOIN users u ON u.id = k.user_id"
+        f"SELECT * FROM (SELECT k.conversation_id, k.user_id, k.role, k.read_position,"  # noqa: S608  # nosec B608  # ids
+        f" u.delivered_position, u.read_receipts, k.joined_at"
+        f" FROM members k JOIN users u ON u.id = k.user_id"
         f" WHERE k.conversation_id = {id_:d} AND k.user_id > {after:d}"
         f" AND k.left_position IS NULL ORDER BY k.user_id LIMIT {limit:d}) AS page"
         for id_ in conversation_ids
     ]
     found: dict[int, list[StoredMember]] = {id_: [] for id_ in conversation_ids}
     for row in await union(connection, parts):
-        found[row[0]].append(StoredMember(row[0], row[1], row[2], row[3], row[4], bool(row[5])))
+        joined_at = None if row[6] is None else utc_from(row[6])
+        found[row[0]].append(
+            StoredMember(row[0], row[1], row[2], row[3], row[4], bool(row[5]), joined_at)
+        )
     for members in found.values():
         members.sort(key=lambda member: member.user_id)
     return found
@@ -80,7 +84,7 @@ async def last_ids(
     Each place is a conversation and a position.
     """
     parts = [
-        f"SELECT {id_:d}, {position:d}, (SELECT m.id FROM messages m"  # noqa: S608  # ids
+        f"SELECT {id_:d}, {position:d}, (SELECT m.id FROM messages m"  # noqa: S608  # nosec B608  # ids
         f" WHERE m.conversation_id = {id_:d} AND m.id <= {position:d}"
         f" ORDER BY m.id DESC LIMIT 1)"
         for id_, position in places
@@ -99,7 +103,7 @@ async def peers_between(
     found: set[int] = set()
     for own, other in (("receiver_id", "sender_id"), ("sender_id", "receiver_id")):
         statement = (
-            f"SELECT DISTINCT peer FROM (SELECT {other} AS peer FROM messages"  # noqa: S608  # names
+            f"SELECT DISTINCT peer FROM (SELECT {other} AS peer FROM messages"  # noqa: S608  # nosec B608  # names
             f" WHERE {own} = :user AND id > :after AND id <= :upto"
             f" ORDER BY id DESC LIMIT {limit:d}) AS latest WHERE peer IS NOT NULL"
         )

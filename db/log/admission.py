@@ -1,4 +1,7 @@
-"""Which drafts of a batch are stored: their people exist, and the sender may reach the receiver."""
+"""Which drafts of a batch are stored: their people exist, and the sender may reach the receiver.
+
+A message for a group is stored when its sender is in the group.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
@@ -9,11 +12,13 @@ from db.log.drafts import (
     BroadcastRefused,
     Draft,
     SenderDisabled,
+    UnknownConversation,
     UnknownReceiver,
     Waiting,
     answer_by,
     refuse,
 )
+from db.log.known_groups import KnownGroups
 from db.messages import find_by_keys
 from db.users import admin_ids, find_senders
 
@@ -35,8 +40,10 @@ class Admission:
         *,
         apart: Mapping[int, Collection[int]] | None = None,
         broadcasters: Broadcasters = "everyone",
+        groups: KnownGroups | None = None,
     ) -> None:
         self._apart = {} if apart is None else apart
+        self.groups = KnownGroups() if groups is None else groups
         self.broadcasters: str = broadcasters
         # Whether each may send.
         self.known_users: dict[int, bool] = {}
@@ -52,7 +59,10 @@ class Admission:
             if not known.get(draft.sender_id):
                 return False
             if draft.receiver_id is None:
-                if self.broadcasters != "everyone":
+                if draft.conversation_id is not None:
+                    if not self.groups.is_in(draft.sender_id, draft.conversation_id):
+                        return False
+                elif self.broadcasters != "everyone":
                     return False
             elif draft.receiver_id not in known or (self._apart and self._is_barred(draft)):
                 return False
@@ -83,6 +93,9 @@ class Admission:
         if not known[draft.sender_id]:
             return SenderDisabled()
         if draft.receiver_id is None:
+            if draft.conversation_id is not None:
+                is_in = self.groups.is_in(draft.sender_id, draft.conversation_id)
+                return None if is_in else UnknownConversation()
             return BroadcastRefused() if draft.sender_id in muted else None
         if draft.receiver_id not in known or (self._apart and self._is_barred(draft)):
             return UnknownReceiver()
@@ -111,7 +124,11 @@ class Admission:
         """Return the senders who want to write to everybody, and may not."""
         if self.broadcasters == "everyone":
             return set()
-        senders = {draft.sender_id for draft in drafts if draft.receiver_id is None}
+        senders = {
+            draft.sender_id
+            for draft in drafts
+            if draft.receiver_id is None and draft.conversation_id is None
+        }
         if self.broadcasters == "off" or not senders:
             return senders
         return senders - await admin_ids(connection, senders)

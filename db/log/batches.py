@@ -31,7 +31,7 @@ class Authority(Protocol):
 
 
 class NewConversation(Exception):
-    """A draft may begin a conversation: its batch needs the log's head first."""
+    """A draft may begin a conversation, or names one that is not known: the head comes first."""
 
 
 class Stored(NamedTuple):
@@ -56,6 +56,8 @@ async def write_messages(
 
     Raises Overtaken when control facts past `applied` have been stored, and NewConversation.
     """
+    if conversations.has_unknown_names([waiting.draft for waiting in batch]):
+        raise NewConversation
     batch, attached = await _admit(connection, batch, admission, now)
     if not batch:
         return Stored((), (), ())
@@ -87,24 +89,27 @@ async def write_mixture(
     if control > authority.position:
         known = authority.position
         authority.hand_over_early(await facts.read_controls(connection, known, head), head)
+    batch = await conversations.name_receivers(connection, batch)
     drafts, attached = await _admit(
         connection, [w for w in batch if type(w.change) is Draft], admission, now
     )
     admitted = {id(waiting) for waiting in drafts}
-    outcomes = await _write_changes(connection, batch, now)
+    outcomes = await _write_changes(connection, batch, now, head + len(drafts))
     position = head
     positions: list[int] = []  # of the drafts
-    made: dict[int, Fact] = {}
+    made: dict[int, list[Fact]] = {}
     for waiting in batch:
         outcome = outcomes.get(id(waiting))
         if id(waiting) in admitted:
             position += 1
             positions.append(position)
-        elif isinstance(outcome, Made) and outcome.body is not None:
-            position += 1
-            made[id(waiting)] = Fact(
-                position, now, outcome.actor_id, outcome.audience, outcome.body, outcome.record
-            )
+        elif isinstance(outcome, Made) and outcome.facts:
+            made[id(waiting)] = [
+                Fact(position + number, now, fact.actor_id, fact.audience, fact.body, fact.record)
+                for number, fact in enumerate(outcome.facts, 1)
+                if fact.body is not None
+            ]
+            position += len(made[id(waiting)])
     messages: list[StoredMessage] = []
     behind: list[int] = []
     if drafts:
@@ -114,12 +119,14 @@ async def write_mixture(
         await _link(connection, messages)
         behind, _ = conversations.falling_behind(ids, position)
         await set_activity(connection, behind, position)
-    if made:
-        await facts.insert_facts(connection, [*made.values()])
-        whole = await facts.with_records(connection, [*made.values()])
-        made = dict(zip(made, whole, strict=True))
+    new = [fact for facts_of_one in made.values() for fact in facts_of_one]
+    if new:
+        await facts.insert_facts(connection, new)
+        whole = {fact.id: fact for fact in await facts.with_records(connection, new)}
+        made = {id_: [whole[fact.id] for fact in some] for id_, some in made.items()}
+        new = [*whole.values()]
     if position > head:
-        last = max((fact.id for fact in made.values() if fact.is_control), default=control)
+        last = max((fact.id for fact in new if fact.is_control), default=control)
         await facts.move_head(connection, position, last)
     stored = iter(messages)
     answered: list[tuple[Waiting, Any]] = []
@@ -132,8 +139,8 @@ async def write_mixture(
             refused.append((waiting, outcome))
         elif id(waiting) in outcomes:
             answer = outcome.answer if outcome is not None else None
-            answered.append((waiting, answer or made.get(id(waiting))))
-    entries: list[StoredMessage | Fact] = [*messages, *made.values()]
+            answered.append((waiting, answer or next(iter(made.get(id(waiting), ())), None)))
+    entries: list[StoredMessage | Fact] = [*messages, *new]
     entries.sort(key=attrgetter("id"))
     return Stored(
         [w for w, _ in answered], [answer for _, answer in answered], entries, refused, behind
@@ -141,15 +148,21 @@ async def write_mixture(
 
 
 async def _write_changes(
-    connection: AsyncConnection, batch: Sequence[Waiting], now: datetime
+    connection: AsyncConnection, batch: Sequence[Waiting], now: datetime, position: int
 ) -> dict[int, Outcome]:
-    """Write the changes that are no drafts, those of a kind together; return what came of each."""
+    """Write the changes that are no drafts, those of a kind together; return what came of each.
+
+    The first fact that they make stands past `position`, where no draft comes after it.
+    """
     outcomes: dict[int, Outcome] = {}
     changes = [waiting for waiting in batch if type(waiting.change) is not Draft]
     for kind, group in groupby(changes, key=lambda waiting: type(waiting.change)):
         run = [*group]
-        written = await kind.write(connection, [waiting.change for waiting in run], now)
+        written = await kind.write_at(
+            connection, [waiting.change for waiting in run], now, position
+        )
         outcomes |= {id(w): outcome for w, outcome in zip(run, written, strict=True)}
+        position += sum(len(outcome.facts) for outcome in written if isinstance(outcome, Made))
     return outcomes
 
 

@@ -1,15 +1,18 @@
 """Which conversation a message belongs to, as a process that writes the log knows it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, update
+from msgspec.structs import replace
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.activity import ACTIVITY_STEP, FOR_EVER, MOST_BEHIND
 from db.conversations.listing import find_direct
-from db.log.drafts import Draft
+from db.log.drafts import Draft, Waiting
+from db.log.known_groups import KnownGroups
 from db.models import EVERYBODY_ID, Conversation, ConversationKind, Member
 
 # Pairs of people whose conversation is known, so that a message of theirs needs no look-up.
@@ -18,14 +21,16 @@ Pair = tuple[int, int]
 
 
 class Conversations:
-    """Finds and begins the direct conversations of drafts.
+    """Finds the conversations of drafts, and begins those of two people.
 
     Only committed conversations are remembered: one that a batch begins is looked up again by the
     next message of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: KnownGroups | None = None) -> None:
+        self._groups = KnownGroups() if groups is None else groups
         self._known: dict[Pair, int] = {}
+        self._pairs: dict[int, Pair] = {}  # of the direct conversations that drafts have named
         self._active: dict[int, int] = {}  # conversation: the activity that was written last
         self._position = 0  # the last one that was committed here
 
@@ -33,11 +38,68 @@ class Conversations:
         """Return the conversation of each draft; None where one is not known without asking."""
         found = []
         for draft in drafts:
-            id_ = EVERYBODY_ID if draft.receiver_id is None else self._known.get(pair_of(draft))
+            id_: int | None
+            if draft.receiver_id is not None:
+                id_ = self._known.get(pair_of(draft))
+            elif draft.conversation_id is None:
+                id_ = EVERYBODY_ID
+            else:
+                id_ = draft.conversation_id if draft.conversation_id in self._groups else None
             if id_ is None:
                 return None
             found.append(id_)
         return found
+
+    def has_unknown_names(self, drafts: Sequence[Draft]) -> bool:
+        """Whether a draft only names a conversation, and its sender is not known to be in it.
+
+        `name_receivers` finds out; in a group it may be that the sender has just joined.
+        """
+        return any(
+            draft.conversation_id is not None
+            and draft.receiver_id is None
+            and not self._groups.is_in(draft.sender_id, draft.conversation_id)
+            for draft in drafts
+        )
+
+    def receiver_in(self, conversation_id: int, sender_id: int) -> int | None:
+        """Return to whom the sender writes in a direct conversation; None where nobody has asked.
+
+        Of a conversation of others this is None too.
+        """
+        pair = self._pairs.get(conversation_id, ())
+        return sum(pair) - sender_id if sender_id in pair else None
+
+    async def name_receivers(
+        self, connection: AsyncConnection, batch: list[Waiting]
+    ) -> list[Waiting]:
+        """Return the batch with the receivers of drafts that only name a direct conversation.
+
+        The members of groups that are named are known then. A draft for a conversation that the
+        sender is not in stays as it is. The transaction has locked the log's head.
+        """
+        named = {
+            waiting.draft.conversation_id
+            for waiting in batch
+            if type(waiting.change) is Draft and waiting.draft.receiver_id is None
+        }
+        unknown = {id_ for id_ in named if id_ is not None and id_ not in self._groups}
+        if not unknown:
+            return batch
+        await self._groups.learn(connection, unknown)
+        if len(self._pairs) + len(unknown) > KNOWN_PAIRS:
+            self._pairs.clear()
+        self._pairs |= await find_pairs(connection, unknown - self._pairs.keys())
+        return [self._naming_receiver(waiting) for waiting in batch]
+
+    def _naming_receiver(self, waiting: Waiting) -> Waiting:
+        draft = waiting.change
+        if type(draft) is not Draft or draft.conversation_id is None:
+            return waiting
+        receiver_id = self.receiver_in(draft.conversation_id, draft.sender_id)
+        if receiver_id is None:
+            return waiting
+        return waiting._replace(change=replace(draft, receiver_id=receiver_id))
 
     async def find(
         self, connection: AsyncConnection, drafts: Sequence[Draft], now: datetime
@@ -55,7 +117,10 @@ class Conversations:
         begun = await _begin(connection, [pair for pair in unknown if pair not in found], now)
         known = self._known | begun if begun else self._known
         return [
-            EVERYBODY_ID if draft.receiver_id is None else known[pair_of(draft)] for draft in drafts
+            known[pair_of(draft)]
+            if draft.receiver_id is not None
+            else draft.conversation_id or EVERYBODY_ID
+            for draft in drafts
         ]
 
     def falling_behind(self, conversations: Iterable[int], head: int) -> tuple[list[int], int]:
@@ -102,6 +167,18 @@ def pair_of(draft: Draft) -> Pair:
     return (sender, receiver) if sender < receiver else (receiver, sender)
 
 
+async def find_pairs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Pair]:
+    """Return the two people of those of these conversations that are direct, the lower id first."""
+    lower: Any = col(Conversation.lower_user_id)
+    higher: Any = col(Conversation.higher_user_id)
+    rows = await connection.execute(
+        select(col(Conversation.id), lower, higher).where(
+            col(Conversation.id).in_(ids), lower.is_not(None)
+        )
+    )
+    return {id_: (one, other) for id_, one, other in rows}
+
+
 async def _begin(
     connection: AsyncConnection, pairs: Sequence[Pair], now: datetime
 ) -> dict[Pair, int]:
@@ -144,6 +221,9 @@ async def set_activity(
     if conversations:
         await connection.execute(
             update(Member)
-            .where(col(Member.conversation_id).in_(conversations))
+            # Who has left sees nothing later: their row says where the last of theirs is.
+            .where(
+                col(Member.conversation_id).in_(conversations), col(Member.left_position).is_(None)
+            )
             .values(activity=position)
         )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from db.log.changes.change import Change
 from db.messages import Original, hash_sent
-from db.models import MessageKind
+from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 
 
 class LogFull(Exception):
@@ -15,6 +15,10 @@ class LogFull(Exception):
 
 class UnknownReceiver(Exception):
     """The receiver, or the sender, is not a user; nothing was stored."""
+
+
+class UnknownConversation(Exception):
+    """There is no such conversation that the sender is in; nothing was stored."""
 
 
 class SenderDisabled(Exception):
@@ -44,7 +48,8 @@ class OtherKind(Exception):
 class Draft(Change, frozen=True, gc=False):
     """A message that has no position yet: the commonest change.
 
-    Without a kind, it has its attachment's, or `own_kind` where nothing is attached.
+    Without a kind, it has its attachment's, or `own_kind` where nothing is attached. Without a
+    receiver it is for a group, by its `conversation_id`, or for everybody.
     """
 
     sender_id: int
@@ -57,6 +62,8 @@ class Draft(Change, frozen=True, gc=False):
     # The sender cannot send on what broadcasts up to this position carry.
     broadcasts_after: int = 0
     reply_to_id: int | None = None
+    # A group; or a direct conversation, until the log has found the receiver.
+    conversation_id: int | None = None
 
     @property
     def key(self) -> tuple[int, str | None]:
@@ -67,11 +74,10 @@ class Draft(Change, frozen=True, gc=False):
         """Whether the message could have been stored from this draft, as it was sent."""
         message, sent_hash = original
         kinds: Iterable[MessageKind] = MessageKind if self.kind is None else (self.kind,)
-        if (self.sender_id, self.receiver_id, self.reply_to_id) != (
+        if (self.sender_id, self.reply_to_id) != (
             message.sender_id,
-            message.receiver_id,
             message.reply_to_id,
-        ):
+        ) or not self._is_for(message):
             return False
         if sent_hash is not None:
             return any(self._hash(kind) == sent_hash for kind in kinds)
@@ -83,6 +89,14 @@ class Draft(Change, frozen=True, gc=False):
 
     def _hash(self, kind: MessageKind) -> bytes:
         return hash_sent(*self.key, kind, self.content, self.attachment_id)
+
+    def _is_for(self, message: StoredMessage) -> bool:
+        """Whether the message is in the conversation that the draft names, in either way."""
+        if self.conversation_id is not None:
+            return self.conversation_id == message.conversation_id
+        return self.receiver_id == message.receiver_id and (
+            self.receiver_id is not None or message.conversation_id == EVERYBODY_ID
+        )
 
 
 class Waiting(NamedTuple):

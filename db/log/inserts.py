@@ -30,7 +30,10 @@ _INSERT = (
     " client_message_id) VALUES "
 )
 _INSERT_REPLIES = _INSERT.replace("client_message_id)", "client_message_id, reply_to_id)")
-_MOVE = "UPDATE members SET activity = {position} WHERE conversation_id IN ({conversations})"
+_MOVE = (
+    "UPDATE members SET activity = {position}"
+    " WHERE conversation_id IN ({conversations}) AND left_position IS NULL"
+)
 
 # A draft, the kind of message that it becomes, and its conversation.
 _Row = tuple[Draft, MessageKind, int]

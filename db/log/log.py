@@ -109,7 +109,7 @@ class MessageLog:
         self._others = others
         self._admission = admission
         self._authority = authority
-        self._conversations = Conversations()
+        self._conversations = Conversations(admission.groups)
         self._pending: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -128,8 +128,8 @@ class MessageLog:
         session gives the session's id. Changes take positions in the order of these calls. `first`
         is called with what the future gives once it is stored, before anybody hears of it. Raises
         LogFull, and DatabaseUnavailable once the log is closed; the future raises the change's
-        Refused, UnknownReceiver, SenderDisabled, BroadcastRefused, UnknownAttachment, OtherKind,
-        KeyReused or DatabaseUnavailable.
+        Refused, UnknownReceiver, UnknownConversation, SenderDisabled, BroadcastRefused,
+        UnknownAttachment, OtherKind, KeyReused or DatabaseUnavailable.
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")
@@ -139,6 +139,13 @@ class MessageLog:
         self._pending.append(Waiting(change, outcome, first))
         self._wake.set()
         return outcome
+
+    def receiver_in(self, conversation_id: int, sender_id: int) -> int | None:
+        """Return to whom the sender writes in a direct conversation, where that is known.
+
+        A draft that names the conversation alone is stored too, in a costlier transaction.
+        """
+        return self._conversations.receiver_in(conversation_id, sender_id)
 
     @property
     def broadcasters(self) -> str:

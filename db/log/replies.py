@@ -52,5 +52,6 @@ def _is_same_conversation(
     draft: Draft, sender_id: int, receiver_id: int | None, conversation_id: int
 ) -> bool:
     if draft.receiver_id is None or receiver_id is None:
-        return draft.receiver_id is receiver_id and conversation_id == EVERYBODY_ID
+        own = EVERYBODY_ID if draft.conversation_id is None else draft.conversation_id
+        return draft.receiver_id is receiver_id and conversation_id == own
     return {sender_id, receiver_id} == {draft.sender_id, draft.receiver_id}

@@ -34,6 +34,9 @@ class ListedConversation(msgspec.Struct, frozen=True, gc=False):
     pinned: bool
     last_position: int  # of the last message that the member may see; 0 without any
     place: Place
+    # Of a group: the attachment that is its picture, and whether newcomers see what was before.
+    avatar_id: int | None = None
+    shows_earlier: bool = False
 
 
 class StoredMember(NamedTuple):
@@ -45,6 +48,7 @@ class StoredMember(NamedTuple):
     read_position: int
     delivered_position: int
     read_receipts: bool
+    joined_at: datetime | None  # the group
 
     @property
     def id(self) -> int:

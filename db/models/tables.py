@@ -197,6 +197,8 @@ class Conversation(SQLModel, table=True):
     title: str | None = _column(String(100), nullable=True)
     # Whether new members of a group see what was written before they joined.
     shows_earlier: bool = _column(Boolean())
+    # The attachment that is a group's picture. No reference: it is kept while it is this.
+    avatar_id: int | None = _column(BigId, nullable=True)
     created_at: datetime = _column(UTCDateTime())
 
 
@@ -206,13 +208,14 @@ class Member(SQLModel, table=True):
     __tablename__ = "members"
     __table_args__ = (
         Index("ix_members_activity", "user_id", "archived", "pinned", "activity"),
+        # A user's groups, whatever number of other conversations they have.
+        Index("ix_members_groups", "user_id", "is_group"),
         TABLE_OPTIONS,
     )
 
     conversation_id: int = _key_reference("fk_members_conversation", "conversations.id")
     user_id: int = _key_reference("fk_members_user")
     role: str = _column(String(6))
-    # A member sees what lies past the one and up to the other.
     joined_position: int = _column(BigId)
     left_position: int | None = _column(BigId, nullable=True)
     # About where the conversation's last message is (docs/decisions/0017-conversations.md).
@@ -221,6 +224,12 @@ class Member(SQLModel, table=True):
     muted_until: datetime | None = _column(UTCDateTime(), nullable=True)
     archived: bool = _column(Boolean())
     pinned: bool = _column(Boolean())
+    is_group: bool = _column(Boolean(), server_default=false())
+    # A group's member sees what lies past this one: where they joined, or 0. Who joins again sees
+    # nothing from between, and nothing from before, except what they wrote.
+    sees_after: int = _column(BigId, server_default=text("0"))
+    # When they joined the group, the last time; NULL in other conversations.
+    joined_at: datetime | None = _column(UTCDateTime(), nullable=True)
 
 
 class File(SQLModel, table=True):

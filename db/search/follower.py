@@ -131,6 +131,7 @@ class Follower:
                 self._doubted = False
                 path = self._place.path_of(epoch)
                 await self._in_thread(lambda: shutil.rmtree(path, ignore_errors=True))
+                await asyncio.sleep(TAKE_OVER_SECONDS)  # should it be damaged again and again
         finally:
             self._place.unlock(lock)
 

@@ -7,6 +7,7 @@ process that is killed leaves the index as it was at the last commit.
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,18 +40,26 @@ class IndexDamaged(Exception):
     """The files of the index cannot be used: it has to be made anew."""
 
 
+# How the library tells of a failure of the system: a full disk, too many open files. Only a file
+# that is missing (2) is damage.
+_SYSTEM_FAILURE = re.compile(r"(?:os error|code:) (?!2\b)\d+")
+
+
 @contextmanager
 def _noticing_damage() -> Iterator[None]:
-    """Raise IndexDamaged where the library finds files that it cannot read."""
+    """Raise IndexDamaged where the library finds files that it cannot read.
+
+    Raises OSError where the system has failed: the files are good.
+    """
     try:
         yield
-    except (OSError, ValueError) as error:
-        raise IndexDamaged(str(error)) from error
     except BaseException as error:
-        # How a Rust library fails where it has not expected to. Not an Exception, so that it ends
-        # the program; but the files can be made anew.
-        if type(error).__name__ != "PanicException":
+        # A Rust library panics where it has not expected to fail. That is not an Exception, so that
+        # it ends the program; but here the files can be made anew.
+        if not isinstance(error, OSError | ValueError) and type(error).__name__ != "PanicException":
             raise
+        if _SYSTEM_FAILURE.search(str(error)):
+            raise OSError(str(error)) from error
         raise IndexDamaged(str(error)) from error
 
 
@@ -153,10 +162,13 @@ class WritableIndex:
         return self._state
 
     def add(self, texts: Iterable[Text]) -> None:
-        """Add messages that the index does not have yet."""
-        for text in texts:
-            self._writer.add_json(document_of(text))
-            self.added += 1
+        """Add messages that the index does not have yet. Raises OSError."""
+        try:
+            for text in texts:
+                self._writer.add_json(document_of(text))
+                self.added += 1
+        except ValueError as error:  # the library's own thread has failed
+            raise OSError(str(error)) from error
 
     def remove(self, ids: Iterable[int]) -> None:
         """Remove these messages, as far as the index has them."""
@@ -167,11 +179,13 @@ class WritableIndex:
             self.added += len(removed)
 
     def commit(self, state: State) -> None:
-        """Store what was added and removed, and what the index has from now on."""
-        with _noticing_damage():
+        """Store what was added and removed, and what the index has from now on. Raises OSError."""
+        try:
             self._writer.delete_documents_by_query(_STATE)
             self._writer.add_json(state_document(state))
             self._writer.commit()
+        except ValueError as error:  # the files of the last commit are still there
+            raise OSError(str(error)) from error
         self._state, self.added = state, 0
         self._close_to_others()
 

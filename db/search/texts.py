@@ -15,7 +15,6 @@ from db.models import (
     EVERYBODY_ID,
     Attachment,
     Conversation,
-    ConversationKind,
     LogHead,
     LogRow,
     Member,
@@ -123,14 +122,13 @@ async def read_pruned(connection: AsyncConnection) -> int:
 
 
 async def read_groups(connection: AsyncConnection, user_id: int) -> list[GroupRange]:
-    """Return the groups that the user is in, or was in, with what they may see of each."""
-    query = (
-        select(col(Member.conversation_id), col(Member.joined_position), col(Member.left_position))
-        .join(Conversation, col(Conversation.id) == col(Member.conversation_id))
-        .where(
-            col(Member.user_id) == user_id, col(Conversation.kind) == ConversationKind.GROUP.value
-        )
-    )
+    """Return the groups that the user is in, or was in, with what they may see of each.
+
+    One range of ix_members_groups.
+    """
+    query = select(
+        col(Member.conversation_id), col(Member.sees_after), col(Member.left_position)
+    ).where(col(Member.user_id) == user_id, col(Member.is_group))
     return [GroupRange(*row) for row in await connection.execute(query)]
 
 

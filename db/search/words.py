@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 # A table of more code points than any text of people has would only fill the memory.
 MAX_FOLDS = 20_000
+# So many signs on a character belong to its place: to look at all for each takes their square.
+MAX_SIGNS = 32
 
 # Signs above and below letters, in ranges. Marks of other scripts are vowels, and stay.
 _SIGNS = (
@@ -195,8 +197,8 @@ def _folded_with_origin(text: str) -> tuple[str, list[int]]:
 
 def _end_of(text: str, last: int) -> int:
     """Return where the word ends that has its last character here: past the signs on it."""
-    end = last + 1
-    while end < len(text) and (_is_piece(text, end) or not _FOLDS[ord(text[end])]):
+    end, most = last + 1, min(last + MAX_SIGNS, len(text))
+    while end < most and (_is_piece(text, end) or not _FOLDS[ord(text[end])]):
         end += 1
     return end
 

@@ -66,23 +66,33 @@ def clean_email(value: str) -> str:
     return email
 
 
-def clean_display_name(value: str) -> str:
-    """Return the name: composed (NFC), with single spaces, without invisible characters."""
+def clean_title(value: str) -> str:
+    """Return the title of a group, made like a display name; it may be any name."""
+    return _clean_name(value, "title")
+
+
+def _clean_name(value: str, what: str) -> str:
     if len(value) > SLACK * MAX_DISPLAY_NAME:
-        bound(value, "Display name", MAX_DISPLAY_NAME)
-    check_text(value, "Display name")
+        bound(value, what, MAX_DISPLAY_NAME)
+    check_text(value, what)
     name = without_unseen(value)
     if not name and not value.strip():
-        raise BadInput("Display name is required")
-    bound(name, "Display name", MAX_DISPLAY_NAME)
+        raise BadInput(f"{what} is required")
+    bound(name, what, MAX_DISPLAY_NAME)
     if any(unicodedata.category(character) == "Cc" for character in name):
-        raise BadInput("Display name contains a control character")
+        raise BadInput(f"{what} contains a control character")
     if has_noncharacter(name):
-        raise BadInput("Display name is not valid Unicode")
+        raise BadInput(f"{what} is not valid Unicode")
     if not has_something_to_see(name):
-        raise BadInput("Display name has nothing to see")
+        raise BadInput(f"{what} has nothing to see")
     if longest_stack(name) > MAX_MARKS:
-        raise BadInput(f"Display name has more than {MAX_MARKS} marks on one letter")
+        raise BadInput(f"{what} has more than {MAX_MARKS} marks on one letter")
+    return name
+
+
+def clean_display_name(value: str) -> str:
+    """Return the name: composed (NFC), with single spaces, without invisible characters."""
+    name = _clean_name(value, "Display name")
     if is_reserved(name):
         raise BadInput("Display name is reserved: it is that of deleted users")
     return name

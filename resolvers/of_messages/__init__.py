@@ -1,1 +1,1 @@
-"""What happens to a message after it is sent: edits, a deletion, reactions, replies."""
+"""What is done with messages that were sent: edit, delete, react, reply, search."""

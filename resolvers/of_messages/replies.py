@@ -26,4 +26,5 @@ async def get_replied_of_streams(
 def may_see(ctx: Context, message: StoredMessage) -> bool:
     """Whether the viewer may see the message, as this process knows. Raises Unauthenticated."""
     viewer = ctx.user
-    return ctx.feed.visibility.shows(message, viewer.id, viewer.broadcasts_after)
+    shows = ctx.feed.visibility.shows
+    return shows(message, viewer.id, viewer.broadcasts_after, groups=ctx.shows_groups)

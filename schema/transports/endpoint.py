@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -28,7 +29,7 @@ class GraphQLEndpoint:
     """Serves GraphQL. `drain` ends the WebSockets so that their clients reconnect."""
 
     def __init__(self, ctx: Context, *, origins: Sequence[str]) -> None:
-        self._ctx = ctx
+        self._ctx = ctx = replace(ctx, shows_groups=True)
         self._origins = frozenset(origins)
         self._operations = Operations(schema, ctx)
         self._timer: asyncio.TimerHandle | None = None  # none while there are no sockets

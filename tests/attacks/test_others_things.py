@@ -19,8 +19,9 @@ from starlette.routing import Route
 from application import create_app
 from settings import Settings
 from tests.attacks.conftest import SECONDS, Report
-from tests.attacks.documents import ROOTS, mutation
+from tests.attacks.documents import ROOTS
 from tests.attacks.doors import ask, client
+from tests.attacks.graphql_cases import EVERYONE, GRAPHQL, OWN_KEYS
 from tests.attacks.target import Target, attacked
 from tests.attacks.wires import GRAPHQL_WS, SOCKETIO_WS, client_frame, websocket
 from tests.faults.load import register
@@ -42,75 +43,6 @@ class Things:
     unsent: str  # Alice's, not sent
 
 
-REACTION = 'Reaction(messageId: $id, emoji: "👍")'
-# As the server comes: `tests/test_directory.py` asks where DIRECTORY hides people.
-EVERYONE = "everyone may see every user, write to them, and keep them away"
-SEARCHES = "finds nothing of another's: test_searches.py"
-# Field and argument: a document with `$id`, and which of the things it names. None: an id there
-# opens nothing of anybody's, for the reason given.
-GRAPHQL: dict[str, tuple[str, str] | str] = {
-    "user(id)": EVERYONE,
-    "users(after)": "a place in the list of all users, which everyone may read",
-    "message(id)": ("query($id: ID!) { message(id: $id) { id content } }", "message"),
-    "attachment(id)": ("query($id: ID!) { attachment(id: $id) { id url } }", "attachment unsent"),
-    "node(id)": "test_a_global_id_opens_nothing_of_anothers",
-    "nodes(ids)": "test_a_global_id_opens_nothing_of_anothers",
-    "messages(with)": "test_a_conversation_shows_only_ones_own_half",
-    "messages(after)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
-    "messages(before)": "test_a_cursor_of_anothers_message_shows_nothing_of_it",
-    "messages(conversation)": (
-        "query($id: ID!) { messages(conversation: $id, last: 1) { nodes { id } } }",
-        "conversation",
-    ),
-    "messages(around)": ("query($id: ID!) { messages(around: $id) { nodes { id } } }", "message"),
-    "conversations(after)": "a place in the list of one's own conversations",
-    "conversation(id)": (
-        "query($id: ID!) { conversation(id: $id) { id unreadCount } }",
-        "conversation",
-    ),
-    "conversation(with)": "names the other person of one's own",
-    "updateConversation(conversationId)": (
-        "mutation($id: ID!) { updateConversation(conversationId: $id, pinned: true) { id } }",
-        "conversation",
-    ),
-    "updateConversation(with)": "names the other person of one's own",
-    "markRead(conversationId)": (
-        'mutation($id: ID!) { markRead(conversationId: $id, upTo: "1") { id } }',
-        "conversation",
-    ),
-    "markRead(with)": "names the other person of one's own",
-    "markRead(upTo)": "a place in a conversation of one's own",
-    "markDelivered(upTo)": "a place in the log: any number is one",
-    "sendMessage(receiverId)": EVERYONE,
-    "sendMessage(attachmentId)": (
-        'mutation($id: ID!) { sendMessage(attachmentId: $id, kind: FILE, receiverId: "2")'
-        " { id attachment { url } } }",
-        "attachment unsent",
-    ),
-    "sendMessage(replyToId)": (
-        mutation('sendMessage(replyToId: $id, receiverId: "2", content: "x")'),
-        "message",
-    ),
-    "editMessage(id)": (mutation('editMessage(id: $id, content: "x")'), "message"),
-    "addReaction(messageId)": (mutation(f"add{REACTION}"), "message"),
-    "removeReaction(messageId)": (mutation(f"remove{REACTION}"), "message"),
-    "updateProfile(avatarId)": (mutation("updateProfile(avatarId: $id)"), "attachment unsent"),
-    "blockUser(id)": EVERYONE,
-    "searchMessages(conversation)": SEARCHES,
-    "searchMessages(with)": SEARCHES,
-    "searchMessages(from)": SEARCHES,
-    "searchMessages(after)": SEARCHES,
-    "presence(userIds)": EVERYONE,
-    "unblockUser(id)": "test_nobody_ends_anothers_block",
-    "revokeSession(id)": "test_a_session_of_anothers_is_as_missing",
-    "setTyping(conversationId)": "another's is as missing: tests/resolvers/test_typing.py",
-    "setTyping(with)": EVERYONE,
-    "messageAdded(after)": "test_a_resumed_stream_shows_only_ones_own",
-    "deleteMessage(id)": "refused like an edit (tests/resolvers/test_edits.py)",
-    "events(after)": "test_resumed_events_are_only_ones_own",
-}
-# A key of one's own choice, not an id of the server's.
-OWN_KEYS = {"sendMessage(clientMessageId)"}
 HIDES_FILES = "test_sends_hide_anothers_attachment"
 # Every route and event, with each id that it takes, in its path, query, body or payload: either
 # what is asked with the id, and which of the things it names; or the test, or the reason.

@@ -165,9 +165,8 @@ async def test_who_has_left_sees_what_came_before(database: Database) -> None:
         await connection.execute(
             update(Member)
             .where(col(Member.user_id) == two)
-            .values(left_position=ids[2], joined_position=ids[0])
+            .values(left_position=ids[2], sees_after=ids[0])
         )
-        await connection.execute(text("UPDATE conversations SET shows_earlier = 0"))
     async with database.read() as connection:
         [listed] = await _page(connection, two)
         assert (listed.after, listed.upto, listed.last_position) == (ids[0], ids[2], ids[2])

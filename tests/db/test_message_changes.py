@@ -13,6 +13,7 @@ from db.engines.database import Database
 from db.log.changes.change import Refused
 from db.log.changes.messages import DeleteMessage, EditMessage
 from db.log.changes.of_message import NotYours, UnknownMessage, Unreachable
+from db.log.changes.reactions import ChangeReaction
 from db.log.log import MessageLog
 from db.models import Conversation, LogHead, Member, Message, MessageKind, StoredMessage
 from events.facts import Fact, Members
@@ -63,7 +64,11 @@ async def test_a_batch_of_changes_costs_a_constant_number_of_statements(
                 await asyncio.gather(*(log.append(change(m.sender_id, m.id)) for m in sent))
             return len(ran)
 
-        for change in (edit, lambda user, id_: DeleteMessage(user, id_, 0, 0)):
+        for change in (
+            edit,
+            lambda user, id_: DeleteMessage(user, id_, 0, 0),
+            lambda user, id_: ChangeReaction(user, id_, 0, "👍", True, 20),
+        ):
             assert await cost(1, change) == await cost(6, change) <= 14
 
 
@@ -75,12 +80,19 @@ async def group(database: Database) -> list[int]:
     """
     people = await add_users(database, 6)
     rows = [("OWNER", 0, None), ("ADMIN", 0, None), ("MEMBER", 0, None)]
-    rows += [("MEMBER", 0, 11), ("ADMIN", 11, None)]  # type: ignore[list-item]  # a position
+    rows += [("MEMBER", 0, 12), ("ADMIN", 12, None)]  # type: ignore[list-item]  # a position
     group = {"id": GROUP, "kind": "GROUP", "shows_earlier": False, "created_at": NOW}
-    same = {"conversation_id": GROUP, "activity": 0, "read_position": 0}
+    same = {"conversation_id": GROUP, "activity": 0, "read_position": 0, "is_group": True}
     same |= {"archived": False, "pinned": False}
     members = [
-        {**same, "user_id": user_id, "role": role, "joined_position": joined, "left_position": left}
+        {
+            **same,
+            "user_id": user_id,
+            "role": role,
+            "left_position": left,
+            "joined_position": joined,
+            "sees_after": joined,
+        }
         for user_id, (role, joined, left) in zip(people[:5], rows, strict=True)
     ]
     message = {"conversation_id": GROUP, "kind": "TEXT", "content": "x", "created_at": NOW}
@@ -89,7 +101,7 @@ async def group(database: Database) -> list[int]:
         await connection.execute(insert(Conversation), [group])
         await connection.execute(insert(Member), members)
         await connection.execute(insert(Message), messages)
-        await connection.execute(LogHead.__table__.update().values(position=11))  # type: ignore[attr-defined]  # SQLModel hides it
+        await connection.execute(LogHead.__table__.update().values(position=12))  # type: ignore[attr-defined]  # SQLModel hides it
     return people
 
 

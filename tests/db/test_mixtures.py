@@ -19,7 +19,9 @@ from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.log.changes.broadcast import SetBroadcasters
 from db.log.changes.change import Refused
+from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.messages import DeleteMessage, EditMessage
+from db.log.changes.own_settings import SetOwnSettings
 from db.log.changes.sessions import (
     EndSessions,
     NotUsable,
@@ -34,17 +36,15 @@ from db.messages import head_position
 from db.models import Block, MessageKind, StoredMessage
 from events.control import Control
 from events.facts import (
-    AccountChanged,
     BlockChanged,
-    BroadcastChanged,
     Fact,
-    MessageDeleted,
-    MessageEdited,
+    MembersChanged,
     SessionEnded,
     SessionRenewed,
 )
 from resolvers.accounts import follow_accounts
 from resolvers.guards.blocked_pairs import BlockedPairs
+from tests.db.mixture_model import Model
 from tests.db.rows import NOW, add_users, draft, open_database
 
 NOBODY = 2**40
@@ -62,6 +62,7 @@ class Process:
         self.admission = Admission(apart=self.blocks.apart)
         follow_accounts(self.control, self.admission)
         self.control.listen(BlockChanged, self._block)
+        self.control.listen(MembersChanged, lambda fact, body: self.admission.groups.apply(body))
         self.log = MessageLog(
             database,
             max_pending=10_000,
@@ -93,70 +94,6 @@ async def _entries(database: Database) -> Sequence[StoredMessage | Fact]:
     return entries
 
 
-class Model:
-    """Who may send to whom, by the facts so far."""
-
-    def __init__(self) -> None:
-        self.blocked: set[tuple[int, int]] = set()
-        self.disabled: set[int] = set()
-        self.deleted: set[int] = set()
-        self.admins: set[int] = set()
-        self.allowed = "everyone"
-        self.messages: dict[int, StoredMessage] = {}
-        self.edited: set[int] = set()
-        self.erased: set[int] = set()
-
-    def take(self, entry: StoredMessage | Fact) -> None:
-        """Assert that the entry could be stored now, and take over what it says."""
-        if isinstance(entry, StoredMessage):
-            self.messages[entry.id] = entry
-            sender, receiver = entry.sender_id, entry.receiver_id
-            assert sender not in self.disabled | self.deleted, entry
-            assert receiver not in self.deleted, entry
-            assert not {(sender, receiver), (receiver, sender)} & self.blocked, entry
-            if receiver is None and self.allowed != "everyone":
-                assert self.allowed == "admins", entry
-                assert sender in self.admins, entry
-            return
-        match entry.body:
-            case BlockChanged(user_id, blocked):
-                pair = (entry.actor_id or 0, user_id)
-                assert (pair in self.blocked) is not blocked
-                (self.blocked.add if blocked else self.blocked.discard)(pair)
-            case AccountChanged(disabled, deleted, is_admin):
-                user = entry.actor_id or 0
-                assert user not in self.deleted
-                for known, there in (
-                    (self.disabled, disabled),
-                    (self.deleted, deleted),
-                    (self.admins, is_admin),
-                ):
-                    (known.add if there else known.discard)(user)
-            case BroadcastChanged(allowed):
-                assert allowed != self.allowed
-                self.allowed = allowed
-            case MessageEdited(message_id):
-                message = self._changed(entry, message_id)
-                other = message.receiver_id
-                assert message_id not in self.erased, entry
-                assert other not in self.deleted, entry
-                assert not {(entry.actor_id, other), (other, entry.actor_id)} & self.blocked
-                if other is None and self.allowed != "everyone":
-                    assert self.allowed == "admins", entry
-                    assert entry.actor_id in self.admins, entry
-                self.edited.add(message_id)
-            case MessageDeleted(message_id):
-                self._changed(entry, message_id)
-                assert message_id not in self.erased, entry
-                self.erased.add(message_id)
-
-    def _changed(self, fact: Fact, message_id: int) -> StoredMessage:
-        message = self.messages[message_id]
-        assert fact.actor_id == message.sender_id, fact
-        assert fact.actor_id not in self.disabled | self.deleted, fact
-        return message
-
-
 def _bare(entry: StoredMessage | Fact) -> StoredMessage | Fact:
     """Return a fact without the message that it is about, which may have changed since."""
     return replace(entry, record=None) if isinstance(entry, Fact) else entry
@@ -176,7 +113,13 @@ def _change(chance: random.Random, people: list[int], told: Sequence[StoredMessa
     if kind < 0.7:
         receiver = chance.choice([two, two, two, None, NOBODY])
         return draft(one, receiver, "x", chance.choice([None, str(chance.randint(0, 300))]))
-    if kind < 0.85:
+    if kind < 0.76:
+        return MarkRead(one, chance.randint(1, 12), chance.randint(1, 900))
+    if kind < 0.78:
+        return MarkDelivered(one, chance.randint(1, 900))
+    if kind < 0.8:
+        return SetOwnSettings(one, chance.randint(1, 12), pinned=chance.random() < 0.5)
+    if kind < 0.87:
         return ChangeBlock(one, two, chance.random() < 0.6, 3)
     if kind < 0.9:
         return SetDisabled(one, chance.random() < 0.3)
@@ -239,6 +182,11 @@ async def test_a_mixture_of_several_processes_is_what_a_model_says(
         rows = await connection.execute(text("SELECT id FROM users WHERE disabled_at IS NOT NULL"))
         assert set(rows.scalars()) == model.disabled
         assert await facts.read_broadcasters(connection) == model.allowed
+        marks = text(
+            "SELECT conversation_id, user_id, read_position FROM members WHERE read_position > 0"
+        )
+        found = {(row[0], row[1]): row[2] for row in await connection.execute(marks)}
+        assert found == model.read
     for each, process in zip(databases, processes, strict=True):
         await process.log.close()
         await each.close()

@@ -1,5 +1,7 @@
 """The index proposes what the rule of hits.py finds, to those who may see it."""
 
+import resource
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -304,3 +306,35 @@ def test_damaged_files_are_noticed(tmp_path: Path, pattern: str) -> None:
         WritableIndex(tmp_path)
     with pytest.raises(IndexDamaged):
         ReadableIndex(tmp_path).snapshot()
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    """What was committed is still there."""
+    index = Index(tmp_path)
+    index.put([text(1, "kept")])
+    index.writer.add([text(2, "too much")])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            index.writer.commit(State(1, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    index.writer.close()
+    again = Index(tmp_path)
+    assert again.writer.state == State(1, 1)
+    again.put([text(2, "kept too")])
+    assert again.ids("kept") == [2, 1]
+    again.writer.close()
+
+
+def test_no_text_is_too_much_for_the_index(index: Index) -> None:
+    contents = [
+        *("x" * 60_000, "\ufdfa" * 20_000, "㌖" * 20_000, "北" * 20_000, "a " * 30_000),
+        *("e\u0301" * 20_000, "ﬃ" * 20_000, "👍" * 15_000, '\\"\n\t\x01 fine', "\u2028 fine"),
+    ]
+    index.put([text(id_, content) for id_, content in enumerate(contents, 1)])
+    assert index.ids("北北") == [4]
+    assert index.ids("fine") == [10, 9]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from db import migrate
+from tests.db.mixture_model import Model
 from tests.db.rows import add_users, open_database
-from tests.db.test_mixtures import Model, _entries
+from tests.db.test_mixtures import _entries
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 5

@@ -51,11 +51,14 @@ async def add_group(
                 "user_id": user_id,
                 "role": "MEMBER",
                 "joined_position": joined,
+                "sees_after": 0 if shows_earlier else joined,
                 "left_position": left,
                 "activity": 0,
                 "read_position": 0,
                 "archived": False,
                 "pinned": False,
+                "is_group": True,
+                "joined_at": NOW,
             }
             for user_id, (joined, left) in members.items()
         ]

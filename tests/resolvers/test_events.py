@@ -2,9 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from time import monotonic
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -28,6 +30,7 @@ from resolvers import blocks, events, messages, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
 from resolvers.events import Event, cursor_at, watch_events
+from tests.events.lossy_bus import Network
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.facts import add_group, say
@@ -166,8 +169,9 @@ async def test_a_groups_facts_are_for_its_members_while_they_are_in(ctx: Context
     assert [fact.id for fact in said] == [*range(first, joined + 2)]
     await _send(alice, None, END)
     assert await _all_ways(alice, start) == [*said, opened]
-    assert await _all_ways(bob, start) == said[1:3]
-    assert await _all_ways(carol, start) == said[4:]
+    # Who joins or leaves hears that too.
+    assert await _all_ways(bob, start) == said[:3]
+    assert await _all_ways(carol, start) == said[3:]
     assert await _all_ways(late, start) == [opened]
     assert await _all_ways(late, 0) == [opened]
     assert await _all_ways(stranger, start) == []
@@ -323,3 +327,44 @@ async def test_every_process_has_the_same(database_url: str, tmp_path: Path) -> 
             await live.expect(lambda event: event.id == fact.id)
             assert live.items == [sent, fact]
             assert fact.record == sent
+
+
+async def test_after_a_loss_a_cursor_of_before_it_has_expired(ctx: Context) -> None:
+    alice = await join(ctx)
+    sent = [await _send(alice) for _ in range(3)]
+    cursors = [cursor_at(ctx, message.id) for message in sent]
+    ctx.feed._lost = (sent[0].id, sent[2].id, monotonic())
+    with pytest.raises(CursorExpired):
+        await anext(watch_events(alice, after=cursors[1]))
+    watch = watch_events(alice, after=cursors[0])
+    assert await anext(watch) == sent[1]
+    await watch.aclose()
+
+
+class _Hears:
+    """As much of a feed as the bus needs."""
+
+    def __init__(self) -> None:
+        self.batches: Inbox[Sequence[Event]] = Inbox()
+
+    def announce(self, batch: Sequence[Event]) -> None:
+        """Take a batch."""
+        self.batches.put(batch)
+
+
+async def test_facts_travel_with_the_messages_that_they_are_about(ctx: Context) -> None:
+    alice, bob = await join(ctx), await join(ctx)
+    sent = await _send(alice, bob)
+    about = MessageEdited(sent.id, alice.user.id, sent.conversation_id)
+    both = People((alice.user.id, bob.user.id))
+    fact = await say(alice, about, both)
+    marks = await say(bob, MarksMoved(read_position=1), both)
+    network, here, there = Network(), _Hears(), _Hears()
+    announce = messages.announce_committed(cast("Any", here), network.bus())
+    messages.announce_committed(cast("Any", there), network.bus())
+    announce([sent, fact, marks])
+    announce([sent])
+    [mixture, plain] = await there.batches.expect_many(lambda batch: True, 2)
+    assert [*mixture] == [sent, fact, marks]
+    assert [*plain] == [sent]
+    assert here.batches.items == [[sent, fact, marks], [sent]]

@@ -10,9 +10,10 @@ from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.own_settings import UnknownConversation
 from db.models import EVERYBODY_ID, ListedConversation
 from events.facts import Fact, MarksMoved, OwnSettingsChanged, People
-from resolvers import blocks, conversations, marks, messages, settings
+from resolvers import blocks, messages, settings
 from resolvers.context import Context
-from resolvers.conversations import OthersMarks
+from resolvers.conversations import listing, marks
+from resolvers.conversations.listing import OthersMarks
 from resolvers.errors import NotFound, Unauthenticated
 from resolvers.of_messages import edits
 from tests.resolvers.conftest import join
@@ -26,20 +27,20 @@ async def send(ctx: Context, to: Context | None, text: str = "x") -> int:
 
 async def between(ctx: Context, other: Context) -> ListedConversation:
     """Return the viewer's conversation with somebody."""
-    return await conversations.get_conversation(ctx, with_id=other.user.id)
+    return await listing.get_conversation(ctx, with_id=other.user.id)
 
 
 async def unread(ctx: Context, listed: ListedConversation) -> int:
     """Return how many messages of the conversation the viewer has not read."""
-    return (await conversations.count_unread(ctx, [listed]))[listed.id]
+    return (await listing.count_unread(ctx, [listed]))[listed.id]
 
 
 async def seen(ctx: Context, other: Context) -> list[OthersMarks]:
     """Return the marks that the viewer sees in a conversation."""
     listed = await between(ctx, other)
-    members = await conversations.list_members_of(ctx, [listed], after=0, limit=9)
+    members = await listing.list_members_of(ctx, [listed], after=0, limit=9)
     receipts = (await settings.get_settings(ctx)).read_receipts
-    [found] = await conversations.list_marks(ctx, [(listed, members[listed.id])], receipts=receipts)
+    [found] = await listing.list_marks(ctx, [(listed, members[listed.id])], receipts=receipts)
     return found
 
 
@@ -177,7 +178,7 @@ async def test_own_delivered_mark_is_seen_by_conversation(ctx: Context) -> None:
     await send(alice, bob)
     listed = await between(bob, alice)
     position = (await settings.get_settings(bob)).delivered_position
-    assert await conversations.list_delivered(bob, [listed], position) == [first]
+    assert await listing.list_delivered(bob, [listed], position) == [first]
 
 
 async def test_read_receipts_off_hides_both_ways(ctx: Context) -> None:
@@ -226,12 +227,12 @@ async def test_marks_of_the_conversation_of_everybody_are_ones_own(ctx: Context)
     before = await send(alice, None)
     carol = await join(ctx)
     sent = await send(alice, None)
-    listed = await conversations.get_conversation(carol, EVERYBODY_ID)
+    listed = await listing.get_conversation(carol, EVERYBODY_ID)
     assert await unread(carol, listed) == 1  # those of before she came are not hers
     listed = await marks.mark_read(carol, EVERYBODY_ID, upto=sent)
     assert (listed.read_position, await unread(carol, listed)) == (sent, 0)
     assert [each[2] for each in await told(ctx)] == [People((carol.user.id,))]
-    bobs = await conversations.get_conversation(bob, EVERYBODY_ID)
+    bobs = await listing.get_conversation(bob, EVERYBODY_ID)
     assert (bobs.read_position, await unread(bob, bobs)) == (0, 2)
     assert (await marks.mark_read(bob, EVERYBODY_ID, upto=before)).read_position == before
 

@@ -1,7 +1,6 @@
-"""Searching: what one may see, page by page, and nothing else."""
+"""Searching: what one may see, and nothing else."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from db.models import EVERYBODY_ID, MessageKind, StoredMessage
-from db.search import answers
+from db.models import EVERYBODY_ID, MessageKind
 from db.search import search as search_part
 from db.search.search import Found, SearchUnavailable
-from resolvers import blocks, messages, search
+from resolvers import blocks, messages
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -24,54 +22,11 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.of_messages.edits import delete_message, edit_message
-from resolvers.search import Cursor, HitsPage, SearchOrder, Wanted, search_messages
+from resolvers.of_messages.search import Cursor, SearchOrder, Wanted, search_messages
 from tests.resolvers.conftest import join, running_context
+from tests.resolvers.searching import finds, ids_of, indexed, look, send
 from tests.resolvers.test_attachments import upload
 from tests.support.redis import redis_server
-
-SECONDS = 20
-
-
-async def send(ctx: Context, content: str, to: Context | None = None) -> StoredMessage:
-    receiver_id = None if to is None else to.user.id
-    return await messages.send_message(ctx, receiver_id=receiver_id, content=content)
-
-
-async def look(
-    ctx: Context,
-    query: str,
-    *,
-    first: int = 20,
-    after: Cursor | None = None,
-    order: SearchOrder = SearchOrder.NEWEST,
-    **wanted: Any,
-) -> HitsPage:
-    return await search_messages(
-        ctx, Wanted(query, **wanted), first=first, after=after, order=order
-    )
-
-
-def ids_of(page: HitsPage) -> list[int]:
-    return [hit.message.id for hit in page.hits]
-
-
-async def until(ctx: Context, query: str, is_right: Callable[[HitsPage], bool]) -> HitsPage:
-    """Search again and again, until the index has what was just sent."""
-    async with asyncio.timeout(SECONDS):
-        while not is_right(page := await look(ctx, query)):  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0.02)
-    return page
-
-
-async def finds(ctx: Context, query: str, *sent: StoredMessage) -> HitsPage:
-    """Wait until exactly these are found, the newest first."""
-    wanted = sorted((message.id for message in sent), reverse=True)
-    return await until(ctx, query, lambda page: ids_of(page) == wanted)
-
-
-async def indexed(ctx: Context, last: StoredMessage) -> None:
-    """Wait until the index has everything up to this message."""
-    await until(ctx, last.content, lambda page: last.id in ids_of(page))
 
 
 async def test_a_message_is_found_by_its_people_within_a_second(ctx: Context) -> None:
@@ -238,85 +193,6 @@ async def test_anothers_conversation_is_as_missing(ctx: Context) -> None:
         assert ids_of(await search_messages(stranger, somebody, first=20)) == []
 
 
-@pytest.mark.parametrize("order", SearchOrder)
-async def test_pages_have_every_hit_once(ctx: Context, order: SearchOrder) -> None:
-    alice, bob = await join(ctx), await join(ctx)
-    sent = [await send(alice, f"common words {'again ' * (n % 4)}", bob) for n in range(23)]
-    await indexed(alice, sent[-1])
-    found: list[int] = []
-    after = None
-    while True:
-        page = await look(alice, "common again", first=5, after=after, order=order)
-        found += ids_of(page)
-        assert page.has_more == (len(page.hits) == 5 and len(found) < 17)
-        if not page.has_more:
-            break
-        after = page.end
-    wanted = [message.id for message in sent if "again" in message.content]
-    assert sorted(found) == wanted
-    if order is SearchOrder.NEWEST:
-        assert found == wanted[::-1]
-
-
-async def test_a_page_goes_on_where_its_last_message_was(ctx: Context) -> None:
-    """Whatever has become of that message, and however many came meanwhile."""
-    alice, bob = await join(ctx), await join(ctx)
-    sent = [await send(alice, f"steady {n}", bob) for n in range(6)]
-    await finds(alice, "steady", *sent)
-    page = await look(alice, "steady", first=2)
-    later = await send(alice, "steady later", bob)
-    await finds(alice, "steady", *sent, later)
-    rest = await look(alice, "steady", after=page.end)
-    assert ids_of(rest) == [message.id for message in sent[3::-1]]
-    assert page.end is not None
-    gone = Cursor(SearchOrder.RELEVANCE, False, 10**12, 3)
-    ranked = await look(alice, "steady", order=SearchOrder.RELEVANCE)
-    assert (
-        ids_of(await look(alice, "steady", order=SearchOrder.RELEVANCE, after=gone))
-        == ids_of(ranked)[3:]
-    )
-
-
-async def test_a_page_is_filled_up_past_what_is_hidden(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice, bob = await join(ctx), await join(ctx)
-    shown = [await send(alice, "visible", bob) for _ in range(2)]
-    proposed = [*range(10**6, 10**6 + 300), shown[1].id, shown[0].id]
-
-    async def many(*_: object, before: int | None, limit: int) -> Found:
-        left = proposed if before is None else proposed[proposed.index(before) + 1 :]
-        return Found(left[:limit], True)
-
-    monkeypatch.setattr(search_part.MessageSearch, "find", many)
-    page = await look(alice, "visible", first=2)
-    assert ids_of(page) == [shown[1].id, shown[0].id]
-    assert not page.has_more
-    monkeypatch.setattr(search, "MOST_LOOKED_AT", 50)
-    pages = [await look(alice, "visible", first=2)]
-    while pages[-1].has_more:
-        pages.append(await look(alice, "visible", first=2, after=pages[-1].end))
-    assert len(pages) > 3
-    assert [id_ for page in pages for id_ in ids_of(page)] == [shown[1].id, shown[0].id]
-
-
-async def test_a_page_ends_early_where_its_time_is_over(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "FIRST_RANGE", 3)
-    monkeypatch.setattr(answers, "SECONDS", -1)
-    alice, bob = await join(ctx), await join(ctx)
-    old = await send(alice, "rare one", bob)
-    new = [await send(alice, f"other {n}", bob) for n in range(9)]
-    await indexed(alice, new[-1])
-    pages = [await look(alice, "rare")]
-    while pages[-1].has_more:
-        assert pages[-1].hits == []
-        pages.append(await look(alice, "rare", after=pages[-1].end))
-    assert len(pages) > 2
-    assert ids_of(pages[-1]) == [old.id]
-
-
 async def test_typos_are_found_only_where_nothing_else_is(ctx: Context) -> None:
     alice, bob = await join(ctx), await join(ctx)
     wrong = [await send(alice, f"you will recieve it {n}", bob) for n in range(3)]
@@ -327,25 +203,6 @@ async def test_typos_are_found_only_where_nothing_else_is(ctx: Context) -> None:
     assert ids_of(await look(alice, '"receive"')) == []
     right = await send(alice, "did you receive it", bob)
     await finds(alice, "receive", right)
-
-
-async def test_long_texts_are_looked_through_a_few_at_a_time(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "MOST_CHARACTERS", 30_000)
-    monkeypatch.setattr(search, "SPARE", 0)
-    alice = await join(ctx)
-    sent = [await send(alice, "é" * 7_000 + f" long {n}", alice) for n in range(9)]
-    await until(alice, "long 8", lambda page: bool(page.hits))
-    found: list[int] = []
-    after, pages = None, 0
-    while True:
-        page = await look(alice, "long", first=3, after=after)
-        found, after, pages = found + ids_of(page), page.end, pages + 1
-        if not page.has_more:
-            break
-    assert found == [message.id for message in sent[::-1]]
-    assert pages >= 3
 
 
 async def test_a_file_is_found_by_its_name(ctx: Context) -> None:

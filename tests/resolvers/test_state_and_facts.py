@@ -22,22 +22,15 @@ from schema.execution.operations import Operations
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context
-from tests.resolvers.kept_state import (
-    ACTIONS,
-    APPLY,
-    FIELDS,
-    SNAPSHOT,
-    Act,
-    Ask,
-    Data,
-    State,
-    Table,
-)
+from tests.resolvers.kept_marks import ACTIONS, APPLY, FIELDS, SNAPSHOT
+from tests.resolvers.kept_state import Act, Ask, Data, Sent, State, Table
 from tests.support.inbox import Inbox
 
 PEOPLE, SERVERS = 3, 2
 EXAMPLES = 15
 END = "this is the end"
+# Queues that overflow, and queries for more than a client asks for.
+SETTINGS: dict[str, Any] = {"max_queued_messages": 5, "max_query_cost": 10**6}
 _FRAGMENTS = " ".join(f"... on {kind} {{ {fields} }}" for kind, fields in FIELDS.items())
 EVENTS = f"""subscription($after: String) {{
   events(after: $after) {{ __typename cursor {_FRAGMENTS} }} }}"""
@@ -194,7 +187,8 @@ class Example:
             data = await asking(self._people[act.actor][act.server])(query, **variables)
             self.done.add(act.name)
             if (sent := data.get("sendMessage")) is not None:
-                self._table.sent.append((sent["id"], act.actor))
+                to_all = variables.get("to") is None
+                self._table.sent.append(Sent(sent["id"], act.actor, to_all))
 
     async def settle(self) -> None:
         """Bring all clients back; compare what they keep with what fresh queries give."""
@@ -225,9 +219,7 @@ async def _servers(database_url: str, directory: Path) -> AsyncIterator[list[Con
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                running_context(
-                    directory / str(number), database_url=database_url, max_queued_messages=5
-                )
+                running_context(directory / str(number), database_url=database_url, **SETTINGS)
             )
             for number in range(SERVERS)
         ]

@@ -28,6 +28,12 @@ class _Writer:
         self._random = random.Random(seed)
         self._functions = functions
         self.fragments: list[str] = []
+        types: dict[str, set[str]] = {}
+        for type_ in schema.type_map.values():
+            for name, field in getattr(type_, "fields", {}).items():
+                types.setdefault(name, set()).add(str(field.type))
+        # Two types of one interface may have them: under one key they could not be selected.
+        self._ambiguous = {name for name, found in types.items() if len(found) > 1}
 
     def selection(self, type_: Any, depth: int = 0) -> str:
         fields = {} if is_union_type(type_) else type_.fields
@@ -68,6 +74,8 @@ class _Writer:
     def _field(self, type_: Any, name: str, number: int, depth: int) -> str:
         alias = self._random.random() < 0.3
         text = f"a{depth}_{number}_{self._random.randint(0, 9999)}: {name}" if alias else name
+        if name in self._ambiguous and not alias:
+            text = f"{type_.name}_{name}: {name}"
         named = None if name == "__typename" else get_named_type(type_.fields[name].type)
         if named is not None and not is_leaf_type(named):
             # Under one key only once: two selections of random aliases may not merge.

@@ -1,11 +1,16 @@
 """Accounts are disabled, enabled, deleted, and given or denied an administrator's rights."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.accounts import Account, erased
 from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.blocks import UnknownUser
-from db.log.changes.change import Refused
+from db.log.changes.change import Made, Outcome, Refused
+from db.log.changes.groups import leave_all
 from events.facts import AccountChanged
 
 
@@ -50,7 +55,29 @@ class SetAdmin(_OfAccount, frozen=True, gc=False):
 
 
 class DeleteAccount(_OfAccount, frozen=True, gc=False):
-    """Puts the user out everywhere and forgets who they were; what they sent stays."""
+    """Puts the user out everywhere and forgets who they were; what they sent stays.
+
+    They leave their groups, with a fact for each.
+    """
+
+    @classmethod
+    async def write_at(
+        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime, position: int
+    ) -> Sequence[Outcome]:
+        """Refuses as `write` does."""
+        outcomes = [*await cls.write(connection, changes, now)]
+        positions: dict[int, int] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Made) and outcome.actor_id is not None:
+                position += 1
+                positions[outcome.actor_id] = position
+        left = await leave_all(connection, [*positions], now, positions)
+        return [
+            outcome._replace(also=left[outcome.actor_id])
+            if isinstance(outcome, Made) and outcome.actor_id is not None
+            else outcome
+            for outcome in outcomes
+        ]
 
     def _edit(self, account: Account, state: AccountState) -> Edit:
         ended = tuple(state.opened)

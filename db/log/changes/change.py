@@ -26,6 +26,13 @@ class Made(NamedTuple):
     answer: Any = None
     # The message that the fact is about, as the change leaves it.
     record: StoredMessage | None = None
+    # Facts that come of the change too, at the positions after its own.
+    also: "Sequence[Made]" = ()
+
+    @property
+    def facts(self) -> "Sequence[Made]":
+        """All facts that the change makes, in order."""
+        return self.also if self.body is None else (self, *self.also)
 
 
 # What comes of one change: a fact or an answer, nothing since it was so already, or a refusal.
@@ -52,3 +59,13 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         The transaction has locked the log's head: no other change is being made.
         """
         raise NotImplementedError
+
+    @classmethod
+    async def write_at(
+        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime, position: int
+    ) -> Sequence[Outcome]:
+        """As `write`, for a kind that stores positions: its first fact stands past this one.
+
+        The position is right for a kind that `decides`: all messages of the batch stand before it.
+        """
+        return await cls.write(connection, changes, now)

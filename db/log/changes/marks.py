@@ -89,7 +89,7 @@ async def _set_read(connection: AsyncConnection, marks: dict[tuple[int, int], in
     values = f"VALUES {keys}" if connection.dialect.name == "sqlite" else keys
     await connection.execute(
         text(
-            f"UPDATE members SET read_position = CASE {cases} ELSE read_position END"  # noqa: S608  # ids
+            f"UPDATE members SET read_position = CASE {cases} ELSE read_position END"  # noqa: S608  # nosec B608  # ids
             f" WHERE (conversation_id, user_id) IN ({values})"
         )
     )

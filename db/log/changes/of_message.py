@@ -12,7 +12,7 @@ from db.blocks import find_apart, not_apart
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import NotUsable
 from db.messages import COLUMNS, Original, read_more
-from db.models import Conversation, Member, Message, StoredMessage, User
+from db.models import Member, Message, StoredMessage, User
 from db.users import find_senders
 from events.facts import Audience, Members, People
 
@@ -45,14 +45,14 @@ class OfMessage(Change, frozen=True, gc=False):
 
 class _Membership(NamedTuple):
     role: str
-    joined_position: int
+    sees_after: int
     left_position: int | None
-    shows_earlier: bool
 
     def shows(self, position: int) -> bool:
         """Whether the member may see the message at this position."""
-        begun = self.shows_earlier or position > self.joined_position
-        return begun and (self.left_position is None or position <= self.left_position)
+        return position > self.sees_after and (
+            self.left_position is None or position < self.left_position
+        )
 
 
 # Messages with their hashes, the state of their two people's accounts, and whether these may reach
@@ -207,11 +207,8 @@ async def _memberships(connection: AsyncConnection, pairs: set[Pair]) -> dict[Pa
             conversation_id,
             user_id,
             col(Member.role),
-            col(Member.joined_position),
+            col(Member.sees_after),
             col(Member.left_position),
-            col(Conversation.shows_earlier),
-        )
-        .join(Conversation, col(Conversation.id) == conversation_id)
-        .where(tuple_(conversation_id, user_id).in_(sorted(pairs)))
+        ).where(tuple_(conversation_id, user_id).in_(sorted(pairs)))
     )
     return {(row[0], row[1]): _Membership(*row[2:]) for row in rows}

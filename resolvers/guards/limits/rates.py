@@ -40,6 +40,9 @@ class RateLimits:
         self._uploads = _item(settings, "uploads_per_user")
         self._renewals = _item(settings, "renewals_per_user")
         self._email_lookups = _item(settings, "email_lookups_per_user")
+        self._groups = _item(settings, "groups_per_user")
+        self._additions = _item(settings, "additions_per_user")
+        self._group_changes = _item(settings, "group_changes_per_user")
         self._profile_changes = _item(settings, "profile_changes_per_user")
         # Counted in steps: each hit of a window is kept until it has passed.
         upload_bytes = settings.upload_bytes_per_user
@@ -116,6 +119,25 @@ class RateLimits:
     async def count_email_lookup(self, user_id: int) -> None:
         """Count a user's look-up of somebody by their e-mail. Raises RateLimited."""
         await self._count("Too many look-ups by e-mail", Hit(self._email_lookups, str(user_id)))
+
+    async def count_group(self, user_id: int, members: int) -> None:
+        """Count a group that the user begins with so many others. Raises RateLimited."""
+        hits = [Hit(self._groups, str(user_id))]
+        if members:
+            hits.append(self._adding(user_id, members))
+        await self._count("Too many new groups or members", *hits)
+
+    async def count_additions(self, user_id: int, members: int) -> None:
+        """Count so many people whom the user adds to a group. Raises RateLimited."""
+        await self._count("Too many new members", self._adding(user_id, members))
+
+    async def count_group_change(self, user_id: int) -> None:
+        """Count another change of a group by the user: its members are told. Raises RateLimited."""
+        await self._count("Too many changes of groups", Hit(self._group_changes, str(user_id)))
+
+    def _adding(self, user_id: int, members: int) -> Hit:
+        # More than a whole window has room for would never be allowed.
+        return Hit(self._additions, str(user_id), min(members, self._additions.amount))
 
     async def count_profile_change(self, user_id: int) -> None:
         """Count a change of the user's profile: others are told. Raises RateLimited."""

@@ -13,7 +13,7 @@ from strawberry import ID, argument, field
 from db.models import MessageKind
 from resolvers.errors import BadInput
 from resolvers.guards.validation import find_id
-from resolvers.search import Cursor, Hit, HitsPage, SearchOrder, Wanted, search_messages
+from resolvers.of_messages.search import Cursor, Hit, HitsPage, SearchOrder, Wanted, search_messages
 from schema.context import Info
 from schema.messages import Message
 from schema.pagination import MAX_CURSOR, PageInfo

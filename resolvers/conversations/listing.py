@@ -142,17 +142,22 @@ async def list_messages_of(
 
 
 async def list_members_of(
-    ctx: Context, conversations: Iterable[ListedConversation], *, after: int, limit: int
+    ctx: Context, conversations: Collection[ListedConversation], *, after: int, limit: int
 ) -> dict[int, Sequence[StoredMember]]:
     """Return up to `limit` + 1 members of each conversation, past a user's id.
 
-    The conversation of everybody has none: its members are all users. Raises Unauthenticated,
-    BadInput, Unavailable.
+    The conversation of everybody has none: its members are all users. So has one that the viewer
+    has left. Raises Unauthenticated, BadInput, Unavailable.
     """
     ctx.user  # noqa: B018  # the door; the conversations were looked up through theirs
     check_page_size(limit, "members", most=ctx.settings.max_page_size)
     ids = [listed.id for listed in conversations]
-    asked = [id_ for id_ in ids if id_ != EVERYBODY_ID]
+    # Who has left a group no longer sees who is in it.
+    asked = [
+        listed.id
+        for listed in conversations
+        if listed.id != EVERYBODY_ID and listed.left_position is None
+    ]
     async with reading_log(ctx) as connection:
         found = await marks.page_members(connection, asked, after=after, limit=limit + 1)
     return {id_: found.get(id_, []) for id_ in ids}

@@ -1,0 +1,1 @@
+"""Conversations: the list of one's own, groups, marks, and who is typing."""

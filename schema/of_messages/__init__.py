@@ -1,0 +1,1 @@
+"""What is done with messages in GraphQL: edit, delete, react, search."""
