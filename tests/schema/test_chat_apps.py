@@ -25,6 +25,14 @@ UNREACT = "mutation($id: ID!, $e: String!) { removeReaction(messageId: $id, emoj
 READ = "mutation($with: ID!, $id: ID!) { markRead(with: $with, upTo: $id) { id } }"
 DELIVERED = "mutation($id: ID!) { markDelivered(upTo: $id) }"
 PIN = "mutation($with: ID!) { updateConversation(with: $with, pinned: true) { id } }"
+GROUP = """mutation($title: String!, $ids: [ID!]!) {
+  createGroup(title: $title, memberIds: $ids) { id } }"""
+ADD = """mutation($id: ID!, $ids: [ID!]!) {
+  addMembers(conversationId: $id, userIds: $ids) { id } }"""
+REMOVE = """mutation($id: ID!, $user: ID!) {
+  removeMember(conversationId: $id, userId: $user) { id } }"""
+SEND_IN = """mutation($id: ID!, $c: String!) {
+  sendMessage(conversationId: $id, content: $c) { id } }"""
 PROFILE = """mutation($name: String, $status: String) {
   updateProfile(displayName: $name, statusText: $status) { id } }"""
 HISTORY = "query($with: ID) { messages(with: $with, last: 100) { nodes { content } } }"
@@ -345,3 +353,36 @@ async def test_pages_of_a_list_that_moves_lose_and_repeat_nothing(
     assert opened["conversation"]["messages"]["edges"] == whole["conversation"]["messages"]["edges"]
     assert len(opened["conversation"]["messages"]["edges"]) == 6
     assert compared["faults"] == []
+
+
+@each_library_once
+async def test_groups_that_one_enters_and_leaves_while_away(
+    library: Library, people: People, network: CuttableProxy
+) -> None:
+    alice, bob, carol, dave = people
+    left = (await bob.do(GROUP, title="Left", ids=[alice.id, carol.id]))["id"]
+    kept = (await bob.do(GROUP, title="Kept", ids=[alice.id]))["id"]
+    await bob.do(SEND_IN, id=left, c="hello")
+    async with running_app(library, network.url, alice) as app:
+        listed = (await app.ask("list"))["conversations"]["edges"]
+        assert {edge["node"]["title"] for edge in listed} == {"Left", "Kept"}
+        await app.ask("open", id=kept)
+        await app.ask("follow")
+        await bob.do(SEND_IN, id=kept, c="here")
+        await app.shows("here")
+        await network.cut()
+        await bob.do(SEND_IN, id=left, c="still with her")
+        await bob.do(REMOVE, id=left, user=alice.id)
+        await bob.do(SEND_IN, id=left, c="without her")
+        await bob.do(ADD, id=kept, ids=[carol.id])
+        await carol.do(SEND_IN, id=kept, c="I am new")
+        new = (await dave.do(GROUP, title="New", ids=[alice.id]))["id"]
+        await dave.do(SEND_IN, id=new, c="welcome")
+        await network.heal()
+        await bob.do(SEND_IN, id=kept, c="the end")
+        await app.shows("here", "I am new", "the end")
+        compared = await app.ask("compare")
+    assert_in_step(compared)
+    listed = compared["cached"][0]["conversations"]["edges"]
+    last = {e["node"]["title"]: e["node"]["lastMessage"]["content"] for e in listed}
+    assert last == {"Kept": "the end", "New": "welcome", "Left": "still with her"}

@@ -26,7 +26,7 @@ function newCache() {
   return new InMemoryCache({
     typePolicies: {
       Query: { fields: { conversations: relayStylePagination() } },
-      Conversation: { fields: { messages: relayStylePagination(), marks: { merge: false } } },
+      Conversation: { fields: { messages: relayStylePagination(), marks: { merge: false }, members: { merge: false } } },
       Message: { fields: { reactions: { merge: false } } },
       Subscription: { fields: { events: { merge: false } } }, // an event has no id, and is no change of the last one
     },

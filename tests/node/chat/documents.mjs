@@ -14,6 +14,7 @@ const CONVERSATION_PARTS = `
     __typename id kind title unreadCount readUpTo deliveredUpTo mutedUntil archived pinned
     peer { __typename id displayName statusText }
     lastMessage { ...MessageParts }
+    members(first: 10) { __typename nodes { __typename role user { __typename id displayName } } }
     marks { __typename user { __typename id displayName } readUpTo deliveredUpTo }
   }`;
 

@@ -49,6 +49,7 @@ function newCache() {
     keys: {
       Reaction: embedded,
       Marks: embedded,
+      Member: embedded,
       MessageSent: embedded,
       MessageEdited: embedded,
       MessageDeleted: embedded,
