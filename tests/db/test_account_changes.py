@@ -138,10 +138,11 @@ async def test_many_changes_take_as_many_statements_as_one(database: Database) -
         statements.append(statement.partition(" ")[0])
 
     sizes = []
+    engine = database._writes.sync_engine
     for some in (users[:1], users[1:]):
-        event.listen(Engine, "before_cursor_execute", see)
+        event.listen(engine, "before_cursor_execute", see)
         ids = await told_of(process, [log_in(user, most=1) for user in some])
-        event.remove(Engine, "before_cursor_execute", see)
+        event.remove(engine, "before_cursor_execute", see)
         sizes.append(len(statements))
         statements.clear()
         assert [await opened_by(database, user) for user in some] == [[id_] for id_ in ids]
