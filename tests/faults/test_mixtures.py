@@ -25,7 +25,7 @@ async def main(url, seed, people):
 
     async def act():
         while True:
-            outcome = await process.attempt(_change(chance, people[:8]))
+            outcome = await process.attempt(_change(chance, people[:8], process.told))
             if hasattr(outcome, "created_at"):
                 print(outcome.id, type(outcome).__name__, flush=True)
 
