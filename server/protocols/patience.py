@@ -165,6 +165,7 @@ class Patience(HttpToolsProtocol):
                 self._abort()
                 return
             cycle.disconnected = True  # the application's answer comes too late
+            cycle.waiting_for_100_continue = False  # and it asks for no more of the body
             cycle.message_event.set()
             cycle.body = bytearray()
         elif self._is_answering():

@@ -247,3 +247,17 @@ async def test_who_leaves_with_a_request_behind_the_one_being_answered_is_missed
         answer = await connection.ask("GET", f"{HANDSHAKE}&sid={sid}")
     assert "Session ID unknown" in answer.body, "the poll was still waiting"
     assert "ERROR" not in caplog.text
+
+
+async def test_a_broken_body_behind_an_expectation_is_refused_once(
+    sqlite_chat: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "POST /graphql HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with RawConnection(sqlite_chat.settings.port) as connection:
+        await connection.send(f"{head}no size\r\n".encode())
+        answer = await connection.answer()
+    assert answer.status == 400
+    async with RawConnection(sqlite_chat.settings.port) as connection:
+        assert (await connection.ask("GET", "/health")).status == 200
+    assert "ERROR" not in [record.levelname for record in caplog.records]
