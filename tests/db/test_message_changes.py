@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, insert
-from sqlalchemy.engine import Engine
 
 from db.engines.database import Database
 from db.log.changes.change import Refused
@@ -36,18 +35,19 @@ async def outcome(log: MessageLog, change: Any) -> Any:
 
 
 @contextmanager
-def statements() -> Iterator[list[str]]:
-    """The statements that are sent meanwhile."""
+def statements(database: Database) -> Iterator[list[str]]:
+    """The statements by which this database is written meanwhile."""
     sent: list[str] = []
+    engine = database._writes.sync_engine
 
     def see(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         sent.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", see)
+    event.listen(engine, "before_cursor_execute", see)
     try:
         yield sent
     finally:
-        event.remove(Engine, "before_cursor_execute", see)
+        event.remove(engine, "before_cursor_execute", see)
 
 
 async def test_a_batch_of_changes_costs_a_constant_number_of_statements(
@@ -60,7 +60,7 @@ async def test_a_batch_of_changes_costs_a_constant_number_of_statements(
             sent = await asyncio.gather(
                 *(log.append(draft(people[n], people[n + 6])) for n in range(pairs) for _ in "ab")
             )
-            with statements() as ran:
+            with statements(database) as ran:
                 await asyncio.gather(*(log.append(change(m.sender_id, m.id)) for m in sent))
             return len(ran)
 
