@@ -194,12 +194,16 @@ class Visibility:
             return Everybody(())
         return Everybody((), if_knows=lambda viewer_id: knows(viewer_id, user_id))
 
-    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
-        """Whether the viewer is shown the fact, which was stored before.
+    def shows_fact(
+        self, fact: Fact, viewer_id: int, broadcasts_after: int, *, groups: bool = True
+    ) -> bool | None:
+        """Whether the viewer is shown the fact, which was stored before; of a group if `groups`.
 
         None where the database has to be asked.
         """
         if isinstance(fact.audience, Members) and fact.audience.conversation_id != EVERYBODY_ID:
+            if not groups:
+                return False
             stays = self._stays_of(viewer_id)
             if stays is None:
                 return None

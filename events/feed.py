@@ -189,7 +189,7 @@ class Feed(Generic[E]):
         return self._remembered.between(after, upto)
 
     def recent_events(
-        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0
+        self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0, groups: bool
     ) -> Sequence[E | Fact] | None:
         """Return these messages, and the facts that the user is shown, from memory.
 
@@ -197,7 +197,7 @@ class Feed(Generic[E]):
         """
         if upto > self.position:
             return None
-        return self._remembered.events(user_id, after, upto, broadcasts_after)
+        return self._remembered.events(user_id, after, upto, broadcasts_after, groups=groups)
 
     def _fill(self, last: int) -> None:
         if self.position < last:

@@ -34,7 +34,9 @@ class Visibility(Protocol):
     def fact_recipients(self, fact: Fact, /) -> Topics | Everybody:
         """Return the topics to which the fact goes as it is handed out."""
 
-    def shows_fact(self, fact: Fact, viewer_id: int, broadcasts_after: int) -> bool | None:
+    def shows_fact(
+        self, fact: Fact, viewer_id: int, broadcasts_after: int, *, groups: bool = True
+    ) -> bool | None:
         """Whether the viewer is shown the fact later; None where that is not known here."""
 
 
@@ -84,20 +86,20 @@ class Remembered(Generic[E]):
         ]
 
     def events(
-        self, viewer_id: int, after: int, upto: int, broadcasts_after: int
+        self, viewer_id: int, after: int, upto: int, broadcasts_after: int, *, groups: bool
     ) -> Sequence[E | Fact] | None:
         """Return the same with the facts that the viewer is shown; None also where it is unsure."""
         entries = self.between(after, upto)
-        if entries is None or not self._visibility.knows_groups_of(viewer_id):
+        if entries is None or (groups and not self._visibility.knows_groups_of(viewer_id)):
             return None
         visibility, latest = self._visibility, dict[int | None, Any]()
         found: list[E | Fact] = []
         for entry in reversed(entries):
             if type(entry) is not Fact:
-                if visibility.shows(entry, viewer_id, broadcasts_after, groups=True):
+                if visibility.shows(entry, viewer_id, broadcasts_after, groups=groups):
                     found.append(entry)
             elif entry.is_shown and entry.is_whole:
-                shown = visibility.shows_fact(entry, viewer_id, broadcasts_after)
+                shown = visibility.shows_fact(entry, viewer_id, broadcasts_after, groups=groups)
                 if shown is None:
                     return None
                 if shown:

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from heapq import merge
@@ -84,19 +84,36 @@ async def watch_by_id(ctx: Context, after: int) -> AsyncGenerator[Event, None]:
     """
     ctx.user  # noqa: B018  # the door
     after = await place_of(ctx, after)
-    async with ctx.read() as connection:
-        has_facts = after >= await facts.pruned_position(connection)
-    replay = partial(_replay if has_facts else replay_messages, ctx)
-    async with aclosing(watch_log(ctx, after, replay, None, facts=True)) as stream:
+    watch = watch_log(ctx, after, partial(_replay_by_id, ctx), None, facts=True)
+    async with aclosing(watch) as stream:
         async for event in stream:
             yield event
 
 
-async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, None]:
+async def _replay_by_id(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, None]:
+    replay = _replay
+    if _recent(ctx, after, upto) is None:
+        async with ctx.read() as connection:
+            if after < await facts.pruned_position(connection):
+                replay = replay_messages
+    async with aclosing(replay(ctx, after, upto)) as stream:
+        async for event in stream:
+            yield event
+
+
+def _recent(ctx: Context, after: int, upto: int) -> Sequence[Event] | None:
     viewer = ctx.user
-    recent = ctx.feed.recent_events(
-        viewer.id, after, upto, broadcasts_after=viewer.broadcasts_after
+    return ctx.feed.recent_events(
+        viewer.id,
+        after,
+        upto,
+        broadcasts_after=viewer.broadcasts_after,
+        groups=ctx.shows_groups,
     )
+
+
+async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, None]:
+    recent = _recent(ctx, after, upto)
     if recent is not None:
         for event in recent:
             yield event
