@@ -15,7 +15,7 @@ from db.log.changes.sessions import LogIn, NotUsable, OtherPassword
 from db.messages import head_position
 from db.models import StoredUser
 from db.sessions import TokenState, insert_sessions
-from resolvers.changes import commit, write_again
+from resolvers.changes import open_session, write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
 from resolvers.guards.limits.logins import check_address, verify_login
@@ -148,7 +148,7 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
     # A hash of the older server, or of an older setting, becomes like the others.
     login = LogIn(user.id, session, password_hash or "", most, new_hash=verdict.renewed)
     try:
-        session_id = await commit(ctx, login)
+        session_id = await open_session(ctx, login)
     except OtherPassword as error:  # it was changed in the meantime
         raise BadInput("Invalid email or password") from error
     except NotUsable as error:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engines.database import DatabaseUnavailable, retrying_deadlocks
-from db.log.changes.change import Change
+from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import OpensSession
 from db.log.drafts import LogFull
 from db.messages import head_position
@@ -60,6 +61,31 @@ async def commit(
         raise RateLimited("Too many changes are waiting; try again", retry_after_ms=1000) from error
     except DatabaseUnavailable as error:
         raise Unavailable from error
+
+
+class _EndsOthers(Exception):
+    """The session takes the place of older ones, and that they end is a fact."""
+
+
+async def open_session(ctx: Context, change: OpensSession) -> int:
+    """Open a session, and return its id.
+
+    This happens beside the log, for which messages wait, unless older sessions end: other processes
+    must hear of that. Raises as `commit`.
+    """
+
+    async def open_beside(connection: AsyncConnection) -> int:
+        (outcome,) = await change.write(connection, [change], datetime.now(UTC))
+        if isinstance(outcome, Refused):
+            raise outcome
+        if outcome is None or outcome.body is not None or outcome.answer is None:
+            raise _EndsOthers  # and the transaction is rolled back
+        return outcome.answer
+
+    try:
+        return await write_again(ctx, open_beside)
+    except _EndsOthers:
+        return await commit(ctx, change)
 
 
 async def write_again(ctx: Context, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -24,7 +24,7 @@ from db.models import StoredSession, StoredUser
 from db.sessions import NewSession
 from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
 from resolvers.background import repeat
-from resolvers.changes import commit
+from resolvers.changes import commit, open_session
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.guards.limits.logins import check_address, verify_login
@@ -253,7 +253,8 @@ async def _gain_session(ctx: Context) -> IssuedToken:
     viewer, session = ctx.user, new_session(ctx)
     most = ctx.settings.max_sessions_per_user
     try:
-        session_id = await commit(ctx, GainSession(viewer.id, session, viewer.issued_at, most))
+        gained = GainSession(viewer.id, session, viewer.issued_at, most)
+        session_id = await open_session(ctx, gained)
     except NotUsable as error:  # all of these tokens were ended in the meantime
         raise Unauthenticated("Invalid token") from error
     return issue_token(ctx, viewer.id, session_id, session)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from db import facts
 from resolvers import auth, sessions
 from resolvers.context import Context
-from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
+from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated, Unavailable
 from resolvers.guards.limits.fair_queue import Place
 from resolvers.guards.passwords import Verdict
 from resolvers.users import get_me
@@ -199,6 +199,16 @@ async def test_sessions_of_a_user_are_bounded_and_the_oldest_ends(tmp_path: Path
         tokens = [person.joined.issued.token, *[await person.log_in() for _ in range(4)]]
         assert await person.good(*tokens) == [False, False, True, True, True]
         assert len(await sessions.list_sessions(await person.enter(tokens[-1]))) == 3
+
+
+async def test_a_login_needs_the_log_only_where_an_older_session_ends(tmp_path: Path) -> None:
+    async with running_context(tmp_path, max_sessions_per_user=2) as ctx:
+        person = await Person.register(ctx)
+        await ctx.log.close()
+        token = await person.log_in()
+        with pytest.raises(Unavailable):
+            await person.log_in()
+        assert len(await sessions.list_sessions(await person.enter(token))) == 2
 
 
 async def test_older_tokens_can_be_switched_off(tmp_path: Path) -> None:
