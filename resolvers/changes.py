@@ -80,7 +80,7 @@ async def open_session(ctx: Context, change: OpensSession) -> int:
             raise outcome
         if outcome is None or outcome.body is not None or outcome.answer is None:
             raise _EndsOthers  # and the transaction is rolled back
-        return outcome.answer
+        return int(outcome.answer)
 
     try:
         return await write_again(ctx, open_beside)
