@@ -22,5 +22,5 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="package")
 def breakable_mariadb() -> Iterator[MariaDB]:
     """A MariaDB server that may be killed, paused and started again: leave it running."""
-    with mariadb_server() as server:
+    with mariadb_server(durable=True) as server:
         yield server
