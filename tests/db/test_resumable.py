@@ -20,9 +20,9 @@ from db import migrate
 from db.engines.database import Database, DatabaseUnsuitable
 from db.facts import read_controls, read_cursor, read_log
 from events.facts import AccountChanged, BlockChanged, Fact, SessionEnded, SessionRenewed
-from tests.db import snapshots
 from tests.db.rows import open_database
 from tests.faults.waits import until
+from tests.support import snapshots
 from tests.support.mariadb import MariaDB
 
 ROOT = Path(__file__).resolve().parents[2]
