@@ -37,9 +37,7 @@ from events.presence import Presence
 from events.roster import Roster
 from events.typing import Typing
 from media.inspector import Inspector
-from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
-from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.conversations.groups import follow_lost_members, follow_members
 from resolvers.errors import Code, ParleyError
@@ -57,9 +55,11 @@ from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
-from resolvers.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.people.accounts import follow_accounts
+from resolvers.people.blocks import follow_blocks, load_blocks
+from resolvers.people.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.people.sessions import follow_sessions, tend_sessions
 from resolvers.reads import follow_groups
-from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
 from resolvers.upkeep.neighbours import Neighbours

@@ -31,7 +31,7 @@ from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound, ParleyError, Unavailable
 from resolvers.guards.validation import clean_title
-from resolvers.users import IDS_PER_QUERY
+from resolvers.people.users import IDS_PER_QUERY
 
 logger = logging.getLogger("parley.groups")
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from db.blocks import insert_blocks
 from db.engines.database import Database
 from db.groups import members
 from db.groups.members import GroupMember
@@ -26,6 +25,7 @@ from db.log.changes.groups import (
 )
 from db.log.drafts import Draft, KeyReused, SenderDisabled, UnknownConversation
 from db.models import EVERYBODY_ID, MemberRole, MessageKind, StoredMessage
+from db.people.blocks import insert_blocks
 from events.facts import ConversationChanged, Fact, Members, MembersChanged
 from tests.db.rows import NOW, add_users, draft
 from tests.db.test_mixtures import NOBODY, Process

@@ -10,8 +10,8 @@ import pytest
 from starlette.routing import Route
 
 from application import create_app
-from resolvers import auth
 from resolvers.context import Context
+from resolvers.people import auth
 from schema.transports.endpoint import GraphQLEndpoint
 from tests.resolvers.people import Person
 from tests.support.server import make_settings

@@ -9,13 +9,13 @@ import bcrypt
 import pytest
 from sqlalchemy import text
 
-from db import users
-from db.accounts import find_account
-from resolvers import auth
+from db.people import users
+from db.people.accounts import find_account
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Unauthenticated
-from resolvers.sessions import LoggedIn, change_password
-from resolvers.users import get_me, list_users
+from resolvers.people import auth
+from resolvers.people.sessions import LoggedIn, change_password
+from resolvers.people.users import get_me, list_users
 from server.bearer import bearer_token
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_passwords import OLDER_HASHES

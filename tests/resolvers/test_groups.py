@@ -12,10 +12,11 @@ from db.facts import read_log
 from db.messages import head_position
 from db.models import MemberRole, StoredMessage
 from events.facts import Fact, MembersChanged
-from resolvers import accounts, blocks, events, messages
+from resolvers import events, messages
 from resolvers.context import Context
 from resolvers.conversations import groups, listing
 from resolvers.errors import BadInput, Forbidden, NotFound, RateLimited
+from resolvers.people import accounts, blocks
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_exact_authority import _hold_up, _two

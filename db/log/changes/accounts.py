@@ -6,11 +6,11 @@ from typing import ClassVar, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.accounts import Account, erased
 from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.groups import leave_all
+from db.people.accounts import Account, erased
 from events.facts import AccountChanged
 
 

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.attachments import mark_sent
-from db.blocks import blocks_between
 from db.groups import members
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.log.changes.membership import RANKS, Membership
 from db.models import MemberRole
-from db.users import existing_ids
+from db.people.blocks import blocks_between
+from db.people.users import existing_ids
 from events.facts import ConversationChanged, Members, MembersChanged
 
 

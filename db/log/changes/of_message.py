@@ -8,12 +8,12 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.blocks import find_apart, not_apart
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import NotUsable
 from db.messages import COLUMNS, Original, read_more
 from db.models import Member, Message, StoredMessage, User
-from db.users import find_senders
+from db.people.blocks import find_apart, not_apart
+from db.people.users import find_senders
 from events.facts import Audience, Members, People
 
 Pair = tuple[int, int]

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import avatars
-from db.accounts import update_accounts
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.models import EVERYBODY_ID
-from db.users import search_form
+from db.people import avatars
+from db.people.accounts import update_accounts
+from db.people.users import search_form
 from events.facts import Members, UserChanged
 
 

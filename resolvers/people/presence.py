@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from datetime import datetime
 from functools import partial
 
-from db import users
 from db.engines.database import Database, DatabaseUnavailable, retrying_deadlocks
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.presence import SetInvisible
 from db.models import StoredUser
+from db.people import users
 from events.control import Control
 from events.facts import AccountChanged, Fact, OwnSettingsChanged, PresenceChanged
 from resolvers.background import start_retried

@@ -8,10 +8,10 @@ import strawberry
 from strawberry import ID, UNSET, argument, field
 
 from db.models import StoredUser
-from resolvers import auth, presence, users
 from resolvers.attachments.avatars import avatar_path
 from resolvers.guards.validation import find_id
-from resolvers.sessions import LoggedIn
+from resolvers.people import auth, presence, users
+from resolvers.people.sessions import LoggedIn
 from schema.context import Info
 from schema.execution.plans import SAME_FOR_ALL
 from schema.global_ids import Node

@@ -6,8 +6,8 @@ from typing import Annotated
 import strawberry
 from strawberry import argument, field
 
-from resolvers import settings
-from resolvers.settings import OwnSettings
+from resolvers.people import settings
+from resolvers.people.settings import OwnSettings
 from schema.context import Info
 
 

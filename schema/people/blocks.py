@@ -5,10 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, argument, field
 
-from resolvers import blocks
+from resolvers.people import blocks
 from schema.context import Info
+from schema.people.users import User
 from schema.scalars import known_id
-from schema.users import User
 
 
 @strawberry.type

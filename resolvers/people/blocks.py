@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from db import blocks
 from db.engines.database import Database
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.models import StoredUser
+from db.people import blocks
 from events.control import Control
 from events.facts import BlockChanged, Fact
 from resolvers import access
@@ -16,7 +16,7 @@ from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.guards.blocked_pairs import BlockedPairs
-from resolvers.users import get_users
+from resolvers.people.users import get_users
 
 logger = logging.getLogger("parley.blocks")
 

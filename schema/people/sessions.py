@@ -7,12 +7,12 @@ import strawberry
 from strawberry import ID, argument, field
 
 from db.models import StoredSession
-from resolvers import accounts, sessions
 from resolvers.guards.validation import find_id
+from resolvers.people import accounts, sessions
 from schema.context import Info
 from schema.global_ids import Node
+from schema.people.users import AuthPayload, NewPassword
 from schema.scalars import wire_id
-from schema.users import AuthPayload, NewPassword
 
 
 @strawberry.type(description="A login of yours that has not ended: a browser, a phone.")

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.engines.statements import insert_row
-from db.familiar_addresses import is_familiar
 from db.models import StoredUser, User, columns
+from db.people.familiar_addresses import is_familiar
 
 _COLUMNS = columns(StoredUser, User)
 

@@ -14,13 +14,13 @@ from db.models import StoredUser
 from events.facts import PresenceChanged
 from events.latest import MOST_AT_ONCE
 from events.slices import Pace
-from resolvers import presence
+from resolvers.people import presence
 from schema.context import Info
 from schema.execution.batches import Batch
 from schema.execution.recent import RecentTasks
 from schema.execution.sources import Source
 from schema.loaders import Loaders
-from schema.users import User
+from schema.people.users import User
 
 # How old a user's name may be in an event: all watchers share the users that were loaded.
 KEPT_SECONDS = 10.0

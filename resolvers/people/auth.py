@@ -8,13 +8,13 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import users
-from db.accounts import is_after
-from db.familiar_addresses import note_addresses
 from db.log.changes.sessions import LogIn, NotUsable, OtherPassword
 from db.messages import head_position
 from db.models import StoredUser
-from db.sessions import TokenState, insert_sessions
+from db.people import users
+from db.people.accounts import is_after
+from db.people.familiar_addresses import note_addresses
+from db.people.sessions import TokenState, insert_sessions
 from resolvers.changes import open_session, write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
@@ -26,8 +26,8 @@ from resolvers.guards.tokens import (
 )
 from resolvers.guards.validation import MAX_EMAIL, SLACK, clean_display_name, clean_email
 from resolvers.guards.viewer import Viewer
+from resolvers.people.sessions import LoggedIn, issue_token, new_session
 from resolvers.reads import know_contacts
-from resolvers.sessions import LoggedIn, issue_token, new_session
 
 T = TypeVar("T")
 

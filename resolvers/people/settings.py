@@ -6,7 +6,7 @@ from db.conversations import marks
 from db.log.changes.own_settings import SetReadReceipts
 from resolvers.changes import commit
 from resolvers.context import Context
-from resolvers.presence import set_invisible
+from resolvers.people.presence import set_invisible
 from resolvers.reads import reading_log
 
 

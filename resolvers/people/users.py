@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import users
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.profiles import ChangeProfile, UnknownAvatar
 from db.models import StoredUser
+from db.people import users
 from resolvers import access
 from resolvers.attachments.avatars import remove_unused, reserved_avatar
 from resolvers.changes import commit
@@ -22,7 +22,7 @@ from resolvers.guards.validation import (
     clean_search,
     clean_status_text,
 )
-from resolvers.presence import visible_online_ids
+from resolvers.people.presence import visible_online_ids
 from resolvers.reads import know_contacts, reading_log
 
 # The most ids in one statement.

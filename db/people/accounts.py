@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.familiar_addresses import is_familiar
 from db.models import User, columns
-from db.users import search_form
+from db.people.familiar_addresses import is_familiar
+from db.people.users import search_form
 
 # What others see instead of the name of a deleted user.
 DELETED_NAME = "Deleted user"

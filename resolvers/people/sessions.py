@@ -7,10 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from db import accounts, sessions, users
-from db.accounts import Account
 from db.facts import prune_log
-from db.familiar_addresses import forget_addresses_before
 from db.log.changes.sessions import (
     EndSessions,
     GainSession,
@@ -21,7 +18,10 @@ from db.log.changes.sessions import (
     SessionTooOld,
 )
 from db.models import StoredSession, StoredUser
-from db.sessions import NewSession
+from db.people import accounts, sessions, users
+from db.people.accounts import Account
+from db.people.familiar_addresses import forget_addresses_before
+from db.people.sessions import NewSession
 from events.facts import AccountChanged, Fact, SessionEnded, SessionRenewed
 from resolvers.background import repeat
 from resolvers.changes import commit, open_session

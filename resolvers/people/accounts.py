@@ -7,8 +7,6 @@ follows those of any other process.
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from db import accounts
-from db.accounts import Account
 from db.attachments import unsent_files_of
 from db.engines.database import DatabaseUnavailable
 from db.engines.remains import empty_write_ahead_log
@@ -16,6 +14,8 @@ from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.profiles import TellOfUser
+from db.people import accounts
+from db.people.accounts import Account
 from events.control import Control
 from events.facts import AccountChanged, BroadcastChanged, Fact
 from resolvers.attachments.avatars import remove_unused
@@ -23,7 +23,7 @@ from resolvers.attachments.sweep import remove_unsent
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import NotFound
-from resolvers.sessions import check_own_password
+from resolvers.people.sessions import check_own_password
 
 logger = logging.getLogger("parley.accounts")
 
