@@ -1,6 +1,7 @@
 """Presence: counts connections, forgives a reload, and cannot get stuck."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -227,13 +228,13 @@ async def test_a_stop_is_no_departure_and_is_remembered() -> None:
 @in_virtual_time
 async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
     async with _presence(grace_seconds=0) as (presence, changes, _):
-        over = asyncio.Event()
+        over, moments = asyncio.Event(), random.Random(7)
 
         async def visit(user_id: int) -> None:
             while not over.is_set():
                 with connected(presence, user_id):
-                    await asyncio.sleep(0.005 * user_id)
-                await asyncio.sleep(0.005)
+                    await asyncio.sleep(moments.uniform(0, 0.02))
+                await asyncio.sleep(moments.uniform(0, 0.02))
 
         visitors = [asyncio.create_task(visit(number)) for number in range(1, 6)]
         for _ in range(20):
