@@ -23,7 +23,7 @@ test-core: ## the suite's core on SQLite with another interpreter: make test-cor
 	@test -x $(CORE_VENV)/bin/python || $(PYTHON) -m venv $(CORE_VENV)
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=2 --dist=loadfile $(ARGS)
+	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
