@@ -26,7 +26,7 @@ from db.log.changes.groups import (
 from db.log.drafts import Draft, KeyReused, SenderDisabled, UnknownConversation
 from db.models import EVERYBODY_ID, MemberRole, MessageKind, StoredMessage
 from db.people.blocks import insert_blocks
-from events.facts import ConversationChanged, Fact, Members, MembersChanged
+from events.facts import ConversationChanged, Fact, Members, MembersChanged, UserChanged
 from tests.db.rows import NOW, add_users, draft
 from tests.db.test_mixtures import NOBODY, Process
 
@@ -270,7 +270,7 @@ async def test_many_changes_of_one_batch_see_each_other(
     assert await _roles(database, id_) == {bob: MEMBER, cid: OWNER, dan: MEMBER}
 
 
-async def test_who_deletes_their_account_leaves_their_groups(
+async def test_an_account_that_ends_leaves_its_groups_and_its_name_in_one_change(
     database: Database, process: Process
 ) -> None:
     ann, bob, cid, dan = await add_users(database, 4)
@@ -281,12 +281,15 @@ async def test_who_deletes_their_account_leaves_their_groups(
     told = [entry for entry in process.told if isinstance(entry, Fact) and entry.id >= facts[0].id]
     assert [(fact.id, fact.actor_id, fact.body) for fact in told] == [
         (4, ann, facts[0].body),
-        (5, ann, MembersChanged(one, left=(ann,), changed=(bob,))),
-        (6, ann, MembersChanged(two, left=(ann,))),
-        (7, bob, facts[1].body),
-        (8, bob, MembersChanged(one, left=(bob,))),
-        (9, bob, MembersChanged(two, left=(bob,), changed=(cid,))),
+        (5, ann, UserChanged()),
+        (6, ann, MembersChanged(one, left=(ann,), changed=(bob,))),
+        (7, ann, MembersChanged(two, left=(ann,))),
+        (8, bob, facts[1].body),
+        (9, bob, UserChanged()),
+        (10, bob, MembersChanged(one, left=(bob,))),
+        (11, bob, MembersChanged(two, left=(bob,), changed=(cid,))),
     ]
-    assert [row.left_position for row in (await _people(database, one)).values()] == [5, 8]
+    assert {fact.audience for fact in told if fact.body == UserChanged()} == {Members(EVERYBODY_ID)}
+    assert [row.left_position for row in (await _people(database, one)).values()] == [6, 10]
     assert await _roles(database, two) == {cid: OWNER}
     assert await _roles(database, other) == {cid: OWNER, dan: MEMBER}

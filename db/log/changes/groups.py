@@ -282,8 +282,8 @@ async def leave_all(
 ) -> dict[int, list[Made]]:
     """Have users, whose accounts end, leave their groups; return the facts of each.
 
-    `positions` has, for each user in order, the position of the account's own fact, as if nobody
-    before them had left a group.
+    `positions` has, for each user in order, the position after which these facts stand, as if
+    nobody before them had left a group.
     """
     ids = await members.groups_of(connection, user_ids)
     people = Membership(await members.find_members(connection, ids), now)
