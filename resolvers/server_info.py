@@ -33,7 +33,7 @@ LIMITS = (
     # Tokens, accounts, blocks, addresses of files.
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
     "max_session_age_seconds", "min_password_length", "max_blocked_users", "max_group_members",
-    "file_url_seconds",
+    "max_groups_per_user", "file_url_seconds",
     # Messages that are stored, and what changes beside them.
     "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )

@@ -136,6 +136,7 @@ class ServerLimits:
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
     max_group_members: int = _limit("Members of one group.")
+    max_groups_per_user: int = _limit("Groups that one user is in.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
     log_kept_days: int = _limit(
         "How many days a cursor of `events` lasts at least, unless the log is replaced."

@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     max_query_directives: int = Field(default=50, ge=0)
     max_query_cost: int = Field(default=10_000, ge=1000)
     max_group_members: int = Field(default=1000, ge=2, le=2000)
+    max_groups_per_user: int = Field(default=1000, ge=1, le=10_000)
     max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
     broadcast_history: Literal["registration", "everything"] = "registration"

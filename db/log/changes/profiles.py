@@ -80,19 +80,6 @@ class ChangeProfile(Change, frozen=True, gc=False):
         return Made(self.user_id, UserChanged(), Members(EVERYBODY_ID)), changed
 
 
-class TellOfUser(Change, frozen=True, gc=False):
-    """Changes nothing, and tells that a user is shown otherwise now: the account was deleted."""
-
-    user_id: int
-
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
-        """Refuses nothing."""
-        return [Made(change.user_id, UserChanged(), Members(EVERYBODY_ID)) for change in changes]
-
-
 def _columns(before: _Profile, after: _Profile) -> dict[str, Any]:
     """Return the columns of the user's row that have another value now."""
     changed: dict[str, Any] = {
