@@ -3,7 +3,6 @@ import type {
   AttachmentPartsFragment,
   ConversationPartsFragment,
   EventsSubscription,
-  MemberRole,
   MembersQuery,
   MessageKind,
   MessagePartsFragment,
@@ -126,6 +125,8 @@ export interface ParleyOptions {
   readonly url?: string;
   /** By default localStorage; without one, memory. */
   readonly storage?: ParleyStorage;
+  /** Keeps apart what several users of one storage keep: two people in one browser, say. */
+  readonly namespace?: string;
   /** By default IndexedDB; without one, memory. */
   readonly files?: FileStorage;
   /** For an app with a login of its own: brings a good token whenever the client has none. */
@@ -167,6 +168,20 @@ export interface Page<T> {
   readonly next: string | null;
 }
 
+export interface MessagesAround {
+  /** Oldest first. */
+  readonly messages: readonly Message[];
+  readonly hasOlder: boolean;
+  readonly hasNewer: boolean;
+}
+
+export interface UploadOptions {
+  /** IMAGE, VOICE or FILE, to refuse or keep the file as such; by default what it is. */
+  readonly kind?: MessageKind;
+  readonly filename?: string;
+  readonly signal?: AbortSignal;
+}
+
 export interface GroupChanges {
   readonly title?: string;
   readonly avatarId?: string;
@@ -189,10 +204,9 @@ export interface ProfileChanges {
 
 export interface SearchOptions {
   readonly conversation?: string;
+  readonly with?: string;
   readonly from?: string;
   readonly kind?: MessageKind;
   readonly first?: number;
   readonly after?: string;
 }
-
-export type GroupRole = MemberRole;
