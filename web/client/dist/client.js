@@ -13,6 +13,8 @@ import { Sync } from "./sync.js";
 import { pauseBefore, wait } from "./time.js";
 /** A change that can be made twice is tried for so long; then the caller hears that there is no network. */
 const PATIENCE_MS = 30_000;
+/** A page of conversations with all that the store shows of them costs no more than the server allows. */
+const LARGEST_PAGE = 50;
 /** What a client consists of, and its life: logging in, connecting, losing the connection, logging out. */
 export class Client {
     /** What is known: conversations, threads, marks, presence, typing. Its listeners hear of `status` too. */
@@ -37,7 +39,7 @@ export class Client {
         const namespace = options.namespace ? `${options.namespace}/` : "";
         this.#keeper = new Keeper(storage, `parley/${endpoint.host}/${namespace}`);
         this.http = new Http(endpoint.href, options.fetch ?? ((...request) => globalThis.fetch(...request)));
-        this.pageSize = options.pageSize ?? 30;
+        this.pageSize = Math.min(options.pageSize ?? 30, LARGEST_PAGE);
         this.session = new Session({
             http: this.http,
             keeper: this.#keeper,

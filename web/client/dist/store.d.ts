@@ -32,8 +32,8 @@ export declare class Store {
     touch(): void;
     putMe(me: T.Me | null): void;
     putSettings(settings: T.Settings): void;
-    /** Put a page of conversations; `next` is where the page after it begins. */
-    putPage(conversations: readonly T.Conversation[], next?: string | null): void;
+    /** Where the next page of the list begins; null after the last one. */
+    putNextPage(next: string | null): void;
     get nextPage(): string | null;
     putLoaded(): void;
     putConversation(conversation: T.Conversation): void;

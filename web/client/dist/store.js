@@ -110,12 +110,9 @@ export class Store {
         this.#settings = settings;
         this.touch();
     }
-    /** Put a page of conversations; `next` is where the page after it begins. */
-    putPage(conversations, next) {
-        if (next !== undefined)
-            this.#nextPage = next;
-        for (const each of conversations)
-            this.putConversation(each);
+    /** Where the next page of the list begins; null after the last one. */
+    putNextPage(next) {
+        this.#nextPage = next;
         this.touch();
     }
     get nextPage() {

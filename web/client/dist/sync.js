@@ -119,16 +119,21 @@ export class Sync {
         return store.nextPage !== null;
     }
     async loadArchived() {
-        const { connection } = this.#options;
-        await this.#loadPage(() => connection.execute(Conversations, { first: 200, archived: true }), false);
+        const { connection, pageSize } = this.#options;
+        let after = null;
+        do {
+            const variables = { first: pageSize, after, archived: true };
+            after = await this.#loadPage(() => connection.execute(Conversations, variables), false);
+        } while (after !== null);
     }
     async #loadPage(query, isListed) {
-        await this.during(query, ({ conversations: { nodes, pageInfo } }) => {
+        const { conversations } = await this.during(query, ({ conversations: { nodes, pageInfo } }) => {
             for (const each of nodes)
                 putQueried(this.#options.store, each);
             if (isListed)
-                this.#options.store.putPage([], pageInfo.hasNextPage ? pageInfo.endCursor : null);
+                this.#options.store.putNextPage(nextOf(pageInfo));
         });
+        return nextOf(conversations.pageInfo);
     }
     /** The first screen, and where the log stands with it. */
     async #load() {
@@ -141,7 +146,7 @@ export class Sync {
         store.countedUpTo = serverInfo.cursor;
         for (const each of conversations.nodes)
             putQueried(store, each);
-        store.putPage([], conversations.pageInfo.hasNextPage ? conversations.pageInfo.endCursor : null);
+        store.putNextPage(nextOf(conversations.pageInfo));
         for (const id of store.threadIds)
             this.#unknownThreads.add(id);
         this.#unknown.clear();
@@ -281,4 +286,7 @@ export class Sync {
         await wait(error.retryAfterMs ?? pauseBefore(attempt));
         return true;
     }
+}
+function nextOf({ hasNextPage, endCursor }) {
+    return hasNextPage ? endCursor : null;
 }

@@ -16,6 +16,8 @@ import type * as T from "./types.js";
 
 /** A change that can be made twice is tried for so long; then the caller hears that there is no network. */
 const PATIENCE_MS = 30_000;
+/** A page of conversations with all that the store shows of them costs no more than the server allows. */
+const LARGEST_PAGE = 50;
 
 /** What a client consists of, and its life: logging in, connecting, losing the connection, logging out. */
 export abstract class Client {
@@ -42,7 +44,7 @@ export abstract class Client {
     const namespace = options.namespace ? `${options.namespace}/` : "";
     this.#keeper = new Keeper(storage, `parley/${endpoint.host}/${namespace}`);
     this.http = new Http(endpoint.href, options.fetch ?? ((...request) => globalThis.fetch(...request)));
-    this.pageSize = options.pageSize ?? 30;
+    this.pageSize = Math.min(options.pageSize ?? 30, LARGEST_PAGE);
     this.session = new Session({
       http: this.http,
       keeper: this.#keeper,

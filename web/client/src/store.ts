@@ -126,10 +126,9 @@ export class Store {
     this.touch();
   }
 
-  /** Put a page of conversations; `next` is where the page after it begins. */
-  putPage(conversations: readonly T.Conversation[], next?: string | null): void {
-    if (next !== undefined) this.#nextPage = next;
-    for (const each of conversations) this.putConversation(each);
+  /** Where the next page of the list begins; null after the last one. */
+  putNextPage(next: string | null): void {
+    this.#nextPage = next;
     this.touch();
   }
 

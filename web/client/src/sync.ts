@@ -3,6 +3,7 @@ import type { Emitter } from "./emitter.js";
 import { isPassing, type ParleyError } from "./errors.js";
 import { applyFact, putQueried, withMessages, type Unknown } from "./facts.js";
 import { Conversation, Conversations, Events, MarkDelivered, Me, Messages } from "./generated.js";
+import type { ConversationsQuery, ConversationsQueryVariables } from "./generated.js";
 import { isAfter } from "./ids.js";
 import type { Keeper } from "./storage.js";
 import type { Store } from "./store.js";
@@ -144,15 +145,20 @@ export class Sync {
   }
 
   async loadArchived(): Promise<void> {
-    const { connection } = this.#options;
-    await this.#loadPage(() => connection.execute(Conversations, { first: 200, archived: true }), false);
+    const { connection, pageSize } = this.#options;
+    let after: string | null = null;
+    do {
+      const variables: ConversationsQueryVariables = { first: pageSize, after, archived: true };
+      after = await this.#loadPage(() => connection.execute(Conversations, variables), false);
+    } while (after !== null);
   }
 
-  async #loadPage(query: () => Promise<{ conversations: ConversationPage }>, isListed: boolean): Promise<void> {
-    await this.during(query, ({ conversations: { nodes, pageInfo } }) => {
+  async #loadPage(query: () => Promise<{ conversations: ConversationPage }>, isListed: boolean): Promise<string | null> {
+    const { conversations } = await this.during(query, ({ conversations: { nodes, pageInfo } }) => {
       for (const each of nodes) putQueried(this.#options.store, each);
-      if (isListed) this.#options.store.putPage([], pageInfo.hasNextPage ? pageInfo.endCursor : null);
+      if (isListed) this.#options.store.putNextPage(nextOf(pageInfo));
     });
+    return nextOf(conversations.pageInfo);
   }
 
   /** The first screen, and where the log stands with it. */
@@ -165,7 +171,7 @@ export class Sync {
     store.forgetLists();
     store.countedUpTo = serverInfo.cursor;
     for (const each of conversations.nodes) putQueried(store, each);
-    store.putPage([], conversations.pageInfo.hasNextPage ? conversations.pageInfo.endCursor : null);
+    store.putNextPage(nextOf(conversations.pageInfo));
     for (const id of store.threadIds) this.#unknownThreads.add(id);
     this.#unknown.clear();
     this.#isEverythingUnknown = false;
@@ -295,7 +301,8 @@ export class Sync {
   }
 }
 
-interface ConversationPage {
-  readonly nodes: readonly Parameters<typeof putQueried>[1][];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+type ConversationPage = ConversationsQuery["conversations"];
+
+function nextOf({ hasNextPage, endCursor }: ConversationPage["pageInfo"]): string | null {
+  return hasNextPage ? endCursor : null;
 }

@@ -131,7 +131,7 @@ export interface ParleyOptions {
   readonly files?: FileStorage;
   /** For an app with a login of its own: brings a good token whenever the client has none. */
   readonly authenticate?: () => Promise<string>;
-  /** Conversations and messages of one page: 30. */
+  /** Conversations and messages of one page: 30, and 50 at most. */
   readonly pageSize?: number;
   /** Tell others that messages have come to this client: true. */
   readonly markDelivered?: boolean;
