@@ -2,7 +2,7 @@
 //
 // parley_client.mjs URL '{"directory": "…", ...options of new Parley}'
 //   directory: where the storage is kept, for the process that comes after this one
-//   token: enter with this token, instead of a session that the storage keeps
+//   tokens: what the app brings, one after the other, where the client has no token that is good
 //   commands: {command: "call", method, args, tag?}   a method of Parley; the answer as "done" or "failed"
 //             {command: "send", target, draft}        "sent" or "refused" tell what became of it
 //             {command: "compare"}                    the store, and that of a client that queries everything anew
@@ -13,7 +13,7 @@ import WebSocket from "ws";
 import { Parley, memoryStorage } from "../../web/client/dist/index.js";
 import { commandLine, print, serve } from "./lines.mjs";
 
-const [url, { directory, token, ...options }] = commandLine("parley_client.mjs URL OPTIONS");
+const [url, { directory, tokens, ...options }] = commandLine("parley_client.mjs URL OPTIONS");
 
 /** A storage of files: what is written is there after a kill. */
 function directoryStorage(path) {
@@ -33,7 +33,7 @@ function directoryStorage(path) {
   };
 }
 
-const authenticate = token && (async () => token);
+const authenticate = tokens && (async () => tokens.shift());
 const storage = directory ? directoryStorage(directory) : memoryStorage();
 const parley = new Parley({ url, WebSocket, storage, authenticate, ...options });
 

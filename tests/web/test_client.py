@@ -1,20 +1,23 @@
 """web/client: 0 messages lost, 0 twice, and a store that is what new queries give."""
 
 import asyncio
+import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from tests.support.cut import CuttableProxy, cuttable
-from tests.support.faces import GraphQLFace
+from tests.support.faces import PASSWORD, GraphQLFace, new_account
 from tests.support.ports import free_port
-from tests.support.server import RunningServer, running_server
+from tests.support.server import QUICK, RunningServer, running_server
 from tests.web.client_app import another_person, client_app
 
 HISTORY = "query($with: ID) { messages(with: $with, last: 200) { nodes { content } } }"
@@ -147,19 +150,53 @@ async def test_two_processes_with_one_storage_send_everything_once(
         assert await said_with(bob, alice) == numbered("once", 10)
 
 
-async def test_a_token_is_renewed_before_it_ends_and_the_app_goes_on(tmp_path: Path) -> None:
-    with running_server(tmp_path, token_lifetime_seconds=4, token_warning_seconds=1) as server:
-        async with client_app(server.url) as app:
-            alice = await app.register("Alice")
+def short_lived(token: str, seconds: float) -> str:
+    """A token of the same session that ends so soon."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    now = int(time.time())
+    return jwt.encode({**claims, "iat": now, "exp": now + seconds}, QUICK["jwt_secret"], "HS256")
+
+
+async def test_a_token_is_renewed_before_it_ends_and_the_connection_goes_on(
+    sqlite_chat: RunningServer,
+) -> None:
+    async with another_person(sqlite_chat) as bob:
+        ann = await new_account(sqlite_chat, "Ann")
+        async with client_app(sqlite_chat.url, tokens=[short_lived(ann.token, 4)]) as app:
+            await app.call("connect")
             for number in range(6):
-                # A token of two seconds' rest could not have come so far.
                 await asyncio.sleep(1)
-                async with another_person(server) as bob:
-                    await bob.send(f"hello {number}", alice)
-                    await app.hears(f"hello {number}")
+                await bob.send(f"hello {number}", str(ann.id))
+            await app.hears("hello 5")
             assert app.heard() == numbered("hello", 6)
             statuses = [m["status"] for m in app.node.inbox if m["type"] == "status"]
-            assert statuses == ["OFFLINE", "CONNECTING", "ONLINE"]
+            assert statuses == ["CONNECTING", "ONLINE"]
+
+
+async def test_an_expired_token_is_replaced_where_the_app_can_bring_another(
+    sqlite_chat: RunningServer, tmp_path: Path
+) -> None:
+    kept = {"directory": str(tmp_path / "kept")}
+    async with another_person(sqlite_chat) as bob:
+        ann = await new_account(sqlite_chat, "Ann")
+        expired = short_lived(ann.token, -60)
+        async with client_app(sqlite_chat.url, tokens=[expired, ann.token], **kept) as app:
+            await app.call("connect")
+            await bob.send("hello", str(ann.id))
+            await app.hears("hello")
+        # Nobody brings one: the app is told to show its login form.
+        [session] = (tmp_path / "kept").glob("*session")
+        session.write_text(json.dumps({**json.loads(session.read_text()), "token": expired}))
+        async with client_app(sqlite_chat.url, **kept) as app:
+            await app.node.send("call", method="connect", tag="connect")
+            failed = await app.node.expect_type("failed", tag="connect")
+            assert failed["code"] == "UNAUTHENTICATED"
+            await app.node.expect_type("loggedOut")
+            await app.call("login", {"email": ann.email, "password": PASSWORD})
+            await app.call("connect")
+            await bob.send("again", str(ann.id))
+            await app.hears("again")
+            assert app.heard() == ["again"]
 
 
 async def test_after_a_session_has_ended_the_outbox_waits_for_the_next_login(
