@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     introspection: bool | None = None
     playground: bool | None = None
+    chat_page: bool | None = None
     persisted_queries: bool = False
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
@@ -258,6 +259,11 @@ class Settings(BaseSettings):
     def shows_playground(self) -> bool:
         """Whether browsers get a playground: PLAYGROUND, else not in production."""
         return self.env != "production" if self.playground is None else self.playground
+
+    @property
+    def shows_chat_page(self) -> bool:
+        """Whether `/` shows browsers a chat page: CHAT_PAGE, else not in production."""
+        return self.env != "production" if self.chat_page is None else self.chat_page
 
     @property
     def storage(self) -> str:
