@@ -146,5 +146,5 @@ def _restore(connection: Connection, snapshot: Snapshot) -> None:
 
 def _insert(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:
     if rows:
-        columns = [sa.column(column) for column in rows[0]]
+        columns: list[sa.ColumnClause[Any]] = [sa.column(column) for column in rows[0]]
         connection.execute(sa.insert(sa.table(table, *columns)), rows)

@@ -74,8 +74,8 @@ class Standing:
         """
         found = cls()
         ids = sorted({change.message_id for change in changes})
-        for original in await read_originals(connection, ids):
-            found.originals[original.message.id] = original
+        for read in await read_originals(connection, ids):
+            found.originals[read.message.id] = read
         users: set[int] = set()
         may_be_apart: set[Pair] = set()
         in_groups: set[Pair] = set()
