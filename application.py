@@ -349,11 +349,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         connection_slots=connection_slots,
         search=MessageSearch(
-            database,
+            database.url,
             settings.data_dir / "search",
             head=lambda: feed.position,
             epoch=lambda: control.epoch,
-            recent=feed.last_entries,
         )
         if settings.search == "on"
         else None,
