@@ -150,6 +150,14 @@ class OwnSettingsChanged(msgspec.Struct, frozen=True, tag="settings.changed"):
 
     conversation_id: int | None = None
     invisible: bool | None = None  # None: as before
+    read_receipts: bool | None = None
+
+
+class ReceiptsChanged(msgspec.Struct, frozen=True, tag="receipts.changed"):
+    """Others see the read marks of the actor from now on, or see them no more."""
+
+    shown: bool
+    conversation_id: int | None = None  # a group; None: the direct ones with the audience
 
 
 class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):
@@ -205,6 +213,7 @@ Body = (
     | MembersChanged
     | UserChanged
     | OwnSettingsChanged
+    | ReceiptsChanged
     | BlockChanged
     | SessionEnded
     | SessionRenewed
@@ -226,6 +235,8 @@ SHOWN = (
     MembersChanged,
     UserChanged,
     OwnSettingsChanged,
+    ReceiptsChanged,
+    BlockChanged,
 )
 OF_MESSAGES = (MessageEdited, MessageDeleted, ReactionChanged)
 

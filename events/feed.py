@@ -15,7 +15,6 @@ place: it goes back to the last entry that is still there, and has every subscri
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -374,8 +373,7 @@ class Feed(Generic[E]):
         recipients = self.visibility.fact_recipients(fact)
         if type(recipients) is Everybody:
             self._hub.broadcast_fact(fact, size, recipients)
-        elif fact.message_id is not None and type(fact.audience) is Members:
-            shown = partial(self.visibility.shows_fact, fact, broadcasts_after=0)
-            self._hub.deliver_fact(fact, size, recipients, shown=shown)
         else:
-            self._hub.deliver_fact(fact, size, recipients)
+            is_groups = type(fact.audience) is Members
+            shown = self.visibility.shown_to(fact) if is_groups else None
+            self._hub.deliver_fact(fact, size, recipients, shown=shown)

@@ -83,6 +83,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("email", name="uq_users_email"),
         Index("ix_users_invisible", "invisible", "id"),
+        Index("ix_users_receipts", "read_receipts", "id"),
         TABLE_OPTIONS,
     )
 

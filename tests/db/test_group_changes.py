@@ -287,7 +287,9 @@ async def test_nobody_is_put_into_more_groups_than_are_allowed(
     assert isinstance(third, TooManyGroups)
     assert third.user_id == bob
     # Who begins one is in it too, and who leaves has room again.
-    one, two = (body.conversation_id for body in (first.body, second.body))  # type: ignore[union-attr]
+    assert isinstance(first.body, MembersChanged)
+    assert isinstance(second.body, MembersChanged)
+    one, two = first.body.conversation_id, second.body.conversation_id
     refused = await process.attempt(CreateGroup(bob, "Us", (), 1000, most_groups=2))
     assert isinstance(refused, TooManyGroups)
     answers = await asyncio.gather(

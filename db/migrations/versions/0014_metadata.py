@@ -1,0 +1,20 @@
+"""An index finds those who have read receipts off.
+
+Revision ID: 0014
+Revises: 0013
+"""
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_index("ix_users_receipts", "users", ["read_receipts", "id"])
+
+
+def downgrade() -> None:
+    op.drop_index("ix_users_receipts", "users")
