@@ -48,6 +48,10 @@ class Entry(Placed, Protocol):
     def content(self) -> str:
         """Its text: the part whose size varies."""
 
+    @property
+    def metadata_json(self) -> str | None:
+        """Its custom data: another such part."""
+
 
 @final
 class Everybody(msgspec.Struct, frozen=True):

@@ -342,6 +342,8 @@ class Feed(Generic[E]):
         if self._typists and self._typing is not None:
             self._typing.end(entry)
         size = len(entry.content) + ENTRY_BYTES
+        if entry.metadata_json is not None:
+            size += len(entry.metadata_json)
         recipients = self.visibility.recipients(entry)
         if type(recipients) is tuple:
             if self._heard is not None:
@@ -369,7 +371,9 @@ class Feed(Generic[E]):
             self._hub.quit_group(user_id, topic)
 
     def _show(self, fact: Fact) -> None:
-        size = ENTRY_BYTES + (0 if fact.record is None else len(fact.record.content))
+        size = ENTRY_BYTES
+        if fact.record is not None:
+            size += len(fact.record.content) + len(fact.record.metadata_json or "")
         recipients = self.visibility.fact_recipients(fact)
         if type(recipients) is Everybody:
             self._hub.broadcast_fact(fact, size, recipients)

@@ -85,6 +85,7 @@ async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> N
         "edited_at": [written(message.edited_at) for message, _ in changed],
         "deleted_at": [written(message.deleted_at) for message, _ in changed],
         "original_hash": [written(sent_hash) for _, sent_hash in changed],
+        "metadata_json": ["NULL" if m.metadata_json is None else mark for m, _ in changed],
     }
     ids = [f"{message.id:d}" for message, _ in changed]
     cases = (
@@ -92,7 +93,9 @@ async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> N
         for name, values in columns.items()
     )
     text = f"UPDATE messages SET {', '.join(cases)} WHERE id IN ({','.join(ids)})"  # noqa: S608  # nosec B608  # what people wrote are parameters
-    await connection.exec_driver_sql(text, tuple(message.content for message, _ in changed))
+    contents = [message.content for message, _ in changed]
+    custom = [m.metadata_json for m, _ in changed if m.metadata_json is not None]
+    await connection.exec_driver_sql(text, (*contents, *custom))
 
 
 async def forget_content(connection: AsyncConnection, gone: Collection[StoredMessage]) -> None:
