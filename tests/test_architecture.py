@@ -68,6 +68,10 @@ HOUSE = {
 
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
+    "commands": {
+        "":           {"commands.moving"},
+        "moving":     set(),
+    },
     "media": {
         "":           {"media.formats"},
         "formats":    {"media.facts"},
@@ -122,7 +126,7 @@ SUB_ROOMS = {
                        "db.familiar_addresses", "db.conversations", "db.groups", "db.of_messages"},
         "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
-        "migrations": {"db.models", "db.resumable"},
+        "migrations": {"db.engines", "db.models", "db.resumable"},
     },
 }
 # fmt: on
