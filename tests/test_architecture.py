@@ -69,7 +69,8 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.moving"},
+        "":           {"commands.exports", "commands.moving"},
+        "exports":    set(),
         "moving":     set(),
     },
     "media": {

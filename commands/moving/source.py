@@ -32,7 +32,7 @@ logger = logging.getLogger("parley.import")
 
 CONNECT_SECONDS = 10
 # Longer texts are cut as they are read: what is so long is left out, or cut, anyway.
-MOST_CHARACTERS = {"email": 1100, "password": 300, "name": 500, "content": 65_536, "file": 2_100}
+MOST_CHARACTERS = {"email": 1100, "password": 300, "name": 500, "content": 65_536, "file": 2_100}  # nosec B105  # no password
 # A connection whose reader is slow for longer is not closed meanwhile.
 IDLE_SECONDS = 3600
 
