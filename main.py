@@ -11,7 +11,8 @@ import sys
 
 from pydantic import ValidationError
 
-from commands import migrate, schema, search, serve, users
+from commands import exporting, importing, migrate, schema, search, serve, users
+from commands.exports.folder import FolderUnusable
 from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
 from db.files import StoreUnsuitable
 from db.migrate import MigrationStopped
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> None:
         "migrate": migrate.run,
         "search": search.run,
         "users": users.run,
+        "import": importing.run,
+        "export": exporting.run,
     }[options.command]
     try:
         run(settings, options)
@@ -44,6 +47,8 @@ def main(arguments: list[str]) -> None:
     except MigrationStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
+    except FolderUnusable as error:
+        raise SystemExit(f"--to: {error}") from error
     except StoreUnsuitable as error:
         raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:
@@ -54,7 +59,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, schema, search, users):
+    for command in (serve, migrate, schema, search, users, importing, exporting):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
