@@ -69,7 +69,13 @@ async function compare() {
   const open = parley.store.conversations.map(({ id }) => id).filter((id) => parley.store.thread(id).loaded);
   for (const id of open) await fresh.open({ conversationId: id });
   fresh.disconnect();
-  return { kept: shown(parley, open), fresh: shown(fresh, open) };
+  const [kept, anew] = [shown(parley, open), shown(fresh, open)];
+  // A thread may have fewer pages than the new client has loaded.
+  anew.threads = anew.threads.map(({ id, messages, hasOlder }, at) => {
+    const { length } = kept.threads[at].messages;
+    return { id, messages: messages.slice(-length), hasOlder: hasOlder || messages.length > length };
+  });
+  return { kept, fresh: anew };
 }
 
 async function call({ method, args = [], tag }) {

@@ -44,6 +44,10 @@ export class Client {
             http: this.http,
             keeper: this.#keeper,
             authenticate: options.authenticate,
+            replaced: () => {
+                this.#leave();
+                this.#emitter.emit("loggedOut", new ParleyError("Logged out in another tab", "LOGGED_OUT"));
+            },
             execute: (document, variables) => this.#connection.execute(document, variables),
         });
         this.#connection = new Connection({
@@ -92,7 +96,8 @@ export class Client {
     async restore() {
         if (!(await this.session.restore()))
             return false;
-        await this.#enter();
+        if (this.session.user)
+            await this.#enter();
         return true;
     }
     async register({ email, password, displayName }) {
@@ -144,6 +149,7 @@ export class Client {
     }
     disconnect() {
         this.#connection.stop();
+        this.#connecting.splice(0).forEach(({ reject }) => reject(networkError("Disconnected")));
     }
     /** Ask once, on the connection; it must not be made twice. */
     async ask(document, variables) {

@@ -34,6 +34,11 @@ export class Socket {
                 this.#say({ id, type: "complete" });
         };
     }
+    /** Ask now whether the other end is there. */
+    probe() {
+        this.#say({ type: "ping" });
+        this.#silence.set(this.#options.answerWithinMs, () => this.drop("No answer"));
+    }
     /** Give the connection up at once, also where the other end says nothing any more. */
     drop(why) {
         this.#end(1006, why);
@@ -81,11 +86,7 @@ export class Socket {
     }
     /** Ask after a silence, and give up when no answer comes: a dead network closes nothing. */
     #listen() {
-        const { pingAfterMs, answerWithinMs } = this.#options;
-        this.#silence.set(pingAfterMs, () => {
-            this.#say({ type: "ping" });
-            this.#silence.set(answerWithinMs, () => this.drop("No answer"));
-        });
+        this.#silence.set(this.#options.pingAfterMs, () => this.probe());
     }
     #end(code, reason) {
         if (this.#isClosed)

@@ -49,6 +49,10 @@ export abstract class Client {
       http: this.http,
       keeper: this.#keeper,
       authenticate: options.authenticate,
+      replaced: () => {
+        this.#leave();
+        this.#emitter.emit("loggedOut", new ParleyError("Logged out in another tab", "LOGGED_OUT"));
+      },
       execute: (document, variables) => this.#connection.execute(document, variables),
     });
     this.#connection = new Connection({
@@ -100,7 +104,7 @@ export abstract class Client {
   /** Find the session that the storage keeps; true if there is one. Call it first. */
   async restore(): Promise<boolean> {
     if (!(await this.session.restore())) return false;
-    await this.#enter();
+    if (this.session.user) await this.#enter();
     return true;
   }
 
@@ -160,6 +164,7 @@ export abstract class Client {
 
   disconnect(): void {
     this.#connection.stop();
+    this.#connecting.splice(0).forEach(({ reject }) => reject(networkError("Disconnected")));
   }
 
   /** Ask once, on the connection; it must not be made twice. */

@@ -76,6 +76,12 @@ export class Socket {
     };
   }
 
+  /** Ask now whether the other end is there. */
+  probe(): void {
+    this.#say({ type: "ping" });
+    this.#silence.set(this.#options.answerWithinMs, () => this.drop("No answer"));
+  }
+
   /** Give the connection up at once, also where the other end says nothing any more. */
   drop(why: string): void {
     this.#end(1006, why);
@@ -118,11 +124,7 @@ export class Socket {
 
   /** Ask after a silence, and give up when no answer comes: a dead network closes nothing. */
   #listen(): void {
-    const { pingAfterMs, answerWithinMs } = this.#options;
-    this.#silence.set(pingAfterMs, () => {
-      this.#say({ type: "ping" });
-      this.#silence.set(answerWithinMs, () => this.drop("No answer"));
-    });
+    this.#silence.set(this.#options.pingAfterMs, () => this.probe());
   }
 
   #end(code: number, reason: string): void {
