@@ -29,7 +29,10 @@ function directoryStorage(path) {
     },
     set: (key, value) => writeFileSync(file(key), value),
     remove: (key) => rmSync(file(key), { force: true }),
-    keys: (prefix) => readdirSync(path).map(decodeURIComponent).filter((key) => key.startsWith(prefix)),
+    keys: (prefix) =>
+      readdirSync(path)
+        .map(decodeURIComponent)
+        .filter((key) => key.startsWith(prefix)),
   };
 }
 

@@ -44,10 +44,13 @@ await script(async (url) => {
   same(await said(), QUEUED, "what was sent once the first tab was gone");
 
   // A reload of the only tab, in the middle of a full outbox.
-  await second.evaluate(([to]) => {
-    parley.disconnect();
-    parley.send({ with: to }, "before the reload");
-  }, [bob.id]);
+  await second.evaluate(
+    ([to]) => {
+      parley.disconnect();
+      parley.send({ with: to }, "before the reload");
+    },
+    [bob.id],
+  );
   await second.reload();
   await open(second);
   await second.evaluate(() => parley.connect());

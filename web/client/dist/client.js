@@ -100,7 +100,7 @@ export class Client {
             await this.#enter();
         return true;
     }
-    async register({ email, password, displayName }) {
+    async register({ email, password, displayName, }) {
         this.#leave();
         await this.session.register(email, password, displayName);
         return this.#enter();
@@ -236,7 +236,13 @@ export class Client {
     }
     #sent(message) {
         // As the fact of it would, which comes too: whichever is first.
-        const fact = { __typename: "MessageSent", message, conversationId: message.conversationId, cursor: "", at: message.createdAt };
+        const fact = {
+            __typename: "MessageSent",
+            message,
+            conversationId: message.conversationId,
+            cursor: "",
+            at: message.createdAt,
+        };
         this.sync.refresh(applyFact(this.store, fact));
         this.#emitter.emit("sent", message);
     }

@@ -198,7 +198,9 @@ export function replaceUser(store, user) {
     const inMessage = (message) => {
         const sender = message.senderId === id ? user : message.sender;
         const replied = message.replyTo && short(message.replyTo.sender);
-        const replyTo = message.replyTo && replied !== message.replyTo.sender ? { ...message.replyTo, sender: replied } : message.replyTo;
+        const replyTo = message.replyTo && replied !== message.replyTo.sender
+            ? { ...message.replyTo, sender: replied }
+            : message.replyTo;
         const reactions = mapped(message.reactions, (reaction) => {
             const users = mapped(reaction.users, short);
             return users === reaction.users ? reaction : { ...reaction, users };

@@ -108,7 +108,15 @@ export abstract class Client {
     return true;
   }
 
-  async register({ email, password, displayName }: { email: string; password: string; displayName: string }): Promise<T.Me> {
+  async register({
+    email,
+    password,
+    displayName,
+  }: {
+    email: string;
+    password: string;
+    displayName: string;
+  }): Promise<T.Me> {
     this.#leave();
     await this.session.register(email, password, displayName);
     return this.#enter();
@@ -265,7 +273,13 @@ export abstract class Client {
 
   #sent(message: T.Message): void {
     // As the fact of it would, which comes too: whichever is first.
-    const fact = { __typename: "MessageSent", message, conversationId: message.conversationId, cursor: "", at: message.createdAt };
+    const fact = {
+      __typename: "MessageSent",
+      message,
+      conversationId: message.conversationId,
+      cursor: "",
+      at: message.createdAt,
+    };
     this.sync.refresh(applyFact(this.store, fact as T.ParleyEvent));
     this.#emitter.emit("sent", message);
   }

@@ -58,11 +58,7 @@ export class Socket {
   }
 
   /** Begin an operation; returns how to stop it. */
-  run<Data, Variables>(
-    { text }: Document<Data, Variables>,
-    variables: Variables,
-    sink: Sink<Data>,
-  ): () => void {
+  run<Data, Variables>({ text }: Document<Data, Variables>, variables: Variables, sink: Sink<Data>): () => void {
     if (!this.#isOpen) {
       sink.error(networkError("Not connected"));
       return () => {};
