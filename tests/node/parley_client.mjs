@@ -70,7 +70,11 @@ async function compare() {
   await fresh.connect();
   await fresh.loadArchived();
   const open = parley.store.conversations.map(({ id }) => id).filter((id) => parley.store.thread(id).loaded);
-  for (const id of open) await fresh.open({ conversationId: id });
+  for (const id of open) {
+    await fresh.open({ conversationId: id });
+    const { length } = parley.store.thread(id).messages;
+    while (fresh.store.thread(id).messages.length < length && (await fresh.loadOlder(id)));
+  }
   fresh.disconnect();
   const [kept, anew] = [shown(parley, open), shown(fresh, open)];
   // A thread may have fewer pages than the new client has loaded.

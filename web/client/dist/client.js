@@ -101,13 +101,13 @@ export class Client {
         return true;
     }
     async register({ email, password, displayName, }) {
-        this.#leave();
         await this.session.register(email, password, displayName);
+        this.#leave();
         return this.#enter();
     }
     async login({ email, password }) {
-        this.#leave();
         await this.session.login(email, password);
+        this.#leave();
         return this.#enter();
     }
     /** End the session on the server, forget it here, and empty the outbox. */

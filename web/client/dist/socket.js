@@ -16,6 +16,7 @@ export class Socket {
         this.#socket = new options.WebSocket(options.url, PROTOCOL);
         this.#socket.onopen = () => this.#say({ type: "connection_init", payload: { authorization: `Bearer ${options.token}` } });
         this.#socket.onmessage = ({ data }) => this.#hear(String(data));
+        this.#socket.onerror = () => { }; // a close follows; Node's `ws` throws what nobody listens to
         this.#socket.onclose = ({ code, reason }) => this.#end(code, reason);
         this.#silence.set(2 * options.answerWithinMs, () => this.drop("No answer"));
     }

@@ -117,14 +117,14 @@ export abstract class Client {
     password: string;
     displayName: string;
   }): Promise<T.Me> {
-    this.#leave();
     await this.session.register(email, password, displayName);
+    this.#leave();
     return this.#enter();
   }
 
   async login({ email, password }: { email: string; password: string }): Promise<T.Me> {
-    this.#leave();
     await this.session.login(email, password);
+    this.#leave();
     return this.#enter();
   }
 

@@ -45,8 +45,18 @@ export function applyFact(store: Store, fact: ParleyEvent): Unknown {
     case "SettingsChanged":
       return applySettings(store, fact);
     default:
-      return NOTHING; // a kind that is newer than this client
+      return applyUnknown(store, fact);
   }
+}
+
+/** A kind that this client does not know the parts of: what it is about is queried again. */
+function applyUnknown(store: Store, fact: ParleyEvent): Unknown {
+  const isBlock = (fact.__typename as string) === "BlockChanged";
+  if (fact.conversationId !== null && !isBlock) return ofConversation(fact);
+  // A block changes which messages to everybody one sees.
+  const broadcasts = store.conversation({ everybody: true });
+  const threads = broadcasts && store.thread(broadcasts.id).loaded ? [broadcasts.id] : [];
+  return { conversations: [], threads, everything: true };
 }
 
 function ofConversation({ conversationId }: ParleyEvent): Unknown {
