@@ -37,12 +37,19 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if installed.is_dir():
         (copy / "node_modules").symlink_to(installed)
     else:
-        words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=peer"]
+        words: list[str] = [
+            str(npm),
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--omit=peer",
+        ]
         done = subprocess.run(words, cwd=copy, capture_output=True, text=True, timeout=200)
         if done.returncode:
             missing(f"npm ci failed: {done.stderr.strip()[:500]}")
     for chore in ("codegen", "build"):
-        words = [npm, "run", "--silent", chore]
+        words = [str(npm), "run", "--silent", chore]
         done = subprocess.run(words, cwd=copy, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stdout + done.stderr
     return copy

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.faces import new_account
-from tests.support.node import SCRIPTS, NodeProcess, node_packages, node_process
+from tests.support.node import SCRIPTS, Message, NodeProcess, node_packages, node_process
 from tests.support.server import RunningServer
 from tests.web.client_app import another_person
 
@@ -26,7 +26,7 @@ def folder() -> Iterator[str]:
         yield made
 
 
-async def drawn(node: NodeProcess, **wanted: object) -> dict[str, object]:
+async def drawn(node: NodeProcess, **wanted: object) -> Message:
     """Wait until the component has drawn this."""
     return await node.expect_type("drawn", SECONDS, **wanted)
 
