@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from db.accounts import HASH_OF_NOTHING
-from db.users import search_form
-
 from commands.moving.report import Report
 from commands.moving.values import (
     Unfit,
@@ -16,6 +13,8 @@ from commands.moving.values import (
     read_text,
     read_time,
 )
+from db.people.accounts import HASH_OF_NOTHING
+from db.people.users import search_form
 from resolvers.errors import ParleyError
 from resolvers.guards.passwords import is_readable
 from resolvers.guards.validation import (

@@ -8,13 +8,14 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from db.engines.database import Database
 from db.search import keeper
-from db.search.search import MessageSearch
+from db.search.search import Found, MessageSearch
 from tests.db.rows import add_messages, add_users, draft, running_log
 from tests.db.test_search_follower import ROOT, SECONDS, Head, again_and_again, has, until
 
@@ -67,6 +68,10 @@ async def no_indexer(directory: Path) -> None:
         async for _ in again_and_again():
             if not await asyncio.to_thread(indexers, directory):
                 return
+
+
+def _holds(id_: int, found: Found) -> bool:
+    return id_ in found.ids
 
 
 async def test_new_messages_are_found_and_one_process_ends_with_the_server(
@@ -172,7 +177,7 @@ async def test_the_newest_of_two_thousand_messages_a_second_is_found(
             last = max([sent.id for sent in await asyncio.gather(*sends)])
             head.position = last
             asked = loop.time()
-            found = await until(search, f"word{second}", bob, lambda f, id_=last: id_ in f.ids)
+            found = await until(search, f"word{second}", bob, partial(_holds, last))
             slowest = max(slowest, loop.time() - asked)
             assert len(found.ids) == 2000
             await asyncio.sleep(max(0, began + 1 - loop.time()))
