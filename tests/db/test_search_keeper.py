@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 
 from db.engines.database import Database
 from db.search import keeper
-from db.search.search import MessageSearch
+from db.search.search import Found, MessageSearch
 from tests.db.rows import add_messages, add_users, draft, running_log
 from tests.db.test_search_follower import ROOT, SECONDS, Head, again_and_again, has, until
 
@@ -38,6 +38,10 @@ async def filled(database: Database) -> tuple[Head, int, int]:
     head = Head(database)
     await head.look()
     return head, ann, bob
+
+
+def with_id(id_: int) -> Callable[[Found], bool]:
+    return lambda found: id_ in found.ids
 
 
 def indexers(directory: Path) -> list[int]:
@@ -172,7 +176,7 @@ async def test_the_newest_of_two_thousand_messages_a_second_is_found(
             last = max([sent.id for sent in await asyncio.gather(*sends)])
             head.position = last
             asked = loop.time()
-            found = await until(search, f"word{second}", bob, lambda f, id_=last: id_ in f.ids)
+            found = await until(search, f"word{second}", bob, with_id(last))
             slowest = max(slowest, loop.time() - asked)
             assert len(found.ids) == 2000
             await asyncio.sleep(max(0, began + 1 - loop.time()))
