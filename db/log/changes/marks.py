@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,8 @@ MOST_TOLD = 1000
 
 class MarkRead(Change, frozen=True, gc=False):
     """Somebody has read a conversation up to a position."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     conversation_id: int
@@ -141,6 +143,8 @@ async def _audiences(
 
 class MarkDelivered(Change, frozen=True, gc=False):
     """Somebody's clients were sent the log up to a position: one mark for all conversations."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     position: int

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +29,8 @@ class UnknownConversation(Refused):
 
 class SetOwnSettings(Change, frozen=True, gc=False):
     """Mutes, archives or pins a conversation for one of its members."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     conversation_id: int
