@@ -72,6 +72,7 @@ from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
 from server.proxies import Proxies
 from settings import Settings
+from web.chat_page import ChatPage, is_browser
 from web.playground import playground_assets
 
 # What pages of other origins may read of an answer, beside what they may anyway.
@@ -120,11 +121,11 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
 def _routes(ctx: Context, graphql: GraphQLEndpoint, chat: ChatServer) -> list[BaseRoute]:
     return [
-        Route("/", _welcome, methods=["GET"]),
         playground_assets(),
         Route("/graphql", graphql),
         *rest_routes(ctx),
         Mount("/socket.io", chat),
+        *_first_page(ctx.settings),
     ]
 
 
@@ -141,6 +142,22 @@ def _cors(settings: Settings) -> Middleware:
         expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )
+
+
+def _first_page(settings: Settings) -> list[Route]:
+    """What `/` answers: the chat page to browsers, where it is switched on; else a welcome."""
+    if not settings.shows_chat_page:
+        return [Route("/", _welcome, methods=["GET"])]
+    chat_page = ChatPage(public_url=settings.public_url)
+
+    async def first_page(request: Request) -> Response:
+        if is_browser(request):
+            return chat_page.page(request)
+        answer = await _welcome(request)
+        answer.headers["Vary"] = "Accept"
+        return answer
+
+    return [Route("/", first_page, methods=["GET"]), chat_page.files_route()]
 
 
 async def _welcome(request: Request) -> Response:
@@ -338,11 +355,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         connection_slots=connection_slots,
         search=MessageSearch(
-            database,
+            database.url,
             settings.data_dir / "search",
             head=lambda: feed.position,
             epoch=lambda: control.epoch,
-            recent=feed.last_entries,
         )
         if settings.search == "on"
         else None,

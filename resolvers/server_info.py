@@ -1,7 +1,7 @@
 """What anyone may ask of the server: its limits, and how it is set up. Nothing here is secret."""
 
 from resolvers.context import Context
-from settings import Rate
+from settings import VERSION, Rate
 
 # The names of settings. A new one goes here and into schema/server_info.py.
 # fmt: off
@@ -59,6 +59,11 @@ def enforces_rates(ctx: Context) -> bool:
 def broadcasters(ctx: Context) -> str:
     """Return who may write to everybody: BROADCAST, of the server that started last."""
     return ctx.log.broadcasters
+
+
+def version() -> str:
+    """Return the edition of Parley."""
+    return VERSION
 
 
 def epoch(ctx: Context) -> str:

@@ -15,6 +15,7 @@ from resolvers.server_info import (
     epoch,
     get_limits,
     may_register,
+    version,
 )
 from schema.context import Info
 
@@ -149,6 +150,7 @@ class ServerLimits:
 
 @strawberry.type(description="What anyone may know of the server.")
 class ServerInfo:
+    version: str = field(description="The edition of Parley, as `0.2.0`.")
     limits: ServerLimits = field(description="Its limits.")
     broadcasters: Broadcasters = field(description="Who may send messages without a receiver.")
     registration_open: bool = field(
@@ -173,6 +175,7 @@ class ServerQueries:
         ctx = info.context.ctx
         shown: dict[str, Any] = {name: _show(limit) for name, limit in get_limits(ctx).items()}
         return ServerInfo(
+            version=version(),
             limits=ServerLimits(enforced=enforces_rates(ctx), **shown),
             broadcasters=Broadcasters(broadcasters(ctx)),
             registration_open=may_register(ctx),

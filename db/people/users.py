@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.engines.statements import insert_row
+from db.engines.statements import insert_row, rows_by_key
 from db.models import StoredUser, User, columns
 from db.people.familiar_addresses import is_familiar
 
@@ -72,12 +72,10 @@ async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set
 
 async def find_senders(connection: AsyncConnection, ids: Collection[int]) -> dict[int, bool]:
     """Return the existing ones of these ids, and whether each may send: is not disabled."""
-    rows = await connection.execute(
-        select(col(User.id), col(User.disabled_at)).where(
-            col(User.id).in_(ids), col(User.deleted_at).is_(None)
-        )
-    )
-    return {id_: disabled_at is None for id_, disabled_at in rows}
+    wanted = ("id", "disabled_at", "deleted_at")
+    keys = [(id_,) for id_ in sorted(ids)]
+    rows = await rows_by_key(connection, "users", ("id",), keys, wanted=wanted)
+    return {id_: disabled_at is None for id_, disabled_at, deleted_at in rows if deleted_at is None}
 
 
 async def admin_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
