@@ -45,6 +45,7 @@ SHARED = {
     "server.json_input",
     "server.moments",
     "server.multipart",
+    "server.parameters",
     "server.remote",
     "server.retry_after",
 }
