@@ -115,7 +115,7 @@ SUB_ROOMS = {
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
                        "db.visibility"},
         "models":     set(),
-        "conversations": {"db.models", "db.blocks"},
+        "conversations": {"db.engines", "db.models", "db.blocks"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
