@@ -37,9 +37,7 @@ from events.presence import Presence
 from events.roster import Roster
 from events.typing import Typing
 from media.inspector import Inspector
-from resolvers.accounts import follow_accounts
 from resolvers.attachments.sweep import sweep_regularly
-from resolvers.blocks import follow_blocks, load_blocks
 from resolvers.context import Context
 from resolvers.conversations.groups import follow_lost_members, follow_members
 from resolvers.errors import Code, ParleyError
@@ -57,9 +55,11 @@ from resolvers.guards.signing_secret import signing_secret
 from resolvers.guards.token_states import TokenStates
 from resolvers.guards.tokens import Tokens
 from resolvers.messages import announce_committed
-from resolvers.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.people.accounts import follow_accounts
+from resolvers.people.blocks import follow_blocks, load_blocks
+from resolvers.people.presence import follow_invisible, load_invisible, record_last_seen
+from resolvers.people.sessions import follow_sessions, tend_sessions
 from resolvers.reads import follow_groups
-from resolvers.sessions import follow_sessions, tend_sessions
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
 from resolvers.upkeep.neighbours import Neighbours
@@ -70,6 +70,7 @@ from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
 from server.proxies import Proxies
 from settings import Settings
+from web.chat_page import ChatPage, is_browser
 from web.playground import playground_assets
 
 # What pages of other origins may read of an answer, beside what they may anyway.
@@ -118,11 +119,11 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
 
 def _routes(ctx: Context, graphql: GraphQLEndpoint, chat: ChatServer) -> list[BaseRoute]:
     return [
-        Route("/", _welcome, methods=["GET"]),
         playground_assets(),
         Route("/graphql", graphql),
         *rest_routes(ctx),
         Mount("/socket.io", chat),
+        *_first_page(ctx.settings),
     ]
 
 
@@ -139,6 +140,22 @@ def _cors(settings: Settings) -> Middleware:
         expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )
+
+
+def _first_page(settings: Settings) -> list[Route]:
+    """What `/` answers: the chat page to browsers, where it is switched on; else a welcome."""
+    if not settings.shows_chat_page:
+        return [Route("/", _welcome, methods=["GET"])]
+    chat_page = ChatPage(public_url=settings.public_url)
+
+    async def first_page(request: Request) -> Response:
+        if is_browser(request):
+            return chat_page.page(request)
+        answer = await _welcome(request)
+        answer.headers["Vary"] = "Accept"
+        return answer
+
+    return [Route("/", first_page, methods=["GET"]), chat_page.files_route()]
 
 
 async def _welcome(request: Request) -> Response:

@@ -11,7 +11,7 @@ from db.files import StoreUnsuitable
 from db.migrate import MigrationStopped
 from media.containment import hide_memory
 from server.logs import configure_logs
-from settings import Settings
+from settings import VERSION, SecretFileError, Settings
 
 
 def main(arguments: list[str]) -> None:
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in (serve, migrate, schema, users):
         command.add_parser(commands)
@@ -52,6 +53,8 @@ def _read_settings(options: argparse.Namespace) -> Settings:
         return Settings(**{name: word for name, word in words.items() if word is not None})
     except ValidationError as error:
         raise SystemExit(_explain(error)) from error
+    except SecretFileError as error:
+        raise SystemExit(f"The settings cannot be used:\n  {error}") from error
     except UnicodeDecodeError as error:
         raise SystemExit(f"The file .env is not UTF-8: {error}") from error
 

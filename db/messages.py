@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.blocks import not_apart
 from db.engines.statements import Statement, in_list, lists_of, rows_by_key
 from db.models import (
     EVERYBODY_ID,
@@ -32,6 +31,7 @@ from db.models import (
     columns,
     utc_from,
 )
+from db.people.blocks import not_apart
 from db.visibility import visible, ways_to_see
 
 COLUMNS = columns(StoredMessage, Message)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, exists, or_, true
 from sqlmodel import col
 
-from db.blocks import not_apart
 from db.models import EVERYBODY_ID, Member, Message
+from db.people.blocks import not_apart
 from events.facts import (
     OF_MESSAGES,
     Entry,

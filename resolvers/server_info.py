@@ -1,7 +1,7 @@
 """What anyone may ask of the server: its limits, and how it is set up. Nothing here is secret."""
 
 from resolvers.context import Context
-from settings import Rate
+from settings import VERSION, Rate
 
 # The names of settings. A new one goes here and into schema/server_info.py.
 # fmt: off
@@ -33,7 +33,7 @@ LIMITS = (
     # Tokens, accounts, blocks, addresses of files.
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
     "max_session_age_seconds", "min_password_length", "max_blocked_users", "max_group_members",
-    "file_url_seconds",
+    "max_groups_per_user", "file_url_seconds",
     # Messages that are stored, and what changes beside them.
     "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )
@@ -59,6 +59,11 @@ def enforces_rates(ctx: Context) -> bool:
 def broadcasters(ctx: Context) -> str:
     """Return who may write to everybody: BROADCAST, of the server that started last."""
     return ctx.log.broadcasters
+
+
+def version() -> str:
+    """Return the edition of Parley."""
+    return VERSION
 
 
 def epoch(ctx: Context) -> str:

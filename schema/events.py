@@ -13,18 +13,19 @@ from db.models import StoredMessage
 from events import facts
 from events.facts import Fact
 from events.subscription import Consumer
-from resolvers import events, settings
+from resolvers import events
 from resolvers.context import Context
 from resolvers.errors import NotFound
+from resolvers.people import settings
 from schema.context import Info, own_loaders
 from schema.conversations import Conversation
 from schema.execution.plans import SAME_FOR_ALL
 from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.messages import Message, show_message
+from schema.people.settings import Settings
+from schema.people.users import User
 from schema.scalars import wire_id
-from schema.settings import Settings
-from schema.users import User
 
 
 @strawberry.interface(

@@ -24,8 +24,8 @@ from schema.execution.recent import RecentCache
 from schema.execution.sources import Source
 from schema.global_ids import Node
 from schema.pagination import RelayConnection, page_request
+from schema.people.users import User
 from schema.scalars import known_id, wire_id
-from schema.users import User
 
 if TYPE_CHECKING:
     from schema.conversations import Conversation

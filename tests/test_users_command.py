@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from db.engines.database import Database
 from main import main
-from resolvers import accounts
+from resolvers.people import accounts
 from settings import Settings
 from tests.conftest import fresh_database_url
 from tests.db.rows import make_log

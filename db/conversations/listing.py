@@ -9,7 +9,6 @@ from sqlalchemy import BigInteger, Integer, Select, bindparam, case, func, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.blocks import not_apart
 from db.conversations.activity import FOR_EVER, MOST_AHEAD, MOST_BEHIND
 from db.conversations.spans import Span, page_ids
 from db.engines.statements import Statement, in_list, lists_of
@@ -23,6 +22,7 @@ from db.models import (
     Place,
     utc_from,
 )
+from db.people.blocks import not_apart
 
 
 async def page_conversations(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -116,6 +116,20 @@ async def groups_of(connection: AsyncConnection, user_ids: Collection[int]) -> s
         )
     )
     return {*rows.scalars()}
+
+
+async def count_groups(connection: AsyncConnection, user_ids: Collection[int]) -> dict[int, int]:
+    """Return in how many groups each of these users is now, if in any."""
+    rows = await connection.execute(
+        select(col(Member.user_id), func.count())
+        .where(
+            col(Member.user_id).in_(user_ids),
+            col(Member.is_group),
+            col(Member.left_position).is_(None),
+        )
+        .group_by(col(Member.user_id))
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def insert_members(

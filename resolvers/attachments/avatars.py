@@ -12,9 +12,10 @@ from typing import BinaryIO, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, avatars, users
+from db import attachments
 from db.files import FileMissing, StoreUnavailable
 from db.models import MessageKind, StoredAttachment, StoredAvatar
+from db.people import avatars, users
 from media.facts import LARGE_SIDE, SMALL_SIDE
 from media.inspector import FileRefused, InspectionFailed, TooManyFiles
 from resolvers.attachments.forms import storage_is_full

@@ -11,7 +11,7 @@ from db import migrate
 from db.engines.database import Database
 from db.messages import head_position
 from db.models import EVERYBODY_ID
-from db.sessions import find_token_states
+from db.people.sessions import find_token_states
 from db.storage import stored_bytes
 from tests.db.rows import (
     draft,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from db import messages
-from db.blocks import insert_blocks
 from db.engines.database import Database
 from db.models import StoredMessage
+from db.people.blocks import insert_blocks
 from db.visibility import Visibility
 from events.facts import Everybody
 from events.feed import Feed

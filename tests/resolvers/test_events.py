@@ -26,10 +26,11 @@ from events.facts import (
     UserChanged,
 )
 from events.remembered import REMEMBERED
-from resolvers import blocks, events, messages, sessions
+from resolvers import events, messages
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
 from resolvers.events import Event, cursor_at, watch_events
+from resolvers.people import blocks, sessions
 from tests.events.lossy_bus import Network
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context

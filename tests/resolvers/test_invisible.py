@@ -6,11 +6,11 @@ from pathlib import Path
 
 from db.log.changes.presence import SetInvisible
 from events.facts import Fact, OwnSettingsChanged, People
-from resolvers import accounts, presence, users
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.conversations.typing import set_typing
-from resolvers.settings import get_settings, update_settings
+from resolvers.people import accounts, presence, users
+from resolvers.people.settings import get_settings, update_settings
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.people import Line, Person

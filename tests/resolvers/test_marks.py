@@ -10,12 +10,13 @@ from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.own_settings import UnknownConversation
 from db.models import EVERYBODY_ID, ListedConversation
 from events.facts import Fact, MarksMoved, OwnSettingsChanged, People
-from resolvers import blocks, messages, settings
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.conversations import listing, marks
 from resolvers.conversations.listing import OthersMarks
 from resolvers.errors import NotFound, Unauthenticated
 from resolvers.of_messages import edits
+from resolvers.people import blocks, settings
 from tests.resolvers.conftest import join
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from resolvers.blocks import block_user
 from resolvers.context import Context
 from resolvers.messages import send_message
+from resolvers.people.blocks import block_user
 from schema.execution.documents import RequestRefused
 from schema.execution.operations import Operations
 from schema.execution.plans import Result

@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import blocks
 from db.log.changes.change import Change, Made, Outcome, Refused
-from db.users import existing_ids
+from db.people import blocks
+from db.people.users import existing_ids
 from events.facts import BlockChanged
 
 

@@ -21,7 +21,7 @@ from db.messages import ATTACHING_KINDS, Original, hash_sent
 from db.models import MessageKind, StoredMessage
 from db.of_messages import edits, reactions
 from db.of_messages.edits import Edit
-from db.users import admin_ids
+from db.people.users import admin_ids
 from events.facts import MessageDeleted, MessageEdited
 
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.blocks import find_apart
 from db.engines.statements import rows_by_key
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import NotUsable
 from db.messages import Original, read_originals
 from db.models import StoredMessage
-from db.users import find_senders
+from db.people.blocks import find_apart
+from db.people.users import find_senders
 from events.facts import Audience, Members, People
 
 Pair = tuple[int, int]
@@ -74,8 +74,8 @@ class Standing:
         """
         found = cls()
         ids = sorted({change.message_id for change in changes})
-        for original in await read_originals(connection, ids):
-            found.originals[original.message.id] = original
+        for read in await read_originals(connection, ids):
+            found.originals[read.message.id] = read
         users: set[int] = set()
         may_be_apart: set[Pair] = set()
         in_groups: set[Pair] = set()
