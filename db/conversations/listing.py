@@ -202,7 +202,7 @@ async def _listed(
                 upto=min(upto, FOR_EVER if row.left_position is None else row.left_position),
                 left_position=row.left_position,
                 read_position=row.read_position,
-                muted_until=row.muted_until and utc_from(row.muted_until),
+                muted_until=None if row.muted_until is None else utc_from(row.muted_until),
                 archived=bool(row.archived),
                 pinned=bool(row.pinned),
                 last_position=last,
