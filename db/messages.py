@@ -62,9 +62,10 @@ async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[Stor
         StoredMessage(
             id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where, None,
             edited and utc_from(edited), deleted and utc_from(deleted), reply_to, bool(reacted),
+            metadata,
         )
         for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to,
-        reacted in rows
+        reacted, metadata in rows
     ]  # fmt: skip
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
@@ -232,10 +233,17 @@ class Original(NamedTuple):
 
 
 def hash_sent(
-    sender_id: int, key: str | None, kind: MessageKind, content: str, attachment_id: int | None
+    sender_id: int,
+    key: str | None,
+    kind: MessageKind,
+    content: str,
+    attachment_id: int | None,
+    metadata: str | None,
 ) -> bytes:
     """Return the hash of what was sent: with the key, so that the same text hashes differently."""
-    return sha256(_encoder.encode((sender_id, key, kind, content, attachment_id))).digest()
+    sent = (sender_id, key, kind, content, attachment_id)
+    # Hashes that are stored without custom data stay as they are.
+    return sha256(_encoder.encode(sent if metadata is None else (*sent, metadata))).digest()
 
 
 async def read_originals(connection: AsyncConnection, ids: Iterable[int]) -> list[Original]:

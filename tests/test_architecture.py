@@ -68,6 +68,11 @@ HOUSE = {
 
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
+    "commands": {
+        "":           {"commands.exports", "commands.moving"},
+        "exports":    set(),
+        "moving":     set(),
+    },
     "media": {
         "":           {"media.formats"},
         "formats":    {"media.facts"},
@@ -127,7 +132,7 @@ SUB_ROOMS = {
         "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
         "people":     {"db.engines", "db.models", "db.storage", "db.visibility"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
-        "migrations": {"db.models", "db.resumable"},
+        "migrations": {"db.engines", "db.models", "db.resumable"},
     },
 }
 # fmt: on

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -135,9 +135,20 @@ async def lock_invisible(connection: AsyncConnection, user_ids: Collection[int])
 
 async def page_invisible(connection: AsyncConnection, after: int, limit: int) -> Sequence[int]:
     """Return up to `limit` ids past `after` of invisible users: a range of an index."""
+    return await _page_ids(connection, col(User.invisible).is_(True), after, limit)
+
+
+async def page_hiding(connection: AsyncConnection, after: int, limit: int) -> Sequence[int]:
+    """Return the same of users who have read receipts off."""
+    return await _page_ids(connection, col(User.read_receipts).is_(False), after, limit)
+
+
+async def _page_ids(
+    connection: AsyncConnection, condition: ColumnElement[bool], after: int, limit: int
+) -> Sequence[int]:
     rows = await connection.execute(
         select(col(User.id))
-        .where(col(User.invisible).is_(True), col(User.id) > after)
+        .where(condition, col(User.id) > after)
         .order_by(col(User.id))
         .limit(limit)
     )
