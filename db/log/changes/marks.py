@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.marks import Move, last_ids, peers_between, senders_between
+from db.engines.statements import insert_many
 from db.log.changes.change import Change, Made, Outcome
 from db.log.changes.own_settings import UnknownConversation, member_rows
 from db.messages import head_position
@@ -56,7 +57,7 @@ class MarkRead(Change, frozen=True, gc=False):
             if position > max(known, furthest.get(change.key, (0, 0))[0]):
                 furthest[change.key] = (position, turn)
         if furthest:
-            await _set_read(connection, {key: moved[0] for key, moved in furthest.items()})
+            await _set_read(connection, {key: moved[0] for key, moved in furthest.items()}, rows)
         audiences = await _audiences(connection, furthest)
         outcomes: list[Outcome] = []
         for turn, change in enumerate(changes):
@@ -84,20 +85,18 @@ def _within(row: dict[str, Any] | None, position: int) -> int:
     return position if left is None else min(position, left)
 
 
-async def _set_read(connection: AsyncConnection, marks: dict[tuple[int, int], int]) -> None:
-    """Set the read marks of these conversations and users, in one statement."""
-    cases = " ".join(
-        f"WHEN conversation_id = {id_:d} AND user_id = {user_id:d} THEN {position:d}"
-        for (id_, user_id), position in marks.items()
-    )
-    keys = ",".join(f"({id_:d},{user_id:d})" for id_, user_id in marks)
-    values = f"VALUES {keys}" if connection.dialect.name == "sqlite" else keys
-    await connection.execute(
-        text(
-            f"UPDATE members SET read_position = CASE {cases} ELSE read_position END"  # noqa: S608  # nosec B608  # ids
-            f" WHERE (conversation_id, user_id) IN ({values})"
-        )
-    )
+async def _set_read(
+    connection: AsyncConnection,
+    marks: dict[tuple[int, int], int],
+    members: dict[tuple[int, int], dict[str, Any]],
+) -> None:
+    """Set the read marks of these conversations and users, whose rows are these."""
+    names = (
+        "conversation_id", "user_id", "role", "joined_position", "activity", "archived", "pinned",
+    )  # fmt: skip
+    rows = [(*(members[key][name] for name in names), position) for key, position in marks.items()]
+    mark = "read_position"
+    await insert_many(connection, "members", (*names, mark), rows, replacing=(mark,))
 
 
 class _Shown(NamedTuple):
