@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
+
+demo: $(VENV)/.runtime ## serve three people who have talked already, in a database of their own
+	@exec $(BIN)/python main.py demo
 
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 

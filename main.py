@@ -5,7 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
-from commands import migrate, schema, serve, users
+from commands import demo, migrate, schema, serve, users
 from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
 from db.files import StoreUnsuitable
 from db.migrate import MigrationStopped
@@ -23,7 +23,12 @@ def main(arguments: list[str]) -> None:
         return
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
-    run = {"serve": serve.run, "migrate": migrate.run, "users": users.run}[options.command]
+    run = {
+        "serve": serve.run,
+        "migrate": migrate.run,
+        "users": users.run,
+        "demo": demo.run,
+    }[options.command]
     try:
         run(settings, options)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
@@ -40,7 +45,7 @@ def main(arguments: list[str]) -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, schema, users):
+    for command in (serve, demo, migrate, schema, users):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
