@@ -17,7 +17,7 @@ from server.processes.listeners import bind, is_everywhere
 from server.processes.memory import give_back_large_blocks
 from server.processes.workers import supervise, worker_channel
 from server.run import make_server
-from settings import Settings, unknown_names
+from settings import VERSION, Settings, unknown_names
 
 logger = logging.getLogger("parley.main")
 
@@ -93,7 +93,7 @@ def _banner(settings: Settings, port: int) -> str:
         database = f"MySQL, {place.rpartition('@')[2]}"
     open_it = {True: "(open it in a browser)", False: "(off)"}
     return f"""
-  Parley is starting.
+  Parley {VERSION} is starting.
 
     Chat page   {base}/             {open_it[settings.shows_chat_page]}
     Playground  {base}/graphql      {open_it[settings.shows_playground]}

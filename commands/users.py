@@ -15,12 +15,12 @@ from sqlalchemy import make_url
 
 from application import create_context
 from db import migrate
-from db.accounts import Account
+from db.people.accounts import Account
 from events.bus.bus import LoneBus
-from resolvers import accounts, auth
 from resolvers.changes import writing_log
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError
+from resolvers.people import accounts, auth
 from settings import Settings
 
 # A generated password has the 128 bits of a secret.

@@ -32,13 +32,13 @@ from db.models import StoredMessage
 from events.connection import Connection
 from events.facts import Fact, MessageDeleted, MessageEdited
 from events.subscription import SubscriberTooSlow
-from resolvers.auth import authenticate_login
 from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import BadInput, ParleyError, RateLimited, Unauthenticated
 from resolvers.events import watch_by_id
 from resolvers.messages import send_message
 from resolvers.pending import Pending
+from resolvers.people.auth import authenticate_login
 from server.moments import wire_moment
 from server.remote import Remote
 

@@ -5,8 +5,8 @@ from typing import Any, NotRequired, TypedDict
 
 from db.models import StoredAttachment, StoredMessage, StoredUser
 from resolvers.guards.file_urls import FileUrls, Part
+from resolvers.people.sessions import LoggedIn
 from resolvers.server_info import Limit
-from resolvers.sessions import LoggedIn
 from server.moments import wire_moment
 
 

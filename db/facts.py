@@ -32,6 +32,9 @@ logger = logging.getLogger("parley.log")
 
 _CONTROL_KINDS = [kind.__struct_config__.tag for kind in CONTROLS]
 _SHOWN_KINDS = [kind.__struct_config__.tag for kind in SHOWN]
+_COLUMNS = (
+    "position", "kind", "actor_id", "audience", "body", "created_at", "conversation_id"
+)  # fmt: skip
 _encoder = msgspec.json.Encoder()
 _bodies: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 _audiences: msgspec.json.Decoder[Audience] = msgspec.json.Decoder(Audience)
@@ -56,30 +59,28 @@ async def move_head(connection: AsyncConnection, position: int, control_position
 
 async def insert_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
     """Store facts at their positions, and whom each is shown to."""
-    rows = [row_of(fact) for fact in facts]
-    await insert_many(connection, "log", [*rows[0]], [[*row.values()] for row in rows])
+    await insert_many(connection, "log", _COLUMNS, map(_row_of, facts))
     people = [
         (user_id, fact.id)
         for fact in facts
         if fact.is_shown and isinstance(fact.audience, People)
         for user_id in {*fact.audience.ids}
     ]
+    people.sort()  # neighbours in the index, one after the other
     await insert_many(connection, "log_people", ("user_id", "position"), people)
 
 
-def row_of(fact: Fact) -> dict[str, Any]:
-    """Return the fact's row of the table `log`."""
-    return {
-        "position": fact.id,
-        "kind": fact.body.__struct_config__.tag,
-        "actor_id": fact.actor_id,
-        "audience": _encoder.encode(fact.audience).decode(),
-        "body": _encoder.encode(fact.body).decode(),
-        "created_at": fact.created_at,
-        "conversation_id": (
-            fact.audience.conversation_id if isinstance(fact.audience, Members) else None
-        ),
-    }
+def _row_of(fact: Fact) -> tuple[int | str | datetime | None, ...]:
+    audience = fact.audience
+    return (
+        fact.id,
+        fact.body.__struct_config__.tag,
+        fact.actor_id,
+        _encoder.encode(audience).decode(),
+        _encoder.encode(fact.body).decode(),
+        fact.created_at,
+        audience.conversation_id if isinstance(audience, Members) else None,
+    )
 
 
 def _between(after: int, upto: int) -> Select[Any]:

@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, contacts, messages, users
+from db import attachments, messages
 from db.conversations import listing
 from db.conversations.activity import FOR_EVER
 from db.models import ListedConversation, StoredAttachment, StoredMessage, StoredUser
+from db.people import contacts, users
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.viewer import Viewer

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from events.connection import Connection
 from events.hub import AlreadyEnded
-from resolvers.auth import authenticate_login
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
+from resolvers.people.auth import authenticate_login
 from resolvers.reads import know_groups
 
 

@@ -9,8 +9,9 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import contacts, messages
+from db import messages
 from db.engines.database import DatabaseUnavailable
+from db.people import contacts
 from events.facts import Fact, MembersChanged
 from resolvers.background import start_retried
 from resolvers.context import Context

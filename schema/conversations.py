@@ -27,8 +27,8 @@ from schema.pagination import (
     id_at,
     page_request,
 )
+from schema.people.users import User
 from schema.scalars import known_id, wire_id
-from schema.users import User
 
 # The sizes of pages within a list of conversations, of which a client seldom needs more.
 MEMBERS_PAGE = 20

@@ -22,8 +22,8 @@ from resolvers.messages import Page, get_messages
 from resolvers.of_messages.edits import Edit, get_edits
 from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
 from resolvers.of_messages.replies import get_replied, get_replied_of_streams
-from resolvers.settings import OwnSettings, get_settings
-from resolvers.users import get_users, get_users_of_streams
+from resolvers.people.settings import OwnSettings, get_settings
+from resolvers.people.users import get_users, get_users_of_streams
 from schema.pagination import PageRequest
 
 
@@ -37,7 +37,7 @@ class Loaders(msgspec.Struct, dict=True):
     # A struct, since each mutation makes one: an ordinary class takes four times as long.
     ctx: Context
     shared: bool = False
-    presence: Any = None  # what schema/presence.py keeps for all subscriptions
+    presence: Any = None  # what schema/people/presence.py keeps for all subscriptions
     typing: Any = None  # what schema/typing.py keeps
 
     @cached_property

@@ -7,16 +7,17 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, argument, field
 
-from resolvers import messages, sessions, users
+from resolvers import messages
 from resolvers.attachments import files
 from resolvers.errors import BadInput, NotFound
+from resolvers.people import sessions, users
 from schema.attachments import Attachment
 from schema.context import Info
 from schema.conversations import Conversation
 from schema.global_ids import Node, reference_of
 from schema.messages import Message
-from schema.sessions import Session
-from schema.users import User
+from schema.people.sessions import Session
+from schema.people.users import User
 
 MAX_NODES = 100
 

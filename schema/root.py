@@ -3,7 +3,6 @@
 import strawberry
 
 from schema.attachments import AttachmentMutations, AttachmentQueries
-from schema.blocks import BlockMutations, BlockQueries
 from schema.conversations import ConversationMutations, ConversationQueries
 from schema.events import EVENT_TYPES, EventSubscriptions
 from schema.groups import GroupMutations
@@ -12,13 +11,14 @@ from schema.nodes import NodeQueries
 from schema.of_messages.edits import EditMutations
 from schema.of_messages.reactions import ReactionMutations
 from schema.of_messages.search import SearchQueries
-from schema.presence import PresenceSubscriptions
+from schema.people.blocks import BlockMutations, BlockQueries
+from schema.people.presence import PresenceSubscriptions
+from schema.people.sessions import SessionMutations, SessionQueries
+from schema.people.settings import SettingsMutations, SettingsQueries
+from schema.people.users import UserMutations, UserQueries
 from schema.scalars import CONFIG
 from schema.server_info import ServerQueries
-from schema.sessions import SessionMutations, SessionQueries
-from schema.settings import SettingsMutations, SettingsQueries
 from schema.typing import TypingMutations, TypingSubscriptions
-from schema.users import UserMutations, UserQueries
 
 
 @strawberry.type(description="What can be read. Everything but serverInfo needs a token.")

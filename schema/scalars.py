@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NewType
 
+import msgspec
 import strawberry
 from strawberry import ID
 from strawberry.schema.config import StrawberryConfig
@@ -56,7 +57,17 @@ UPLOAD = strawberry.scalar(
     parse_value=_parse_upload,
 )
 
-CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, Upload: UPLOAD})
+JSON = NewType("JSON", str)  # its text; an argument is what a client gave, whatever it is
+JSON_OBJECT = strawberry.scalar(
+    name="JSON",
+    description="A JSON object, as a value of a variable or written in the document.",
+    specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+    # As it is stored: the encoder of answers writes it as it stands.
+    serialize=msgspec.Raw,
+    parse_value=lambda value: value,
+)
+
+CONFIG = StrawberryConfig(scalar_map={datetime: DATE_TIME, Upload: UPLOAD, JSON: JSON_OBJECT})
 
 KINDS = {
     MessageKind.TEXT: "Text, in Unicode.",

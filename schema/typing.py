@@ -22,8 +22,8 @@ from schema.execution.batches import Batch
 from schema.execution.recent import RecentTasks
 from schema.execution.sources import Source
 from schema.loaders import Loaders
+from schema.people.users import User
 from schema.scalars import known_id, wire_id
-from schema.users import User
 
 # Changes that several watchers, those of a group, need at about one time.
 RECENT = 512

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.server import RunningServer, running_server
+from tests.support.tables import offer_tables
 
 ENGINES = ("sqlite", "mariadb")
 
@@ -18,6 +19,7 @@ _databases = count(1)
 def mariadb() -> Iterator[MariaDB]:
     """A private MariaDB for the session; skips where there is none."""
     with mariadb_server() as server:
+        offer_tables(server)
         yield server
 
 

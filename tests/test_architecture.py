@@ -68,6 +68,11 @@ HOUSE = {
 
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
+    "commands": {
+        "":           {"commands.exports", "commands.moving"},
+        "exports":    set(),
+        "moving":     set(),
+    },
     "media": {
         "":           {"media.formats"},
         "formats":    {"media.facts"},
@@ -79,9 +84,11 @@ SUB_ROOMS = {
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {
-        "":           {"schema.execution", "schema.of_messages"},
+        "":           {"schema.execution", "schema.of_messages", "schema.people"},
         "execution":  {"schema.context", "schema.loaders", "schema.pagination"},
         "of_messages": {"schema.context", "schema.messages", "schema.pagination", "schema.scalars"},
+        "people":     {"schema.context", "schema.execution", "schema.global_ids",
+                       "schema.loaders", "schema.pagination", "schema.scalars"},
         "transports": {"schema.execution", "schema.context", "schema.root"},
     },
     "compat": {
@@ -90,11 +97,11 @@ SUB_ROOMS = {
         "socketio":   set(),
     },
     "resolvers": {
-        "":           {"resolvers.attachments", "resolvers.guards"},
+        "":           {"resolvers.attachments", "resolvers.guards", "resolvers.people"},
         "conversations": {"resolvers.access", "resolvers.background", "resolvers.changes",
                           "resolvers.connections", "resolvers.context", "resolvers.errors",
                           "resolvers.events", "resolvers.guards", "resolvers.messages",
-                          "resolvers.reads", "resolvers.users"},
+                          "resolvers.people", "resolvers.reads"},
         "attachments": {"resolvers.guards", "resolvers.access", "resolvers.background",
                         "resolvers.changes", "resolvers.context", "resolvers.errors",
                         "resolvers.reads"},
@@ -102,6 +109,9 @@ SUB_ROOMS = {
         "of_messages": {"resolvers.access", "resolvers.context", "resolvers.errors",
                         "resolvers.guards", "resolvers.messages", "resolvers.pending",
                         "resolvers.reads"},
+        "people":     {"resolvers.access", "resolvers.attachments", "resolvers.background",
+                       "resolvers.changes", "resolvers.context", "resolvers.errors",
+                       "resolvers.guards", "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
                        "resolvers.errors"},
     },
@@ -110,19 +120,19 @@ SUB_ROOMS = {
         "bus":        set(),
     },
     "db": {
-        "":           {"db.engines", "db.models", "db.conversations", "db.groups"},
+        "":           {"db.engines", "db.models", "db.conversations", "db.groups", "db.people"},
         "engines":    {"db.private"},
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
                        "db.visibility"},
         "models":     set(),
-        "conversations": {"db.models", "db.blocks"},
+        "conversations": {"db.models", "db.people"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
-                       "db.users", "db.accounts", "db.avatars", "db.blocks", "db.sessions",
-                       "db.familiar_addresses", "db.conversations", "db.groups", "db.of_messages"},
+                       "db.people", "db.conversations", "db.groups", "db.of_messages"},
         "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
+        "people":     {"db.engines", "db.models", "db.storage", "db.visibility"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
-        "migrations": {"db.models", "db.resumable"},
+        "migrations": {"db.engines", "db.models", "db.resumable"},
     },
 }
 # fmt: on

@@ -9,10 +9,10 @@ import pytest
 
 from events.connection import Connection
 from events.hub import Hub, Step
-from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import RateLimited, TooManyConnections
 from resolvers.guards.viewer import Viewer
+from resolvers.people import auth
 from tests.support.faces import WAIT_SECONDS, Account, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
 from tests.test_late_logins import is_in, log_in, open_line

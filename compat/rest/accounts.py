@@ -10,10 +10,10 @@ from compat.errors import JSONAnswer
 from compat.rest.routing import Endpoint, as_anonymous, identify_caller
 from compat.shapes import login_shape, other_shape, user_shape
 from db.models import StoredUser
-from resolvers.auth import create_account, log_in
-from resolvers.blocks import list_blocked_users
 from resolvers.context import Context
-from resolvers.sessions import change_password, log_out, log_out_everywhere, renew_token
+from resolvers.people.auth import create_account, log_in
+from resolvers.people.blocks import list_blocked_users
+from resolvers.people.sessions import change_password, log_out, log_out_everywhere, renew_token
 
 
 async def register(ctx: Context, request: Request) -> Response:

@@ -19,11 +19,11 @@ from compat.shapes import attachment_shape
 from resolvers.attachments.files import OpenFile, open_attachment, read_file
 from resolvers.attachments.forms import field_instead, receive_form
 from resolvers.attachments.uploads import upload_attachment
-from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, NotFound, ParleyError
 from resolvers.guards.file_urls import Part
 from resolvers.guards.validation import check_query, find_id
+from resolvers.people.auth import enter_request
 from server.bearer import bearer_token
 from server.multipart import MultipartBody
 

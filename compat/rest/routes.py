@@ -20,10 +20,10 @@ from compat.rest.files import serve_file, upload
 from compat.rest.messages import history, send
 from compat.rest.routing import EndpointApp
 from compat.shapes import limits_shape, message_row, message_shape
-from resolvers.blocks import block_user, unblock_user
 from resolvers.context import Context
 from resolvers.errors import NotFound, ParleyError
-from resolvers.server_info import enforces_rates, get_limits
+from resolvers.people.blocks import block_user, unblock_user
+from resolvers.server_info import enforces_rates, get_limits, version
 from resolvers.upkeep.health import check_ready
 from server.retry_after import retry_after
 
@@ -34,8 +34,8 @@ async def limits(ctx: Context, request: Request) -> Response:
 
 
 async def health(ctx: Context, request: Request) -> Response:
-    """Tell that the process runs."""
-    return JSONAnswer({"ok": True})
+    """Tell that the process runs, and its version."""
+    return JSONAnswer({"ok": True, "version": version()})
 
 
 async def ready(ctx: Context, request: Request) -> Response:

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from compat.errors import error_answer
-from resolvers.auth import enter_request
 from resolvers.context import Context
+from resolvers.people.auth import enter_request
 from server.bearer import bearer_token
 from server.remote import Remote
 

@@ -8,7 +8,6 @@ from sqlalchemy import BigInteger, Select, bindparam, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.blocks import not_apart
 from db.conversations.activity import FOR_EVER, MOST_AHEAD, MOST_BEHIND
 from db.conversations.spans import Span, page_ids
 from db.models import (
@@ -20,6 +19,7 @@ from db.models import (
     Message,
     Place,
 )
+from db.people.blocks import not_apart
 
 
 async def page_conversations(

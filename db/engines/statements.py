@@ -4,9 +4,10 @@ SQLAlchemy builds each statement once for an engine. Its work on each call, valu
 long as all the rest of a page of history. Failures are still raised as SQLAlchemy's errors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, insert
@@ -14,6 +15,10 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
+# Texts of these characters alone are written in a statement as they are: on each engine they mean
+# themselves. Facts are such. The driver takes as long to escape the quotes of one as for a message.
+_is_plain = re.compile(r'[\w {}\[\]":,.@-]*', re.ASCII).fullmatch
+MOST_PLAIN = 200  # characters
 # Of the texts in one statement, unless one text is longer: servers may take a megabyte at once.
 MOST_BYTES = 256 * 1024
 
@@ -64,46 +69,114 @@ async def insert_row(
     return int(key[0])
 
 
+Value = int | str | bytes | datetime | None
+
+
 async def insert_many(
     connection: AsyncConnection,
     table: str,
     names: Sequence[str],
-    rows: Sequence[Sequence[int | str | datetime | None]],
+    rows: Iterable[Sequence[Value]],
+    *,
+    replacing: Sequence[str] = (),
 ) -> None:
-    """Insert rows, past SQLAlchemy's work on each value: texts are parameters, all else is not.
+    """Insert rows, past SQLAlchemy's work on each value: texts that are not plain are parameters.
 
+    With `replacing`, a row whose primary key is there already is kept, and takes these columns of
+    the new one. An UPDATE that says a value for each row would look through all values for each.
     Statements are divided so that each is far below what a database takes.
     """
+    is_sqlite = connection.dialect.name == "sqlite"
+    end = ""
+    if replacing:
+        taken = "{0} = excluded.{0}" if is_sqlite else "{0} = VALUES({0})"
+        upon = "ON CONFLICT DO UPDATE SET" if is_sqlite else "ON DUPLICATE KEY UPDATE"
+        end = f" {upon} {', '.join(map(taken.format, replacing))}"
+    head = f"INSERT INTO {table} ({', '.join(names)}) VALUES "  # noqa: S608  # nosec B608  # no name is a user's
     mark = mark_of(connection.dialect)
     values: list[str] = []
     texts: list[str] = []
     size = 0
     for row in rows:
-        parts = []
-        for value in row:
-            if isinstance(value, str):
+        parts = [*row]
+        form, others = _shape(tuple(map(type, row)))
+        for place in others:
+            value = row[place]
+            if not isinstance(value, str):
+                parts[place] = written(value)
+            elif len(value) <= MOST_PLAIN and _is_plain(value):
+                parts[place] = f"'{value}'"
+                size += len(value)
+            else:
+                parts[place] = mark
                 texts.append(value)
                 size += 4 * len(value)  # at most so many bytes
-                parts.append(mark)
-            else:
-                parts.append(written(value))
-        values.append(f"({','.join(parts)})")
+        values.append(form.format(*parts))
         if size > MOST_BYTES:
-            await _insert(connection, table, names, values, texts)
+            await connection.exec_driver_sql(f"{head}{','.join(values)}{end}", tuple(texts))
             values, texts, size = [], [], 0
     if values:
-        await _insert(connection, table, names, values, texts)
+        await connection.exec_driver_sql(f"{head}{','.join(values)}{end}", tuple(texts))
 
 
-async def _insert(
+@cache
+def _shape(types: tuple[type, ...]) -> tuple[str, Sequence[int]]:
+    """Return how rows of these types are written, and the places of what is no number."""
+    parts = ("NULL" if type_ is type(None) else f"{{{place}}}" for place, type_ in enumerate(types))
+    others = [place for place, type_ in enumerate(types) if type_ not in {int, type(None)}]
+    return f"({','.join(parts)})", others
+
+
+async def rows_by_key(
     connection: AsyncConnection,
     table: str,
     names: Sequence[str],
-    values: Sequence[str],
-    texts: Sequence[str],
+    keys: Iterable[Sequence[int | str]],
+    *,
+    wanted: Sequence[str] = (),
+) -> Sequence[Sequence[Any]]:
+    """Return what is `wanted` of the rows with these keys, the first columns of the primary key.
+
+    Past SQLAlchemy's work on each value. Each key is one look-up: where there are other indexes,
+    MariaDB compares every row that it finds with every key, unless it is told which to use.
+    """
+    where, given = _by_key(connection.dialect, table, names, keys)
+    if not where:
+        return ()
+    text = f"SELECT {', '.join(wanted or names)} FROM {where}"  # noqa: S608  # nosec B608  # our own names
+    return (await connection.exec_driver_sql(text, given)).all()
+
+
+async def delete_by_key(
+    connection: AsyncConnection,
+    table: str,
+    names: Sequence[str],
+    keys: Iterable[Sequence[int | str]],
 ) -> None:
-    head = f"INSERT INTO {table} ({', '.join(names)}) VALUES "  # noqa: S608  # nosec B608  # no name is a user's
-    await connection.exec_driver_sql(head + ",".join(values), tuple(texts))
+    """Delete the rows with these keys, in the same way."""
+    where, given = _by_key(connection.dialect, table, names, keys)
+    if where:
+        rows = "" if connection.dialect.name == "sqlite" else f"{table} "
+        await connection.exec_driver_sql(f"DELETE {rows}FROM {where}", given)  # nosec B608  # our own names
+
+
+def _by_key(
+    dialect: Dialect, table: str, names: Sequence[str], keys: Iterable[Sequence[int | str]]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the table with a condition, and its parameters; an empty text for no keys."""
+    mark = mark_of(dialect)
+    texts: list[str] = []
+    tuples = []
+    for key in keys:
+        texts += [part for part in key if isinstance(part, str)]
+        parts = [mark if isinstance(part, str) else f"{part:d}" for part in key]
+        tuples.append(f"({','.join(parts)})")
+    if not tuples:
+        return "", ()
+    columns, found = ",".join(names), ",".join(tuples)
+    if dialect.name == "sqlite":
+        return f"{table} WHERE ({columns}) IN (VALUES {found})", tuple(texts)
+    return f"{table} FORCE INDEX (PRIMARY) WHERE ({columns}) IN ({found})", tuple(texts)
 
 
 def mark_of(dialect: Dialect) -> str:
@@ -116,8 +189,13 @@ def written(value: int | datetime | bytes | None) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, datetime):
-        return f"'{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+        return _moment(value)
     return f"X'{value.hex()}'" if isinstance(value, bytes) else f"{value:d}"
+
+
+@lru_cache(maxsize=16)  # all rows of a batch have the same
+def _moment(value: datetime) -> str:
+    return f"'{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 
 async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:

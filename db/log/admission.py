@@ -20,7 +20,7 @@ from db.log.drafts import (
 )
 from db.log.known_groups import KnownGroups
 from db.messages import find_by_keys
-from db.users import admin_ids, find_senders
+from db.people.users import admin_ids, find_senders
 
 # Ids of users seen to exist, so that a batch need not ask for each receiver again.
 KNOWN_USERS = 100_000

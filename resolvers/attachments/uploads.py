@@ -11,9 +11,10 @@ from io import BufferedRandom
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import attachments, storage, users
+from db import attachments, storage
 from db.files import StoreUnavailable
 from db.models import Content, MessageKind, StoredAttachment
+from db.people import users
 from media.facts import FileKind
 from media.inspector import FileRefused, Inspected, InspectionFailed, TooManyFiles
 from resolvers.attachments.forms import ReceivedFile, storage_is_full, too_many_unsent

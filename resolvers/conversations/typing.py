@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
-from db import users
 from db.conversations import listing
 from db.models import EVERYBODY_ID
+from db.people import users
 from events.facts import Activity, TypingChanged
 from resolvers import access
 from resolvers.connections import connection_of

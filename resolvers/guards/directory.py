@@ -7,8 +7,8 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.contacts import contact_ids, group_mates
 from db.models import StoredMessage
+from db.people.contacts import contact_ids, group_mates
 
 # How many contacts of one user are read, each way; later contacts are added to them.
 MOST_CONTACTS = 10_000

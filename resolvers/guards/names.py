@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from db.accounts import DELETED_NAME
+from db.people.accounts import DELETED_NAME
 
 # UTS #39 §5.4: no language stacks more marks on one letter; a higher stack covers other lines.
 MAX_MARKS = 4

@@ -3,7 +3,7 @@
 import asyncio
 
 from db.engines.database import Database
-from db.sessions import MAX_TOKEN_STATES, TokenState, find_token_states
+from db.people.sessions import MAX_TOKEN_STATES, TokenState, find_token_states
 from resolvers.errors import as_unavailable
 
 # A user, and a session of theirs or None.

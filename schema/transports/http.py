@@ -9,10 +9,10 @@ from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from resolvers.auth import enter_request
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
 from resolvers.guards.validation import check_query
+from resolvers.people.auth import enter_request
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown

@@ -8,12 +8,14 @@ from db import migrate
 from db.engines.database import Database
 from tests.db.rows import open_database
 from tests.support.mariadb import MariaDB, mariadb_server
+from tests.support.tables import make_tables
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An empty database of the test's own, on each engine."""
     database = open_database(database_url)
+    await make_tables(database_url)
     await migrate.upgrade(database)
     yield database
     await database.close()
@@ -22,5 +24,5 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="package")
 def breakable_mariadb() -> Iterator[MariaDB]:
     """A MariaDB server that may be killed, paused and started again: leave it running."""
-    with mariadb_server() as server:
+    with mariadb_server(durable=True) as server:
         yield server

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select
 from sqlmodel import col
 
-from db import users
 from db.engines.database import Database
 from db.log.admission import Admission
 from db.log.conversations import Conversations
@@ -18,6 +17,7 @@ from db.log.drafts import Draft
 from db.log.log import MessageLog
 from db.messages import COLUMNS, head_position, read_messages
 from db.models import LogHead, Message, MessageKind, StoredMessage
+from db.people import users
 from events.control import Control
 from settings import Settings
 

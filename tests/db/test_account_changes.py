@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from db import sessions
-from db.accounts import find_account
 from db.engines.database import Database
 from db.log.changes.accounts import DeleteAccount, SetDisabled
 from db.log.changes.blocks import UnknownUser
@@ -22,7 +20,9 @@ from db.log.changes.sessions import (
     RenewSession,
     ReplacePassword,
 )
-from db.sessions import NewSession
+from db.people import sessions
+from db.people.accounts import find_account
+from db.people.sessions import NewSession
 from events.facts import Fact, SessionEnded
 from tests.db.rows import NOW, add_users
 from tests.db.test_mixtures import LATER, Process

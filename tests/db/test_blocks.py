@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from db import blocks, messages
+from db import messages
 from db.engines.database import Database
 from db.log.admission import Admission
 from db.log.drafts import BroadcastRefused, KeyReused, UnknownReceiver
+from db.people import blocks
 from tests.db.rows import NOW, add_messages, add_users, draft, expect_dense, make_log
 
 NOBODY = 2**40

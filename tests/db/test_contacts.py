@@ -5,9 +5,9 @@ import random
 import pytest
 from sqlalchemy import insert, text
 
-from db import contacts
 from db.engines.database import Database
 from db.models import Conversation, Member
+from db.people import contacts
 from tests.db.rows import NOW, add_messages, add_users
 from tests.support.statements import statements_sent
 

@@ -13,7 +13,7 @@ from db.engines.database import Database, DatabaseUnavailable
 from db.log.drafts import KeyReused, LogFull, UnknownReceiver
 from db.log.log import MessageLog
 from db.models import StoredMessage
-from resolvers.presence import record_last_seen
+from resolvers.people.presence import record_last_seen
 from tests.db.rows import (
     NOW,
     add_users,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from db import facts, sessions
+from db import facts
 from db.engines.database import Database, DatabaseUnavailable
 from db.log import log as log_module
 from db.log.admission import Admission
@@ -34,6 +34,7 @@ from db.log.drafts import BroadcastRefused, SenderDisabled, UnknownReceiver
 from db.log.log import MessageLog
 from db.messages import head_position
 from db.models import Block, MessageKind, StoredMessage
+from db.people import sessions
 from events.control import Control
 from events.facts import (
     BlockChanged,
@@ -42,8 +43,8 @@ from events.facts import (
     SessionEnded,
     SessionRenewed,
 )
-from resolvers.accounts import follow_accounts
 from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.people.accounts import follow_accounts
 from tests.db.mixture_model import Model
 from tests.db.rows import NOW, add_users, draft, open_database
 
@@ -75,7 +76,7 @@ class Process:
 
     def _block(self, fact: Fact, body: BlockChanged) -> None:
         assert fact.actor_id is not None
-        self.blocks.put(fact.actor_id, body.user_id, body.blocked)
+        self.blocks.put((fact.actor_id, body.user_id), body.blocked)
 
     async def attempt(self, change: Any) -> Any:
         """Return the change's fact, or the error."""

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from db import avatars, users
 from db.engines.database import Database
 from db.log.changes.accounts import DeleteAccount
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.profiles import ChangeProfile, UnknownAvatar
 from db.models import EVERYBODY_ID, Avatar, StoredAvatar
+from db.people import avatars, users
 from db.storage import stored_bytes
 from events.facts import Fact, Members, UserChanged
 from tests.db.rows import NOW, add_users

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from db import attachments, blocks, messages
+from db import attachments, messages
 from db.engines.database import Database
 from db.models import Content, Message, MessageKind
+from db.people import blocks
 from tests.db.rows import NOW, add_messages, add_users
 
 

@@ -22,6 +22,7 @@ from db.facts import read_controls, read_cursor, read_log
 from events.facts import AccountChanged, BlockChanged, Fact, SessionEnded, SessionRenewed
 from tests.db.rows import open_database
 from tests.faults.waits import until
+from tests.support import snapshots
 from tests.support.mariadb import MariaDB
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,24 +108,10 @@ def _ended_after(database: Database, statements: int) -> Iterator[list[str]]:
         event.remove(engine, "after_cursor_execute", count)
 
 
-async def _drop_everything(database: Database) -> None:
-    async with database.write() as connection:
-        if not database.is_sqlite:
-            await connection.execute(text("SET foreign_key_checks = 0"))
-        # What refers to others goes before them.
-        found = await connection.run_sync(
-            lambda sync: sa.inspect(sync).get_sorted_table_and_fkc_names()
-        )
-        for name in [name for name, _ in reversed(found) if name is not None]:
-            await connection.execute(text(f"DROP TABLE {name}"))
-
-
-async def _make(database: Database, revision: str | None) -> None:
-    """Make the tables of this revision, with data in them."""
-    await _drop_everything(database)
+async def _add_data(database: Database, revision: str | None) -> None:
+    """Put people and their messages into the tables of this revision."""
     if revision is None:
         return
-    await migrate.upgrade(database, revision=revision)
     async with database.write() as connection:
         data = CONVERSATIONS if revision >= "0009" else PAIRS
         for statement in data + (NOTICES if _has_notices(revision) else ()):
@@ -135,21 +122,30 @@ def _has_notices(revision: str | None) -> bool:
     return revision is not None and "0004" <= revision < "0008"
 
 
-def _revisions() -> list[str]:
-    versions = (ROOT / "db" / "migrations" / "versions").glob("[0-9]*.py")
-    return sorted(path.name.partition("_")[0] for path in versions)
-
-
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
 async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -> None:
+    began = datetime.now(UTC)
     database = open_database(database_url)
     await database.prepare()
+    empty = await snapshots.take(database)
     positions = 0
-    revisions = _revisions()
-    # Each from the state before it, as far as the next: what follows is the next one's turn.
+    revisions = migrate.versions()
+
+    async def now() -> snapshots.Snapshot:
+        return snapshots.comparable(await snapshots.take(database), began)
+
+    # Each migration alone, from the state before it. All it does is compared with what it does
+    # when nobody ends it: what follows is then as if nothing had happened.
     for revision, following in zip((None, *revisions[:-1]), revisions, strict=True):
+        await snapshots.restore(database, empty)
+        await _add_data(database, revision)
+        before = await snapshots.take(database)
+        await migrate.upgrade(database, revision=following)
+        after = await now()
+        await migrate.upgrade(database)
+        await _expect_everything_kept(database, revision)
         for statements in range(1, 200):
-            await _make(database, revision)
+            await snapshots.restore(database, before)
             with _ended_after(database, statements) as ran:
                 try:
                     await migrate.upgrade(database, revision=following)
@@ -157,39 +153,47 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
                 except Killed:
                     positions += 1
             assert len(ran) == statements
-            await migrate.upgrade(database)
-            await migrate.check(database)
-            async with database.read() as connection:
-                heads = (await connection.execute(text("SELECT id, position FROM log_head"))).all()
-                noticed = _has_notices(revision)
-                position = 7 if noticed else 0 if revision is None else 2
-                assert heads == [(1, position)]
-                if revision is not None:
-                    kept = (await connection.execute(text(KEPT))).all()
-                    assert kept == [
-                        (1, "kept", "a@example.com", position, "EVERYBODY"),
-                        (2, "too", "a@example.com", position, "DIRECT"),
-                    ]
-                    joined = (await connection.execute(text(JOINED))).all()
-                    assert {*joined} == {
-                        (kind, user_id, position)
-                        for kind in ("DIRECT", "EVERYBODY")
-                        for user_id in (1, 2)
-                    }
-                    assert len(joined) == 4
-                facts = await read_controls(connection, 0, position)
-                assert len(facts) == 2 * noticed
-                entries = await read_log(connection, 2, position, 9)
-                assert FACTS * noticed == [
-                    (fact.id, fact.actor_id, fact.body)
-                    for fact in entries
-                    if isinstance(fact, Fact)
-                ]
-                assert len((await read_cursor(connection))[0]) == 32
+            if database.is_sqlite:  # whose upgrade is one transaction
+                assert await now() == snapshots.comparable(before, began), ran
+            else:
+                await migrate.upgrade(database, revision=following)
+                assert await now() == after, ran
         else:
             pytest.fail("it never ended")
+        assert await now() == after
+        await snapshots.restore(database, empty)
+        await migrate.upgrade(database, revision=following)
+        empty = await snapshots.take(database)
     assert positions >= 60
     await database.close()
+
+
+async def _expect_everything_kept(database: Database, revision: str | None) -> None:
+    """Look at the newest tables, of a database that had the data of this revision in it."""
+    await migrate.check(database)
+    async with database.read() as connection:
+        heads = (await connection.execute(text("SELECT id, position FROM log_head"))).all()
+        noticed = _has_notices(revision)
+        position = 7 if noticed else 0 if revision is None else 2
+        assert heads == [(1, position)]
+        if revision is not None:
+            kept = (await connection.execute(text(KEPT))).all()
+            assert kept == [
+                (1, "kept", "a@example.com", position, "EVERYBODY"),
+                (2, "too", "a@example.com", position, "DIRECT"),
+            ]
+            joined = (await connection.execute(text(JOINED))).all()
+            assert {*joined} == {
+                (kind, user_id, position) for kind in ("DIRECT", "EVERYBODY") for user_id in (1, 2)
+            }
+            assert len(joined) == 4
+        facts = await read_controls(connection, 0, position)
+        assert len(facts) == 2 * noticed
+        entries = await read_log(connection, 2, position, 9)
+        assert FACTS * noticed == [
+            (fact.id, fact.actor_id, fact.body) for fact in entries if isinstance(fact, Fact)
+        ]
+        assert len((await read_cursor(connection))[0]) == 32
 
 
 async def test_a_table_that_is_not_ours_is_named_and_left_alone(mariadb: MariaDB) -> None:

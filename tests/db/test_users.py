@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from db import users
 from db.engines.database import Database
 from db.models import StoredUser
+from db.people import users
 from tests.db.rows import NOW, add_users
 
 

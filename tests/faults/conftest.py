@@ -11,7 +11,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.store import MariaDBStore, SQLiteStore, Store
 from tests.support.left_open import left_open as left_open
-from tests.support.mariadb import MariaDB
+from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.redis import Redis, redis_server
 
 LONG = os.environ.get("FAULTS") == "long"
@@ -34,6 +34,13 @@ SECONDS = times(300, 3600)  # for one test
 def redis() -> Iterator[Redis]:
     """A private Redis; skips where there is none."""
     with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A private MariaDB that waits for the disk, as in production: here its commits are raced."""
+    with mariadb_server(durable=True) as server:
         yield server
 
 
@@ -70,9 +77,13 @@ def told(ledger: Ledger) -> str:
 
 async def settle(load: Load, store: Store, report: Report, *, pipelined: bool = True) -> None:
     """End the load and compare what clients know with the database."""
-    rows = await load.finish(store.rows)
-    load.ledger.verify(rows, store.head(), pipelined=pipelined)
+    rows = await load.finish(store)
+    facts = [fact.id for fact in store.facts()]
+    others = load.mixed.ids if load.mixed else ()
+    load.ledger.verify(rows, store.head(), facts=facts, others=others, pipelined=pipelined)
     report(told(load.ledger))
+    if load.mixed:
+        report(load.mixed.told())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

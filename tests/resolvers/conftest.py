@@ -10,17 +10,20 @@ import pytest
 from starlette.routing import Route
 
 from application import create_app
-from resolvers import auth
 from resolvers.context import Context
+from resolvers.people import auth
 from schema.transports.endpoint import GraphQLEndpoint
 from tests.resolvers.people import Person
 from tests.support.server import make_settings
+from tests.support.tables import make_tables
 
 
 @asynccontextmanager
 async def running_context(data_dir: Path, **overrides: Any) -> AsyncIterator[Context]:
     """Run everything but the sockets while the block lasts."""
-    app = create_app(make_settings(data_dir, **overrides)).app
+    settings = make_settings(data_dir, **overrides)
+    await make_tables(settings.database)
+    app = create_app(settings).app
     async with app.router.lifespan_context(app):
         endpoints = [route.endpoint for route in app.routes if isinstance(route, Route)]
         yield next(found._ctx for found in endpoints if isinstance(found, GraphQLEndpoint))

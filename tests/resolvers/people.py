@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import jwt
 
-from resolvers import auth
 from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
-from resolvers.sessions import LoggedIn
+from resolvers.people import auth
+from resolvers.people.sessions import LoggedIn
 from server.remote import Remote
 from tests.support.inbox import Inbox
 from tests.support.server import QUICK

@@ -1,6 +1,7 @@
 """Blocks: who is kept apart, from what, at once and both ways; and all is as before afterwards."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -10,11 +11,12 @@ from sqlalchemy import event, text
 
 from db.models import StoredMessage, StoredUser
 from events.facts import PresenceChanged
-from resolvers import blocks, messages, users
+from resolvers import messages
 from resolvers.attachments.files import get_attachment
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound, ParleyError, Unauthenticated
-from resolvers.presence import is_seen_online, last_seen_at, watch_presence
+from resolvers.people import blocks, users
+from resolvers.people.presence import is_seen_online, last_seen_at, watch_presence
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import upload
@@ -40,13 +42,11 @@ async def _ids(ctx: Context) -> list[int]:
 
 
 async def test_a_strangers_call_is_refused_before_anything_else(ctx: Context) -> None:
-    for call in (
-        blocks.block_user(ctx, NOBODY),
-        blocks.unblock_user(ctx, NOBODY),
-        blocks.list_blocked_users(ctx),
-    ):
+    for call in (blocks.block_user, blocks.unblock_user):
         with pytest.raises(Unauthenticated):
-            await call
+            await call(ctx, NOBODY)
+    with pytest.raises(Unauthenticated):
+        await blocks.list_blocked_users(ctx)
 
 
 async def test_whom_one_has_blocked_is_listed_the_latest_first_and_to_nobody_else(
@@ -125,13 +125,13 @@ async def test_the_same_statements_refuse_somebody_apart_and_nobody(ctx: Context
     alice, bob = await join(ctx), await join(ctx)
     await _send(bob, alice.user.id)  # the log knows both
     await blocks.block_user(alice, bob.user.id)
-    said: list[str] = []
+    said: list[str] = []  # without ids, and what a process looks at now and then
 
     @event.listens_for(ctx.db._writes.sync_engine, "before_cursor_execute")
     @event.listens_for(ctx.db._reads.sync_engine, "before_cursor_execute")
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
         if not any(p in statement for p in ("PRAGMA", "SELECT 1", "FROM log", "messages.id <= ")):
-            said.append(statement)  # and nothing of what a process looks at now and then
+            said.append(re.sub(r"\b\d+\b", "N", statement))
 
     for key in (None, "key"):
         heard = []

@@ -13,11 +13,12 @@ from sqlmodel import col
 
 from db.models import Member
 from events.facts import Members, MembersChanged
-from resolvers import messages, presence, reads, users
+from resolvers import messages, reads
 from resolvers.connections import enter
 from resolvers.context import Context
 from resolvers.guards import directory
 from resolvers.guards.directory import Directory
+from resolvers.people import presence, users
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.facts import add_group, say

@@ -16,7 +16,7 @@ from db.log.changes.broadcast import SetBroadcasters
 from db.models import Message, MessageEdit, MessageKind, StoredMessage
 from db.of_messages.edits import EDITS_KEPT
 from events.facts import Fact, Members, MessageDeleted, MessageEdited, People
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import (
@@ -30,6 +30,7 @@ from resolvers.errors import (
     Unauthenticated,
 )
 from resolvers.of_messages.edits import delete_message, edit_message, get_edits
+from resolvers.people import blocks
 from tests.resolvers.conftest import join, running_context
 
 

@@ -15,9 +15,10 @@ from db.facts import read_log
 from db.messages import head_position
 from db.models import StoredMessage
 from events.facts import BlockChanged, Fact
-from resolvers import accounts, auth, blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import Forbidden, NotFound, Unauthenticated
+from resolvers.people import accounts, auth, blocks
 from tests.resolvers.conftest import join, running_context
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from db.familiar_addresses import MAX_FAMILIAR_ADDRESSES
-from resolvers import accounts, auth, sessions
+from db.people.familiar_addresses import MAX_FAMILIAR_ADDRESSES
 from resolvers.context import Context
 from resolvers.errors import RateLimited
+from resolvers.people import accounts, auth, sessions
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import plain
 from tests.resolvers.test_limits import ATTACKER, GOOD, OWNER, at, guess, new_email

@@ -12,10 +12,11 @@ from db.facts import read_log
 from db.messages import head_position
 from db.models import MemberRole, StoredMessage
 from events.facts import Fact, MembersChanged
-from resolvers import accounts, blocks, events, messages
+from resolvers import events, messages
 from resolvers.context import Context
 from resolvers.conversations import groups, listing
 from resolvers.errors import BadInput, Forbidden, NotFound, RateLimited
+from resolvers.people import accounts, blocks
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_exact_authority import _hold_up, _two
@@ -230,6 +231,24 @@ async def test_the_members_of_a_group_are_counted(tmp_path: Path, database_url: 
         with pytest.raises(RateLimited):
             await _create(alice)
         with pytest.raises(RateLimited):
+            await groups.add_members(alice, group, [bob.user.id])
+
+
+async def test_the_groups_of_a_user_are_counted(tmp_path: Path, database_url: str) -> None:
+    async with running_context(
+        tmp_path, database_url=database_url, limits=True, max_groups_per_user=1
+    ) as ctx:
+        alice, bob = await join(ctx), await join(ctx)
+        group = await _create(alice)
+        with pytest.raises(Forbidden, match="You are in 1 groups"):
+            await _create(alice)
+        await groups.add_members(alice, group, [bob.user.id])
+        carol = await join(ctx)
+        with pytest.raises(Forbidden, match="One of these users is in 1 groups already"):
+            await _create(carol, bob)
+        await groups.leave_group(bob, group)
+        await _create(carol, bob)
+        with pytest.raises(Forbidden, match="One of these users"):
             await groups.add_members(alice, group, [bob.user.id])
 
 

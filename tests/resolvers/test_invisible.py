@@ -6,11 +6,11 @@ from pathlib import Path
 
 from db.log.changes.presence import SetInvisible
 from events.facts import Fact, OwnSettingsChanged, People
-from resolvers import accounts, presence, users
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.conversations.typing import set_typing
-from resolvers.settings import get_settings, update_settings
+from resolvers.people import accounts, presence, users
+from resolvers.people.settings import get_settings, update_settings
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.people import Line, Person
@@ -106,7 +106,7 @@ async def test_what_was_missed_is_read_again(ctx: Context) -> None:
     person, bob = await Person.register(ctx), await join(ctx)
     await person.connect(await person.log_in(), Line())
     await commit(ctx, SetInvisible(person.id, True))
-    ctx.invisible._ids.clear()
+    ctx.invisible._keys.clear()
     ctx.presence.hide(person.id, False, datetime.now().astimezone())
     assert presence.is_seen_online(bob, person.id)
     await presence.load_invisible(ctx.db, ctx.invisible)

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from db.models import StoredMessage
-from resolvers import auth
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, RateLimited, TooManyConnections, Unauthenticated
 from resolvers.guards.limits.logins import LoginAttempt
 from resolvers.messages import list_messages, send_message
+from resolvers.people import auth
 from server.remote import Remote
 from server.retry_after import retry_after
 from tests.resolvers.conftest import join, running_context

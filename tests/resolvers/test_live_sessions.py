@@ -13,9 +13,10 @@ from sqlalchemy import text
 from events.facts import Fact, SessionRenewed
 from events.hub import AlreadyEnded
 from events.subscription import SubscriberTooSlow
-from resolvers import auth, messages, sessions
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import Unauthenticated
+from resolvers.people import auth, sessions
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import PASSWORD, Line, Person, plain
 from tests.support.inbox import Inbox

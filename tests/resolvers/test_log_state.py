@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
+from resolvers.people import blocks
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 

@@ -8,7 +8,8 @@ import pytest
 
 from db.log.reader import LogReader
 from events.bus.bus import LoneBus
-from resolvers import blocks, messages
+from resolvers import messages
+from resolvers.people import blocks
 from resolvers.upkeep.neighbours import POLL_SECONDS, POLL_SECONDS_UNHEARD, Neighbours
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context

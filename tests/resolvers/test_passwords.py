@@ -1,7 +1,6 @@
 """Passwords: bcrypt in a bounded pool, off the loop, and never cut short when new."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import bcrypt
@@ -10,6 +9,7 @@ import pytest
 from resolvers.errors import BadInput, RateLimited
 from resolvers.guards import passwords as passwords_module
 from resolvers.guards.passwords import Passwords, check_password
+from tests.support.hashes import costs_of_hashes
 
 # The first three are of Openwall's test vectors; the last is what bcryptjs makes by default.
 OLDER_HASHES = [
@@ -86,19 +86,18 @@ async def test_what_no_hash_can_be_of_fits_none(passwords: Passwords, bad: str) 
 
 
 @pytest.mark.parametrize("whole", ["123456", "x" * 200])
-async def test_a_refusal_takes_as_long_whatever_it_is_for(whole: str) -> None:
-    passwords = Passwords(rounds=10, workers=1)
+async def test_a_refusal_takes_as_long_whatever_it_is_for(
+    monkeypatch: pytest.MonkeyPatch, whole: str
+) -> None:
+    # What takes the time is counted: a busy machine cannot make it more or less.
+    costs = costs_of_hashes(monkeypatch)
+    passwords = Passwords(rounds=6, workers=1)
     hashed = await passwords.hash("another")
-    took: dict[str | None, float] = {}
     for kept in (hashed, None, "", hashed.replace("$2b$", "$2x$"), "plain"):
-        tries = []
-        for _ in range(4):  # the least of them: others may have had the processor
-            started = time.perf_counter()
-            assert not (await passwords.verify(whole, kept)).matches
-            tries.append(time.perf_counter() - started)
-        took[kept] = min(tries)
+        costs.clear()
+        assert not (await passwords.verify(whole, kept)).matches
+        assert costs == [6], kept
     passwords.close()
-    assert min(took.values()) > 0.3 * max(took.values()), took
 
 
 @pytest.mark.parametrize("hashed", HASHES_OF_NOTHING)
@@ -128,16 +127,13 @@ async def test_beyond_the_bound_callers_are_told_and_then_there_is_room_again(
 async def test_the_loop_goes_on_while_passwords_are_hashed() -> None:
     passwords = Passwords(rounds=12, workers=1)
     hashing = asyncio.gather(*(passwords.hash("123456") for _ in range(3)))
-    longest, turns = 0.0, 0
+    turns = 0
     while not hashing.done():
-        started = time.perf_counter()
         await asyncio.sleep(0.001)
-        longest = max(longest, time.perf_counter() - started)
         turns += 1
     await hashing
     # Three hashes of a quarter of a second each: on the loop, there would be three turns or so.
     assert turns > 50
-    assert longest < 0.15
     passwords.close()
 
 

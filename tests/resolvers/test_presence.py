@@ -16,7 +16,7 @@ from events import presence as presence_module
 from events.facts import PresenceChanged
 from resolvers import messages
 from resolvers.context import Context
-from resolvers.presence import watch_presence
+from resolvers.people.presence import watch_presence
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.support.presence import connected

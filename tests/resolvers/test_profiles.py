@@ -13,7 +13,7 @@ from PIL import Image
 from db import storage
 from db.models import EVERYBODY_ID, MessageKind, StoredMessage
 from events.facts import Fact, Members, UserChanged
-from resolvers import accounts, blocks, messages, users
+from resolvers import messages
 from resolvers.attachments import avatars
 from resolvers.attachments.avatars import open_avatar, read_avatar, sweep_avatars
 from resolvers.attachments.sweep import sweep_uploads
@@ -27,7 +27,8 @@ from resolvers.errors import (
     Unavailable,
 )
 from resolvers.events import Event, cursor_at, watch_events
-from resolvers.users import update_profile
+from resolvers.people import accounts, blocks, users
+from resolvers.people.users import update_profile
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_attachments import in_days, upload

@@ -8,11 +8,12 @@ from typing import Any
 from db.facts import read_log
 from db.models import StoredMessage
 from events.facts import Fact, Members, People, ReactionChanged
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, NotFound, RateLimited, Unauthenticated
 from resolvers.of_messages.edits import delete_message, edit_message
 from resolvers.of_messages.reactions import FIRST_USERS, change_reaction, find_own, get_reactions
+from resolvers.people import blocks
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.test_edits import refusal, send, with_settings
 

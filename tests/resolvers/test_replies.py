@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from db.models import StoredMessage
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import Conflict, NotFound
 from resolvers.of_messages.edits import delete_message, edit_message
+from resolvers.people import blocks
 from tests.resolvers.conftest import join
 from tests.resolvers.test_attachments import upload
 

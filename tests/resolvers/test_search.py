@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from db.models import EVERYBODY_ID, MessageKind
 from db.search import search as search_part
 from db.search.search import Found, SearchUnavailable
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.errors import (
     BadInput,
@@ -23,6 +23,7 @@ from resolvers.errors import (
 )
 from resolvers.of_messages.edits import delete_message, edit_message
 from resolvers.of_messages.search import Cursor, SearchOrder, Wanted, search_messages
+from resolvers.people import blocks
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.searching import finds, ids_of, indexed, look, send
 from tests.resolvers.test_attachments import upload

@@ -1,9 +1,10 @@
 """Searching in groups: from joining to leaving, whoever has blocked whom."""
 
 from db.models import StoredMessage
-from resolvers import blocks, messages
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.conversations import groups
+from resolvers.people import blocks
 from tests.resolvers.conftest import join
 from tests.resolvers.searching import finds, ids_of, look
 

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from db import facts
-from resolvers import auth, sessions
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated, Unavailable
 from resolvers.guards.limits.fair_queue import Place
 from resolvers.guards.passwords import Verdict
-from resolvers.users import get_me
+from resolvers.people import auth, sessions
+from resolvers.people.users import get_me
 from tests.resolvers.conftest import running_context
 from tests.resolvers.people import PASSWORD, Person, plain
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import accounts, sessions
 from db.engines.database import Database, DatabaseUnavailable
-from db.sessions import MAX_TOKEN_STATES, TokenState, find_token_states
+from db.people import accounts, sessions
+from db.people.sessions import MAX_TOKEN_STATES, TokenState, find_token_states
 from resolvers.context import Context
 from resolvers.errors import Unavailable
 from resolvers.guards import token_states

@@ -9,10 +9,11 @@ import pytest
 
 from db.models import EVERYBODY_ID
 from events.facts import Activity, TypingChanged
-from resolvers import accounts, blocks, messages, sessions
+from resolvers import messages
 from resolvers.context import Context
 from resolvers.conversations.typing import set_typing, watch_typing
 from resolvers.errors import BadInput, NotFound, RateLimited, Unauthenticated
+from resolvers.people import accounts, blocks, sessions
 from tests.resolvers.conftest import join, running_context
 from tests.resolvers.facts import add_group
 from tests.resolvers.people import Line, Person

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.models import MessageKind
-from db.users import search_form
+from db.people.users import search_form
 from resolvers.errors import BadInput, PayloadTooLarge
 from resolvers.guards.validation import (
     clean_client_message_id,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.slices import Pace
-from resolvers.presence import MAX_WATCHED_USERS
+from resolvers.people.presence import MAX_WATCHED_USERS
 from tests.compat.test_avatars import with_picture
 from tests.schema.client import open_socket
 from tests.support.faces import new_account

@@ -267,8 +267,9 @@ async def test_users_are_paged_in_the_order_of_registration(chat: RunningServer)
 async def test_a_search_is_of_the_text_as_people_read_it(
     chat: RunningServer, name: str, search: str, found: bool
 ) -> None:
-    account = await new_account(chat, name)
-    async with open_socket(chat, await new_account(chat)) as socket:
+    viewer, account = await new_account(chat), await new_account(chat, name)
+    async with open_socket(chat, viewer) as socket:
+        # The page begins behind whoever came before: no cursor is of the first account's own id.
         variables = {"search": search, "first": 200, "after": cursor_of(account.id - 1)}
         page, _ = await read_page(socket, USERS, variables)
         assert (str(account.id) in page) is found

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from websockets.exceptions import ConnectionClosed
 
-from db import users
 from db.engines.database import DatabaseUnavailable
+from db.people import users
 from events.hub import EVERYBODY
 from schema.transports.protocol import CloseCode
 from tests.schema.client import Message, Socket, bare_socket, open_socket

@@ -18,6 +18,7 @@ from server.headers import SecurityHeaders
 from server.run import DrainingServer, make_server
 from settings import Settings
 from tests.support.ports import free_port
+from tests.support.tables import make_tables
 
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -82,7 +83,12 @@ def running_server(data_dir: Path, **overrides: Any) -> Iterator[RunningServer]:
     settings = make_settings(data_dir, **overrides)
     parley = create_app(settings)
     server = make_server(parley.app, settings, drain=parley.drain)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+
+    async def serve() -> None:
+        await make_tables(settings.database)
+        await server.serve()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     waited = threading.Event()
     for _ in range(START_SECONDS * 100):

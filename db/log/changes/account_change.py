@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import accounts, attachments, avatars, familiar_addresses, sessions
-from db.accounts import Account
+from db import attachments
 from db.log.changes.change import Change, Made, Outcome, Refused
-from db.sessions import NewSession
+from db.people import accounts, avatars, familiar_addresses, sessions
+from db.people.accounts import Account
+from db.people.sessions import NewSession
 from events.facts import AccountChanged, SessionEnded, SessionRenewed
 
 

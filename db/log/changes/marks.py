@@ -8,12 +8,12 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.blocks import blocked_by
 from db.conversations.marks import last_ids, peers_between
 from db.log.changes.change import Change, Made, Outcome
 from db.log.changes.own_settings import UnknownConversation, member_rows
 from db.messages import head_position
 from db.models import Conversation, ConversationKind, User
+from db.people.blocks import blocked_by
 from events.facts import Audience, MarksMoved, Members, People
 
 # The people who are told, at most, that what they sent has arrived: those of the latest messages.

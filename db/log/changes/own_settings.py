@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.log.changes.change import Change, Made, Outcome, Refused
-from db.models import EVERYBODY_ID, Member, User
+from db.models import EVERYBODY_ID, Member
 from events.facts import OwnSettingsChanged, People
 
 
@@ -107,33 +107,3 @@ async def member_rows(
         made = [rows[EVERYBODY_ID, user_id] for user_id in new]
         await connection.execute(insert(Member), made)
     return rows
-
-
-class SetReadReceipts(Change, frozen=True, gc=False):
-    """Has others see how far a user has read, and the user how far they have; or ends both."""
-
-    user_id: int
-    shown: bool
-
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
-        """Refuses nothing."""
-        query = select(col(User.id), col(User.read_receipts)).where(
-            col(User.id).in_({change.user_id for change in changes})
-        )
-        known: dict[int, bool] = {row[0]: row[1] for row in await connection.execute(query)}
-        outcomes: list[Outcome] = []
-        for change in changes:
-            if known.get(change.user_id) in {None, change.shown}:
-                outcomes.append(None)
-                continue
-            known[change.user_id] = change.shown
-            await connection.execute(
-                update(User)
-                .where(col(User.id) == change.user_id)
-                .values(read_receipts=change.shown)
-            )
-            outcomes.append(Made(change.user_id, OwnSettingsChanged(), People((change.user_id,))))
-        return outcomes

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.accounts import update_accounts
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome
-from db.users import lock_invisible
+from db.people.accounts import update_accounts
+from db.people.users import lock_invisible
 from events.facts import OwnSettingsChanged, People
 
 

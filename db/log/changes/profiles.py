@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import avatars
-from db.accounts import update_accounts
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.models import EVERYBODY_ID
-from db.users import search_form
+from db.people import avatars
+from db.people.accounts import update_accounts
+from db.people.users import search_form
 from events.facts import Members, UserChanged
 
 
@@ -78,19 +78,6 @@ class ChangeProfile(Change, frozen=True, gc=False):
         if changed == profile:
             return None, None
         return Made(self.user_id, UserChanged(), Members(EVERYBODY_ID)), changed
-
-
-class TellOfUser(Change, frozen=True, gc=False):
-    """Changes nothing, and tells that a user is shown otherwise now: the account was deleted."""
-
-    user_id: int
-
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
-        """Refuses nothing."""
-        return [Made(change.user_id, UserChanged(), Members(EVERYBODY_ID)) for change in changes]
 
 
 def _columns(before: _Profile, after: _Profile) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.accounts import is_after
 from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.change import Refused
-from db.sessions import NewSession
+from db.people.accounts import is_after
+from db.people.sessions import NewSession
 from events.facts import SessionEnded, SessionRenewed
 
 

@@ -1,0 +1,1 @@
+"""People: their accounts, avatars, sessions, contacts, blocks and familiar addresses."""

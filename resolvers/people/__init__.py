@@ -1,0 +1,1 @@
+"""People: their accounts, sessions and settings, blocks between them, and who is online."""

@@ -1,0 +1,1 @@
+"""People in GraphQL: users, sessions, settings, blocks, and who is online."""
