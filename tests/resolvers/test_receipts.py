@@ -4,6 +4,7 @@ from sqlalchemy import event
 
 from db.log.changes.change import Made
 from db.log.changes.marks import MarkDelivered
+from db.log.reader import LogReader
 from db.models import StoredMessage
 from events.facts import Fact, MarksMoved, Members, OwnSettingsChanged, People, ReceiptsChanged
 from resolvers import messages
@@ -98,7 +99,7 @@ async def test_those_who_share_a_conversation_hear_that_receipts_are_switched(
     await update_settings(alice, read_receipts=False)
     await update_settings(alice, read_receipts=False)
     await _send(alice, None, END)
-    entries = ctx.feed.last_entries(start, ctx.feed.position) or []
+    _, entries = await LogReader(ctx.db).read_written(start, 100)
     facts = [(fact.body, fact.audience) for fact in entries if isinstance(fact, Fact)]
     assert facts == [
         (OwnSettingsChanged(read_receipts=False), People((alice.user.id,))),
