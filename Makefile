@@ -6,10 +6,13 @@ BIN := $(VENV)/bin
 # Kept bytecode: without, each of hundreds of processes compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
+
+demo: $(VENV)/.runtime ## serve three people who have talked already, in a database of their own
+	@exec $(BIN)/python main.py demo
 
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 

@@ -11,13 +11,14 @@ import sys
 
 from pydantic import ValidationError
 
-from commands import migrate, schema, serve, users
+from commands import demo, exporting, importing, migrate, schema, search, serve, users
+from commands.exports.folder import FolderUnusable
 from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
 from db.files import StoreUnsuitable
 from db.migrate import MigrationStopped
 from media.containment import hide_memory
 from server.logs import configure_logs
-from settings import Settings
+from settings import VERSION, SecretFileError, Settings
 
 
 def main(arguments: list[str]) -> None:
@@ -31,7 +32,15 @@ def main(arguments: list[str]) -> None:
         return
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
-    run = {"serve": serve.run, "migrate": migrate.run, "users": users.run}[options.command]
+    run = {
+        "serve": serve.run,
+        "migrate": migrate.run,
+        "search": search.run,
+        "users": users.run,
+        "import": importing.run,
+        "export": exporting.run,
+        "demo": demo.run,
+    }[options.command]
     try:
         run(settings, options)
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
@@ -39,6 +48,8 @@ def main(arguments: list[str]) -> None:
     except MigrationStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
+    except FolderUnusable as error:
+        raise SystemExit(f"--to: {error}") from error
     except StoreUnsuitable as error:
         raise SystemExit(f"STORAGE_URL: {error}") from error
     except OSError as error:
@@ -47,8 +58,9 @@ def main(arguments: list[str]) -> None:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, schema, users):
+    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
@@ -60,6 +72,8 @@ def _read_settings(options: argparse.Namespace) -> Settings:
         return Settings(**{name: word for name, word in words.items() if word is not None})
     except ValidationError as error:
         raise SystemExit(_explain(error)) from error
+    except SecretFileError as error:
+        raise SystemExit(f"The settings cannot be used:\n  {error}") from error
     except UnicodeDecodeError as error:
         raise SystemExit(f"The file .env is not UTF-8: {error}") from error
 

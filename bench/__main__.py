@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Bench, Plan], Iterator[Part]]] = {
     "storm": alone.storm,
     "workers": alone.workers,
     "events": alone.events,
+    "facts": alone.facts,
     "growth": alone.growth,
     "reconnect": alone.reconnect,
     "churn": alone.churn,

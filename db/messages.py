@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.engines.statements import Statement
+from db.engines.statements import Statement, in_list, lists_of, rows_by_key
 from db.models import (
     EVERYBODY_ID,
     Conversation,
@@ -62,9 +62,10 @@ async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[Stor
         StoredMessage(
             id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where, None,
             edited and utc_from(edited), deleted and utc_from(deleted), reply_to, bool(reacted),
+            metadata,
         )
         for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to,
-        reacted in rows
+        reacted, metadata in rows
     ]  # fmt: skip
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
@@ -209,10 +210,19 @@ async def find_all_visible(
     broadcasts_after: int = 0,
 ) -> Sequence[StoredMessage]:
     """Return those of these messages that there are and that the viewer may see."""
-    query = select(*COLUMNS).where(
-        col(Message.id).in_(message_ids), visible(viewer_id, broadcasts_after)
-    )
-    return await read_messages(connection, query)
+    found: list[StoredMessage] = []
+    for size, ids in lists_of(message_ids):
+        values = {"viewer": viewer_id, "joined": broadcasts_after, **ids}
+        rows = await _visible_statement(size).fetch(connection, values)
+        found += await _stored(connection, rows)
+    return found
+
+
+@cache
+def _visible_statement(size: int) -> Statement:
+    viewer, joined = (bindparam(name, type_=BigInteger) for name in ("viewer", "joined"))
+    query = select(*COLUMNS).where(in_list(col(Message.id), size), visible(viewer, joined))
+    return Statement(lambda dialect: query)
 
 
 class Original(NamedTuple):
@@ -223,28 +233,30 @@ class Original(NamedTuple):
 
 
 def hash_sent(
-    sender_id: int, key: str | None, kind: MessageKind, content: str, attachment_id: int | None
+    sender_id: int,
+    key: str | None,
+    kind: MessageKind,
+    content: str,
+    attachment_id: int | None,
+    metadata: str | None,
 ) -> bytes:
     """Return the hash of what was sent: with the key, so that the same text hashes differently."""
-    return sha256(_encoder.encode((sender_id, key, kind, content, attachment_id))).digest()
+    sent = (sender_id, key, kind, content, attachment_id)
+    # Hashes that are stored without custom data stay as they are.
+    return sha256(_encoder.encode(sent if metadata is None else (*sent, metadata))).digest()
 
 
-async def read_originals(
-    connection: AsyncConnection, *where: ColumnElement[bool]
-) -> list[Original]:
-    """Return the messages that these conditions find, with their hashes."""
-    query = select(*COLUMNS, col(Message.original_hash)).where(*where)
-    return [Original(message, more[0]) for message, more in await read_more(connection, query)]
+async def read_originals(connection: AsyncConnection, ids: Iterable[int]) -> list[Original]:
+    """Return those of these messages that there are, with their hashes."""
+    wanted = [*(column.name for column in COLUMNS), "original_hash"]
+    keys = [(id_,) for id_ in ids]
+    rows = await rows_by_key(connection, "messages", ("id",), keys, wanted=wanted)
+    return await _originals(connection, rows)
 
 
-async def read_more(
-    connection: AsyncConnection, query: Any
-) -> list[tuple[StoredMessage, Sequence[Any]]]:
-    """Return what a query for COLUMNS and more finds: messages, and beside each what is more."""
-    rows = (await connection.execute(query)).all()
-    size = len(COLUMNS)
-    found = await _stored(connection, [row[:size] for row in rows])
-    return [(message, row[size:]) for message, row in zip(found, rows, strict=True)]
+async def _originals(connection: AsyncConnection, rows: Sequence[Any]) -> list[Original]:
+    found = await _stored(connection, [row[:-1] for row in rows])
+    return [Original(message, row[-1]) for message, row in zip(found, rows, strict=True)]
 
 
 async def find_by_keys(
@@ -254,7 +266,8 @@ async def find_by_keys(
     if not (given := [key for key in keys if key[1] is not None]):
         return {}
     key = tuple_(col(Message.sender_id), col(Message.client_message_id))
-    found = await read_originals(connection, key.in_(given))
+    query = select(*COLUMNS, col(Message.original_hash)).where(key.in_(given))
+    found = await _originals(connection, (await connection.execute(query)).all())
     return {(each.message.sender_id, each.message.client_message_id): each for each in found}
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engines.database import Database, DatabaseBusy, DatabaseUnsuitable
+from db.engines.older import check_moved
 
 if TYPE_CHECKING:
     # Functions import alembic when tables are to be changed: a start with the newest tables, which
@@ -70,13 +71,22 @@ class _Stop:
             raise MigrationStopped(self.asked)
 
 
-async def upgrade(database: Database, *, revision: str = "head", stoppable: bool = False) -> None:
+async def upgrade(
+    database: Database,
+    *,
+    revision: str = "head",
+    stoppable: bool = False,
+    importing: bool = False,
+) -> None:
     """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable.
 
     With `stoppable`, SIGTERM and SIGINT raise MigrationStopped: for a process without handlers.
+    Only with `importing` may an import have been begun and not finished.
     """
     await database.prepare()
     async with database.read() as connection:
+        if not importing:
+            await connection.run_sync(check_moved)
         if await connection.run_sync(_is_at, revision):
             return
         if (older := await connection.run_sync(_version)) is not None:

@@ -1,7 +1,7 @@
 """What anyone may ask of the server: its limits, and how it is set up. Nothing here is secret."""
 
 from resolvers.context import Context
-from settings import Rate
+from settings import VERSION, Rate
 
 # The names of settings. A new one goes here and into schema/server_info.py.
 # fmt: off
@@ -18,7 +18,7 @@ LIMITS = (
     "reads_at_once_per_user", "max_connections_per_user", "max_connections_per_address",
     "max_subscriptions_per_connection",
     # How large: bodies, queries, queues, files.
-    "max_body_bytes", "max_message_bytes", "max_page_size",
+    "max_body_bytes", "max_message_bytes", "max_metadata_bytes", "max_page_size",
     "max_query_tokens", "max_query_characters", "max_query_definitions", "max_query_overlaps",
     "max_query_depth", "max_query_fields", "max_query_root_fields", "max_query_aliases",
     "max_query_directives", "max_query_cost",
@@ -33,7 +33,7 @@ LIMITS = (
     # Tokens, accounts, blocks, addresses of files.
     "token_lifetime_seconds", "token_warning_seconds", "max_sessions_per_user",
     "max_session_age_seconds", "min_password_length", "max_blocked_users", "max_group_members",
-    "file_url_seconds",
+    "max_groups_per_user", "file_url_seconds",
     # Messages that are stored, and what changes beside them.
     "log_kept_days", "edit_seconds", "delete_seconds", "max_reactions_per_message",
 )
@@ -59,6 +59,11 @@ def enforces_rates(ctx: Context) -> bool:
 def broadcasters(ctx: Context) -> str:
     """Return who may write to everybody: BROADCAST, of the server that started last."""
     return ctx.log.broadcasters
+
+
+def version() -> str:
+    """Return the edition of Parley."""
+    return VERSION
 
 
 def epoch(ctx: Context) -> str:

@@ -15,6 +15,7 @@ from resolvers.server_info import (
     epoch,
     get_limits,
     may_register,
+    version,
 )
 from schema.context import Info
 
@@ -85,6 +86,7 @@ class ServerLimits:
     max_subscriptions_per_connection: int = _limit("Subscriptions on one connection.")
     max_body_bytes: int = _limit("The largest request body, and the largest WebSocket message.")
     max_message_bytes: int = _limit("The largest content of a message, in UTF-8.")
+    max_metadata_bytes: int = _limit("The largest custom data of a message, as JSON.")
     max_page_size: int = _limit("The most nodes that one page may have.")
     max_query_tokens: int = _limit("Tokens in a document.")
     max_query_characters: int = _limit("Characters in a document.")
@@ -136,6 +138,7 @@ class ServerLimits:
     min_password_length: int = _limit("The fewest characters of a new password.")
     max_blocked_users: int = _limit("Users that one user may have blocked.")
     max_group_members: int = _limit("Members of one group.")
+    max_groups_per_user: int = _limit("Groups that one user is in.")
     file_url_seconds: int = _limit("How long a file's signed address opens it, at least.")
     log_kept_days: int = _limit(
         "How many days a cursor of `events` lasts at least, unless the log is replaced."
@@ -147,6 +150,7 @@ class ServerLimits:
 
 @strawberry.type(description="What anyone may know of the server.")
 class ServerInfo:
+    version: str = field(description="The edition of Parley, as `0.2.0`.")
     limits: ServerLimits = field(description="Its limits.")
     broadcasters: Broadcasters = field(description="Who may send messages without a receiver.")
     registration_open: bool = field(
@@ -171,6 +175,7 @@ class ServerQueries:
         ctx = info.context.ctx
         shown: dict[str, Any] = {name: _show(limit) for name, limit in get_limits(ctx).items()}
         return ServerInfo(
+            version=version(),
             limits=ServerLimits(enforced=enforces_rates(ctx), **shown),
             broadcasters=Broadcasters(broadcasters(ctx)),
             registration_open=may_register(ctx),

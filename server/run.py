@@ -21,7 +21,7 @@ from server.protocols.progress import TransferLimits
 from server.protocols.unfinished import Unfinished
 from server.protocols.visits import Visits
 from server.protocols.websocket import DirectWebSocket
-from settings import Settings
+from settings import VERSION, Settings
 
 logger = logging.getLogger("parley.server")
 
@@ -62,6 +62,7 @@ class DrainingServer(uvicorn.Server):
         self._acceptor = Acceptor(self._listeners, self._serve_connection)
         self._acceptor.start()
         self.is_listening = True
+        logger.info("Parley %s", VERSION)
         for listener in self._listeners:
             logger.info("Listening on %s port %s", *listener.getsockname()[:2])
 

@@ -3,6 +3,16 @@
 from settings.forms import Rate
 from settings.model import Settings
 from settings.names import unknown_names
+from settings.secret_files import SecretFileError
 from settings.strength import SAMPLE_SECRETS, weakness_of
+from settings.version import VERSION
 
-__all__ = ["SAMPLE_SECRETS", "Rate", "Settings", "unknown_names", "weakness_of"]
+__all__ = [
+    "SAMPLE_SECRETS",
+    "VERSION",
+    "Rate",
+    "SecretFileError",
+    "Settings",
+    "unknown_names",
+    "weakness_of",
+]

@@ -3,13 +3,20 @@
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
+from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
@@ -63,6 +70,7 @@ class Settings(BaseSettings):
     hsts_seconds: int = Field(default=0, ge=0, le=MAX_INT)
     introspection: bool | None = None
     playground: bool | None = None
+    chat_page: bool | None = None
     persisted_queries: bool = False
     storage_url: SecretStr | None = None
     public_url: str = Field(default="", pattern="^(https?://[^/?#]+.*)?$")
@@ -109,6 +117,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
+    max_metadata_bytes: int = Field(default=4096, ge=2, le=16 * 1024)
     max_page_size: int = Field(
         default=200, ge=50, le=1000
     )  # 50: the page of a query without `first`
@@ -124,6 +133,7 @@ class Settings(BaseSettings):
     max_query_directives: int = Field(default=50, ge=0)
     max_query_cost: int = Field(default=10_000, ge=1000)
     max_group_members: int = Field(default=1000, ge=2, le=2000)
+    max_groups_per_user: int = Field(default=1000, ge=1, le=10_000)
     max_blocked_users: int = Field(default=1000, ge=1, le=10_000)
     broadcast: Literal["everyone", "admins", "off"] = "everyone"
     broadcast_history: Literal["registration", "everything"] = "registration"
@@ -160,6 +170,19 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, then `.env`, then the files that NAME_FILE names."""
+        env_file = cast(DotEnvSettingsSource, dotenv_settings).env_file
+        return init_settings, env_settings, SecretFiles(settings_cls, env_file), dotenv_settings
 
     @model_validator(mode="before")
     @classmethod
@@ -257,6 +280,11 @@ class Settings(BaseSettings):
     def shows_playground(self) -> bool:
         """Whether browsers get a playground: PLAYGROUND, else not in production."""
         return self.env != "production" if self.playground is None else self.playground
+
+    @property
+    def shows_chat_page(self) -> bool:
+        """Whether `/` shows browsers a chat page: CHAT_PAGE, else not in production."""
+        return self.env != "production" if self.chat_page is None else self.chat_page
 
     @property
     def storage(self) -> str:

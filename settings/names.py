@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from dotenv import dotenv_values
 
 from settings.model import ENV_FILE, Settings
+from settings.secret_files import holds_secret
 
 # Names by which other programs call our settings, where difflib sees no likeness.
 _OTHER_NAMES = {
@@ -24,6 +25,11 @@ def unknown_names() -> list[str]:
     Most names of the environment are other programs'. There, only near misses are warned of.
     """
     known = [name.upper() for name in Settings.model_fields]
+    known += [
+        f"{name.upper()}_FILE"
+        for name, field in Settings.model_fields.items()
+        if holds_secret(field)
+    ]
     written = dotenv_values(ENV_FILE, interpolate=False)
     found = []
     for name in sorted({*written, *os.environ}):

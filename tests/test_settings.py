@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
 from resolvers.guards.signing_secret import signing_secret
-from settings import SAMPLE_SECRETS, Rate, Settings
+from settings import SAMPLE_SECRETS, VERSION, Rate, Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / ".env.example"
@@ -57,7 +58,7 @@ def test_the_example_changes_nothing() -> None:
         "MEDIA_WORKERS",
         "PUBLIC_URL",
     }
-    may_be_empty |= {"TRUSTED_PROXIES", "INTROSPECTION", "PLAYGROUND"}
+    may_be_empty |= {"TRUSTED_PROXIES", "INTROSPECTION", "PLAYGROUND", "CHAT_PAGE"}
     for line in EXAMPLE.read_text().splitlines():
         name, separator, value = line.partition("=")
         if separator and name not in {
@@ -295,3 +296,16 @@ def test_what_is_no_rate_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch, wr
     monkeypatch.setenv("UPLOAD_BYTES_PER_USER", written)
     with pytest.raises(ValidationError, match="must be"):
         Settings(_env_file=None)
+
+
+def test_the_version_is_told_and_is_the_packages() -> None:
+    told = subprocess.run(
+        [sys.executable, ROOT / "main.py", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert told.stdout == f"Parley {VERSION}\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION

@@ -1,5 +1,6 @@
 """The parts that compare Parley with itself: more history, more listeners, logins, processes."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from bench.parts.chat import PAIRS, measure_chat
 from bench.parts.churn import USERS as USERS_OF_CHURN
 from bench.parts.churn import measure_churn
 from bench.parts.crowd import USERS, measure_broadcasts
+from bench.parts.facts import KINDS, measure_facts
 from bench.parts.growth import ONLINE, REPLAYED, SIZES, fill, measure_growth, replay_starts
 from bench.parts.plan import Plan, run, running, say, told
 from bench.parts.reconnect import (
@@ -46,6 +48,32 @@ def events(bench: Bench, plan: Plan) -> Iterator[Part]:
             with running(bench.server(Parley, f"bench_{name.lower()}"), 2 * PAIRS) as served:
                 measured = measure_chat(served, kind, warm_up=plan.warm_up, seconds=plan.seconds)
                 told(part, name, run(measured))
+    yield part
+
+
+def facts(bench: Bench, plan: Plan) -> Iterator[Part]:
+    """What each kind of change costs the log, beside a message."""
+    metrics = [
+        Metric(f"{kind.key}_{key}", f"{kind.title}: {title}", digits)
+        for kind in KINDS
+        for key, title, digits in (
+            ("us", "CPU µs, server + database", 1),
+            ("database_us", "… database", 1),
+            ("times", "… of a message's", 2),
+            ("rate", "a second", 0),
+        )
+        if (kind.key, key) != ("message", "times")
+    ]
+    goals = {metric.key: "≤ 2" for metric in metrics if metric.key.endswith("_times")}
+    part = Part("Changes at the log", ["MariaDB", "SQLite"], metrics, goals=goals)
+    database = bench.database
+    for turn in plan.turns():
+        database.create_database("bench_facts")
+        on_mariadb = measure_facts(database.url("bench_facts"), database.pid)
+        told(part, "MariaDB", run(on_mariadb))
+        with tempfile.TemporaryDirectory(prefix="parley-bench-facts-") as directory:
+            told(part, "SQLite", run(measure_facts(f"sqlite+aiosqlite:///{directory}/{turn}.db")))
+    bench.drop("bench_facts")
     yield part
 
 

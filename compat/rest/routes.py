@@ -23,7 +23,7 @@ from compat.shapes import limits_shape, message_row, message_shape
 from resolvers.context import Context
 from resolvers.errors import NotFound, ParleyError
 from resolvers.people.blocks import block_user, unblock_user
-from resolvers.server_info import enforces_rates, get_limits
+from resolvers.server_info import enforces_rates, get_limits, version
 from resolvers.upkeep.health import check_ready
 from server.retry_after import retry_after
 
@@ -34,8 +34,8 @@ async def limits(ctx: Context, request: Request) -> Response:
 
 
 async def health(ctx: Context, request: Request) -> Response:
-    """Tell that the process runs."""
-    return JSONAnswer({"ok": True})
+    """Tell that the process runs, and its version."""
+    return JSONAnswer({"ok": True, "version": version()})
 
 
 async def ready(ctx: Context, request: Request) -> Response:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db import attachments
-from db.engines.statements import insert_many, mark_of, written
+from db.engines.statements import insert_many
 from db.messages import Original
 from db.models import Message, MessageAttachment, MessageEdit, StoredMessage
 
@@ -75,24 +75,17 @@ async def read_edits(
 
 
 async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> None:
-    """Have the rows of these messages say what the records say."""
-    if not changed:
-        return
-    mark = mark_of(connection.dialect)
-    columns: dict[str, list[str]] = {
-        "kind": [f"'{message.kind.value}'" for message, _ in changed],
-        "content": [mark] * len(changed),
-        "edited_at": [written(message.edited_at) for message, _ in changed],
-        "deleted_at": [written(message.deleted_at) for message, _ in changed],
-        "original_hash": [written(sent_hash) for _, sent_hash in changed],
-    }
-    ids = [f"{message.id:d}" for message, _ in changed]
-    cases = (
-        f"{name} = CASE id {' '.join(map('WHEN {} THEN {}'.format, ids, values))} END"
-        for name, values in columns.items()
-    )
-    text = f"UPDATE messages SET {', '.join(cases)} WHERE id IN ({','.join(ids)})"  # noqa: S608  # nosec B608  # what people wrote are parameters
-    await connection.exec_driver_sql(text, tuple(message.content for message, _ in changed))
+    """Have the rows of these messages, which are there, say what the records say."""
+    said = ("kind", "content", "metadata_json", "edited_at", "deleted_at", "original_hash")
+    rows = [
+        (
+            *(m.id, m.sender_id, m.created_at, m.kind.value),
+            *(m.content, m.metadata_json, m.edited_at, m.deleted_at, sent),
+        )
+        for m, sent in changed
+    ]
+    names = ("id", "sender_id", "created_at", *said)
+    await insert_many(connection, "messages", names, rows, replacing=said)
 
 
 async def forget_content(connection: AsyncConnection, gone: Collection[StoredMessage]) -> None:

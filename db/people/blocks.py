@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, insert, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.engines.statements import rows_by_key
 from db.models import Block
 
 
@@ -96,13 +97,8 @@ async def find_apart(
     connection: AsyncConnection, pairs: Collection[tuple[int, int]]
 ) -> set[tuple[int, int]]:
     """Return those of these pairs in which one user has blocked the other."""
-    if not pairs:
-        return set()
     both = sorted({*pairs, *((other, one) for one, other in pairs)})
-    blocker, blocked = col(Block.blocker_id), col(Block.blocked_id)
-    rows = await connection.execute(
-        select(blocker, blocked).where(tuple_(blocker, blocked).in_(both))
-    )
+    rows = await rows_by_key(connection, "blocks", ("blocker_id", "blocked_id"), both)
     blocks = {(row[0], row[1]) for row in rows}
     return {(one, other) for one, other in pairs if {(one, other), (other, one)} & blocks}
 

@@ -16,6 +16,7 @@ from db.log.changes.groups import (
     NotAllowed,
     RemoveMember,
     SetRole,
+    TooManyGroups,
     TooManyMembers,
     UnknownGroup,
     UnknownMember,
@@ -47,7 +48,8 @@ async def create_group(
     """Begin a group that the viewer owns; return its id.
 
     The picture must be an image that the viewer has uploaded. Raises Unauthenticated, BadInput,
-    NotFound for a user who is missing or kept apart, RateLimited, Unavailable.
+    NotFound for a user who is missing or kept apart, Forbidden where somebody would be in more than
+    MAX_GROUPS_PER_USER groups, RateLimited, Unavailable.
     """
     viewer = ctx.user
     title = clean_title(title)
@@ -65,6 +67,7 @@ async def create_group(
         most,
         shows_earlier=shows_earlier,
         avatar_id=avatar_id,
+        most_groups=ctx.settings.max_groups_per_user,
     )
     fact = await _commit(ctx, change)
     assert fact is not None  # noqa: S101  # a group that begins is a change
@@ -101,7 +104,8 @@ async def add_members(ctx: Context, conversation_id: int, user_ids: Sequence[int
     """Add people to a group; who is in it stays as they are.
 
     Raises Unauthenticated, BadInput, NotFound for the group, or for a user who is missing or kept
-    apart from the viewer, Forbidden for a member, RateLimited, Unavailable.
+    apart from the viewer, Forbidden for a member, and where somebody would be in more than
+    MAX_GROUPS_PER_USER groups, RateLimited, Unavailable.
     """
     viewer = ctx.user
     users = tuple(dict.fromkeys(user_ids))
@@ -111,7 +115,8 @@ async def add_members(ctx: Context, conversation_id: int, user_ids: Sequence[int
     if users:
         await ctx.limits.count_additions(viewer.id, len(users))
     await _check_people(ctx, users)
-    await _commit(ctx, AddMembers(viewer.id, conversation_id, users, most))
+    most_groups = ctx.settings.max_groups_per_user
+    await _commit(ctx, AddMembers(viewer.id, conversation_id, users, most, most_groups))
 
 
 async def remove_member(ctx: Context, conversation_id: int, user_id: int) -> None:
@@ -195,12 +200,21 @@ def _error(ctx: Context, refusal: Refused) -> ParleyError:
             return BadInput("A group needs an owner: make somebody else one first")
         case TooManyMembers():
             return _too_many(ctx)
+        case TooManyGroups(user_id=user_id):
+            return _too_many_groups(ctx, user_id)
     raise refusal
 
 
 def _too_many(ctx: Context) -> ParleyError:
     most = ctx.settings.max_group_members
     return BadInput(f"A group has {most} members at most", setting="MAX_GROUP_MEMBERS")
+
+
+def _too_many_groups(ctx: Context, user_id: int) -> ParleyError:
+    most = ctx.settings.max_groups_per_user
+    if user_id == ctx.user.id:
+        return Forbidden(f"You are in {most} groups, and in no more at once: leave one first")
+    return Forbidden(f"One of these users is in {most} groups already, and may be in no more")
 
 
 def follow_members(control: Control, known: KnownGroups) -> None:

@@ -13,7 +13,6 @@ from db.engines.remains import empty_write_ahead_log
 from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import UnknownUser
-from db.log.changes.profiles import TellOfUser
 from db.people import accounts
 from db.people.accounts import Account
 from events.control import Control
@@ -116,7 +115,6 @@ async def _delete(ctx: Context, account: Account) -> None:
     async with ctx.read() as connection:
         unsent = await unsent_files_of(connection, account.id)
     await _change(ctx, DeleteAccount(account.id), account.email)
-    await commit(ctx, TellOfUser(account.id))
     await remove_unsent(ctx, unsent)
     await remove_unused(ctx, owner_id=account.id)
     try:

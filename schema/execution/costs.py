@@ -1,9 +1,10 @@
 """What an operation may cost: the number of fields that its answer can have.
 
 What is selected of a list counts as often as the list can have items: a page's by its `first` or
-`last`, a list without pages by how many items it has now, or can have at most. Introspection counts
-in the same way, by the sizes that this schema has. A fragment counts each time it is spread, but is
-looked into once.
+`last`, a list without pages by how many items it has now, or can have at most. What is seldom full
+counts as less (SELDOM_FULL, and the reactions to a message). Introspection counts in the same way,
+by the sizes that this schema has. A fragment counts each time it is spread, but is looked into
+once.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,6 +50,11 @@ WHOLE_LISTS: dict[tuple[str, str], Callable[[Context], int]] = {
     ("Message", "edits"): weigh_edits,
     ("Message", "reactions"): expected_reactions,
     ("SearchEdge", "snippet"): most_pieces,
+}
+# Pages that few fill unless a client asks for so many: most conversations have two people.
+SELDOM_FULL: dict[tuple[str, str], float] = {
+    ("Conversation", "members"): 5.0,
+    ("Conversation", "marks"): 3.0,
 }
 # Beyond any limit: the size of a whole list while the caller is not known.
 UNKNOWN = 1_000_000.0
@@ -143,7 +149,7 @@ class _Walk:
         parent: Any = self._costs.schema.type_map[type_]
         field = self._costs.schema.get_field(parent, name)
         assert field is not None  # noqa: S101  # the document is valid
-        own_page = self._page(field, node)
+        own_page = self._page(field, node, SELDOM_FULL.get((type_, name)))
         times = self._costs.introspection_sizes.get((type_, name))
         if times is None:
             times = 1.0
@@ -160,13 +166,18 @@ class _Walk:
         there = float(count(self._ctx))
         return there if page is None else min(there, page)
 
-    def _page(self, field: GraphQLField, node: FieldNode) -> float | None:
-        """Return the size of the page that the field is asked for; None where it has no pages."""
+    def _page(self, field: GraphQLField, node: FieldNode, expected: float | None) -> float | None:
+        """Return the size of the page that the field is asked for; None where it has no pages.
+
+        Where nobody sizes it: the `expected` size, or the one that it has by itself.
+        """
         if not any(name in field.args for name in PAGE_ARGUMENTS):
             return None
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in PAGE_ARGUMENTS if name in given]
         asked = max((size for size in sizes if size is not None), default=None)
+        if asked is None:
+            asked = expected
         if asked is None:
             asked = next((size for size in map(_default, field.args.values()) if size), None)
         if asked is None and not is_list_type(get_nullable_type(field.type)):

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from settings import VERSION
 from tests.support.faces import PASSWORD, Account, new_account
 from tests.support.server import RunningServer, running_server
 
@@ -388,6 +389,6 @@ async def test_who_has_no_messages_gets_an_empty_array(tmp_path: Path) -> None:
 
 
 async def test_health_and_readiness(http: httpx.AsyncClient) -> None:
-    for path in ("/health", "/ready"):
+    for path, told in (("/health", {"ok": True, "version": VERSION}), ("/ready", {"ok": True})):
         answer = await http.get(path)
-        assert (answer.status_code, answer.json()) == (200, {"ok": True})
+        assert (answer.status_code, answer.json()) == (200, told)

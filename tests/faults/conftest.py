@@ -77,9 +77,13 @@ def told(ledger: Ledger) -> str:
 
 async def settle(load: Load, store: Store, report: Report, *, pipelined: bool = True) -> None:
     """End the load and compare what clients know with the database."""
-    rows = await load.finish(store.rows)
-    load.ledger.verify(rows, store.head(), pipelined=pipelined)
+    rows = await load.finish(store)
+    facts = [fact.id for fact in store.facts()]
+    others = load.mixed.ids if load.mixed else ()
+    load.ledger.verify(rows, store.head(), facts=facts, others=others, pipelined=pipelined)
     report(told(load.ledger))
+    if load.mixed:
+        report(load.mixed.told())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

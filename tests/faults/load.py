@@ -12,12 +12,16 @@ from uuid import uuid4
 import httpx
 
 from tests.faults.ledger import Ledger, Received, Row, Sent
+from tests.faults.mixed.load import MixedLoad
+from tests.faults.store import Store
 from tests.faults.wire import WATCH, Cut, GraphQLClient, Refused, RestClient, Sender, SocketIOClient
 
 PASSWORD = "123456"
 # No fault of ours lasts so long: what is not settled by then is lost.
 DEADLINE_SECONDS = 60.0
 RETRY_SECONDS = 0.05
+# Who do everything, and one who only follows.
+MIXED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,13 @@ class Load:
         window: int = 4,
         pause: float = 0.1,
         doubled: bool = False,
+        mixed: Sequence[User] = (),
     ) -> None:
         self.ports = ports
         self.users = users
         self.ledger = Ledger()
         self.live: set[Any] = set()  # clients that can be cut
+        self.mixed = MixedLoad(ports, mixed, self.live) if mixed else None
         self._broadcasters = broadcasters
         self._window = window
         self._pause = pause
@@ -69,6 +75,8 @@ class Load:
 
     async def start(self) -> None:
         """Begin; each user sends over one face and reads over GraphQL, some over Socket.IO too."""
+        if self.mixed is not None:
+            await self.mixed.start()
         faces = [self._open_graphql, self._open_graphql, self._open_socketio, self._open_rest]
         for index, user in enumerate(self.users):
             peer = self.users[index ^ 1] if index ^ 1 < len(self.users) else user
@@ -79,7 +87,7 @@ class Load:
             if index % 4 == 3:
                 self._readers.append(asyncio.create_task(self._listen(index, user)))
 
-    async def finish(self, read_rows: Callable[[], list[Row]]) -> list[Row]:
+    async def finish(self, store: Store) -> list[Row]:
         """Send no more; wait until all is acknowledged and has reached every reader."""
         self._stopping = True
         rows: list[Row] = []
@@ -87,7 +95,9 @@ class Load:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await asyncio.gather(*self._senders)
-                rows = await asyncio.to_thread(read_rows)
+                if self.mixed is not None:
+                    await self.mixed.stop()
+                rows = await asyncio.to_thread(store.rows)
                 for user in self.users:
                     visible = [row.id for row in rows if row.visible_to(user.id)]
                     wanted[user.id] = visible[-1] if visible else 0
@@ -95,6 +105,9 @@ class Load:
                     while reader.resumes and reader.last < wanted[reader.user_id]:
                         self._moved.clear()
                         await self._moved.wait()
+                if self.mixed is not None:
+                    facts = await asyncio.to_thread(store.facts)
+                    await self.mixed.settle(rows, facts)
         except TimeoutError:
             waiting = [sent for sent in self.ledger.sent.values() if sent.id is None]
             behind = [
@@ -103,12 +116,15 @@ class Load:
                 if wanted and reader.resumes and reader.last < wanted[reader.user_id]
             ]
             raise AssertionError(
-                f"after {DEADLINE_SECONDS} s: unacknowledged {waiting[:5]}, behind {behind}"
+                f"after {DEADLINE_SECONDS} s: unacknowledged {waiting[:5]}, behind {behind},"
+                f" {self.mixed and self.mixed.behind()}"
             ) from None
         return rows
 
     async def close(self) -> None:
         """End every client."""
+        if self.mixed is not None:
+            await self.mixed.close()
         for task in [*self._senders, *self._readers]:
             task.cancel()
         await asyncio.gather(*self._senders, *self._readers, return_exceptions=True)
@@ -276,9 +292,12 @@ class _Lane:
 
 
 @asynccontextmanager
-async def load_on(ports: Sequence[int], *, users: int = 12, **options: Any) -> AsyncIterator[Load]:
-    """A load of so many users on these ports, ended on the way out."""
-    load = Load(ports, await register(ports[0], users), **options)
+async def load_on(
+    ports: Sequence[int], *, users: int = 12, mixed: int = MIXED, **options: Any
+) -> AsyncIterator[Load]:
+    """A load of so many pairs' users on these ports, and so many who do everything."""
+    people = await register(ports[0], users + mixed)
+    load = Load(ports, people[:users], mixed=people[users:], **options)
     try:
         await load.start()
         yield load

@@ -1,13 +1,21 @@
 """What the database holds, read past Parley."""
 
+import json
 import sqlite3
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.faults.ledger import Row
+from tests.faults.mixed.logged import StoredFact
 from tests.support.mariadb import MariaDB
 
-ROWS = "SELECT id, sender_id, receiver_id, client_message_id, content FROM messages ORDER BY id"
+ROWS = (
+    "SELECT id, sender_id, receiver_id, client_message_id, content, conversation_id,"
+    " deleted_at IS NOT NULL FROM messages ORDER BY id"
+)
+FACTS = "SELECT position, kind, COALESCE(actor_id, 0), body, audience FROM log ORDER BY position"
 HEAD = "SELECT position FROM log_head"
 
 
@@ -19,6 +27,10 @@ class Store(ABC):
     @abstractmethod
     def rows(self) -> list[Row]:
         """Every message, in order."""
+
+    @abstractmethod
+    def facts(self) -> list[StoredFact]:
+        """Every other fact, in order."""
 
     @abstractmethod
     def head(self) -> int:
@@ -36,9 +48,21 @@ class MariaDBStore(Store):
     def rows(self) -> list[Row]:
         """As Store."""
         return [
-            Row(int(id_), int(sender), None if receiver == "NULL" else int(receiver), key, content)
-            for id_, sender, receiver, key, content in self.server.execute(ROWS, self.name)
+            Row(
+                int(row[0]),
+                int(row[1]),
+                None if row[2] == "NULL" else int(row[2]),
+                row[3],
+                row[4],
+                int(row[5]),
+                row[6] == "1",
+            )
+            for row in self.server.execute(ROWS, self.name)
         ]
+
+    def facts(self) -> list[StoredFact]:
+        """As Store."""
+        return [_fact(row) for row in self.server.execute(FACTS, self.name)]
 
     def head(self) -> int:
         """As Store."""
@@ -56,13 +80,22 @@ class SQLiteStore(Store):
         """As Store."""
         return [Row(*row) for row in self._read(ROWS)]
 
+    def facts(self) -> list[StoredFact]:
+        """As Store."""
+        return [_fact(row) for row in self._read(FACTS)]
+
     def head(self) -> int:
         """As Store."""
         return int(self._read(HEAD)[0][0])
 
-    def _read(self, sql: str) -> list[tuple[int, int, int | None, str, str]]:
+    def _read(self, sql: str) -> list[Any]:
         connection = sqlite3.connect(self._path)
         try:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+
+def _fact(row: Sequence[Any]) -> StoredFact:
+    position, kind, actor_id, body, audience = row
+    return StoredFact(int(position), kind, int(actor_id), json.loads(body), json.loads(audience))

@@ -73,7 +73,7 @@ async def test_more_subscriptions_replay_than_the_pool_has_connections(
     # Whoever is new reads what was written to everybody before, too.
     small: dict[str, Any] = {"db_pool_size": 2, "broadcast_history": "everything"}
     with parleys(tmp_path, database_url=store.url, **small) as [parley]:
-        async with load_on([parley.port], users=6, broadcasters=2) as load:
+        async with load_on([parley.port], users=6, broadcasters=2, mixed=0) as load:
             await asyncio.sleep(2)
             [reader] = await register(parley.port, 1)
             got: list[list[int]] = [[] for _ in range(100)]
@@ -87,7 +87,7 @@ async def test_more_subscriptions_replay_than_the_pool_has_connections(
                         ids.append(int(data["messageAdded"]["id"]))
 
                     await client.watch(WATCH, take, 0)
-                rows = await load.finish(store.rows)
+                rows = await load.finish(store)
                 wanted = [row.id for row in rows if row.receiver_id is None]
                 assert len(wanted) > 20
                 await until(lambda: all(len(ids) >= len(wanted) for ids in got), 30)

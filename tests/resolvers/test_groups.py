@@ -19,7 +19,7 @@ from resolvers.errors import BadInput, Forbidden, NotFound, RateLimited
 from resolvers.people import accounts, blocks
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
-from tests.resolvers.test_exact_authority import _hold_up, _two
+from tests.resolvers.test_exact_authority import _go_on, _hold_up, _two
 from tests.support.inbox import Inbox
 
 
@@ -234,6 +234,24 @@ async def test_the_members_of_a_group_are_counted(tmp_path: Path, database_url: 
             await groups.add_members(alice, group, [bob.user.id])
 
 
+async def test_the_groups_of_a_user_are_counted(tmp_path: Path, database_url: str) -> None:
+    async with running_context(
+        tmp_path, database_url=database_url, limits=True, max_groups_per_user=1
+    ) as ctx:
+        alice, bob = await join(ctx), await join(ctx)
+        group = await _create(alice)
+        with pytest.raises(Forbidden, match="You are in 1 groups"):
+            await _create(alice)
+        await groups.add_members(alice, group, [bob.user.id])
+        carol = await join(ctx)
+        with pytest.raises(Forbidden, match="One of these users is in 1 groups already"):
+            await _create(carol, bob)
+        await groups.leave_group(bob, group)
+        await _create(carol, bob)
+        with pytest.raises(Forbidden, match="One of these users"):
+            await groups.add_members(alice, group, [bob.user.id])
+
+
 async def test_who_was_removed_by_another_process_sends_and_reads_nothing_more(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -261,8 +279,7 @@ async def test_who_was_removed_by_another_process_sends_and_reads_nothing_more(
                     assert not [m for m in page.messages if "hidden" in m.content]
                 await groups.add_members(alice, group, [bob.user.id])
                 await _say(bob, group, "back")
-            await here.feed.start()  # it follows again
-            here.feed.catch_up()
+            _go_on(here)
             await messages.send_message(carol, receiver_id=bob.user.id, content="end")
             heard = await _heard(inbox, "end")
         assert not [text for text in heard if "hidden" in text or text == "refused"]

@@ -23,7 +23,7 @@ from schema.execution.operations import Operations
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
 from tests.resolvers.conftest import join, running_context
-from tests.resolvers.kept_marks import ACTIONS, APPLY, FIELDS, SNAPSHOT
+from tests.resolvers.kept_marks import ACTIONS, APPLY, ASKING, FIELDS, SNAPSHOT
 from tests.resolvers.kept_state import Act, Ask, Data, Sent, State, Table
 from tests.support.inbox import Inbox
 
@@ -146,12 +146,15 @@ class Client:
                 async with aclosing(stream):
                     async for results in stream:
                         for result in results:
-                            self._take(msgspec.json.decode(result)["data"]["events"])
+                            event = msgspec.json.decode(result)["data"]["events"]
+                            await self._take(event, asking(ctx))
 
-    def _take(self, event: Data) -> None:
+    async def _take(self, event: Data, ask: Ask) -> None:
         if "-" in self.cursor:  # each once, and in order
             assert _position(event["cursor"]) > _position(self.cursor)
-        if (apply := APPLY.get(event["__typename"])) is not None:
+        if (asks := ASKING.get(event["__typename"])) is not None:
+            await asks(self.state, event, ask)
+        elif (apply := APPLY.get(event["__typename"])) is not None:
             apply(self.state, event)
         self.cursor = event["cursor"]
         self.seen.put(event)

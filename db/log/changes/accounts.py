@@ -10,8 +10,9 @@ from db.log.changes.account_change import AccountChange, AccountState, Edit
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.groups import leave_all
+from db.models import EVERYBODY_ID
 from db.people.accounts import Account, erased
-from events.facts import AccountChanged
+from events.facts import AccountChanged, Members, UserChanged
 
 
 class _OfAccount(AccountChange, frozen=True, gc=False):
@@ -57,7 +58,7 @@ class SetAdmin(_OfAccount, frozen=True, gc=False):
 class DeleteAccount(_OfAccount, frozen=True, gc=False):
     """Puts the user out everywhere and forgets who they were; what they sent stays.
 
-    They leave their groups, with a fact for each.
+    In the same change everybody hears of the new name, and the user leaves each of their groups.
     """
 
     @classmethod
@@ -69,11 +70,11 @@ class DeleteAccount(_OfAccount, frozen=True, gc=False):
         positions: dict[int, int] = {}
         for outcome in outcomes:
             if isinstance(outcome, Made) and outcome.actor_id is not None:
-                position += 1
+                position += 2  # the account's own fact, and that of the new name
                 positions[outcome.actor_id] = position
         left = await leave_all(connection, [*positions], now, positions)
         return [
-            outcome._replace(also=left[outcome.actor_id])
+            outcome._replace(also=(_renamed(outcome.actor_id), *left[outcome.actor_id]))
             if isinstance(outcome, Made) and outcome.actor_id is not None
             else outcome
             for outcome in outcomes
@@ -87,3 +88,7 @@ class DeleteAccount(_OfAccount, frozen=True, gc=False):
             ended,
             forgets=True,
         )
+
+
+def _renamed(user_id: int) -> Made:
+    return Made(user_id, UserChanged(), Members(EVERYBODY_ID))

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.attachments import mark_sent
+from db.conversations.activity import FOR_EVER
 from db.groups import members
 from db.log.changes.blocks import UnknownUser
 from db.log.changes.change import Change, Made, Outcome, Refused
@@ -39,6 +40,14 @@ class TooManyMembers(Refused):
     """The group would have more members than are allowed."""
 
 
+class TooManyGroups(Refused):
+    """One of these users, perhaps the actor, would be in more groups than are allowed."""
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(user_id)
+        self.user_id = user_id
+
+
 class LastOwner(Refused):
     """The group would have no owner."""
 
@@ -47,6 +56,7 @@ class CreateGroup(Change, frozen=True, gc=False):
     """Begins a group of its owner and others. Its fact is that they have joined."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     title: str
@@ -54,14 +64,16 @@ class CreateGroup(Change, frozen=True, gc=False):
     most: int
     shows_earlier: bool = False
     avatar_id: int | None = None
+    most_groups: int = FOR_EVER  # in which each of them may be
 
     @classmethod
     async def write_at(
         cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime, position: int
     ) -> Sequence[Outcome]:
-        """Refuses with UnknownUser and TooManyMembers."""
+        """Refuses with UnknownUser, TooManyMembers and TooManyGroups."""
         barred = await _barred(connection, [(c.actor_id, c.member_ids) for c in changes])
-        people = Membership((), now)
+        named = {id_ for change in changes for id_ in (change.actor_id, *change.member_ids)}
+        people = Membership((), now, await members.count_groups(connection, named))
         outcomes: list[Outcome] = []
         for change, is_barred in zip(changes, barred, strict=True):
             others = [id_ for id_ in dict.fromkeys(change.member_ids) if id_ != change.actor_id]
@@ -71,6 +83,10 @@ class CreateGroup(Change, frozen=True, gc=False):
             if len(others) >= change.most:
                 outcomes.append(TooManyMembers())
                 continue
+            joined = (change.actor_id, *others)
+            if (full := _in_too_many(people, joined, change.most_groups)) is not None:
+                outcomes.append(full)
+                continue
             position += 1
             id_ = await members.insert_group(
                 connection,
@@ -79,7 +95,6 @@ class CreateGroup(Change, frozen=True, gc=False):
                 avatar_id=change.avatar_id,
                 at=now,
             )
-            joined = (change.actor_id, *others)
             for user_id in joined:
                 people.join(id_, user_id, position, shows_earlier=change.shows_earlier)
             people.set_role(id_, change.actor_id, MemberRole.OWNER)
@@ -92,6 +107,8 @@ class CreateGroup(Change, frozen=True, gc=False):
 
 class UpdateGroup(Change, frozen=True, gc=False):
     """Changes a group's title, its picture, or what newcomers see. None leaves it as it is."""
+
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     conversation_id: int
@@ -145,6 +162,7 @@ class _ChangesMembers(Change, frozen=True, gc=False):
     """A change to the people of one group that there is. Subclasses say in `_apply` what it is."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     conversation_id: int
@@ -155,7 +173,8 @@ class _ChangesMembers(Change, frozen=True, gc=False):
     ) -> Sequence[Outcome]:
         """Refuses with UnknownGroup for who is not in it, NotAllowed, and as `_apply` does."""
         ids = {change.conversation_id for change in changes}
-        people = Membership(await members.find_members(connection, ids), now)
+        counts = await cls._count_groups(connection, changes)
+        people = Membership(await members.find_members(connection, ids), now, counts)
         outcomes: list[Outcome] = []
         for change in changes:
             outcome = await change._checked(connection, people, position + 1)
@@ -163,6 +182,13 @@ class _ChangesMembers(Change, frozen=True, gc=False):
             outcomes.append(outcome)
         await people.save(connection, position)
         return outcomes
+
+    @classmethod
+    async def _count_groups(
+        cls, connection: AsyncConnection, changes: Sequence[Self]
+    ) -> dict[int, int]:
+        """Return in how many groups those are whom the changes add."""
+        return {}
 
     async def _checked(
         self, connection: AsyncConnection, people: Membership, position: int
@@ -193,11 +219,19 @@ class AddMembers(_ChangesMembers, frozen=True, gc=False):
 
     user_ids: tuple[int, ...]
     most: int
+    most_groups: int = FOR_EVER  # in which each of them may be
+
+    @classmethod
+    async def _count_groups(
+        cls, connection: AsyncConnection, changes: Sequence[Self]
+    ) -> dict[int, int]:
+        named = {user_id for change in changes for user_id in change.user_ids}
+        return await members.count_groups(connection, named)
 
     async def _apply(
         self, connection: AsyncConnection, people: Membership, position: int
     ) -> Outcome:
-        """Refuses with NotAllowed, UnknownUser and TooManyMembers."""
+        """Refuses with NotAllowed, UnknownUser, TooManyMembers and TooManyGroups."""
         id_ = self.conversation_id
         if (refusal := _refusal(people, id_, self.actor_id, MemberRole.ADMIN)) is not None:
             return refusal
@@ -210,6 +244,8 @@ class AddMembers(_ChangesMembers, frozen=True, gc=False):
             return None
         if len(present) + len(new) > self.most:
             return TooManyMembers()
+        if (full := _in_too_many(people, new, self.most_groups)) is not None:
+            return full
         shows_earlier = (await members.find_groups(connection, [id_]))[id_].shows_earlier
         for user_id in new:
             people.join(id_, user_id, position, shows_earlier=shows_earlier)
@@ -282,8 +318,8 @@ async def leave_all(
 ) -> dict[int, list[Made]]:
     """Have users, whose accounts end, leave their groups; return the facts of each.
 
-    `positions` has, for each user in order, the position of the account's own fact, as if nobody
-    before them had left a group.
+    `positions` has, for each user in order, the position after which these facts stand, as if
+    nobody before them had left a group.
     """
     ids = await members.groups_of(connection, user_ids)
     people = Membership(await members.find_members(connection, ids), now)
@@ -309,6 +345,12 @@ def _refusal(
     if role is None:
         return UnknownGroup()
     return None if RANKS[role] >= RANKS[least] else NotAllowed()
+
+
+def _in_too_many(people: Membership, joining: Iterable[int], most: int) -> TooManyGroups | None:
+    """Return the refusal if one of those who would join is in so many groups already."""
+    full = (user_id for user_id in joining if people.groups_of(user_id) >= most)
+    return next((TooManyGroups(user_id) for user_id in full), None)
 
 
 async def _barred(

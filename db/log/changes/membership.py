@@ -1,6 +1,7 @@
 """Who is in groups, while changes of a batch are made to them one after the other."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -17,8 +18,12 @@ RANKS = {MemberRole.MEMBER: 0, MemberRole.ADMIN: 1, MemberRole.OWNER: 2}
 class Membership:
     """The people of the groups that a run of changes names: each change sees those before it."""
 
-    def __init__(self, rows: Iterable[GroupMember], now: datetime) -> None:
+    def __init__(
+        self, rows: Iterable[GroupMember], now: datetime, counts: Mapping[int, int] | None = None
+    ) -> None:
+        """`counts` says in how many groups users are, where `groups_of` will be asked."""
         self._now = now
+        self._counts = Counter(counts)
         self._before: dict[tuple[int, int], GroupMember] = {}
         self._rows: dict[int, dict[int, GroupMember]] = {}
         for row in rows:
@@ -35,11 +40,16 @@ class Membership:
         row = self._rows.get(conversation_id, {}).get(user_id)
         return None if row is None or row.left_position is not None else row.role
 
+    def groups_of(self, user_id: int) -> int:
+        """Return in how many groups the user is, by the changes so far."""
+        return self._counts[user_id]
+
     def join(
         self, conversation_id: int, user_id: int, position: int, *, shows_earlier: bool
     ) -> None:
         """Have a user be in the group from a position on."""
         sees_after = 0 if shows_earlier else position
+        self._counts[user_id] += 1
         self._put(
             GroupMember(
                 conversation_id, user_id, MemberRole.MEMBER, position, sees_after, None, self._now
@@ -53,6 +63,7 @@ class Membership:
     def leave(self, conversation_id: int, user_id: int, position: int) -> tuple[int, ...]:
         """Have a user leave the group at a position; return who has become its owner by that."""
         row = self._rows[conversation_id][user_id]
+        self._counts[user_id] -= 1
         self._put(replace(row, left_position=position, role=MemberRole.MEMBER))
         rest = self.present(conversation_id).values()
         if not rest or any(other.role is MemberRole.OWNER for other in rest):

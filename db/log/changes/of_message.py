@@ -1,18 +1,16 @@
 """Changes to a stored message and to what belongs to it: who may make them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import col
 
+from db.engines.statements import rows_by_key
 from db.log.changes.change import Change, Refused
 from db.log.changes.sessions import NotUsable
-from db.messages import COLUMNS, Original, read_more
-from db.models import Member, Message, StoredMessage, User
-from db.people.blocks import find_apart, not_apart
+from db.messages import Original, read_originals
+from db.models import StoredMessage
+from db.people.blocks import find_apart
 from db.people.users import find_senders
 from events.facts import Audience, Members, People
 
@@ -55,24 +53,6 @@ class _Membership(NamedTuple):
         )
 
 
-# Messages with their hashes, the state of their two people's accounts, and whether these may reach
-# each other.
-_sender, _receiver = (User.__table__.alias(name) for name in ("sender", "receiver"))  # type: ignore[attr-defined]  # SQLModel hides it
-_QUERY = (
-    select(
-        *COLUMNS,
-        col(Message.original_hash),
-        _sender.c.disabled_at,
-        _sender.c.deleted_at,
-        _receiver.c.disabled_at,
-        _receiver.c.deleted_at,
-        not_apart(col(Message.sender_id), col(Message.receiver_id)),
-    )
-    .join(_sender, _sender.c.id == col(Message.sender_id))
-    .outerjoin(_receiver, _receiver.c.id == col(Message.receiver_id))
-)
-
-
 class Standing:
     """The messages that changes name, as they are now, and what their users may do with them.
 
@@ -88,51 +68,35 @@ class Standing:
 
     @classmethod
     async def of(cls, connection: AsyncConnection, changes: Sequence[OfMessage]) -> "Standing":
-        """Read what these changes need to be judged: one statement where they are of direct
-        messages, a few more for others.
+        """Read what these changes need to be judged: the messages, and then what their people may.
+
+        Each is one statement. The people of many messages are often the same.
         """
         found = cls()
-        ids = {change.message_id for change in changes}
-        for message, more in await read_more(connection, _QUERY.where(col(Message.id).in_(ids))):
-            found._add(message, *more)
-        strangers: set[Pair] = set()  # to the messages that they name, of everybody or a group
+        ids = sorted({change.message_id for change in changes})
+        for read in await read_originals(connection, ids):
+            found.originals[read.message.id] = read
+        users: set[int] = set()
+        may_be_apart: set[Pair] = set()
         in_groups: set[Pair] = set()
         for change in changes:
             original = found.originals.get(change.message_id)
-            if original is None or change.user_id in _people(original.message):
+            if original is None:
                 continue
-            message = original.message
-            strangers.add((change.user_id, message.sender_id))
+            message, user_id = original.message, change.user_id
+            users.add(user_id)
             if message.is_of_group:
-                in_groups.add((message.conversation_id, change.user_id))
-        unknown = {user_id for user_id, _ in strangers} - found._may_send.keys()
-        if unknown:
-            found._may_send |= await find_senders(connection, unknown)
-        found._apart |= await find_apart(
-            connection, {pair for pair in strangers if pair[0] != pair[1]}
+                in_groups.add((message.conversation_id, user_id))
+            else:
+                other = _other(message, user_id)
+                users.add(other)
+                may_be_apart.add((user_id, other))
+        found._may_send = await find_senders(connection, users)
+        found._apart = await find_apart(
+            connection, {pair for pair in may_be_apart if pair[0] != pair[1]}
         )
         found._memberships = await _memberships(connection, in_groups)
         return found
-
-    def _add(
-        self,
-        message: StoredMessage,
-        sent_hash: bytes | None,
-        sender_disabled_at: datetime | None,
-        sender_deleted_at: datetime | None,
-        receiver_disabled_at: datetime | None,
-        receiver_deleted_at: datetime | None,
-        is_not_apart: bool,
-    ) -> None:
-        self.originals[message.id] = Original(message, sent_hash)
-        if sender_deleted_at is None:
-            self._may_send[message.sender_id] = sender_disabled_at is None
-        if message.receiver_id is not None:
-            if receiver_deleted_at is None:
-                self._may_send[message.receiver_id] = receiver_disabled_at is None
-            if not is_not_apart:
-                one, other = message.sender_id, message.receiver_id
-                self._apart |= {(one, other), (other, one)}
 
     def find(self, change: OfMessage) -> Original | Refused:
         """Return the message that the change names, if its user may see it."""
@@ -190,25 +154,10 @@ def _other(message: StoredMessage, user_id: int) -> int:
     return message.receiver_id
 
 
-def _people(message: StoredMessage) -> tuple[int, ...]:
-    """Return whom the message's row tells all about: of a group's message nobody."""
-    if message.is_of_group:
-        return ()
-    return (message.sender_id, message.receiver_id or message.sender_id)
-
-
 async def _memberships(connection: AsyncConnection, pairs: set[Pair]) -> dict[Pair, _Membership]:
     """Return the memberships that there are, or were, of these groups and users."""
-    if not pairs:
-        return {}
-    conversation_id, user_id = col(Member.conversation_id), col(Member.user_id)
-    rows = await connection.execute(
-        select(
-            conversation_id,
-            user_id,
-            col(Member.role),
-            col(Member.sees_after),
-            col(Member.left_position),
-        ).where(tuple_(conversation_id, user_id).in_(sorted(pairs)))
+    key = ("conversation_id", "user_id")
+    rows = await rows_by_key(
+        connection, "members", key, sorted(pairs), wanted=(*key, *_Membership._fields)
     )
     return {(row[0], row[1]): _Membership(*row[2:]) for row in rows}

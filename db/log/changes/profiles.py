@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +27,8 @@ class _Profile(NamedTuple):
 
 class ChangeProfile(Change, frozen=True, gc=False):
     """Changes what is given; "" clears the status text, and takes the picture away."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     display_name: str | None = None
@@ -78,19 +80,6 @@ class ChangeProfile(Change, frozen=True, gc=False):
         if changed == profile:
             return None, None
         return Made(self.user_id, UserChanged(), Members(EVERYBODY_ID)), changed
-
-
-class TellOfUser(Change, frozen=True, gc=False):
-    """Changes nothing, and tells that a user is shown otherwise now: the account was deleted."""
-
-    user_id: int
-
-    @classmethod
-    async def write(
-        cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
-    ) -> Sequence[Outcome]:
-        """Refuses nothing."""
-        return [Made(change.user_id, UserChanged(), Members(EVERYBODY_ID)) for change in changes]
 
 
 def _columns(before: _Profile, after: _Profile) -> dict[str, Any]:

@@ -87,7 +87,6 @@ class _State:
         self.reacted: set[int] = set()  # the messages that had none so far
         self._before: set[Key] = set()
         self._counts: dict[int, dict[str, Reactions]] = {}
-        self._known: set[tuple[int, str]] = set()
         self._changed: dict[tuple[int, str], None] = {}
 
     @classmethod
@@ -102,7 +101,6 @@ class _State:
         state.there = {*state._before}
         for message_id, found in (await reactions.read_reactions(connection, reacted)).items():
             state._counts[message_id] = {each.emoji: each for each in found}
-            state._known |= {(message_id, each.emoji) for each in found}
         return state
 
     def refusal_of_another(self, change: ChangeReaction) -> TooManyEmoji | None:
@@ -144,13 +142,15 @@ class _State:
         new, gone = self.there - self._before, self._before - self.there
         await reactions.write_reactions(connection, new, gone, now)
         counts: list[tuple[int, Reactions]] = []
+        gone_counts: list[tuple[int, str]] = []
         for message_id, emoji in self._changed:
             found = self._counts[message_id].get(emoji)
             if found is None:
+                gone_counts.append((message_id, emoji))
                 continue
             if len(found.first_users) < min(found.count, FIRST_USERS):  # one of the first has gone
                 first = await reactions.first_users(connection, message_id, emoji)
                 found = replace(found, first_users=first)
             counts.append((message_id, found))
-        await reactions.write_counts(connection, self._known & self._changed.keys(), counts)
+        await reactions.write_counts(connection, counts, gone_counts)
         await reactions.mark_reacted(connection, self.reacted)

@@ -1,0 +1,1 @@
+"""A load of all kinds of changes, and what must be true of it afterwards."""

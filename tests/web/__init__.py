@@ -1,0 +1,1 @@
+"""What browsers load from us: the chat page, the client, the playground."""

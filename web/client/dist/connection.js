@@ -1,0 +1,164 @@
+import { ParleyError, networkError } from "./errors.js";
+import { Socket } from "./socket.js";
+import { Timer, pauseBefore } from "./time.js";
+const SESSION_ENDED = new Set([4401, 4403]);
+const TOO_MANY_CONNECTIONS = 4420;
+const STEADY_MS = 2_000;
+const PAUSE_WHEN_TOO_MANY_MS = 10_000;
+/** Is connected, or tries to be, from `start` to `stop`. */
+export class Connection {
+    #options;
+    #pause = new Timer();
+    #socket = null;
+    #isOpen = false;
+    #openedAt = 0;
+    #attempt = 0;
+    #run = 0; // of which start; 0 while stopped
+    #starts = 0;
+    #waiting = [];
+    constructor(options) {
+        this.#options = options;
+    }
+    get isOpen() {
+        return this.#isOpen;
+    }
+    get isStarted() {
+        return this.#run > 0;
+    }
+    start() {
+        if (this.#run)
+            return;
+        this.#run = this.#starts += 1;
+        this.#attempt = 0;
+        for (const name of ["online", "offline"])
+            globalThis.addEventListener?.(name, this.#hurry);
+        globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+        void this.#open(this.#run);
+    }
+    stop(error = networkError("Disconnected")) {
+        this.#run = 0;
+        this.#pause.clear();
+        for (const name of ["online", "offline"])
+            globalThis.removeEventListener?.(name, this.#hurry);
+        globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+        this.#socket?.drop(error.message);
+        this.#socket = null;
+        for (const { reject } of this.#waiting.splice(0))
+            reject(error);
+        this.#options.lost();
+    }
+    /** Connect anew, with the token that is good now. */
+    restart() {
+        if (!this.#run)
+            return;
+        this.stop();
+        this.start();
+    }
+    /** Resolve once there is a connection; reject when there will be none. */
+    ready() {
+        if (this.#isOpen)
+            return Promise.resolve();
+        if (!this.#run)
+            return Promise.reject(networkError("Not connected"));
+        return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    }
+    /** The answer of a query or a mutation; NETWORK when the connection goes first. */
+    execute(document, variables) {
+        return new Promise((resolve, reject) => this.subscribe(document, variables, {
+            next: resolve,
+            error: reject,
+            complete: () => reject(networkError("The operation ended without an answer")),
+        }));
+    }
+    /** Begin a subscription on the connection there is now: it ends with that connection. */
+    subscribe(document, variables, sink) {
+        if (this.#socket)
+            return this.#socket.run(document, variables, sink);
+        sink.error(networkError("Not connected"));
+        return () => { };
+    }
+    /** The network has come or gone, or somebody looks: find out at once how things are. */
+    #hurry = () => {
+        if (globalThis.document?.visibilityState === "hidden")
+            return;
+        if (this.#isOpen)
+            this.#socket?.probe(); // perhaps it did not survive
+        if (!this.#pause.isSet)
+            return;
+        this.#pause.clear();
+        void this.#open(this.#run);
+    };
+    async #open(run) {
+        const { url, WebSocket, pingAfterMs, answerWithinMs, opened, tokenExpiring } = this.#options;
+        let token;
+        try {
+            token = await this.#options.token();
+        }
+        catch (error) {
+            if (run === this.#run)
+                this.#failed(error);
+            return;
+        }
+        if (run !== this.#run)
+            return;
+        const options = {
+            url,
+            WebSocket,
+            token,
+            pingAfterMs,
+            answerWithinMs,
+            tokenExpiring,
+            opened: () => {
+                this.#isOpen = true;
+                this.#openedAt = Date.now();
+                for (const { resolve } of this.#waiting.splice(0))
+                    resolve();
+                opened();
+            },
+            closed: (code, reason) => void this.#closed(run, token, code, reason),
+        };
+        try {
+            this.#socket = new Socket(options);
+        }
+        catch (error) {
+            this.#failed(networkError(String(error))); // an address that no WebSocket takes
+        }
+    }
+    async #closed(run, token, code, reason) {
+        const wasOpen = this.#isOpen;
+        this.#isOpen = false;
+        if (run !== this.#run)
+            return;
+        this.#socket = null;
+        // One that ends as soon as it begins is no reason to hurry.
+        if (wasOpen && Date.now() - this.#openedAt > STEADY_MS)
+            this.#attempt = 0;
+        this.#options.lost();
+        if (SESSION_ENDED.has(code)) {
+            const error = new ParleyError(reason || "The session has ended", "UNAUTHENTICATED");
+            const again = await this.#options.refused(token, error);
+            if (run !== this.#run)
+                return;
+            if (!again)
+                return this.#giveUp(error);
+        }
+        const least = code === TOO_MANY_CONNECTIONS ? PAUSE_WHEN_TOO_MANY_MS : 0;
+        this.#again(least);
+    }
+    #failed(error) {
+        if (error.code === "NETWORK")
+            this.#again();
+        else
+            this.#giveUp(error);
+    }
+    #again(leastMs = 0) {
+        const run = this.#run;
+        const pause = leastMs + pauseBefore(this.#attempt);
+        this.#attempt += 1;
+        this.#pause.set(pause, () => void this.#open(run));
+    }
+    #giveUp(error) {
+        this.stop(error);
+        this.#options.stopped(error);
+    }
+}
