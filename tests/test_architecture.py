@@ -45,6 +45,7 @@ SHARED = {
     "server.json_input",
     "server.moments",
     "server.multipart",
+    "server.parameters",
     "server.remote",
     "server.retry_after",
 }
@@ -68,6 +69,11 @@ HOUSE = {
 
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
+    "commands": {
+        "":           {"commands.exports", "commands.moving"},
+        "exports":    set(),
+        "moving":     set(),
+    },
     "media": {
         "":           {"media.formats"},
         "formats":    {"media.facts"},
@@ -120,14 +126,14 @@ SUB_ROOMS = {
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
                        "db.visibility"},
         "models":     set(),
-        "conversations": {"db.models", "db.people"},
+        "conversations": {"db.engines", "db.models", "db.people"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.people", "db.conversations", "db.groups", "db.of_messages"},
         "of_messages": {"db.engines", "db.models", "db.messages", "db.attachments"},
         "people":     {"db.engines", "db.models", "db.storage", "db.visibility"},
         "search":     {"db.engines", "db.models", "db.messages", "db.private"},
-        "migrations": {"db.models", "db.resumable"},
+        "migrations": {"db.engines", "db.models", "db.resumable"},
     },
 }
 # fmt: on

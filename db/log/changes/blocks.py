@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.people import blocks
 from db.people.users import existing_ids
-from events.facts import BlockChanged
+from events.facts import BlockChanged, People
 
 
 class UnknownUser(Refused):
@@ -29,6 +29,7 @@ class ChangeBlock(Change, frozen=True, gc=False):
     """Has one user block another, or with `blocked=False` ends it; no more than `most` at once."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "blocker_id"
 
     blocker_id: int
     user_id: int
@@ -62,4 +63,6 @@ def _apply(change: ChangeBlock, blocked: set[int], known: set[int]) -> Outcome:
         blocked.add(change.user_id)
     else:
         blocked.discard(change.user_id)
-    return Made(change.blocker_id, BlockChanged(change.user_id, change.blocked))
+    body = BlockChanged(change.user_id, change.blocked)
+    # Their own clients alone: nobody is told who has blocked them.
+    return Made(change.blocker_id, body, People((change.blocker_id,)))
