@@ -40,12 +40,14 @@ bench: install ## measure against Node.js peers, up to 20 minutes; the table on 
 bench-quick: install ## the two throughputs only, in under a minute
 	$(BIN)/python -m bench --quick $(BENCH)
 
-check: install ## lint, format, types, what is known to be unsafe, and the printed schema
+check: install ## lint, format, types, what is known to be unsafe, and what is printed from the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/bandit -q -c pyproject.toml -r .
 	$(BIN)/python main.py schema | diff -u schema/schema.graphql -
+	$(BIN)/python main.py schema openapi | diff -u docs/openapi.json -
+	$(BIN)/python main.py schema asyncapi | diff -u docs/asyncapi.yaml -
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -57,8 +59,10 @@ lock: install ## pin pyproject.toml in the two lock files (LOCK_ARGS=--upgrade t
 	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes -c requirements.lock \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) -q -o requirements-dev.lock
 
-schema: $(VENV)/.runtime ## print the GraphQL schema into its committed file
+schema: $(VENV)/.runtime ## print the GraphQL schema, OpenAPI and AsyncAPI into their committed files
 	$(BIN)/python main.py schema > schema/schema.graphql
+	$(BIN)/python main.py schema openapi > docs/openapi.json
+	$(BIN)/python main.py schema asyncapi > docs/asyncapi.yaml
 
 clean:
 	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
