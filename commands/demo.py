@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import traceback
+import webbrowser
 from http.client import HTTPConnection
 from typing import Any
 
@@ -27,6 +28,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--host", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to listen on (PORT, 3000)")
     parser.add_argument(
+        "--open",
+        action="store_true",
+        help="open two of them in this machine's browser, to be put side by side",
+    )
+    parser.add_argument(
         "--socketio",
         action="store_true",
         help="be Carol in this terminal, over Socket.IO, beside a demo that runs",
@@ -44,7 +50,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         )
     logging.getLogger("parley.access").setLevel(logging.WARNING)  # what matters is printed last
     ours = demo_settings(settings, options.host or "127.0.0.1")
-    threading.Thread(target=_tell_when_ready, args=(ours,), daemon=True).start()
+    telling = threading.Thread(target=_tell_when_ready, args=(ours, options.open), daemon=True)
+    telling.start()
     serve.run(ours, options)
 
 
@@ -69,7 +76,7 @@ def demo_settings(settings: Settings, host: str) -> Settings:
     )
 
 
-def _tell_when_ready(settings: Settings) -> None:
+def _tell_when_ready(settings: Settings, opens: bool) -> None:
     """Wait for the server, let the people talk unless they have, and say how to be one of them."""
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(settings.port):
@@ -82,8 +89,11 @@ def _tell_when_ready(settings: Settings) -> None:
         logger.error("The demo's people could not be made:\n%s", traceback.format_exc())
         return
     base = f"http://localhost:{settings.port}"
-    lines = [f"    {one.name:<8}{base}/?as={one.name.lower():<8}{one.email}" for one in people]
-    port = f" --port {settings.port}" if settings.port != 3000 else ""
+    addresses = {one.email: f"{base}/?as={one.name.lower()}" for one in people}
+    lines = [
+        f"    {one.name:<8}{addresses[one.email]:<{len(base) + 13}}{one.email}" for one in people
+    ]
+    port = "" if settings.port == 3000 else f" --port {settings.port}"
     print(
         "\n".join(
             [
@@ -99,6 +109,9 @@ def _tell_when_ready(settings: Settings) -> None:
         ),
         flush=True,
     )
+    if opens:
+        for address in list(addresses.values())[:2]:
+            webbrowser.open_new(address)
 
 
 def _is_ready(port: int) -> bool:

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Demo(Daemon):
 
     def command(self) -> list[str]:
         """The command line."""
-        return [sys.executable, str(MAIN), "demo", "--port", str(self.port)]
+        return [sys.executable, str(MAIN), "demo", "--port", str(self.port), "--open"]
 
     def answers(self) -> bool:
         """Whether its people have talked."""
@@ -36,7 +37,11 @@ class Demo(Daemon):
 
     def environment(self) -> dict[str, str]:
         """A database that the demo must leave alone."""
+        browser = self.directory / "browser"
+        browser.write_text(f'#!/bin/sh\necho "$1" >> {self.directory}/opened\n')
+        browser.chmod(0o700)
         ours = {"DATABASE_URL": "sqlite:///operator.db", "BCRYPT_ROUNDS": "4"}
+        ours["BROWSER"] = str(browser)
         return {**os.environ, **ours}
 
     @property
@@ -90,6 +95,11 @@ def test_it_says_how_to_be_two_of_them(demo: Demo) -> None:
         assert f"{name}@example.com" in printed
     assert PASSWORD in printed
     assert "demo --socketio" in printed
+    opened = demo.directory / "opened"
+    until(lambda: opened.exists() and opened.read_text().count("\n") == 2)
+    assert opened.read_text().splitlines() == [
+        f"http://localhost:{demo.port}/?as={name}" for name in ("alice", "bob")
+    ]
     page = httpx.get(f"{demo.url}/?as=alice", headers={"Accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
 
@@ -110,7 +120,7 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
 
 def test_carol_speaks_socket_io_in_a_terminal(demo: Demo) -> None:
     done = subprocess.run(
-        [*demo.command(), "--socketio"],
+        [*demo.command()[:-1], "--socketio"],
         cwd=demo.directory,
         input="Alice: from the terminal\nfrom Carol to all\n",
         capture_output=True,
@@ -158,6 +168,12 @@ def test_its_files_are_what_they_say() -> None:
     assert portrait((1, 2, 3)).startswith(b"\x89PNG")
     assert tune()[:4] == b"RIFF"
     assert max(map(len, (lake(), portrait((1, 2, 3)), tune()))) < 200_000
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what another process does; the test's time-out is the limit."""
+    while not holds():
+        time.sleep(0.05)
 
 
 def _run(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
