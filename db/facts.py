@@ -47,7 +47,7 @@ async def lock_head(connection: AsyncConnection) -> tuple[int, int]:
     """
     lock = "" if connection.dialect.name == "sqlite" else " FOR UPDATE"
     query = f"SELECT position, control_position FROM log_head{lock}"  # noqa: S608  # nosec B608
-    row: Any = (await connection.exec_driver_sql(query)).one()
+    row: Sequence[Any] = (await connection.exec_driver_sql(query)).one()
     return row[0], row[1]
 
 

@@ -2,17 +2,21 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.conversations.activity import MOST_BEHIND
 from db.conversations.spans import APART, PARTS_AT_ONCE, union
 from db.engines.statements import fetch
 from db.models import (
     EVERYBODY_ID,
     ConversationKind,
     ListedConversation,
+    Member,
     StoredMember,
     User,
     utc_from,
@@ -147,20 +151,94 @@ async def last_ids(
     return {(row[0], row[1]): row[2] for row in rows if row[2] is not None}
 
 
+class Move(NamedTuple):
+    """A user's clients were sent the log past one position, up to another."""
+
+    user_id: int
+    after: int
+    upto: int
+
+
 async def peers_between(
-    connection: AsyncConnection, user_id: int, after: int, upto: int, *, limit: int
-) -> set[int]:
-    """Return with whom a user has exchanged direct messages between two positions of the log.
+    connection: AsyncConnection, moves: Collection[Move], *, limit: int
+) -> dict[int, set[int]]:
+    """Return with whom each user has exchanged direct messages between two positions of the log.
 
     Up to `limit` each way, those of the latest messages.
     """
-    found: set[int] = set()
-    for own, other in (("receiver_id", "sender_id"), ("sender_id", "receiver_id")):
-        statement = (
-            f"SELECT DISTINCT peer FROM (SELECT {other} AS peer FROM messages"  # noqa: S608  # nosec B608  # names
-            f" WHERE {own} = :user AND id > :after AND id <= :upto"
-            f" ORDER BY id DESC LIMIT {limit:d}) AS latest WHERE peer IS NOT NULL"
+    parts = [
+        f"SELECT DISTINCT {user_id:d}, peer FROM (SELECT {other} AS peer FROM messages"  # noqa: S608  # nosec B608  # names and ids
+        f" WHERE {own} = {user_id:d} AND id > {after:d} AND id <= {upto:d}"
+        f" ORDER BY id DESC LIMIT {limit:d}) AS latest WHERE peer IS NOT NULL"
+        for user_id, after, upto in moves
+        for own, other in (("receiver_id", "sender_id"), ("sender_id", "receiver_id"))
+    ]
+    found: dict[int, set[int]] = {move.user_id: set() for move in moves}
+    for user_id, peer_id in await union(connection, parts):
+        found[user_id].add(peer_id)
+    return found
+
+
+async def senders_between(
+    connection: AsyncConnection, moves: Collection[Move], *, limit: int, most_groups: int
+) -> dict[int, dict[int, set[int]]]:
+    """Return who has written in each user's groups between two positions, by user and group.
+
+    Only those who are in the group now. Of each user the `most_groups` latest groups count, and of
+    a group the latest `limit` messages.
+    """
+    by_user = {move.user_id: move for move in moves}
+    lowest = min(move.after for move in moves)
+    rows = await connection.execute(
+        select(
+            col(Member.user_id),
+            col(Member.conversation_id),
+            col(Member.sees_after),
+            col(Member.activity),
+        ).where(
+            col(Member.user_id).in_(by_user),
+            col(Member.is_group),
+            col(Member.left_position).is_(None),
+            # No message of the others can lie past `after`.
+            col(Member.activity) > lowest - MOST_BEHIND,
         )
-        values = {"user": user_id, "after": after, "upto": upto}
-        found |= {row[0] for row in await connection.execute(text(statement), values)}
+    )
+    ranges: dict[int, list[Move]] = {}
+    asked_of: Counter[int] = Counter()
+    for user_id, group, sees_after, activity in sorted(rows, key=itemgetter(3), reverse=True):
+        _, after, upto = by_user[user_id]
+        if activity > after - MOST_BEHIND and asked_of[user_id] < most_groups:
+            asked_of[user_id] += 1
+            ranges.setdefault(group, []).append(Move(user_id, max(after, sees_after), upto))
+    parts = [
+        f"SELECT * FROM (SELECT conversation_id, id, sender_id FROM messages"  # noqa: S608  # nosec B608  # ids
+        f" WHERE conversation_id = {group:d} AND id > {min(each.after for each in asked):d}"
+        f" AND id <= {max(each.upto for each in asked):d} "
+        f" ORDER BY id DESC LIMIT {limit:d}) AS latest"
+        for group, asked in ranges.items()
+    ]
+    written: dict[int, list[tuple[int, int]]] = {}
+    for group, id_, sender_id in await union(connection, parts):
+        written.setdefault(group, []).append((id_, sender_id))
+    senders = {sender_id for messages in written.values() for _, sender_id in messages}
+    present: set[tuple[int, int]] = set()
+    if senders:
+        here = await connection.execute(
+            select(col(Member.conversation_id), col(Member.user_id)).where(
+                col(Member.conversation_id).in_(written),
+                col(Member.user_id).in_(senders),
+                col(Member.left_position).is_(None),
+            )
+        )
+        present = {(row[0], row[1]) for row in here}
+    found: dict[int, dict[int, set[int]]] = {user_id: {} for user_id in by_user}
+    for group, messages in written.items():
+        for user_id, after, upto in ranges[group]:
+            of_range = {
+                sender_id
+                for id_, sender_id in messages
+                if after < id_ <= upto and sender_id != user_id and (group, sender_id) in present
+            }
+            if of_range:
+                found[user_id][group] = of_range
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +30,8 @@ class UnknownConversation(Refused):
 
 class SetOwnSettings(Change, frozen=True, gc=False):
     """Mutes, archives or pins a conversation for one of its members."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     conversation_id: int
