@@ -45,6 +45,7 @@ from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
 from resolvers.guards.invisible import Invisible
+from resolvers.guards.kept_set import KeptSet
 from resolvers.guards.limits.connection_slots import ConnectionSlots, TcpSlots
 from resolvers.guards.limits.counts import Counts
 from resolvers.guards.limits.rates import RateLimits
@@ -59,6 +60,7 @@ from resolvers.people.accounts import follow_accounts
 from resolvers.people.blocks import follow_blocks, load_blocks
 from resolvers.people.presence import follow_invisible, load_invisible, record_last_seen
 from resolvers.people.sessions import follow_sessions, tend_sessions
+from resolvers.people.settings import follow_hiding, load_hiding
 from resolvers.reads import follow_groups
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
@@ -189,6 +191,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         await part(_started(ctx.feed))
         await load_blocks(ctx.db, ctx.blocks)
         await load_invisible(ctx.db, ctx.invisible)
+        await load_hiding(ctx.db, ctx.hiding)
         await load_epoch(ctx)
         await part(_started(ctx.log))
         await settle_broadcasters(ctx)
@@ -247,11 +250,12 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     reader = LogReader(database)
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)
-    invisible = Invisible()
+    invisible, hiding = Invisible(), KeptSet[int]()
     admission = Admission(apart=blocks.apart, broadcasters=settings.broadcast)
     follow_blocks(control, database, blocks)
     follow_members(control, admission.groups)
     follow_invisible(control, database, invisible)
+    follow_hiding(control, database, hiding)
     follow_accounts(control, admission)
     roster = Roster(
         bus,
@@ -292,6 +296,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
             blocks.apart,
             memberships.stays_of,
             knows=None if directory.shows == "everyone" else directory.includes,
+            hiding=hiding.keys,
         ),
         members_changed=memberships.apply,
         heard=directory.hear if settings.directory == "contacts" else None,
@@ -321,6 +326,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         directory=directory,
         memberships=memberships,
         invisible=invisible,
+        hiding=hiding,
         control=control,
         passwords=Passwords(
             rounds=settings.bcrypt_rounds,
@@ -349,11 +355,10 @@ def create_context(settings: Settings, bus: Bus) -> Context:
         ),
         connection_slots=connection_slots,
         search=MessageSearch(
-            database,
+            database.url,
             settings.data_dir / "search",
             head=lambda: feed.position,
             epoch=lambda: control.epoch,
-            recent=feed.last_entries,
         )
         if settings.search == "on"
         else None,

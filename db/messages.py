@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.engines.statements import Statement, rows_by_key
+from db.engines.statements import Statement, in_list, lists_of, rows_by_key
 from db.models import (
     EVERYBODY_ID,
     Conversation,
@@ -62,9 +62,10 @@ async def _stored(connection: AsyncConnection, rows: Iterable[Any]) -> list[Stor
         StoredMessage(
             id_, sender, receiver, _KINDS[kind], content, key, utc_from(created), where, None,
             edited and utc_from(edited), deleted and utc_from(deleted), reply_to, bool(reacted),
+            metadata,
         )
         for id_, sender, receiver, kind, content, key, created, where, edited, deleted, reply_to,
-        reacted in rows
+        reacted, metadata in rows
     ]  # fmt: skip
     attaching = [message.id for message in found if message.kind in ATTACHING_KINDS]
     if not attaching:
@@ -209,10 +210,19 @@ async def find_all_visible(
     broadcasts_after: int = 0,
 ) -> Sequence[StoredMessage]:
     """Return those of these messages that there are and that the viewer may see."""
-    query = select(*COLUMNS).where(
-        col(Message.id).in_(message_ids), visible(viewer_id, broadcasts_after)
-    )
-    return await read_messages(connection, query)
+    found: list[StoredMessage] = []
+    for size, ids in lists_of(message_ids):
+        values = {"viewer": viewer_id, "joined": broadcasts_after, **ids}
+        rows = await _visible_statement(size).fetch(connection, values)
+        found += await _stored(connection, rows)
+    return found
+
+
+@cache
+def _visible_statement(size: int) -> Statement:
+    viewer, joined = (bindparam(name, type_=BigInteger) for name in ("viewer", "joined"))
+    query = select(*COLUMNS).where(in_list(col(Message.id), size), visible(viewer, joined))
+    return Statement(lambda dialect: query)
 
 
 class Original(NamedTuple):
@@ -223,10 +233,17 @@ class Original(NamedTuple):
 
 
 def hash_sent(
-    sender_id: int, key: str | None, kind: MessageKind, content: str, attachment_id: int | None
+    sender_id: int,
+    key: str | None,
+    kind: MessageKind,
+    content: str,
+    attachment_id: int | None,
+    metadata: str | None,
 ) -> bytes:
     """Return the hash of what was sent: with the key, so that the same text hashes differently."""
-    return sha256(_encoder.encode((sender_id, key, kind, content, attachment_id))).digest()
+    sent = (sender_id, key, kind, content, attachment_id)
+    # Hashes that are stored without custom data stay as they are.
+    return sha256(_encoder.encode(sent if metadata is None else (*sent, metadata))).digest()
 
 
 async def read_originals(connection: AsyncConnection, ids: Iterable[int]) -> list[Original]:

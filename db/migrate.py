@@ -11,17 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engines.database import Database, DatabaseBusy, DatabaseUnsuitable
-from db.resumable import ForeignTable
+from db.engines.older import check_moved
+
+if TYPE_CHECKING:
+    # Functions import alembic when tables are to be changed: a start with the newest tables, which
+    # is nearly every one, would spend a tenth of its time on it.
+    from alembic.config import Config
 
 logger = logging.getLogger("parley.db")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Servers that start at once migrate one after the other; each database has a lock of its own.
 LOCK = "CONCAT('parley-migrations-', LEFT(SHA1(DATABASE()), 20))"
@@ -66,13 +71,22 @@ class _Stop:
             raise MigrationStopped(self.asked)
 
 
-async def upgrade(database: Database, *, revision: str = "head", stoppable: bool = False) -> None:
+async def upgrade(
+    database: Database,
+    *,
+    revision: str = "head",
+    stoppable: bool = False,
+    importing: bool = False,
+) -> None:
     """Apply the migrations that are missing. Raises DatabaseUnsuitable, DatabaseUnavailable.
 
     With `stoppable`, SIGTERM and SIGINT raise MigrationStopped: for a process without handlers.
+    Only with `importing` may an import have been begun and not finished.
     """
     await database.prepare()
     async with database.read() as connection:
+        if not importing:
+            await connection.run_sync(check_moved)
         if await connection.run_sync(_is_at, revision):
             return
         if (older := await connection.run_sync(_version)) is not None:
@@ -93,7 +107,7 @@ async def upgrade(database: Database, *, revision: str = "head", stoppable: bool
 async def check(database: Database) -> None:
     """Raise alembic's CommandError unless the tables are what the models say."""
     async with database.write() as connection:
-        await connection.run_sync(lambda sync: command.check(_config(sync, lambda: None)))
+        await connection.run_sync(_check)
 
 
 async def _upgrade_in_turn(database: Database, revision: str, stop: _Stop) -> None:
@@ -106,11 +120,17 @@ async def _upgrade_in_turn(database: Database, revision: str, stop: _Stop) -> No
         except DatabaseBusy:  # SQLite's: another process writes for longer than a message takes
             stop.check()
             said = _say_waiting(said)
-        except ForeignTable as error:
-            raise DatabaseUnsuitable(str(error)) from error
+
+
+def _check(connection: Connection) -> None:
+    from alembic import command
+
+    command.check(_config(connection, lambda: None))
 
 
 def _upgrade(connection: Connection, revision: str, stop: _Stop) -> None:
+    from alembic import command
+
     # On SQLite the write transaction keeps other processes out.
     if connection.dialect.name == "sqlite":
         command.upgrade(_config(connection, stop.check), revision)
@@ -159,18 +179,21 @@ def _say_waiting(said: float) -> float:
 def _is_at(connection: Connection, revision: str) -> bool:
     """Whether nothing is missing. Raises DatabaseUnsuitable for a database of a newer Parley."""
     found = _version(connection)
-    scripts = ScriptDirectory.from_config(_config(connection, lambda: None))
     if found is None:
         return False
-    known = {script.revision for script in scripts.walk_revisions()}
+    known = versions()
     if found not in known:
-        newest = scripts.get_current_head()
         raise DatabaseUnsuitable(
-            f"Its tables are of a newer Parley (version {found}; this one knows up to {newest})."
+            f"Its tables are of a newer Parley (version {found}; this one knows up to {known[-1]})."
             " Run that Parley, or restore a copy of the database from before it"
         )
-    wanted = scripts.get_current_head() if revision == "head" else revision
-    return bool(found == wanted)
+    return found == (known[-1] if revision == "head" else revision)
+
+
+def versions() -> list[str]:
+    """Return the versions that tables may have, oldest first: the migrations' names begin so."""
+    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 def _version(connection: Connection) -> str | None:
@@ -196,11 +219,11 @@ def _asked_by_signals(stop: _Stop) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _config(connection: Connection, before_statement: Callable[[], None]) -> Config:
+def _config(connection: Connection, before_statement: Callable[[], None]) -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option(
-        "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
-    )
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["before_statement"] = before_statement
     return config

@@ -17,9 +17,7 @@ from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy import Connection, Index, Table, and_, func, inspect, select
 from sqlalchemy.engine.reflection import Inspector
 
-
-class ForeignTable(Exception):
-    """A table of the name that we need is there, and is not ours; the text says so."""
+from db.engines.troubles import DatabaseUnsuitable
 
 
 class _Stoppable:
@@ -72,7 +70,7 @@ class _Resumable(_Stoppable):
             return
         missing = {column.name for column in table.columns} - self._columns(table.name)
         if missing:
-            raise ForeignTable(
+            raise DatabaseUnsuitable(
                 f"It has a table {table.name!r} that is not Parley's (it lacks the columns"
                 f" {', '.join(sorted(missing))}). Give Parley a database of its own"
             )

@@ -8,6 +8,7 @@ forms of the rule together (tests/db/test_visibility.py).
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, exists, or_, true
@@ -20,9 +21,11 @@ from events.facts import (
     Entry,
     Everybody,
     Fact,
+    MarksMoved,
     Members,
     People,
     Processes,
+    ReceiptsChanged,
     Recipients,
     Topics,
     UserChanged,
@@ -109,6 +112,8 @@ class Stay(NamedTuple):
         return within and (fact.message_id is None or self.shows(fact.message_id))
 
 
+# The facts about marks: not all of their audience may know of each.
+OF_RECEIPTS = (MarksMoved, ReceiptsChanged)
 # A user's stays, by the groups; None where they are not known now.
 StaysOf = Callable[[int], Mapping[int, Stay] | None]
 
@@ -118,7 +123,8 @@ class Visibility:
 
     `apart` says, live, whom blocks keep apart from each user, and `stays_of` in which groups a user
     is or was, as of the last message that was handed out. `knows(viewer, user)` says who may find
-    whom; None where everybody may find everybody.
+    whom; None where everybody may find everybody. `hiding` are, live, those who neither show
+    their read marks nor see others'.
     """
 
     def __init__(
@@ -127,8 +133,10 @@ class Visibility:
         stays_of: StaysOf = lambda user_id: {},
         *,
         knows: Callable[[int, int], bool] | None = None,
+        hiding: Collection[int] = (),
     ) -> None:
         self._apart = apart
+        self._hiding = hiding
         self._stays_of = stays_of
         self._knows = knows
 
@@ -170,11 +178,12 @@ class Visibility:
     def fact_recipients(self, fact: Fact) -> Topics | Everybody:
         """Return the topics of those who are shown the fact, now that it is stored.
 
-        Of a group's members only those for whom `shows_fact` says so are shown what concerns a
-        message.
+        Of a group's members only those for whom `shown_to` says so are shown it.
         """
         audience, body = fact.audience, fact.body
         if isinstance(audience, People):
+            if isinstance(body, OF_RECEIPTS):
+                return tuple(id_ for id_ in audience.ids if self.may_know(fact, id_))
             return audience.ids
         if isinstance(audience, Processes):
             return ()
@@ -194,6 +203,29 @@ class Visibility:
             return Everybody(())
         return Everybody((), if_knows=lambda viewer_id: knows(viewer_id, user_id))
 
+    def shown_to(self, fact: Fact) -> Callable[[int], object] | None:
+        """Return to which of a group's members the fact is shown as it is stored; None: to all."""
+        if fact.message_id is not None:
+            return partial(self.shows_fact, fact, broadcasts_after=0)
+        if isinstance(fact.body, OF_RECEIPTS):
+            return partial(self.may_know, fact)
+        return None
+
+    def may_know(self, fact: Fact, viewer_id: int) -> bool:
+        """Whether the viewer may know of a read mark, if the fact is about any.
+
+        Those who hide theirs see none of others', now and of before.
+        """
+        body, actor_id, hiding = fact.body, fact.actor_id, self._hiding
+        if type(body) is MarksMoved:
+            if body.read_position is None or viewer_id == actor_id:
+                return True
+            return viewer_id not in hiding and actor_id not in hiding
+        if type(body) is ReceiptsChanged:
+            # The actor's own clients hear of the setting.
+            return viewer_id != actor_id and viewer_id not in hiding
+        return True
+
     def shows_fact(
         self, fact: Fact, viewer_id: int, broadcasts_after: int, *, groups: bool = True
     ) -> bool | None:
@@ -208,7 +240,7 @@ class Visibility:
             if stays is None:
                 return None
             stay = stays.get(fact.audience.conversation_id)
-            return stay is not None and stay.shows_fact(fact)
+            return stay is not None and stay.shows_fact(fact) and self.may_know(fact, viewer_id)
         recipients = self.fact_recipients(fact)
         if type(recipients) is not Everybody:
             return viewer_id in recipients

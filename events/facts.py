@@ -48,6 +48,10 @@ class Entry(Placed, Protocol):
     def content(self) -> str:
         """Its text: the part whose size varies."""
 
+    @property
+    def metadata_json(self) -> str | None:
+        """Its custom data: another such part."""
+
 
 @final
 class Everybody(msgspec.Struct, frozen=True):
@@ -150,6 +154,14 @@ class OwnSettingsChanged(msgspec.Struct, frozen=True, tag="settings.changed"):
 
     conversation_id: int | None = None
     invisible: bool | None = None  # None: as before
+    read_receipts: bool | None = None
+
+
+class ReceiptsChanged(msgspec.Struct, frozen=True, tag="receipts.changed"):
+    """Others see the read marks of the actor from now on, or see them no more."""
+
+    shown: bool
+    conversation_id: int | None = None  # a group; None: the direct ones with the audience
 
 
 class BlockChanged(msgspec.Struct, frozen=True, tag="block.changed"):
@@ -205,6 +217,7 @@ Body = (
     | MembersChanged
     | UserChanged
     | OwnSettingsChanged
+    | ReceiptsChanged
     | BlockChanged
     | SessionEnded
     | SessionRenewed
@@ -226,6 +239,8 @@ SHOWN = (
     MembersChanged,
     UserChanged,
     OwnSettingsChanged,
+    ReceiptsChanged,
+    BlockChanged,
 )
 OF_MESSAGES = (MessageEdited, MessageDeleted, ReactionChanged)
 

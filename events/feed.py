@@ -15,7 +15,6 @@ place: it goes back to the last entry that is still there, and has every subscri
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -181,13 +180,6 @@ class Feed(Generic[E]):
             return None
         return self._remembered.messages(user_id, after, upto, broadcasts_after, groups=groups)
 
-    def last_entries(self, after: int, upto: int) -> Sequence[E | Fact] | None:
-        """Return the entries with after < position <= upto from memory, whoever may see them.
-
-        Each message is as it is now. None where not all of them are kept.
-        """
-        return self._remembered.between(after, upto)
-
     def recent_events(
         self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0, groups: bool
     ) -> Sequence[E | Fact] | None:
@@ -343,6 +335,8 @@ class Feed(Generic[E]):
         if self._typists and self._typing is not None:
             self._typing.end(entry)
         size = len(entry.content) + ENTRY_BYTES
+        if entry.metadata_json is not None:
+            size += len(entry.metadata_json)
         recipients = self.visibility.recipients(entry)
         if type(recipients) is tuple:
             if self._heard is not None:
@@ -370,12 +364,13 @@ class Feed(Generic[E]):
             self._hub.quit_group(user_id, topic)
 
     def _show(self, fact: Fact) -> None:
-        size = ENTRY_BYTES + (0 if fact.record is None else len(fact.record.content))
+        size = ENTRY_BYTES
+        if fact.record is not None:
+            size += len(fact.record.content) + len(fact.record.metadata_json or "")
         recipients = self.visibility.fact_recipients(fact)
         if type(recipients) is Everybody:
             self._hub.broadcast_fact(fact, size, recipients)
-        elif fact.message_id is not None and type(fact.audience) is Members:
-            shown = partial(self.visibility.shows_fact, fact, broadcasts_after=0)
-            self._hub.deliver_fact(fact, size, recipients, shown=shown)
         else:
-            self._hub.deliver_fact(fact, size, recipients)
+            is_groups = type(fact.audience) is Members
+            shown = self.visibility.shown_to(fact) if is_groups else None
+            self._hub.deliver_fact(fact, size, recipients, shown=shown)

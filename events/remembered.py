@@ -1,6 +1,6 @@
 """The log's last entries, kept in memory: for replays, and to notice a log that lost its tail."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -33,6 +33,12 @@ class Visibility(Protocol):
 
     def fact_recipients(self, fact: Fact, /) -> Topics | Everybody:
         """Return the topics to which the fact goes as it is handed out."""
+
+    def shown_to(self, fact: Fact, /) -> Callable[[int], object] | None:
+        """Return to which of a group's members the fact is shown as it is stored; None: to all."""
+
+    def may_know(self, fact: Fact, viewer_id: int, /) -> bool:
+        """Whether the viewer may know of a read mark, if the fact is about any."""
 
     def shows_fact(
         self, fact: Fact, viewer_id: int, broadcasts_after: int, *, groups: bool = True

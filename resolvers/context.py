@@ -26,6 +26,7 @@ from resolvers.guards.blocked_pairs import BlockedPairs
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
 from resolvers.guards.invisible import Invisible
+from resolvers.guards.kept_set import KeptSet
 from resolvers.guards.limits.connection_slots import ConnectionSlots
 from resolvers.guards.limits.rates import RateLimits
 from resolvers.guards.limits.upload_slots import UploadSlots
@@ -58,6 +59,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     directory: Directory
     memberships: Memberships
     invisible: Invisible
+    hiding: KeptSet[int]  # those who show no read marks, and see none
     control: Control
     passwords: Passwords
     tokens: Tokens

@@ -168,6 +168,7 @@ class _ShownFacts:
         viewer, audience = self._ctx.user, fact.audience
         if isinstance(audience, Members) and audience.conversation_id != EVERYBODY_ID:
             stay = stays.get(audience.conversation_id)
-            return stay is not None and stay.shows_fact(fact)
+            may_know = self._ctx.feed.visibility.may_know(fact, viewer.id)
+            return stay is not None and stay.shows_fact(fact) and may_know
         visibility = self._ctx.feed.visibility
         return bool(visibility.shows_fact(fact, viewer.id, viewer.broadcasts_after))

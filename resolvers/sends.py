@@ -31,6 +31,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.guards.metadata import clean_metadata
 from resolvers.guards.validation import clean_client_message_id, clean_content, kind_of
 from resolvers.pending import Pending
 
@@ -72,6 +73,7 @@ def send_message(
     attachment_id: int | None = None,
     client_message_id: str | None = None,
     reply_to_id: int | None = None,
+    metadata: object = None,
 ) -> Pending[StoredMessage]:
     """Store a message; return it once it is stored.
 
@@ -81,7 +83,8 @@ def send_message(
     message. An attachment must be the sender's, or of a message that the sender may see. Without a
     `kind`, the message has the attachment's, or is EMOJI when its content is nothing else, or TEXT.
     A receiver whom a block keeps apart is not found, and neither is a message to reply to that is
-    hidden, or of another conversation. Raises Unauthenticated, BadInput, PayloadTooLarge,
+    hidden, or of another conversation. `metadata` is a JSON object of the sender's
+    own. Raises Unauthenticated, BadInput, PayloadTooLarge,
     RateLimited, Unavailable; once it is awaited, also NotFound, Forbidden (a broadcast, by
     BROADCAST), Conflict.
     """
@@ -113,6 +116,11 @@ def send_message(
         broadcasts_after=viewer.broadcasts_after,
         conversation_id=conversation_id,
         reply_to_id=reply_to_id,
+        metadata=(
+            None
+            if metadata is None
+            else clean_metadata(metadata, max_bytes=ctx.settings.max_metadata_bytes)
+        ),
     )
     ctx.limits.count_send(draft.sender_id)
     try:

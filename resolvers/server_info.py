@@ -18,7 +18,7 @@ LIMITS = (
     "reads_at_once_per_user", "max_connections_per_user", "max_connections_per_address",
     "max_subscriptions_per_connection",
     # How large: bodies, queries, queues, files.
-    "max_body_bytes", "max_message_bytes", "max_page_size",
+    "max_body_bytes", "max_message_bytes", "max_metadata_bytes", "max_page_size",
     "max_query_tokens", "max_query_characters", "max_query_definitions", "max_query_overlaps",
     "max_query_depth", "max_query_fields", "max_query_root_fields", "max_query_aliases",
     "max_query_directives", "max_query_cost",

@@ -15,6 +15,7 @@ from events.facts import Fact
 from events.subscription import Consumer
 from resolvers import events
 from resolvers.context import Context
+from resolvers.conversations import listing
 from resolvers.errors import NotFound
 from resolvers.people import settings
 from schema.context import Info, own_loaders
@@ -49,8 +50,7 @@ class Event:
     async def conversation(self, info: Info) -> Conversation | None:
         if self.conversation_id is None:
             return None
-        record = await own_loaders(info).conversations.load(int(self.conversation_id))
-        return None if record is None else Conversation.of(record)
+        return await _conversation(info, self.conversation_id)
 
 
 @strawberry.type(description="Somebody, perhaps you, sent a message that you may see.")
@@ -145,6 +145,50 @@ class SettingsChanged(Event):
         return Settings.of(await settings.get_settings(info.context.ctx))
 
 
+@strawberry.type(
+    description="You have blocked somebody, perhaps on another device, or have ended the block."
+    " While it lasts you see no message of theirs to everybody, and nothing of their presence and"
+    " their marks in your direct conversation; when it ends, query these again."
+)
+class BlockChanged(Event):
+    user_id: ID = field(description="Whom you have blocked, or no longer block.")
+    blocked: bool = field(description="Whether you block them now.")
+
+    @field(description="Whom you have blocked, or no longer block.", metadata=SAME_FOR_ALL)
+    async def user(self, info: Info) -> User:
+        return await _user(info, self.user_id)
+
+
+@strawberry.type(
+    description="Somebody with whom you share conversations shows their read marks from now on, or"
+    " hides them. There is one event for each group, and one for your direct conversation."
+)
+class ReceiptsChanged(Event):
+    user_id: ID = field(description="Whose read marks they are.")
+    shown: bool = field(
+        description="Whether you see them now. If not, forget those that you have; if so, take them"
+        " from `conversation { marks }`."
+    )
+
+    @field(
+        description="The group, or without a `conversationId` your direct conversation with the"
+        " user, as you see it now."
+    )
+    async def conversation(self, info: Info) -> Conversation | None:
+        if self.conversation_id is not None:
+            return await _conversation(info, self.conversation_id)
+        try:
+            ctx = info.context.ctx
+            record = await listing.get_conversation(ctx, with_id=int(self.user_id))
+        except NotFound:
+            return None
+        return Conversation.of(record)
+
+    @field(description="Whose read marks they are.", metadata=SAME_FOR_ALL)
+    async def user(self, info: Info) -> User:
+        return await _user(info, self.user_id)
+
+
 # No field has one of these as its own type: the schema has to be told of them.
 EVENT_TYPES = (
     MessageSent,
@@ -156,7 +200,14 @@ EVENT_TYPES = (
     MembersChanged,
     UserChanged,
     SettingsChanged,
+    ReceiptsChanged,
+    BlockChanged,
 )
+
+
+async def _conversation(info: Info, id_: ID) -> Conversation | None:
+    record = await own_loaders(info).conversations.load(int(id_))
+    return None if record is None else Conversation.of(record)
 
 
 async def _user(info: Info, user_id: ID) -> User:
@@ -218,6 +269,14 @@ _FIELDS: dict[type, tuple[type[Event], Callable[[Fact, Any], dict[str, Any]]]] =
     ),
     facts.UserChanged: (UserChanged, lambda fact, body: {"user_id": _actor_of(fact)}),
     facts.OwnSettingsChanged: (SettingsChanged, lambda fact, body: {}),
+    facts.ReceiptsChanged: (
+        ReceiptsChanged,
+        lambda fact, body: {"user_id": _actor_of(fact), "shown": body.shown},
+    ),
+    facts.BlockChanged: (
+        BlockChanged,
+        lambda fact, body: {"user_id": wire_id(body.user_id), "blocked": body.blocked},
+    ),
 }
 
 

@@ -25,7 +25,7 @@ from schema.execution.sources import Source
 from schema.global_ids import Node
 from schema.pagination import RelayConnection, page_request
 from schema.people.users import User
-from schema.scalars import known_id, wire_id
+from schema.scalars import JSON, known_id, wire_id
 
 if TYPE_CHECKING:
     from schema.conversations import Conversation
@@ -95,6 +95,10 @@ class Message(Node):
         description="When it was deleted, if it was: its place stays, without content."
     )
     reply_to_id: ID | None = field(description="The message that it replies to, if any.")
+    metadata: JSON | None = field(
+        description="The custom data that its sender gave it, if any: for bots, places, cards. Null"
+        " once the message is deleted."
+    )
     record: strawberry.Private[StoredMessage]
 
     @field(description="The sender.", metadata=SAME_FOR_ALL)
@@ -174,6 +178,7 @@ class Message(Node):
             edited_at=record.edited_at,
             deleted_at=record.deleted_at,
             reply_to_id=None if record.reply_to_id is None else wire_id(record.reply_to_id),
+            metadata=None if record.metadata_json is None else JSON(record.metadata_json),
             record=record,
         )
 
@@ -306,6 +311,13 @@ class MessageMutations:
             ID | None,
             argument("A message of the same conversation that you see, to reply to."),
         ] = None,
+        metadata: Annotated[
+            JSON | None,
+            argument(
+                "Custom data: an object of at most 4 KiB as JSON (MAX_METADATA_BYTES), nested 10"
+                " deep at most. Everybody who sees the message sees it; nothing searches it."
+            ),
+        ] = None,
     ) -> Pending[Message]:
         return messages.send_message(
             info.context.ctx,
@@ -322,6 +334,7 @@ class MessageMutations:
             ),
             client_message_id=client_message_id,
             reply_to_id=None if reply_to_id is None else known_id(reply_to_id, UNKNOWN_REPLIED),
+            metadata=metadata,
         ).then(show_message)
 
 

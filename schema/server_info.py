@@ -86,6 +86,7 @@ class ServerLimits:
     max_subscriptions_per_connection: int = _limit("Subscriptions on one connection.")
     max_body_bytes: int = _limit("The largest request body, and the largest WebSocket message.")
     max_message_bytes: int = _limit("The largest content of a message, in UTF-8.")
+    max_metadata_bytes: int = _limit("The largest custom data of a message, as JSON.")
     max_page_size: int = _limit("The most nodes that one page may have.")
     max_query_tokens: int = _limit("Tokens in a document.")
     max_query_characters: int = _limit("Characters in a document.")

@@ -117,6 +117,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_message_bytes: int = Field(default=16 * 1024, ge=1, le=60_000)
+    max_metadata_bytes: int = Field(default=4096, ge=2, le=16 * 1024)
     max_page_size: int = Field(
         default=200, ge=50, le=1000
     )  # 50: the page of a query without `first`

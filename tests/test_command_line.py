@@ -25,6 +25,7 @@ from settings import Settings
 from tests.db.rows import expect_dense, open_database
 from tests.support.inbox import Inbox
 from tests.support.ports import free_port
+from tests.support.tools import AS_INSTALLED
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "a password that nobody may read"
@@ -39,7 +40,7 @@ def _environment(directory: Path, **settings: str) -> dict[str, str]:
     ours = {name.upper() for name in Settings.model_fields}
     clean = {name: value for name, value in os.environ.items() if name.upper() not in ours}
     quick = {"HOST": "127.0.0.1", "BCRYPT_ROUNDS": "4", "DATA_DIR": str(directory / "data")}
-    return {**clean, "PYTHONWARNINGS": "error", **quick, **settings}
+    return {**clean, "PYTHONWARNINGS": "error", **AS_INSTALLED, **quick, **settings}
 
 
 def _run(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

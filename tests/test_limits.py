@@ -44,7 +44,7 @@ NOT_LIMITS = {
         "redis_url",
         "redis_prefix",
     ),
-    *("broadcast_history", "registration", "directory", "search"),
+    *("broadcast_history", "registration", "directory", "search", "chat_page"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",

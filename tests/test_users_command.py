@@ -23,6 +23,7 @@ from tests.db.rows import make_log
 from tests.schema.client import open_socket
 from tests.support.faces import PASSWORD, Account, GraphQLFace, SocketIOFace, new_account
 from tests.support.server import RunningServer, running_server
+from tests.support.tools import AS_INSTALLED
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +42,7 @@ async def users(
     """Run the command against the server's database."""
     ours = {name.upper() for name in Settings.model_fields}
     clean = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    clean |= AS_INSTALLED
     url = server.settings.database_url
     assert url is not None
     return await asyncio.to_thread(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.engines.mysql import MySQLFacts, check_version, create_database, mysql_engine
+from db.engines.older import check_not_foreign
 from db.engines.recent import RecentConnections, watch_pool
 from db.engines.sqlite import sqlite_engine
 from db.engines.troubles import (
@@ -189,6 +190,8 @@ class Database:
                 await asyncio.to_thread(open_database_file, Path(self.url.database or ""))
             except DirectoryUnusable as error:
                 raise DatabaseUnsuitable(str(error)) from error
+            async with self.read() as connection:
+                await connection.run_sync(check_not_foreign)
             with self._judging:
                 await self._write_ahead()
             return
@@ -206,6 +209,7 @@ class Database:
         finally:
             await engine.dispose()
         async with self.read() as connection:
+            await connection.run_sync(check_not_foreign)
             await connection.run_sync(check_version)
 
     async def _write_ahead(self) -> None:

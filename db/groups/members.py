@@ -108,14 +108,25 @@ async def find_present(
 
 async def groups_of(connection: AsyncConnection, user_ids: Collection[int]) -> set[int]:
     """Return the groups in which any of these users is now."""
+    found = await groups_of_each(connection, user_ids)
+    return {id_ for ids in found.values() for id_ in ids}
+
+
+async def groups_of_each(
+    connection: AsyncConnection, user_ids: Collection[int]
+) -> dict[int, set[int]]:
+    """Return the groups in which each of these users is now."""
     rows = await connection.execute(
-        select(col(Member.conversation_id)).where(
+        select(col(Member.user_id), col(Member.conversation_id)).where(
             col(Member.user_id).in_(user_ids),
             col(Member.is_group),
             col(Member.left_position).is_(None),
         )
     )
-    return {*rows.scalars()}
+    found: dict[int, set[int]] = {id_: set() for id_ in user_ids}
+    for user_id, conversation_id in rows:
+        found[user_id].add(conversation_id)
+    return found
 
 
 async def count_groups(connection: AsyncConnection, user_ids: Collection[int]) -> dict[int, int]:

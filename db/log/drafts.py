@@ -64,6 +64,7 @@ class Draft(Change, frozen=True, gc=False):
     reply_to_id: int | None = None
     # A group; or a direct conversation, until the log has found the receiver.
     conversation_id: int | None = None
+    metadata: str | None = None  # custom data, as JSON
 
     @property
     def key(self) -> tuple[int, str | None]:
@@ -82,13 +83,14 @@ class Draft(Change, frozen=True, gc=False):
         if sent_hash is not None:
             return any(self._hash(kind) == sent_hash for kind in kinds)
         attached = None if message.attachment is None else message.attachment.id
-        return (self.content, self.attachment_id) == (
+        return (self.content, self.attachment_id, self.metadata) == (
             message.content,
             attached,
+            message.metadata_json,
         ) and message.kind in kinds
 
     def _hash(self, kind: MessageKind) -> bytes:
-        return hash_sent(*self.key, kind, self.content, self.attachment_id)
+        return hash_sent(*self.key, kind, self.content, self.attachment_id, self.metadata)
 
     def _is_for(self, message: StoredMessage) -> bool:
         """Whether the message is in the conversation that the draft names, in either way."""
@@ -136,9 +138,9 @@ def answer_repeat(waiting: Waiting, first: Waiting) -> None:
     if (error := first.outcome.exception()) is not None:
         refuse([waiting], error)
         return
-    message = first.outcome.result()
+    message, draft = first.outcome.result(), first.draft
     # The first draft may have been a retry too, of a message that says something else by now.
-    sent = hash_sent(*first.draft.key, message.kind, first.draft.content, first.draft.attachment_id)
+    sent = hash_sent(*draft.key, message.kind, draft.content, draft.attachment_id, draft.metadata)
     answer_by(waiting, Original(message, sent))
 
 

@@ -29,7 +29,8 @@ _INSERT = (
     "INSERT INTO messages (id, sender_id, receiver_id, conversation_id, created_at, kind, content,"
     " client_message_id) VALUES "
 )
-_INSERT_REPLIES = _INSERT.replace("client_message_id)", "client_message_id, reply_to_id)")
+# Columns that only a batch with a reply, or with custom data, names.
+_REPLY, _METADATA = ", reply_to_id", ", metadata_json"
 _MOVE = (
     "UPDATE members SET activity = {position}"
     " WHERE conversation_id IN ({conversations}) AND left_position IS NULL"
@@ -196,6 +197,7 @@ def _insert(
     values = []
     texts: list[str] = []
     replies = any(draft.reply_to_id for draft, _, _ in rows)
+    customs = any(draft.metadata for draft, _, _ in rows)
     for id_, (draft, kind, conversation) in zip(ids, rows, strict=True):
         receiver = "NULL" if draft.receiver_id is None else f"{draft.receiver_id:d}"
         people = f"{draft.sender_id:d},{receiver},{conversation:d}"
@@ -204,11 +206,18 @@ def _insert(
         if draft.client_message_id is not None:
             texts.append(draft.client_message_id)
             key = mark
-        end = f"{key})"
+        end = key
         if replies:
-            end = f"{key},{'NULL' if draft.reply_to_id is None else f'{draft.reply_to_id:d}'})"
-        values.append(f"({id_},{people},'{created_at}','{kind.value}',{mark},{end}")
-    return (_INSERT_REPLIES if replies else _INSERT) + ",".join(values), tuple(texts)
+            end += f",{'NULL' if draft.reply_to_id is None else f'{draft.reply_to_id:d}'}"
+        if customs:
+            end += ",NULL" if draft.metadata is None else f",{mark}"
+            texts += () if draft.metadata is None else (draft.metadata,)
+        values.append(f"({id_},{people},'{created_at}','{kind.value}',{mark},{end})")
+    insert = _INSERT
+    if replies or customs:
+        more = (_REPLY if replies else "") + (_METADATA if customs else "")
+        insert = _INSERT.replace(")", f"{more})", 1)
+    return insert + ",".join(values), tuple(texts)
 
 
 def _rows(
@@ -246,6 +255,8 @@ def _stored(
             None,
             None,
             draft.reply_to_id,
+            False,
+            draft.metadata,
         )
         for position, (draft, kind, conversation) in zip(positions, rows, strict=True)
     ]

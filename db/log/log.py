@@ -218,6 +218,8 @@ class MessageLog:
             else:
                 # At most 4 bytes a character: one that is escaped has one byte, and gets another.
                 size += 4 * (len(change.content) + len(change.client_message_id or "")) + ROW_BYTES
+                if change.metadata is not None:
+                    size += 4 * len(change.metadata)
             if size > room and batch:
                 break
             waiting = self._pending.popleft()
@@ -238,7 +240,7 @@ class MessageLog:
         """Whether the database takes what people wrote by itself; where not, the log says so."""
         texts = [change.text]
         if isinstance(change, Draft):
-            texts = [change.content, change.client_message_id or ""]
+            texts = [change.content, change.client_message_id or "", change.metadata or ""]
         if self._database.packet_bytes is None or not texts[0]:
             return True
         size = ROW_BYTES if isinstance(change, Draft) else CHANGE_BYTES

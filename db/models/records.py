@@ -110,6 +110,7 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     deleted_at: datetime | None = None
     reply_to_id: int | None = None
     reacted: bool = False  # whether anybody has, since it was stored
+    metadata_json: str | None = None  # the sender's custom data, until the message is deleted
 
     @property
     def is_of_group(self) -> bool:

@@ -83,6 +83,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("email", name="uq_users_email"),
         Index("ix_users_invisible", "invisible", "id"),
+        Index("ix_users_receipts", "read_receipts", "id"),
         TABLE_OPTIONS,
     )
 
@@ -178,6 +179,8 @@ class Message(SQLModel, table=True):
     original_hash: bytes | None = _column(Digest, nullable=True)
     # Whether anybody has reacted to it: for the others nobody looks.
     reacted: bool = _column(Boolean(), server_default=false())
+    # The sender's custom data. Without any, the row has a bit for it at most.
+    metadata_json: str | None = _column(Text, nullable=True)
 
 
 class Conversation(SQLModel, table=True):

@@ -76,9 +76,12 @@ async def read_edits(
 
 async def rewrite(connection: AsyncConnection, changed: Sequence[Original]) -> None:
     """Have the rows of these messages, which are there, say what the records say."""
-    said = ("kind", "content", "edited_at", "deleted_at", "original_hash")
+    said = ("kind", "content", "metadata_json", "edited_at", "deleted_at", "original_hash")
     rows = [
-        (m.id, m.sender_id, m.created_at, m.kind.value, m.content, m.edited_at, m.deleted_at, sent)
+        (
+            *(m.id, m.sender_id, m.created_at, m.kind.value),
+            *(m.content, m.metadata_json, m.edited_at, m.deleted_at, sent),
+        )
         for m, sent in changed
     ]
     names = ("id", "sender_id", "created_at", *said)

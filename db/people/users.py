@@ -4,15 +4,16 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.engines.statements import insert_row, rows_by_key
-from db.models import StoredUser, User, columns
+from db.models import StoredUser, User, columns, utc_from
 from db.people.familiar_addresses import is_familiar
 
 _COLUMNS = columns(StoredUser, User)
+_NAMES = [column.name for column in _COLUMNS]
 
 
 def search_form(name: str) -> str:
@@ -61,8 +62,12 @@ async def find_login(
 
 async def find_users(connection: AsyncConnection, ids: Collection[int]) -> dict[int, StoredUser]:
     """Return the users that exist among these ids; one who was deleted is nameless."""
-    rows = await connection.execute(select(*_COLUMNS).where(col(User.id).in_(ids)))
-    return {row[0]: StoredUser(*row) for row in rows}
+    keys = [(id_,) for id_ in sorted(ids)]
+    rows = await rows_by_key(connection, "users", ("id",), keys, wanted=_NAMES)
+    return {
+        id_: StoredUser(id_, email, name, utc_from(created), seen and utc_from(seen), *rest)
+        for id_, email, name, created, seen, *rest in rows
+    }
 
 
 async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
@@ -130,9 +135,20 @@ async def lock_invisible(connection: AsyncConnection, user_ids: Collection[int])
 
 async def page_invisible(connection: AsyncConnection, after: int, limit: int) -> Sequence[int]:
     """Return up to `limit` ids past `after` of invisible users: a range of an index."""
+    return await _page_ids(connection, col(User.invisible).is_(True), after, limit)
+
+
+async def page_hiding(connection: AsyncConnection, after: int, limit: int) -> Sequence[int]:
+    """Return the same of users who have read receipts off."""
+    return await _page_ids(connection, col(User.read_receipts).is_(False), after, limit)
+
+
+async def _page_ids(
+    connection: AsyncConnection, condition: ColumnElement[bool], after: int, limit: int
+) -> Sequence[int]:
     rows = await connection.execute(
         select(col(User.id))
-        .where(col(User.invisible).is_(True), col(User.id) > after)
+        .where(condition, col(User.id) > after)
         .order_by(col(User.id))
         .limit(limit)
     )

@@ -8,6 +8,9 @@ index       the index as it lies in its directory: reading it, and writing it
 queries     a question, and what its asker may see, as the index's query
 answers     the messages that the index proposes, in bounded time
 texts       what the index reads from the database
-follower    keeps the index up to the log: one process of those that share the directory
+follower    keeps the index up to the log
+requests    what the processes of a machine ask of the one that writes the index
+indexer     the program that follows the log: a process of its own
+keeper      starts that program in one of the processes that share the directory
 search      the part that the server runs
 """

@@ -1,12 +1,11 @@
 """The index's form of a message, and the schema of the index."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
-from db.models import MessageKind
 from db.search.words import index_form
 
 # Of the documents and of the words: an index of another version is made anew.
@@ -16,6 +15,8 @@ VERSION = 1
 _SPACES = "spaces"
 # What the library gets may hold no more than words and spaces, whatever a message holds.
 _encoder = msgspec.json.Encoder()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Text(NamedTuple):
@@ -25,8 +26,8 @@ class Text(NamedTuple):
     sender_id: int
     receiver_id: int | None
     conversation_id: int
-    kind: MessageKind
-    created_at: datetime
+    kind: str
+    at: int  # when it was sent, as `microseconds` gives it
     content: str
     filename: str | None = None
 
@@ -41,14 +42,12 @@ class State(msgspec.Struct, frozen=True):
 
     first: int
     last: int
-
-
-class _Document(msgspec.Struct, omit_defaults=True):
-    id: int
-    at: int
-    words: str
-    filters: str
-    parts: str = ""
+    # When the index was begun.
+    made_at: float = 0.0
+    # Since when the files may have words of texts that were changed or deleted; 0 for none.
+    stale_since: float = 0.0
+    # A renewal has written everything from here up once more; 0 while there is none.
+    renewed_from: int = 0
 
 
 def join_text(content: str, filename: str | None) -> str:
@@ -80,13 +79,17 @@ def open_index(path: str) -> Index:
 
 
 def document_of(text: Text) -> str:
-    """Return the message as the index takes it."""
-    words, parts = index_form(text.text)
-    filters = f"c{text.conversation_id} s{text.sender_id} k{text.kind}"
-    if text.receiver_id is not None:
-        filters = f"{filters} p{text.sender_id} p{text.receiver_id}"
-    at = microseconds(text.created_at)
-    return _encoder.encode(_Document(text.id, at, words, filters, parts)).decode()
+    """Return the message as the index takes it, in JSON."""
+    id_, sender, receiver, conversation, kind, at, content, filename = text
+    if filename is not None:
+        content = join_text(content, filename)
+    words, parts = index_form(content)
+    people = "" if receiver is None else f" p{sender} p{receiver}"
+    filters = f"c{conversation} s{sender} k{kind}{people}"
+    # Letters and digits of ASCII, and spaces, need no escapes: an encoder would take twice as long.
+    written = f'"{words}"' if words.isascii() else _encoder.encode(words).decode()
+    more = f',"parts":{_encoder.encode(parts).decode()}' if parts else ""
+    return f'{{"id":{id_},"at":{at},"words":{written},"filters":"{filters}"{more}}}'
 
 
 def state_document(state: State) -> str:
@@ -101,4 +104,4 @@ def read_state(stored: str) -> State:
 
 def microseconds(moment: datetime) -> int:
     """Return a moment as the index compares it: never less than 0."""
-    return max(0, round(moment.timestamp() * 1_000_000))
+    return max(0, (moment - _EPOCH) // _MICROSECOND)

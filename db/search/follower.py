@@ -1,16 +1,21 @@
 """Keeps this machine's index up to the log.
 
-One process of those that share the directory does the work, and another one takes over when it
-ends. The newest messages come first: a new index begins at the log's head, and goes on backwards
-while nothing new arrives. So a search finds what was just written, also while five million older
-messages are still being read.
+The newest messages come first: a new index begins at the log's head, and goes on backwards while
+nothing new arrives. So a search finds what was just written, also while five million older messages
+are still being read.
 
-Each step is short, since it holds the event loop; what takes longer runs in a thread.
+A commit is dear, and what reads the database reads many rows as cheaply as a few. So what is new is
+read some thousands at a time, and committed when somebody searches, or after COMMIT_SECONDS.
+
+The words of a text that was changed or deleted stay in the index's files, where nothing finds them,
+until the library rewrites their file, which may be never. A renewal writes every message once more,
+a range at a time, so that every older file goes.
 """
 
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -21,35 +26,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engines.database import Database, DatabaseUnavailable
 from db.messages import head_position
-from db.models import StoredMessage
 from db.search.documents import State, Text
 from db.search.index import IndexDamaged, IndexPlace, WritableIndex
-from db.search.texts import (
-    changed_by,
-    read_changed,
-    read_pruned,
-    read_texts,
-    read_texts_of,
-    text_of,
-)
-from events.facts import Fact
+from db.search.requests import Request
+from db.search.texts import read_changed, read_pruned, read_texts, read_texts_of
 
 logger = logging.getLogger("parley.search")
 
-# How often the follower looks whether the log has grown. That costs nothing, and what the process
-# has just delivered is still in memory then.
-POLL_SECONDS = 0.1
-# A commit costs 10 ms of the processor and waits for the disk, as the database does, whatever is in
-# it. A message is found after so long, and a commit's time; where many are written, a bit later.
-COMMIT_SECONDS, BUSY_COMMIT_SECONDS = 0.6, 2.0
-BUSY_MESSAGES = 400
-# Positions that are read at once, and messages that are put into the index in one go: about a
-# millisecond.
-WINDOW, SLICE = 1000, 100
-# The library takes so many and some more without making its caller wait.
-MAX_UNCOMMITTED = 8000
-# How often a process that does not write tries to, and how long the writer rests after a failure.
-TAKE_OVER_SECONDS, RETRY_SECONDS = 1.0, 5.0
+# New messages are read when there are so many, or when a commit is due.
+READ_AT_ONCE = 4000
+# Without a search, what is new is committed after so long, or when there is so much of it.
+COMMIT_SECONDS = 10.0
+MAX_UNCOMMITTED = 20_000
+# A new index is of use as soon as it has something.
+FIRST_COMMIT_SECONDS = 0.5
+# Positions that are read at once, and messages that are put into the index in one go.
+WINDOW, SLICE = 1000, 200
+# A renewal begins when words have to go for so long, and writes so many positions in one piece.
+RENEW_SECONDS = 3600.0
+RENEWED = 5000
+# After a renewal there is none for so many times as long as it took: two percent of a processor.
+RENEWAL_REST = 50
+# How long to wait for a replica, and after a failure.
+LAG_SECONDS, DATABASE_SECONDS, RETRY_SECONDS = 0.1, 1.0, 5.0
 REPORT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 
@@ -60,34 +59,22 @@ class LogBehind(Exception):
     """The database that was read does not have the last positions yet."""
 
 
-# Returns the log's entries between two positions, as they are now, where a process still has them.
-Recent = Callable[[int, int], Sequence[StoredMessage | Fact] | None]
-
-
 class Follower:
-    """Follows the log. `head` says how far it goes, `epoch` which log it is."""
+    """Follows the log in the directory of an index, whose lock the caller holds."""
 
-    def __init__(
-        self,
-        database: Database,
-        place: IndexPlace,
-        executor: Executor,
-        *,
-        head: Callable[[], int],
-        epoch: Callable[[], str],
-        recent: Recent,
-    ) -> None:
-        self._database = database
+    def __init__(self, database: Database, place: IndexPlace, executor: Executor) -> None:
+        self.database = database
         self._place = place
         self._executor = executor
-        self._head = head
-        self._epoch = epoch
-        self._recent = recent
+        self.head = 0
+        self.asked = 0  # somebody searches, and waits for everything up to here
+        self._epoch: str | None = None
+        self._doubt = ""  # why the index is to be made anew
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._doubted = False
 
     def start(self) -> None:
-        """Begin to follow, once, on the running loop."""
+        """Begin to follow, once, on the running loop; a log must have been told of."""
         self._task = asyncio.create_task(self._follow(), name="search")
 
     async def close(self) -> None:
@@ -97,18 +84,39 @@ class Follower:
             await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
             self._task = None
 
-    def doubt(self) -> None:
-        """Have the index made anew: a search has found it damaged."""
-        self._doubted = True
+    def tell(self, head: int, epoch: str) -> None:
+        """Say how far the log goes, and which log it is."""
+        if epoch != self._epoch:
+            self._epoch, self.head, self.asked = epoch, head, 0
+        self.head = max(self.head, head)
+        self._news.set()
+
+    def ask(self, request: Request) -> None:
+        """Do what is asked, if it is about the log that was told of."""
+        if request.epoch != self._epoch:
+            return
+        if request.anew:
+            self._doubt = self._doubt or "that was asked for"
+        self.head = max(self.head, request.head)
+        self.asked = max(self.asked, request.head)
+        self._news.set()
+
+    async def rest(self, seconds: float | None) -> None:
+        """Wait until there is news, or for so long."""
+        try:
+            await asyncio.wait_for(self._news.wait(), seconds)
+        except TimeoutError:
+            return
+        self._news.clear()
 
     async def _follow(self) -> None:
         failure = ""
         while True:
             try:
-                await self._hold_and_write()
+                await self._follow_one()
                 failure = ""
-            except DatabaseUnavailable:  # which is reported elsewhere
-                await asyncio.sleep(TAKE_OVER_SECONDS)
+            except DatabaseUnavailable:  # which the server reports
+                await asyncio.sleep(DATABASE_SECONDS)
             except Exception as error:
                 # Once for each kind of failure: a full disk stays full.
                 if failure != repr(error):
@@ -116,114 +124,151 @@ class Follower:
                 failure = repr(error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hold_and_write(self) -> None:
-        lock = self._place.lock()
-        if lock is None:
-            await asyncio.sleep(TAKE_OVER_SECONDS)
-            return
-        try:
-            epoch = self._epoch()
-            await self._in_thread(lambda: self._place.clear(but=epoch))
-            try:
-                await self._write(epoch)
-            except IndexDamaged as error:
-                logger.warning("The search index is made anew: %s", error)
-                self._doubted = False
-                path = self._place.path_of(epoch)
-                await self._in_thread(lambda: shutil.rmtree(path, ignore_errors=True))
-                await asyncio.sleep(TAKE_OVER_SECONDS)  # should it be damaged again and again
-        finally:
-            self._place.unlock(lock)
-
-    async def _write(self, epoch: str) -> None:
+    async def _follow_one(self) -> None:
         """Keep the index of this log up to it, until there is another log."""
+        while (epoch := self._epoch) is None:
+            await self.rest(None)
         path = self._place.path_of(epoch)
-        index = await self._in_thread(lambda: WritableIndex(path))
         try:
-            await self._check_age(index)
-            writing = _Writing(self, index, self._database, self._head, self._recent)
-            while self._epoch() == epoch:
-                if self._doubted:
-                    raise IndexDamaged("a search could not read it")
-                if not await writing.step():
-                    await asyncio.sleep(POLL_SECONDS)
-        finally:
-            await asyncio.shield(self._in_thread(index.close))
+            await self.in_thread(lambda: self._place.clear(but=epoch))
+            index = await self.in_thread(lambda: WritableIndex(path))
+            try:
+                await self._check_age(index)
+                writing = _Writing(self, index)
+                while self._epoch == epoch:
+                    if self._doubt:
+                        raise IndexDamaged(self._doubt)
+                    await writing.step()
+            finally:
+                await asyncio.shield(self.in_thread(index.close))
+        except IndexDamaged as error:
+            logger.warning("The search index is made anew: %s", error)
+            self._doubt = ""
+            await self.in_thread(lambda: shutil.rmtree(path, ignore_errors=True))
+            await asyncio.sleep(DATABASE_SECONDS)  # should it be damaged again and again
 
     async def _check_age(self, index: WritableIndex) -> None:
         """Raise IndexDamaged for an index that has missed changes which the log has forgotten."""
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             pruned = await read_pruned(connection)
         if index.state is not None and index.state.last < pruned:
             raise IndexDamaged("it is older than LOG_KEPT_DAYS")
 
     async def commit(self, index: WritableIndex, state: State) -> None:
         """Commit in a thread; a cancelled caller waits for the end, since the files are in use."""
-        done = self._in_thread(lambda: index.commit(state))
+        done = self.in_thread(lambda: index.commit(state))
         try:
             await asyncio.shield(done)
         except asyncio.CancelledError:
             await asyncio.wait([done], timeout=CLOSE_SECONDS)
             raise
 
-    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+    def in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Do blocking work beside the loop."""
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
 class _Writing:
     """One writer's work: what it has put into the index, committed or not."""
 
-    def __init__(
-        self,
-        follower: Follower,
-        index: WritableIndex,
-        database: Database,
-        head: Callable[[], int],
-        recent: Recent,
-    ) -> None:
+    def __init__(self, follower: Follower, index: WritableIndex) -> None:
         self._follower = follower
         self._index = index
-        self._database = database
-        self._head = head
-        self._recent = recent
         known = index.state
         if known is None:
-            known = State(first=head() + 1, last=head())
+            known = State(first=follower.head + 1, last=follower.head, made_at=time.time())
             if known.last:
                 logger.info("Making the search index of %d positions", known.last)
+        self._made_at = known.made_at
         self._first, self._last = known.first, known.last
-        self._committed_at, self._reported_at = -COMMIT_SECONDS, monotonic()
+        self._stale_since, self._renewed_from = known.stale_since, known.renewed_from
+        self._renewal_began, self._no_renewal_before = monotonic(), 0.0
+        self._behind_since: float | None = None
+        self._committed_at = self._reported_at = monotonic()
 
-    async def step(self) -> bool:
-        """Do some of the work that there is; return whether there may be more at once."""
-        # Without the log's tail, the same positions get other messages: under another epoch.
-        head = self._head()
-        more = True
+    async def step(self) -> None:
+        """Do some of the work that there is, or wait for more."""
         try:
-            if self._last < head:
-                await self._go_on(min(self._last + WINDOW, head))
-            elif self._first > 1:
-                await self._go_back(max(self._first - WINDOW, 1))
-            else:
-                more = False
+            is_idle = not await self._work()
         except LogBehind:
-            more = False
+            is_idle = False
+            await asyncio.sleep(LAG_SECONDS)
         if self._is_due():
-            before = self._index.state
-            await self._follower.commit(self._index, State(self._first, self._last))
-            self._committed_at = monotonic()
-            self._report(before)
-        return more
+            await self._commit()
+        elif is_idle:
+            await self._follower.rest(self._seconds_left())
+
+    async def _work(self) -> bool:
+        head = self._follower.head
+        if self._last < head and self._reads_news(head):
+            await self._go_on(min(self._last + WINDOW, head))
+        elif self._first > 1:
+            await self._go_back(max(self._first - WINDOW, 1))
+        elif self._renewed_from > 1:
+            await self._renew(max(self._renewed_from - RENEWED, 1))
+        elif self._wants_renewal():
+            self._renewal_began = monotonic()
+            # What is removed from now on has to go by the next renewal.
+            self._stale_since, self._renewed_from = 0.0, self._last + 1
+        else:
+            return False
+        return True
+
+    def _reads_news(self, head: int) -> bool:
+        if self._behind_since is None:
+            self._behind_since = monotonic()
+        return (
+            head - self._last >= READ_AT_ONCE
+            or self._last < self._follower.asked
+            or self._first > 1
+            or monotonic() - self._behind_since >= COMMIT_SECONDS
+        )
+
+    def _wants_renewal(self) -> bool:
+        return (
+            self._stale_since > 0
+            and time.time() - self._stale_since >= RENEW_SECONDS
+            and monotonic() >= self._no_renewal_before
+        )
+
+    def _seconds_left(self) -> float | None:
+        """Return after how long there is something to do without any news; None for never."""
+        waits: list[float] = []
+        if self._behind_since is not None:
+            waits.append(self._behind_since + COMMIT_SECONDS - monotonic())
+        if self._stale_since:
+            until = self._stale_since + RENEW_SECONDS - time.time()
+            waits.append(max(until, self._no_renewal_before - monotonic()))
+        return max(0.01, min(waits)) if waits else None
 
     def _is_due(self) -> bool:
-        """Whether to commit: new messages soon, the older ones of a new index a few at a time."""
-        known = self._index.state or State(first=self._last + 1, last=0)
-        if self._index.added >= MAX_UNCOMMITTED or self._first == 1 < known.first <= self._last:
+        known = self._index.state
+        if self._index.added >= MAX_UNCOMMITTED:
             return True
-        is_new = self._index.added > 0 and known.last < self._last
-        is_busy = self._index.added >= BUSY_MESSAGES
-        pause = BUSY_COMMIT_SECONDS if is_busy else COMMIT_SECONDS
-        return is_new and monotonic() - self._committed_at >= pause
+        if known is None:
+            pause = 0.0 if self._first == 1 else FIRST_COMMIT_SECONDS
+            return self._first <= self._last and monotonic() - self._committed_at >= pause
+        if self._renewed_from == 1 or self._first == 1 < known.first <= self._last:
+            return True  # a renewal, or a new index, is complete
+        if known.last == self._last:
+            return False
+        if self._last >= self._follower.asked > known.last:
+            return True
+        since = self._behind_since
+        return since is not None and monotonic() - since >= COMMIT_SECONDS
+
+    async def _commit(self) -> None:
+        before = self._index.state
+        if self._renewed_from == 1:
+            self._renewed_from = 0
+            took = monotonic() - self._renewal_began
+            self._no_renewal_before = monotonic() + RENEWAL_REST * took
+            logger.info("The words of removed texts have left the search index (%.0f s)", took)
+        state = State(self._first, self._last, self._made_at, self._stale_since, self._renewed_from)
+        await self._follower.commit(self._index, state)
+        self._committed_at = monotonic()
+        self._behind_since = None
+        self._report(before)
 
     def _report(self, before: State | None) -> None:
         if self._first == 1:
@@ -235,26 +280,17 @@ class _Writing:
             logger.info("The search index has %d of %d positions", done, self._last)
 
     async def _go_on(self, upto: int) -> None:
-        entries = self._recent(self._last, upto)
-        if entries is None:
-            texts, changed = await self._read(self._last, upto)
-        else:
-            texts = [text_of(entry) for entry in entries if isinstance(entry, StoredMessage)]
-            changed = {id_ for entry in entries if (id_ := changed_by(entry)) is not None}
-        # What stands past the last position, or before the first one, is read as it is now.
-        known = {id_ for id_ in changed if self._first <= id_ <= self._last}
-        if known:
-            async with self._reading(upto) as connection:
-                again = await read_texts_of(connection, known)
-            self._index.remove(known)
-            texts += again
-        await self._put(texts)
-        self._last = upto
-
-    async def _read(self, after: int, upto: int) -> tuple[list[Text], set[int]]:
         async with self._reading(upto) as connection:
-            texts = await read_texts(connection, after, upto)
-            return texts, await read_changed(connection, after, upto)
+            texts = await read_texts(connection, self._last, upto)
+            changed = await read_changed(connection, self._last, upto)
+            # What stands past the last position, or before the first one, is read as it is now.
+            known = {id_ for id_ in changed if self._first <= id_ <= self._last}
+            again = await read_texts_of(connection, known) if known else []
+        if known:
+            self._index.remove(known)
+            self._stale_since = self._stale_since or time.time()
+        await self._put([*texts, *again])
+        self._last = upto
 
     @asynccontextmanager
     async def _reading(self, upto: int) -> AsyncIterator[AsyncConnection]:
@@ -262,7 +298,7 @@ class _Writing:
 
         A replica may lag: what it lacks would be left out for ever.
         """
-        async with self._database.read() as connection:
+        async with self._follower.database.read() as connection:
             if await head_position(connection) < upto:
                 raise LogBehind
             yield connection
@@ -274,9 +310,20 @@ class _Writing:
         await self._put(texts)
         self._first = first
 
+    async def _renew(self, first: int) -> None:
+        """Write the messages from here to those that are renewed once more; no commit is between.
+
+        As of the last position that the index has, or later: what has changed since is read again.
+        """
+        async with self._reading(self._last) as connection:
+            texts = await read_texts(connection, first - 1, self._renewed_from - 1)
+        self._index.remove_range(first, self._renewed_from - 1)
+        await self._put(texts)
+        self._renewed_from = first
+
     async def _put(self, texts: Sequence[Text]) -> None:
         """Add messages; those without a text are not searched for. The loop has its turns."""
-        found = [text for text in texts if text.text]
+        found = [text for text in texts if text.content or text.filename]
         for start in range(0, len(found), SLICE):
             self._index.add(found[start : start + SLICE])
             await asyncio.sleep(0)

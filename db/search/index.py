@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from tantivy import Index, IndexWriter, Query, Searcher
+from tantivy import FieldType, Index, IndexWriter, Query, Searcher
 
 from db.private import DIRECTORY_MODE, FILE_MODE, OTHERS, close_to_others
 from db.search.documents import (
@@ -69,6 +69,11 @@ class IndexPlace:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    @property
+    def directory(self) -> Path:
+        """What holds all of it."""
+        return self._directory
+
     def path_of(self, epoch: str) -> Path:
         """Return the directory of the index of this log."""
         return self._directory / f"v{VERSION}-{epoch or 'first'}"
@@ -106,6 +111,7 @@ class Snapshot(NamedTuple):
 
     searcher: Searcher
     state: State
+    committed_at: float
 
 
 class ReadableIndex:
@@ -128,11 +134,11 @@ class ReadableIndex:
                 return None
             seen = (found.st_mtime_ns, found.st_ino)
             if seen != self._seen:
-                self._snapshot = self._look()
+                self._snapshot = self._look(found.st_mtime)
                 self._seen = seen
             return self._snapshot
 
-    def _look(self) -> Snapshot | None:
+    def _look(self, committed_at: float) -> Snapshot | None:
         with _noticing_damage():
             if self._index is None:
                 self._index = open_index(str(self._path))
@@ -140,7 +146,7 @@ class ReadableIndex:
                 self._index.reload()
             searcher = self._index.searcher()
         state = state_of(searcher)
-        return None if state is None else Snapshot(searcher, state)
+        return None if state is None else Snapshot(searcher, state, committed_at)
 
 
 class WritableIndex:
@@ -177,6 +183,12 @@ class WritableIndex:
             theirs = Query.term_set_query(_SCHEMA, "id", removed)
             self._writer.delete_documents_by_query(theirs)
             self.added += len(removed)
+
+    def remove_range(self, first: int, last: int) -> None:
+        """Remove all messages from one position to another, both included."""
+        theirs = Query.range_query(_SCHEMA, "id", FieldType.Unsigned, first, last)
+        self._writer.delete_documents_by_query(theirs)
+        self.added += 1
 
     def commit(self, state: State) -> None:
         """Store what was added and removed, and what the index has from now on. Raises OSError."""

@@ -1,6 +1,7 @@
 """What the index reads from the database: the messages of a part of the log, and its changes."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -20,13 +21,11 @@ from db.models import (
     Member,
     Message,
     MessageAttachment,
-    MessageKind,
     StoredMessage,
-    utc_from,
 )
 from db.search.documents import Text, join_text
 from db.search.queries import GroupRange
-from events.facts import Fact, MessageDeleted, MessageEdited
+from events.facts import MessageDeleted, MessageEdited
 
 _COLUMNS = (
     col(Message.id),
@@ -37,6 +36,7 @@ _COLUMNS = (
     col(Message.created_at),
     col(Message.content),
 )
+_EPOCH = datetime(1970, 1, 1)  # as the database has moments
 _CHANGES = [kind.__struct_config__.tag for kind in (MessageEdited, MessageDeleted)]
 _changes: msgspec.json.Decoder[MessageEdited | MessageDeleted] = msgspec.json.Decoder(
     MessageEdited | MessageDeleted
@@ -47,27 +47,6 @@ def searched_text(message: StoredMessage) -> str:
     """Return the text by which a message is found: what was written, and the file's name."""
     attachment = message.attachment
     return join_text(message.content, None if attachment is None else attachment.filename)
-
-
-def text_of(message: StoredMessage) -> Text:
-    """Return a message at hand as the index reads it."""
-    return Text(
-        message.id,
-        message.sender_id,
-        message.receiver_id,
-        message.conversation_id,
-        message.kind,
-        message.created_at,
-        message.content,
-        None if message.attachment is None else message.attachment.filename,
-    )
-
-
-def changed_by(entry: StoredMessage | Fact) -> int | None:
-    """Return the message whose text this entry of the log has changed or deleted, if any."""
-    if isinstance(entry, Fact) and isinstance(entry.body, MessageEdited | MessageDeleted):
-        return entry.body.message_id
-    return None
 
 
 async def read_texts(connection: AsyncConnection, after: int, upto: int) -> list[Text]:
@@ -92,8 +71,8 @@ async def read_texts_of(connection: AsyncConnection, ids: Collection[int]) -> li
 
 
 async def _texts(connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> list[Text]:
-    kinds = [MessageKind(row[4]) for row in rows]
-    attaching = [row[0] for row, kind in zip(rows, kinds, strict=True) if kind in ATTACHING_KINDS]
+    # No more is done for a row than the index needs: these are all messages that are ever sent.
+    attaching = [row[0] for row in rows if row[4] in ATTACHING_KINDS]
     names: dict[int, str] = {}
     if attaching:
         query = (
@@ -102,10 +81,19 @@ async def _texts(connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> 
             .where(col(MessageAttachment.message_id).in_(attaching))
         )
         names = {row[0]: row[1] for row in await connection.execute(query)}
+    get = names.get
     return [
-        Text(id_, sender, receiver, where, kind, utc_from(at), content, names.get(id_))
-        for (id_, sender, receiver, where, _, at, content), kind in zip(rows, kinds, strict=True)
+        Text(id_, sender, receiver, where, kind, _microseconds(at), content, get(id_))
+        for id_, sender, receiver, where, kind, at, content in rows
     ]
+
+
+def _microseconds(at: datetime | str) -> int:
+    """Return a moment of the database, which is in UTC; drivers leave out the zone or give text."""
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    since = (at.replace(tzinfo=None) if at.tzinfo else at) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 async def read_changed(connection: AsyncConnection, after: int, upto: int) -> set[int]:

@@ -44,7 +44,7 @@ class OpenAvatar(NamedTuple):
 
     name: str  # in the store
     size: int
-    etag: str
+    version: str  # names the content
 
 
 def avatar_path(key: str, size: str) -> str:
@@ -66,7 +66,7 @@ async def reserved_avatar(ctx: Context, attachment_id: int) -> AsyncIterator[str
     try:
         with as_unavailable():
             for size, content in (("large", large), ("small", small)):
-                await ctx.files.put(_name(avatar.key, SIDES[size]), content)
+                await ctx.files.put(stored_name(avatar.key, SIDES[size]), content)
         yield avatar.key
     except BaseException:
         # Also where the caller has gone: the reservation must go all the same.
@@ -127,7 +127,7 @@ async def open_avatar(ctx: Context, key: str, side: str) -> OpenAvatar:
             found = await avatars.find_avatar(connection, key)
         if found is not None:
             size = found.large_size if sides[side] == "large" else found.small_size
-            return OpenAvatar(_name(found.key, int(side)), size, f'"{found.key}-{side}"')
+            return OpenAvatar(stored_name(found.key, int(side)), size, f"{found.key}-{side}")
     raise NotFound("Picture not found")
 
 
@@ -182,12 +182,12 @@ async def _remove(
     with as_unavailable():
         for key in claimed:
             for side in SIDES.values():
-                await ctx.files.delete(_name(key, side))
+                await ctx.files.delete(stored_name(key, side))
     if claimed:
         await write_again(ctx, partial(avatars.forget, keys=claimed))
     return len(claimed)
 
 
-def _name(key: str, side: int) -> str:
+def stored_name(key: str, side: int) -> str:
     """Return where the store has a picture."""
     return f"{key[:2]}/{key}-{side}.webp"

@@ -1,23 +1,21 @@
 """Who has blocked whom: kept in memory, since each message looks at it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+
+from resolvers.guards.kept_set import KeptSet
 
 # Called with two people, and whether they are apart from now on.
 Listener = Callable[[int, int, bool], None]
 
 
-class BlockedPairs:
-    """A copy of the table `blocks` as of the position of the log that this process has applied.
-
-    Two people are apart while either has blocked the other.
-    """
+class BlockedPairs(KeptSet[tuple[int, int]]):
+    """Pairs of a blocker and a blocked. Two people are apart while either has blocked the other."""
 
     def __init__(self) -> None:
-        self._blocked: dict[int, set[int]] = {}  # by the user who has blocked them
+        super().__init__()
         self._apart: dict[int, set[int]] = {}  # in both directions
         self._listeners: list[Listener] = []
-        self._put_meanwhile: dict[tuple[int, int], None] | None = None
 
     @property
     def apart(self) -> Mapping[int, Collection[int]]:
@@ -34,49 +32,22 @@ class BlockedPairs:
 
     def has_blocked(self, blocker_id: int, blocked_id: int) -> bool:
         """Whether the one has blocked the other."""
-        return blocked_id in self._blocked.get(blocker_id, ())
+        return (blocker_id, blocked_id) in self.keys
 
     def listen(self, listener: Listener) -> None:
         """Call the listener whenever two people come to be apart, or no longer are."""
         self._listeners.append(listener)
 
-    def put(self, blocker_id: int, blocked_id: int, there: bool) -> None:
-        """Note whether the one has blocked the other."""
-        if self._put_meanwhile is not None:
-            self._put_meanwhile[blocker_id, blocked_id] = None
-        were_apart = self.are_apart(blocker_id, blocked_id)
-        _put(self._blocked, blocker_id, blocked_id, there)
-        apart = there or self.has_blocked(blocked_id, blocker_id)
-        if apart == were_apart:
-            return
-        _put(self._apart, blocker_id, blocked_id, apart)
-        _put(self._apart, blocked_id, blocker_id, apart)
+    def changed(self, pair: tuple[int, int], there: bool, at: datetime) -> None:
+        one, other = pair
+        if (other, one) in self.keys and one != other:
+            return  # they were apart, and still are
+        for user_id, from_id in (pair, (other, one)):
+            if there:
+                self._apart.setdefault(user_id, set()).add(from_id)
+            elif user_id in self._apart:
+                self._apart[user_id].discard(from_id)
+                if not self._apart[user_id]:
+                    del self._apart[user_id]
         for listener in self._listeners:
-            listener(blocker_id, blocked_id, apart)
-
-    @contextmanager
-    def loading(self) -> Iterator[set[tuple[int, int]]]:
-        """Lend a set to fill with all stored pairs, and replace the known ones at the end.
-
-        A pair that is put meanwhile is later than the ones that are read, and prevails.
-        """
-        later: dict[tuple[int, int], None] = {}
-        self._put_meanwhile = later
-        found: set[tuple[int, int]] = set()
-        try:
-            yield found
-        finally:
-            self._put_meanwhile = None
-        known = {(blocker, id_) for blocker, ids in self._blocked.items() for id_ in ids}
-        for pair in known ^ found:
-            if pair not in later:
-                self.put(*pair, pair in found)
-
-
-def _put(sets: dict[int, set[int]], key: int, member: int, there: bool) -> None:
-    if there:
-        sets.setdefault(key, set()).add(member)
-    elif key in sets:
-        sets[key].discard(member)
-        if not sets[key]:
-            del sets[key]
+            listener(one, other, there)

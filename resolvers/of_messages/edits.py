@@ -19,6 +19,7 @@ from db.log.changes.of_message import (
     UnknownMessage,
     Unreachable,
 )
+from db.log.changes.own_settings import UNCHANGED as UNCHANGED  # the marker, for those who call
 from db.log.changes.reactions import TooManyEmoji
 from db.log.changes.sessions import NotUsable
 from db.log.drafts import LogFull
@@ -37,6 +38,7 @@ from resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.guards.metadata import clean_metadata
 from resolvers.guards.validation import clean_content, kind_of
 from resolvers.pending import Pending
 from resolvers.reads import reading_log
@@ -65,11 +67,14 @@ _ERRORS: dict[type[Exception], Callable[[Exception], ParleyError]] = {
 _REFUSALS = tuple(_ERRORS)
 
 
-def edit_message(ctx: Context, *, message_id: int, content: str) -> Pending[StoredMessage]:
+def edit_message(
+    ctx: Context, *, message_id: int, content: str, metadata: object = UNCHANGED
+) -> Pending[StoredMessage]:
     """Give a message of the viewer's another text; return it as it is then.
 
     The content is held to the rules of a send; that of an attachment, its caption, may be empty.
-    The same text changes nothing. Raises as a send does, and, once it is awaited, NotFound for
+    `metadata` takes the place of the message's, and None removes it. The same text and metadata
+    change nothing. Raises as a send does, and, once it is awaited, NotFound for
     what the viewer may not see and where a send would find no receiver, Forbidden for another's
     message, a broadcast by BROADCAST and after EDIT_SECONDS, Conflict for a deleted one.
     """
@@ -84,6 +89,12 @@ def edit_message(ctx: Context, *, message_id: int, content: str) -> Pending[Stor
             content=content,
             own_kind=kind_of(content),
             seconds=ctx.settings.edit_seconds,
+            metadata=(
+                None
+                if metadata is UNCHANGED
+                else clean_metadata(metadata, max_bytes=ctx.settings.max_metadata_bytes)
+            ),
+            keeps_metadata=metadata is UNCHANGED,
         ),
     )
 

@@ -1,6 +1,5 @@
 """Blocks: keep somebody away, and let them come back."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,16 +10,12 @@ from db.people import blocks
 from events.control import Control
 from events.facts import BlockChanged, Fact
 from resolvers import access
-from resolvers.background import start_retried
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.people.kept import load_all, reload_on_loss
 from resolvers.people.users import get_users
-
-logger = logging.getLogger("parley.blocks")
-
-PAGE = 5000
 
 
 async def block_user(ctx: Context, user_id: int) -> StoredUser:
@@ -67,17 +62,8 @@ async def list_blocked_users(ctx: Context) -> Sequence[StoredUser]:
 
 
 async def load_blocks(database: Database, pairs: BlockedPairs) -> None:
-    """Load all pairs that are stored. Raises DatabaseUnavailable.
-
-    A fact that is applied meanwhile is later than the rows that are read, and prevails.
-    """
-    with pairs.loading() as found:
-        after, page = (0, 0), PAGE
-        while page == PAGE:
-            async with database.read_written() as connection:
-                read = await blocks.page_blocks(connection, after, PAGE)
-            found.update(read)
-            after, page = read[-1] if read else after, len(read)
+    """Load all pairs that are stored. Raises DatabaseUnavailable."""
+    await load_all(database, pairs, blocks.page_blocks, before_all=(0, 0))
 
 
 def follow_blocks(control: Control, database: Database, pairs: BlockedPairs) -> None:
@@ -85,15 +71,8 @@ def follow_blocks(control: Control, database: Database, pairs: BlockedPairs) -> 
 
     def apply(fact: Fact, changed: BlockChanged) -> None:
         if fact.actor_id is not None:
-            pairs.put(fact.actor_id, changed.user_id, changed.blocked)
-
-    def reload() -> None:
-        start_retried(
-            partial(load_blocks, database, pairs),
-            name="blocks",
-            logger=logger,
-            failure="The blocks could not be read again",
-        )
+            pairs.put((fact.actor_id, changed.user_id), changed.blocked)
 
     control.listen(BlockChanged, apply)
-    control.on_loss(reload)
+    load = partial(load_blocks, database, pairs)
+    reload_on_loss(control, load, name="blocks", what="The blocks")

@@ -1,6 +1,5 @@
 """Being online, and seeing who is."""
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
@@ -12,17 +11,14 @@ from db.models import StoredUser
 from db.people import users
 from events.control import Control
 from events.facts import AccountChanged, Fact, OwnSettingsChanged, PresenceChanged
-from resolvers.background import start_retried
 from resolvers.changes import commit
 from resolvers.context import Context
 from resolvers.errors import BadInput, Unauthenticated
 from resolvers.guards.invisible import Invisible
 from resolvers.guards.validation import find_id
+from resolvers.people.kept import load_all, reload_on_loss
 from resolvers.reads import know_contacts
 
-logger = logging.getLogger("parley.presence")
-
-PAGE = 5000
 # How many users one subscription may name; a subscription without names watches all.
 MAX_WATCHED_USERS = 1000
 
@@ -85,17 +81,8 @@ async def set_invisible(ctx: Context, invisible: bool) -> None:
 
 
 async def load_invisible(database: Database, invisible: Invisible) -> None:
-    """Load all who are stored as invisible. Raises DatabaseUnavailable.
-
-    A fact that is applied meanwhile is later than the rows that are read, and prevails.
-    """
-    with invisible.loading() as found:
-        after, page = 0, PAGE
-        while page == PAGE:
-            async with database.read_written() as connection:
-                read = await users.page_invisible(connection, after, PAGE)
-            found.update(read)
-            after, page = read[-1] if read else after, len(read)
+    """Load all who are stored as invisible. Raises DatabaseUnavailable."""
+    await load_all(database, invisible, users.page_invisible, before_all=0)
 
 
 def follow_invisible(control: Control, database: Database, invisible: Invisible) -> None:
@@ -109,17 +96,10 @@ def follow_invisible(control: Control, database: Database, invisible: Invisible)
         if fact.actor_id is not None and changed.deleted:
             invisible.forget(fact.actor_id)
 
-    def reload() -> None:
-        start_retried(
-            partial(load_invisible, database, invisible),
-            name="invisible",
-            logger=logger,
-            failure="Who is invisible could not be read again",
-        )
-
     control.listen(OwnSettingsChanged, apply)
     control.listen(AccountChanged, forget)
-    control.on_loss(reload)
+    load = partial(load_invisible, database, invisible)
+    reload_on_loss(control, load, name="invisible", what="Who is invisible")
 
 
 def record_last_seen(

@@ -1,11 +1,18 @@
 """The viewer's own settings, of the whole account."""
 
+from functools import partial
 from typing import NamedTuple
 
 from db.conversations import marks
-from db.log.changes.own_settings import SetReadReceipts
+from db.engines.database import Database
+from db.log.changes.receipts import SetReadReceipts
+from db.people import users
+from events.control import Control
+from events.facts import Fact, OwnSettingsChanged
 from resolvers.changes import commit
 from resolvers.context import Context
+from resolvers.guards.kept_set import KeptSet
+from resolvers.people.kept import load_all, reload_on_loss
 from resolvers.people.presence import set_invisible
 from resolvers.reads import reading_log
 
@@ -37,6 +44,24 @@ async def update_settings(
     if invisible is not None:
         await set_invisible(ctx, invisible)
     if read_receipts is not None:
-        ctx.limits.count_mark(viewer.id)
+        # All who share a conversation with the viewer are told.
+        await ctx.limits.count_profile_change(viewer.id)
         await commit(ctx, SetReadReceipts(viewer.id, read_receipts))
     return await get_settings(ctx)
+
+
+async def load_hiding(database: Database, hiding: KeptSet[int]) -> None:
+    """Load all who have read receipts off. Raises DatabaseUnavailable."""
+    await load_all(database, hiding, users.page_hiding, before_all=0)
+
+
+def follow_hiding(control: Control, database: Database, hiding: KeptSet[int]) -> None:
+    """Have those who have read receipts off follow the log: once, at the start."""
+
+    def apply(fact: Fact, changed: OwnSettingsChanged) -> None:
+        if fact.actor_id is not None and changed.read_receipts is not None:
+            hiding.put(fact.actor_id, not changed.read_receipts)
+
+    control.listen(OwnSettingsChanged, apply)
+    load = partial(load_hiding, database, hiding)
+    reload_on_loss(control, load, name="receipts", what="Who has read receipts off")

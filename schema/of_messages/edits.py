@@ -3,13 +3,13 @@
 from typing import Annotated
 
 import strawberry
-from strawberry import ID, argument
+from strawberry import ID, UNSET, argument
 
 from resolvers.of_messages import edits
 from resolvers.pending import Pending
 from schema.context import Info
 from schema.messages import Message
-from schema.scalars import known_id
+from schema.scalars import JSON, known_id
 
 
 @strawberry.type
@@ -28,11 +28,20 @@ class EditMutations:
             str,
             argument("The new text, held to the rules of `sendMessage`; a caption may be empty."),
         ],
+        metadata: Annotated[
+            JSON | None,
+            argument(
+                "Custom data in place of the message's, as for `sendMessage`; null removes it, and"
+                " without this argument it stays."
+            ),
+        ] = UNSET,
     ) -> Pending[Message]:
         ctx = info.context.ctx
         ctx.user  # noqa: B018  # the door: strangers are told so, whatever the id
         id_ = known_id(id, "Message not found")
-        return edits.edit_message(ctx, message_id=id_, content=content).then(Message.of)
+        given = edits.UNCHANGED if metadata is UNSET else metadata
+        edited = edits.edit_message(ctx, message_id=id_, content=content, metadata=given)
+        return edited.then(Message.of)
 
     @strawberry.mutation(
         description="Delete a message for everybody: one of yours, or in a group whose"

@@ -82,6 +82,7 @@ ROUTES: dict[str, dict[str, tuple[str, str] | str]] = {
     "GET /api/limits": {},
     "GET /socket.io/socket.io.{build}": {},
     "GET /": {},
+    "GET /page/{version}/{name:path}": {},  # the chat page's own files
     "GET /health": {},
     "GET /ready": {},
 }

@@ -4,6 +4,8 @@ import asyncio
 import sys
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import text
 
@@ -36,6 +38,14 @@ async def test_the_check_sees_a_column_too_many_and_an_index_too_few(database: D
         await connection.execute(text(f"DROP INDEX ix_messages_conversation{on}"))
     with pytest.raises(CommandError, match="ix_messages_conversation"):
         await migrate.check(database)
+
+
+def test_the_versions_are_alembics() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    newest_first = [script.revision for script in scripts.walk_revisions()]
+    assert migrate.versions() == newest_first[::-1]
 
 
 async def test_upgrading_again_changes_nothing(database: Database) -> None:

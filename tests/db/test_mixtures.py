@@ -78,7 +78,7 @@ class Process:
 
     def _block(self, fact: Fact, body: BlockChanged) -> None:
         assert fact.actor_id is not None
-        self.blocks.put(fact.actor_id, body.user_id, body.blocked)
+        self.blocks.put((fact.actor_id, body.user_id), body.blocked)
 
     async def attempt(self, change: Any) -> Any:
         """Return the change's fact, or the error."""

@@ -122,11 +122,6 @@ def _has_notices(revision: str | None) -> bool:
     return revision is not None and "0004" <= revision < "0008"
 
 
-def _revisions() -> list[str]:
-    versions = (ROOT / "db" / "migrations" / "versions").glob("[0-9]*.py")
-    return sorted(path.name.partition("_")[0] for path in versions)
-
-
 @pytest.mark.timeout(600)
 async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -> None:
     began = datetime.now(UTC)
@@ -134,7 +129,7 @@ async def test_ended_after_any_statement_it_is_gone_on_with(database_url: str) -
     await database.prepare()
     empty = await snapshots.take(database)
     positions = 0
-    revisions = _revisions()
+    revisions = migrate.versions()
 
     async def now() -> snapshots.Snapshot:
         return snapshots.comparable(await snapshots.take(database), began)

@@ -1,11 +1,13 @@
 """The index follows the log: soon, after a kill, with several processes, and when it is damaged."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from db.facts import insert_facts, lock_head, move_head
 from db.messages import head_position
 from db.models import LogHead, Message
 from db.search import follower
+from db.search.follower import Follower
 from db.search.index import IndexPlace, ReadableIndex
 from db.search.queries import Filters, Search, SearchOrder, Seen
 from db.search.question import read_question
+from db.search.requests import RequestPipe, read_requests
 from db.search.search import Found, MessageSearch, SearchUnavailable
 from events.facts import Fact, MessageEdited, People
 from tests.db.rows import NOW, add_messages, add_users, draft, running_log
@@ -46,17 +50,37 @@ class Head:
 async def searching(
     database: Database, directory: Path, head: Head | None = None
 ) -> AsyncIterator[MessageSearch]:
-    """Follow the log in a directory while the block lasts."""
+    """Follow the log in a directory while the block lasts, in this process."""
     if head is None:
         head = Head(database)
         await head.look()
+    place = IndexPlace(directory)
+    while (lock := place.lock()) is None:  # noqa: ASYNC110  # another one has it
+        await asyncio.sleep(0.01)
+    executor = ThreadPoolExecutor(2)
+    follower = Follower(database, place, executor)
+    pipe = RequestPipe(directory).open()
+
+    def hear() -> None:
+        follower.tell(head.position, head.epoch)
+        for request in read_requests(pipe):
+            follower.ask(request)
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pipe, hear)
+    follower.tell(head.position, head.epoch)
+    follower.start()
     search = MessageSearch(
-        database, directory, head=lambda: head.position, epoch=lambda: head.epoch
+        database.url, directory, head=lambda: head.position, epoch=lambda: head.epoch
     )
-    search.start()
     try:
         yield search
     finally:
+        loop.remove_reader(pipe)
+        os.close(pipe)
+        await follower.close()
+        executor.shutdown()
+        place.unlock(lock)
         await search.close()
 
 
@@ -120,6 +144,34 @@ async def test_the_newest_are_found_first(
         assert late.ids == [2500, 250]
 
 
+async def test_without_a_search_what_is_new_is_committed_later(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "COMMIT_SECONDS", 0.3)
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 3)
+    head = Head(database)
+    await head.look()
+    reader = ReadableIndex(IndexPlace(tmp_path).path_of("one"))
+    executor = ThreadPoolExecutor(1)
+    following = Follower(database, IndexPlace(tmp_path), executor)
+    following.tell(head.position, head.epoch)
+    following.start()
+    try:
+        for position in (head.position, head.position + 1):
+            async with asyncio.timeout(SECONDS):
+                async for _ in again_and_again():
+                    snapshot = reader.snapshot()
+                    if snapshot is not None and snapshot.state.last == position:
+                        break
+            async with running_log(database) as log:
+                sent = await log.append(draft(ann, bob, "something new"))
+            following.tell(sent.id, head.epoch)
+    finally:
+        await following.close()
+        executor.shutdown()
+
+
 async def test_a_changed_message_is_read_again(database: Database, tmp_path: Path) -> None:
     [ann, bob] = await add_users(database, 2)
     await add_messages(database, [(ann, bob)] * 3)
@@ -127,17 +179,58 @@ async def test_a_changed_message_is_read_again(database: Database, tmp_path: Pat
     await head.look()
     async with searching(database, tmp_path / "search", head) as search:
         await until(search, "2", ann, has(2))
-        async with database.write() as connection:
-            position, _ = await lock_head(connection)
-            changed = update(Message).where(col(Message.id) == 2).values(content="corrected")
-            await connection.execute(changed)
-            body = MessageEdited(2, ann, 2)
-            fact = Fact(position + 1, NOW, ann, People((ann, bob)), body)
-            await insert_facts(connection, [fact])
-            await move_head(connection, position + 1, 0)
+        await edit(database, 2, ann, bob, "corrected")
         await head.look()
         await until(search, "corrected", ann, has(2))
         await until(search, "2", ann, has())
+
+
+async def test_the_words_of_a_changed_text_leave_the_files(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of a word's messages has removed ones too, as long as a file has the word."""
+    monkeypatch.setattr(follower, "RENEW_SECONDS", 0.5)
+    monkeypatch.setattr(follower, "RENEWED", 10)
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 25)
+    head = Head(database)
+    await head.look()
+    path = IndexPlace(tmp_path / "search").path_of("one")
+    reader = ReadableIndex(path)
+
+    def count(word: str) -> int:
+        snapshot = reader.snapshot()
+        assert snapshot is not None
+        return snapshot.searcher.doc_freq("words", word)
+
+    async with searching(database, tmp_path / "search", head) as search:
+        await until(search, "12", ann, has(12))
+        before = {file.name for file in path.glob("*.term")}
+        await edit(database, 12, ann, bob, "corrected")
+        await head.look()
+        await until(search, "corrected", ann, has(12))
+        assert count("12") == 1, "it is still in a file"
+        async with asyncio.timeout(SECONDS):
+            async for _ in again_and_again():
+                if not count("12") and not before & {file.name for file in path.glob("*.term")}:
+                    break
+        for number in range(1, 26):
+            expected = [] if number == 12 else [number]
+            assert [*(await find(search, f'"{number}"', ann)).ids] == expected
+        snapshot = reader.snapshot()
+        assert snapshot is not None
+        assert (snapshot.state.stale_since, snapshot.state.renewed_from) == (0, 0)
+        assert snapshot.searcher.num_docs == 25 + 1  # and the state
+
+
+async def edit(database: Database, id_: int, ann: int, bob: int, content: str) -> None:
+    async with database.write() as connection:
+        position, _ = await lock_head(connection)
+        changed = update(Message).where(col(Message.id) == id_).values(content=content)
+        await connection.execute(changed)
+        fact = Fact(position + 1, NOW, ann, People((ann, bob)), MessageEdited(id_, ann, 2))
+        await insert_facts(connection, [fact])
+        await move_head(connection, position + 1, 0)
 
 
 async def test_it_goes_on_from_where_it_was(database: Database, tmp_path: Path) -> None:
@@ -186,25 +279,6 @@ async def test_another_log_gets_another_index(database: Database, tmp_path: Path
         await until(search, "3", ann, has())
     place = IndexPlace(tmp_path)
     assert not place.path_of("one").exists()
-
-
-async def test_one_writes_and_the_other_takes_over(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follower, "TAKE_OVER_SECONDS", 0.1)
-    [ann, bob] = await add_users(database, 2)
-    await add_messages(database, [(ann, bob)] * 3)
-    head = Head(database)
-    await head.look()
-    async with searching(database, tmp_path, head) as one:
-        await until(one, "3", ann, has(3))
-        async with searching(database, tmp_path, head) as other:
-            await until(other, "3", ann, has(3))
-            await one.close()
-            async with running_log(database) as log:
-                sent = await log.append(draft(ann, bob, "after its end"))
-            head.position = sent.id
-            await until(other, "end", ann, has(sent.id))
 
 
 async def test_a_damaged_index_is_made_anew(database: Database, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from db.models import EVERYBODY_ID, MessageKind
 from db.search import answers, queries
-from db.search.documents import State, Text
+from db.search.documents import State, Text, microseconds
 from db.search.hits import excerpt
 from db.search.index import IndexDamaged, IndexPlace, ReadableIndex, WritableIndex
 from db.search.queries import Filters, GroupRange, Search, SearchOrder, Seen
@@ -33,7 +33,7 @@ def text(id_: int, content: str, **fields: object) -> Text:
         "receiver_id": BOB,
         "conversation_id": 12,
         "kind": MessageKind.TEXT,
-        "created_at": NOW + timedelta(seconds=id_),
+        "at": microseconds(NOW + timedelta(seconds=id_)),
         **fields,
     }
     return Text(id_, content=content, **values)  # type: ignore[arg-type]  # as Text has them

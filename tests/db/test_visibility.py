@@ -44,7 +44,7 @@ async def test_history_replay_and_live_delivery_show_the_same(
     pairs = {(one, other) for one, other in (chance.sample(people, 2) for _ in range(seed % 5))}
     blocks = BlockedPairs()
     for blocker, blocked in pairs:
-        blocks.put(blocker, blocked, True)
+        blocks.put((blocker, blocked), True)
     async with database.write() as connection:
         await insert_blocks(connection, pairs, NOW)
     receivers = [None, None, *people]

@@ -35,6 +35,7 @@ class Line(msgspec.Struct, frozen=True):
     content: str = "x"
     created_at: datetime = START
     conversation_id: int = EVERYBODY_ID
+    metadata_json: str | None = None
 
 
 class Log:

@@ -1,6 +1,7 @@
 """Presence: counts connections, forgives a reload, and cannot get stuck."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from events.presence import Presence
 from events.roster import Roster
 from tests.support.inbox import Inbox
 from tests.support.presence import connected
+from tests.support.virtual_time import in_virtual_time
 
 ALICE, BOB = 1, 2
 GRACE = 0.05
@@ -223,15 +225,16 @@ async def test_a_stop_is_no_departure_and_is_remembered() -> None:
         assert not [task for task in asyncio.all_tasks() if "departure" in task.get_name()]
 
 
+@in_virtual_time
 async def test_the_snapshot_and_the_changes_leave_no_gap() -> None:
     async with _presence(grace_seconds=0) as (presence, changes, _):
-        over = asyncio.Event()
+        over, moments = asyncio.Event(), random.Random(7)
 
         async def visit(user_id: int) -> None:
             while not over.is_set():
                 with connected(presence, user_id):
-                    await asyncio.sleep(0.0005 * user_id)
-                await asyncio.sleep(0.0005)
+                    await asyncio.sleep(moments.uniform(0, 0.02))
+                await asyncio.sleep(moments.uniform(0, 0.02))
 
         visitors = [asyncio.create_task(visit(number)) for number in range(1, 6)]
         for _ in range(20):

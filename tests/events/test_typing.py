@@ -33,6 +33,7 @@ class Message(msgspec.Struct, frozen=True):
     receiver_id: int | None = BOB
     content: str = "x"
     conversation_id: int = 3
+    metadata_json: str | None = None
 
 
 def does(activity: Activity, user_id: int = ALICE, peer_id: int | None = BOB) -> TypingChanged:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.daemon import Daemon
+from tests.support.tools import AS_INSTALLED
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 PROBE_SECONDS = 2.0
@@ -51,6 +52,7 @@ class Parley(Daemon):
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         told = {name.upper(): str(value) for name, value in self._settings.items()}
         quick = {
+            **AS_INSTALLED,
             "ENV": "test",
             "JWT_SECRET": "a secret of the tests, long enough to sign with",
             "BCRYPT_ROUNDS": "4",

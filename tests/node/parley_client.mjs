@@ -29,7 +29,10 @@ function directoryStorage(path) {
     },
     set: (key, value) => writeFileSync(file(key), value),
     remove: (key) => rmSync(file(key), { force: true }),
-    keys: (prefix) => readdirSync(path).map(decodeURIComponent).filter((key) => key.startsWith(prefix)),
+    keys: (prefix) =>
+      readdirSync(path)
+        .map(decodeURIComponent)
+        .filter((key) => key.startsWith(prefix)),
   };
 }
 
@@ -67,9 +70,19 @@ async function compare() {
   await fresh.connect();
   await fresh.loadArchived();
   const open = parley.store.conversations.map(({ id }) => id).filter((id) => parley.store.thread(id).loaded);
-  for (const id of open) await fresh.open({ conversationId: id });
+  for (const id of open) {
+    await fresh.open({ conversationId: id });
+    const { length } = parley.store.thread(id).messages;
+    while (fresh.store.thread(id).messages.length < length && (await fresh.loadOlder(id)));
+  }
   fresh.disconnect();
-  return { kept: shown(parley, open), fresh: shown(fresh, open) };
+  const [kept, anew] = [shown(parley, open), shown(fresh, open)];
+  // A thread may have fewer pages than the new client has loaded.
+  anew.threads = anew.threads.map(({ id, messages, hasOlder }, at) => {
+    const { length } = kept.threads[at].messages;
+    return { id, messages: messages.slice(-length), hasOlder: hasOlder || messages.length > length };
+  });
+  return { kept, fresh: anew };
 }
 
 async function call({ method, args = [], tag }) {

@@ -3,7 +3,7 @@
 It asks for no `conversation` beside an event: it knows of conversations by their messages.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.resolvers import kept_state
@@ -30,7 +30,13 @@ def _mark_delivered(table: Table, act: Act) -> tuple[str, Data] | None:
     return "mutation($upTo: ID!) { markDelivered(upTo: $upTo) }", {"upTo": upto}
 
 
+def _show_marks(table: Table, act: Act) -> tuple[str, Data]:
+    show = "mutation($r: Boolean) { updateSettings(readReceipts: $r) { readReceipts } }"
+    return show, {"r": bool(act.pick % 3)}
+
+
 ACTIONS: dict[str, Action] = kept_state.ACTIONS | {
+    "show marks": _show_marks,
     "mark read up to": _mark_read,
     "mark delivered": _mark_delivered,
 }
@@ -59,7 +65,8 @@ async def _query_marks(ask: Ask, people: list[str]) -> State:
 
 SNAPSHOT = (*kept_state.SNAPSHOT, _query_marks)
 FIELDS = kept_state.FIELDS | {
-    "MarksMoved": f"conversationId deliveredUpTo {kept_state.FIELDS['MarksMoved']}"
+    "MarksMoved": f"conversationId deliveredUpTo {kept_state.FIELDS['MarksMoved']}",
+    "ReceiptsChanged": "userId shown conversation { id marks { user { id } readUpTo } }",
 }
 
 
@@ -122,6 +129,30 @@ def _marks_moved(state: State, event: Data) -> None:
         _count(state, id_)
 
 
+def _receipts_changed(state: State, event: Data) -> None:
+    if event["conversation"] is not None:
+        user, where = event["userId"], event["conversation"]
+        marks = state["marks", where["id"]]["marks"].get(user)
+        for mark in where["marks"] if marks is not None else ():
+            if mark["user"]["id"] == user:
+                marks["read"] = mark["readUpTo"] if event["shown"] else None
+
+
+async def _settings_changed(state: State, event: Data, ask: Ask) -> None:
+    """With receipts off no mark of others is kept; when they come back, all are asked for."""
+    before = state["settings", "mine"]["readReceipts"]
+    kept_state.APPLY["SettingsChanged"](state, event)
+    after = event["settings"]["readReceipts"]
+    if before is after:
+        return
+    fresh = await _query_marks(ask, []) if after else {}
+    for key, kept in state.items():
+        if key[0] == "marks":
+            for user, mark in kept["marks"].items():
+                known = fresh[key]["marks"].get(user) if key in fresh else None
+                mark["read"] = None if known is None else known["read"]
+
+
 def _after(
     first: Callable[[State, Data], None], then: Callable[[State, Data], None]
 ) -> Callable[[State, Data], None]:
@@ -137,4 +168,9 @@ APPLY: dict[str, Callable[[State, Data], Any]] = {
     **kept_state.APPLY,
     **{kind: _after(kept_state.APPLY[kind], _heard_message) for kind in _OF_MESSAGES},
     "MarksMoved": _after(kept_state.APPLY["MarksMoved"], _marks_moved),
+    "ReceiptsChanged": _receipts_changed,
+}
+# The kinds for which a client asks for something more.
+ASKING: dict[str, Callable[[State, Data, Ask], Awaitable[None]]] = {
+    "SettingsChanged": _settings_changed
 }

@@ -19,7 +19,7 @@ MESSAGE = """{ id conversationId senderId receiverId kind content clientMessageI
 CONVERSATION = """{ id kind title readUpTo mutedUntil archived pinned unreadCount
   lastMessage { id content } }"""
 USER = "{ id displayName statusText avatarUrl }"
-SETTINGS = "{ presence }"
+SETTINGS = "{ presence readReceipts }"
 
 
 class Person(NamedTuple):

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from db.models import EVERYBODY_ID, StoredMessage
 from events.facts import (
+    BlockChanged,
     Fact,
     MarksMoved,
     Members,
@@ -144,7 +145,9 @@ async def test_a_fact_about_a_broadcast_is_for_those_who_may_see_the_broadcast(
     await _send(newcomer, None, END)
     assert await _all_ways(alice, start) == [said, reaction, renamed, other]
     assert await _all_ways(newcomer, start) == [renamed, other]
-    assert await _all_ways(bob, start) == [renamed, other]
+    blocked, *rest = await _all_ways(bob, start)
+    assert isinstance(blocked, Fact)  # his own clients are told
+    assert (blocked.body, rest) == (BlockChanged(alice.user.id, True), [renamed, other])
 
 
 async def test_a_groups_facts_are_for_its_members_while_they_are_in(ctx: Context) -> None:

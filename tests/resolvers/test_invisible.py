@@ -106,7 +106,7 @@ async def test_what_was_missed_is_read_again(ctx: Context) -> None:
     person, bob = await Person.register(ctx), await join(ctx)
     await person.connect(await person.log_in(), Line())
     await commit(ctx, SetInvisible(person.id, True))
-    ctx.invisible._ids.clear()
+    ctx.invisible._keys.clear()
     ctx.presence.hide(person.id, False, datetime.now().astimezone())
     assert presence.is_seen_online(bob, person.id)
     await presence.load_invisible(ctx.db, ctx.invisible)

@@ -9,7 +9,7 @@ from db import facts
 from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.own_settings import UnknownConversation
 from db.models import EVERYBODY_ID, ListedConversation
-from events.facts import Fact, MarksMoved, OwnSettingsChanged, People
+from events.facts import Fact, MarksMoved, OwnSettingsChanged, People, ReceiptsChanged
 from resolvers import messages
 from resolvers.context import Context
 from resolvers.conversations import listing, marks
@@ -190,8 +190,10 @@ async def test_read_receipts_off_hides_both_ways(ctx: Context) -> None:
     assert (await settings.get_settings(alice)).read_receipts is True
     assert (await settings.update_settings(alice, read_receipts=False)).read_receipts is False
     assert await told(ctx, OwnSettingsChanged) == [
-        (alice.user.id, OwnSettingsChanged(), People((alice.user.id,)))
+        (alice.user.id, OwnSettingsChanged(read_receipts=False), People((alice.user.id,)))
     ]
+    hidden = (alice.user.id, ReceiptsChanged(shown=False), People((bob.user.id,)))
+    assert await told(ctx, ReceiptsChanged) == [hidden]
     await settings.update_settings(alice, read_receipts=False)
     assert len(await told(ctx, OwnSettingsChanged)) == 1
     assert (await seen(alice, bob))[0].read == 0

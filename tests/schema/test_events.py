@@ -12,6 +12,7 @@ import pytest
 from db.models import EVERYBODY_ID, StoredMessage
 from events import facts
 from events.facts import (
+    BlockChanged,
     ConversationChanged,
     MarksMoved,
     Members,
@@ -21,6 +22,7 @@ from events.facts import (
     OwnSettingsChanged,
     People,
     ReactionChanged,
+    ReceiptsChanged,
     UserChanged,
 )
 from resolvers.context import Context
@@ -30,7 +32,7 @@ from schema.execution.documents import Operation
 from schema.execution.operations import Operations
 from schema.execution.requests import GraphQLRequest
 from schema.root import schema
-from tests.resolvers.conftest import running_context
+from tests.resolvers.conftest import join, running_context
 from tests.resolvers.facts import say
 from tests.resolvers.people import Person
 from tests.schema.line import Line, open_line, until
@@ -40,6 +42,7 @@ GENERATED = 150
 KINDS = (
     *("MessageSent", "MessageEdited", "MessageDeleted", "ReactionChanged", "MarksMoved"),
     *("ConversationChanged", "MembersChanged", "UserChanged", "SettingsChanged"),
+    *("ReceiptsChanged", "BlockChanged"),
 )
 ALL = """subscription($after: String) { events(after: $after) { __typename cursor at
   ... on MessageSent { message { id content sender { id } } }
@@ -50,6 +53,8 @@ ALL = """subscription($after: String) { events(after: $after) { __typename curso
   ... on ConversationChanged { conversationId }
   ... on MembersChanged { conversationId joinedIds leftIds changedIds joined { id } left { id } }
   ... on UserChanged { userId user { id displayName } }
+  ... on ReceiptsChanged { conversationId userId user { id } shown }
+  ... on BlockChanged { userId user { id } blocked }
   ... on SettingsChanged { conversationId } } }"""
 # What a plain message needs no function for, and a change of a user does.
 PLAIN_MESSAGES = """subscription { events { __typename cursor
@@ -84,15 +89,17 @@ async def change_all(me: Context) -> StoredMessage:
         MembersChanged(where, joined=(user_id,), left=(user_id,), changed=(user_id,)),
         OwnSettingsChanged(),
         OwnSettingsChanged(where),
+        BlockChanged(user_id, True),
         MessageDeleted(*about),
     ]
     for body in bodies:
         await say(me, body, mine)
+    await say(await join(me), ReceiptsChanged(False), mine)
     await say(me, UserChanged(), Members(EVERYBODY_ID))
     return sent
 
 
-CHANGES = 11
+CHANGES = 13
 
 
 class Both:
@@ -213,6 +220,7 @@ async def test_each_event_is_encoded_once_for_all(
 def _called(made: list[object]) -> list[str]:
     """Which kinds have a field with a function in ALL."""
     calling = {"ReactionChanged", "MarksMoved", "MembersChanged", "UserChanged"}
+    calling |= {"ReceiptsChanged", "BlockChanged"}
     return [type(event).__name__ for event in made[1:] if type(event).__name__ in calling]
 
 

@@ -19,6 +19,7 @@ from tests.server.test_http import large_history
 from tests.support.faces import new_account
 from tests.support.ports import free_port
 from tests.support.server import RunningServer, running_server
+from tests.support.tools import AS_INSTALLED
 
 
 async def _whole(port: int, request: bytes) -> tuple[bytes, bytes]:
@@ -145,7 +146,8 @@ def test_what_everywhere_is() -> None:
 
 
 def test_port_0_is_one_port_of_both_families_and_the_greeting_says_it(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "LIMITS": "off"}
+    environment = {**AS_INSTALLED, "PATH": os.environ["PATH"]}
+    environment |= {"DATA_DIR": str(tmp_path), "LIMITS": "off"}
     with subprocess.Popen(
         [sys.executable, str(MAIN), "serve", "--port", "0"],
         cwd=tmp_path,

@@ -28,6 +28,7 @@ from tests.support.mariadb import MariaDB
 from tests.support.redis import redis_server
 from tests.support.s3 import CREDENTIALS, S3, s3_server
 from tests.support.server import running_server
+from tests.support.tools import AS_INSTALLED
 
 BUCKET = "attachments"
 PNG = image_file("PNG", 640, 480)
@@ -51,7 +52,7 @@ class Served(Parley):
             if name.upper() not in ours and not name.upper().startswith("AWS_")
         }
         quick = {"BCRYPT_ROUNDS": "4", "DATA_DIR": str(self.directory / "data")}
-        return {**clean, **quick, **self._settings}
+        return {**clean, **AS_INSTALLED, **quick, **self._settings}
 
     @asynccontextmanager
     async def client(self, email: str = "a@example.com") -> AsyncIterator[httpx.AsyncClient]:

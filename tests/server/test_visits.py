@@ -16,6 +16,7 @@ from tests.attacks.wires import Answer, Wire, handshake, http_request
 from tests.faults.processes import MAIN
 from tests.support.ports import free_port
 from tests.support.server import RunningServer, running_server
+from tests.support.tools import AS_INSTALLED
 
 LIMIT = 5
 HEALTH = http_request("GET", "/health")
@@ -162,6 +163,7 @@ def _start_with(limit: int, port: int, directory: Path, log: Path) -> subprocess
     """A server that may have so many files open."""
     environment = {
         **os.environ,
+        **AS_INSTALLED,
         "DATA_DIR": str(directory),
         "LIMITS": "off",
         "ENV": "test",

@@ -119,6 +119,9 @@ async def test_a_process_that_was_killed_with_a_full_outbox_sends_it_when_it_com
             assert app.restored
             await app.call("connect")
             await app.hears("queued 9")
+            await app.node.expect(
+                lambda m: m["type"] == "sent" and m["message"]["content"] == "queued 9"
+            )
             # What the first process has shown is not told again; its own message had not come.
             assert app.heard() == [
                 "queued 0",
@@ -126,9 +129,9 @@ async def test_a_process_that_was_killed_with_a_full_outbox_sends_it_when_it_com
                 *numbered("queued", 10)[1:],
             ]
             assert await said_with(bob, alice) == ["one", *app.heard()]
-            assert not [*(tmp_path / "kept").glob("*outbox*")]
             await app.call("open", {"with": id_of(bob)})
             await app.assert_in_step()
+            assert not [*(tmp_path / "kept").glob("*outbox*")]
 
 
 async def test_two_processes_with_one_storage_send_everything_once(
@@ -265,3 +268,25 @@ async def test_a_refused_message_stays_in_the_outbox_until_it_is_discarded(
         await app.hears("goes on")
         await app.call("discard", refused["item"]["clientMessageId"])
         assert await said_with(bob, alice) == ["goes on"]
+
+
+async def test_hundreds_of_messages_of_a_long_absence_come_once_and_in_order(
+    sqlite_chat: RunningServer, network: CuttableProxy
+) -> None:
+    async with client_app(network.url) as app, another_person(sqlite_chat) as bob:
+        alice = await app.register("Alice")
+        await bob.send("hello", alice)
+        await app.hears("hello")
+        await app.call("open", {"with": id_of(bob)})
+        await network.cut()
+        for content in numbered("missed", 400):
+            await bob.send(content, alice)
+        await network.heal()
+        await app.hears("missed 399")
+        assert app.heard() == ["hello", *numbered("missed", 400)]
+        # What is unread is counted to 100, and what is shown is all of it.
+        kept = await app.assert_in_step()
+        [conversation] = [each for each in kept["conversations"] if each["peer"]]
+        assert conversation["unreadCount"] == 100
+        [thread] = kept["threads"]
+        assert len(thread["messages"]) == 401

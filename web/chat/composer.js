@@ -38,7 +38,7 @@ export function openComposer(parley, target) {
   const form = h("form", { class: "composer", onsubmit: submit, ondragover: allowDrop, ondrop: drop },
     about, chosen, line, strip, closed);
   field.value = drafts.get(JSON.stringify(target())) ?? "";
-  changedHeight();
+  requestAnimationFrame(changedHeight); // it has no height before it is in the page
   showButtons();
 
   function changed() {

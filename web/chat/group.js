@@ -45,6 +45,7 @@ export function openGroup(parley, id) {
     const list = h("ul", { class: "people", role: "list", "aria-label": "Members" });
     const foot = h("div", { class: "choices" });
     let members = [];
+    let shown = null;
     show();
     loadMembers();
     stops = [
@@ -69,7 +70,6 @@ export function openGroup(parley, id) {
       show();
     }
 
-    let shown;
     function show() {
       const conversation = group();
       if (!conversation) return close();

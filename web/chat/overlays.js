@@ -21,8 +21,8 @@ export function openDialog(title, fill, { wide = false } = {}) {
   dialog.append(
     h("header", { class: "dialog-head" },
       h("h2", { id: titleId }, title),
-      iconButton("close", "Close", () => close())),
-    h("div", { class: "dialog-body" }, fill(close, dialog)));
+      iconButton("close", "Close", () => close())));
+  dialog.append(h("div", { class: "dialog-body" }, fill(close, dialog)));
   dialog.addEventListener("close", () => {
     resolve(undefined);
     dialog.remove();

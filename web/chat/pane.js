@@ -21,8 +21,10 @@ export function openPane(parley, firstTarget) {
   const picture = h("span", {});
   const title = h("h2", { class: "pane-title" });
   const state = h("p", { class: "pane-state" });
-  const details = h("button", { type: "button", class: "pane-details", onclick: openAbout }, picture,
-    h("span", { class: "pane-names" }, title, state));
+  // A large target for the pointer; the keyboard has the button beside it.
+  const names = h("div", { class: "pane-details", onclick: openAbout }, picture,
+    h("div", { class: "pane-names" }, title, state));
+  const details = iconButton("info", "Details", openAbout);
   const composer = openComposer(parley, () => target);
   const thread = openThread(parley, () => target, {
     reply: composer.reply,
@@ -31,8 +33,7 @@ export function openPane(parley, firstTarget) {
   const element = h("section", { class: "pane", "aria-label": "Conversation" },
     h("header", { class: "pane-head" },
       iconButton("back", "Back to all conversations", () => go("#/"), { class: "icon-button back" }),
-      details,
-      iconButton("info", "Details", openAbout)),
+      names, details),
     thread.element, composer.element);
   composer.onEditLast(() => thread.lastOwn());
   const stopEvents = parley.on("event", (event) => {
@@ -78,7 +79,6 @@ export function openPane(parley, firstTarget) {
       shown = { conversation, person, online };
       const name = conversation ? titleOf(conversation) : target.everybody ? "Everybody" : person?.displayName ?? "";
       say(title, name);
-      details.setAttribute("aria-label", `${name}: details`);
       picture.replaceChildren(conversation ? conversationAvatar(conversation, online)
         : avatar(name || "?", person?.avatarUrl, { key: person?.id, online }));
       details.disabled = !conversation && !person;

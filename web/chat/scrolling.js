@@ -8,6 +8,7 @@ const NEAR = 80; // pixels that still count as the end
  */
 export function keepPlace(scroller, list) {
   let atEnd = true;
+  let top = 0; // where the scroller was when `atEnd` was found out
   let height = scroller.clientHeight;
 
   function isAtEnd() {
@@ -17,10 +18,19 @@ export function keepPlace(scroller, list) {
   function toEnd() {
     scroller.scrollTop = scroller.scrollHeight;
     atEnd = true;
+    top = scroller.scrollTop;
+  }
+
+  /** See whether the user has scrolled. A place that only grew or shrank was not scrolled. */
+  function look() {
+    if (scroller.scrollTop === top) return;
+    top = scroller.scrollTop;
+    if (scroller.clientHeight === height) atEnd = isAtEnd();
   }
 
   /** Change the content by `draw`, and keep the place. */
   function around(draw) {
+    look(); // the event of a scroll comes a frame later
     const anchor = atEnd ? null : firstVisible();
     const before = anchor?.getBoundingClientRect().top;
     draw();
@@ -29,14 +39,11 @@ export function keepPlace(scroller, list) {
   }
 
   function firstVisible() {
-    const { top } = scroller.getBoundingClientRect();
-    return [...list.children].find((row) => row.getBoundingClientRect().bottom > top);
+    const edge = scroller.getBoundingClientRect().top;
+    return [...list.children].find((row) => row.getBoundingClientRect().bottom > edge);
   }
 
-  scroller.addEventListener("scroll", () => {
-    // A scroller that became smaller, as when the keyboard of a phone opens, was not scrolled away.
-    if (scroller.clientHeight === height) atEnd = isAtEnd();
-  }, { passive: true });
+  scroller.addEventListener("scroll", look, { passive: true });
   // Pictures that come, a field that grows: the end stays in sight.
   const observer = new ResizeObserver(() => {
     if (atEnd) toEnd();

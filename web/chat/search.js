@@ -107,7 +107,7 @@ export function openSearch(parley, { nav }) {
       event.preventDefault();
       go(address);
     } }, picture,
-    h("span", { class: "row-text" }, h("span", { class: "row-title" }, title),
+    h("span", { class: "row-text" }, h("span", { class: "row-title" }, h("span", { class: "name" }, title)),
       text ? h("span", { class: "row-last", dir: "auto" }, text) : null),
     time ? h("span", { class: "row-side" }, h("time", { datetime: time }, listTime(time))) : null);
     return h("li", {}, link);

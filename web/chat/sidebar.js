@@ -63,9 +63,8 @@ export function openSidebar(parley, { logOut }) {
   function updateMe(user) {
     if (!user || user === shownMe) return;
     shownMe = user;
-    me.setAttribute("aria-label", `${user.displayName}: your profile`);
     me.replaceChildren(avatar(user.displayName, user.avatarUrl, { key: user.id }),
-      h("span", { class: "me-name" }, user.displayName));
+      h("span", { class: "me-name" }, user.displayName, h("span", { class: "hidden" }, " (your profile)")));
   }
 
   /* A row's item is another object only where what it shows has changed. */
@@ -103,7 +102,7 @@ export function openSidebar(parley, { logOut }) {
       link.replaceChildren(
         conversationAvatar(conversation, online),
         h("span", { class: "row-text" },
-          h("span", { class: "row-title" }, titleOf(conversation),
+          h("span", { class: "row-title" }, h("span", { class: "name" }, titleOf(conversation)),
             online ? h("span", { class: "hidden" }, ", online") : null,
             pinned ? icon("pin") : null,
             isMuted(conversation) ? icon("bell-off") : null),

@@ -27,7 +27,7 @@ export function openThread(parley, target, { reply, edit }) {
   let started = false;
   let busy = false;
   let shown = [];
-  let far = null; // messages around one far back, in the place of the newest ones
+  let far = null; // `{ messages, hasOlder, hasNewer }` around one far back, in the place of the newest ones
   let items = new Map();
 
   scroller.addEventListener("scroll", () => {
@@ -46,7 +46,9 @@ export function openThread(parley, target, { reply, edit }) {
   listen(document, "visibilitychange", markRead);
   listen(globalThis, "focus", markRead);
   stops.push(parley.on("event", (event) => {
-    if (far && event.message) far = far.map((message) => (message.id === event.message.id ? event.message : message));
+    if (!far || !event.message) return;
+    const { message } = event;
+    far = { ...far, messages: far.messages.map((old) => (old.id === message.id ? message : old)) };
   }));
 
   function leave(row) {
@@ -64,7 +66,7 @@ export function openThread(parley, target, { reply, edit }) {
     const outgoing = parley.store.outgoing(target());
     // A conversation that has just begun is loaded while its first message stays in sight.
     const stored = known && !thread.loaded ? shown.filter((message) => !outgoing.includes(message)) : thread?.messages ?? [];
-    const messages = far ?? [...stored, ...outgoing];
+    const messages = far?.messages ?? [...stored, ...outgoing];
     shown = messages;
     say(loading, busy ? "Loading older messages…" : known && !thread?.loaded ? "Loading…" : "");
     // Who answers has read.
@@ -174,17 +176,17 @@ export function openThread(parley, target, { reply, edit }) {
   /** Go on from either end of what is shown of long ago, until it meets the newest messages. */
   async function loadFar(conversationId) {
     const atTop = scroller.scrollTop < LOAD_BEFORE;
-    if (!atTop && !place.isAtEnd()) return;
-    const edge = atTop ? far[0] : far.at(-1);
-    if (edge.isLast) return;
+    if (atTop ? !far.hasOlder : !place.isAtEnd()) return;
+    if (!atTop && !far.hasNewer) return toNewest();
+    const { messages } = far;
     await whileBusy(async () => {
-      const more = await parley.around(conversationId, edge.id);
-      if (!far) return;
-      const known = new Set(far.map((message) => message.id));
-      const fresh = more.filter((message) => !known.has(message.id));
-      if (fresh.length) far = [...far, ...fresh].sort((one, other) => (isLater(one.id, other.id) ? 1 : -1));
-      else if (atTop) far = [{ ...far[0], isLast: true }, ...far.slice(1)];
-      else far = null; // nothing is newer
+      const more = await parley.around(conversationId, (atTop ? messages[0] : messages.at(-1)).id);
+      if (far?.messages !== messages) return; // it was left, or has changed: the next scroll asks again
+      const known = new Set(messages.map((message) => message.id));
+      const fresh = more.messages.filter((message) => !known.has(message.id));
+      far = atTop
+        ? { ...far, messages: [...fresh, ...messages], hasOlder: more.hasOlder }
+        : { ...far, messages: [...messages, ...fresh], hasNewer: more.hasNewer };
     });
   }
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.log.changes.change import Change, Made, Outcome, Refused
 from db.people import blocks
 from db.people.users import existing_ids
-from events.facts import BlockChanged
+from events.facts import BlockChanged, People
 
 
 class UnknownUser(Refused):
@@ -63,4 +63,6 @@ def _apply(change: ChangeBlock, blocked: set[int], known: set[int]) -> Outcome:
         blocked.add(change.user_id)
     else:
         blocked.discard(change.user_id)
-    return Made(change.blocker_id, BlockChanged(change.user_id, change.blocked))
+    body = BlockChanged(change.user_id, change.blocked)
+    # Their own clients alone: nobody is told who has blocked them.
+    return Made(change.blocker_id, body, People((change.blocker_id,)))

@@ -45,17 +45,19 @@ class EditMessage(OfMessage, frozen=True, gc=False):
     """Gives a message of the user's another text, and keeps the earlier text.
 
     A message without an attachment becomes of `own_kind`. With `seconds`, an older message stays as
-    it is.
+    it is. With `keeps_metadata` its custom data stays; else `metadata` takes its place.
     """
 
     content: str
     own_kind: MessageKind
     seconds: int
+    metadata: str | None = None
+    keeps_metadata: bool = True
 
     @property
     def text(self) -> str:
         """As Change."""
-        return self.content
+        return self.content + (self.metadata or "")
 
     @classmethod
     async def write(
@@ -63,7 +65,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
     ) -> Sequence[Outcome]:
         """Answers with the message. Refuses with every reason of this module and `of_message`.
 
-        The same text makes no fact.
+        The same text and custom data make no fact.
         """
         standing = await Standing.of(connection, changes)
         muted = await _muted(connection, standing, changes)
@@ -71,6 +73,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
         numbers = await edits.last_numbers(connection, [message.id for message in before])
         outcomes: list[Outcome] = []
         earlier: list[tuple[int, int, Edit]] = []
+        changed: dict[int, None] = {}
         for change in changes:
             original = change._find(standing, muted, now)
             if isinstance(original, Refused):
@@ -79,20 +82,27 @@ class EditMessage(OfMessage, frozen=True, gc=False):
             message = original.message
             attaches = message.kind in ATTACHING_KINDS
             kind = message.kind if attaches else change.own_kind
-            number = numbers.get(message.id, 0)
-            if change.content == message.content:
+            metadata = message.metadata_json if change.keeps_metadata else change.metadata
+            if (change.content, metadata) == (message.content, message.metadata_json):
                 outcomes.append(Made(change.user_id, None, answer=message))
             elif not (change.content or attaches):
                 outcomes.append(NothingLeft())
             else:
-                numbers[message.id] = number + 1
-                earlier.append((message.id, number + 1, Edit(message.content, now)))
-                edited = replace(message, content=change.content, kind=kind, edited_at=now)
+                if change.content != message.content:
+                    number = numbers[message.id] = numbers.get(message.id, 0) + 1
+                    earlier.append((message.id, number, Edit(message.content, now)))
+                edited = replace(
+                    message,
+                    content=change.content,
+                    kind=kind,
+                    edited_at=now,
+                    metadata_json=metadata,
+                )
+                changed[message.id] = None
                 standing.originals[message.id] = Original(edited, _sent_hash(original))
                 outcomes.append(change._made(edited))
         await edits.insert_edits(connection, earlier)
-        changed = {id_: standing.originals[id_] for id_, _, _ in earlier}
-        await edits.rewrite(connection, [*changed.values()])
+        await edits.rewrite(connection, [standing.originals[id_] for id_ in changed])
         return outcomes
 
     def _find(self, standing: Standing, muted: set[int], now: datetime) -> Original | Refused:
@@ -148,7 +158,9 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
             elif message.deleted_at is not None:
                 outcomes.append(Made(change.user_id, None, answer=message))
             else:
-                left = replace(message, content="", attachment=None, deleted_at=now)
+                left = replace(
+                    message, content="", attachment=None, metadata_json=None, deleted_at=now
+                )
                 gone.append(message)
                 standing.originals[message.id] = Original(left, _sent_hash(original))
                 body = MessageDeleted(left.id, left.sender_id, left.conversation_id)
@@ -183,9 +195,8 @@ def _sent_hash(original: Original) -> bytes | None:
     if known is not None or message.client_message_id is None:
         return known
     attached = None if message.attachment is None else message.attachment.id
-    return hash_sent(
-        message.sender_id, message.client_message_id, message.kind, message.content, attached
-    )
+    key = message.sender_id, message.client_message_id
+    return hash_sent(*key, message.kind, message.content, attached, message.metadata_json)
 
 
 async def _muted(

@@ -57,7 +57,7 @@ await script(async (url, { picture }) => {
   same(await b.locator("li.message .voice").count(), 1, "voice notes");
 
   // The picture of a profile, and a status, at the other at once.
-  await a.getByRole("button", { name: "Fay: your profile" }).click();
+  await a.getByRole("button", { name: "Fay (your profile)" }).click();
   const profile = a.getByRole("dialog", { name: "Your profile" });
   await profile.locator("input[type=file]").setInputFiles({ name: "me.png", mimeType: "image/png", buffer: Buffer.from(picture, "base64") });
   await profile.locator(".avatar img").waitFor();

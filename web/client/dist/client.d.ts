@@ -24,7 +24,7 @@ export declare abstract class Client {
     on<Name extends keyof T.ParleyEvents>(name: Name, listener: (value: T.ParleyEvents[Name]) => void): () => void;
     /** Find the session that the storage keeps; true if there is one. Call it first. */
     restore(): Promise<boolean>;
-    register({ email, password, displayName }: {
+    register({ email, password, displayName, }: {
         email: string;
         password: string;
         displayName: string;

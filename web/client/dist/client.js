@@ -44,6 +44,10 @@ export class Client {
             http: this.http,
             keeper: this.#keeper,
             authenticate: options.authenticate,
+            replaced: () => {
+                this.#leave();
+                this.#emitter.emit("loggedOut", new ParleyError("Logged out in another tab", "LOGGED_OUT"));
+            },
             execute: (document, variables) => this.#connection.execute(document, variables),
         });
         this.#connection = new Connection({
@@ -92,17 +96,18 @@ export class Client {
     async restore() {
         if (!(await this.session.restore()))
             return false;
-        await this.#enter();
+        if (this.session.user)
+            await this.#enter();
         return true;
     }
-    async register({ email, password, displayName }) {
-        this.#leave();
+    async register({ email, password, displayName, }) {
         await this.session.register(email, password, displayName);
+        this.#leave();
         return this.#enter();
     }
     async login({ email, password }) {
-        this.#leave();
         await this.session.login(email, password);
+        this.#leave();
         return this.#enter();
     }
     /** End the session on the server, forget it here, and empty the outbox. */
@@ -144,6 +149,7 @@ export class Client {
     }
     disconnect() {
         this.#connection.stop();
+        this.#connecting.splice(0).forEach(({ reject }) => reject(networkError("Disconnected")));
     }
     /** Ask once, on the connection; it must not be made twice. */
     async ask(document, variables) {
@@ -230,7 +236,13 @@ export class Client {
     }
     #sent(message) {
         // As the fact of it would, which comes too: whichever is first.
-        const fact = { __typename: "MessageSent", message, conversationId: message.conversationId, cursor: "", at: message.createdAt };
+        const fact = {
+            __typename: "MessageSent",
+            message,
+            conversationId: message.conversationId,
+            cursor: "",
+            at: message.createdAt,
+        };
         this.sync.refresh(applyFact(this.store, fact));
         this.#emitter.emit("sent", message);
     }

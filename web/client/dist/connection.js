@@ -30,14 +30,16 @@ export class Connection {
             return;
         this.#run = this.#starts += 1;
         this.#attempt = 0;
-        globalThis.addEventListener?.("online", this.#hurry);
+        for (const name of ["online", "offline"])
+            globalThis.addEventListener?.(name, this.#hurry);
         globalThis.document?.addEventListener("visibilitychange", this.#hurry);
         void this.#open(this.#run);
     }
     stop(error = networkError("Disconnected")) {
         this.#run = 0;
         this.#pause.clear();
-        globalThis.removeEventListener?.("online", this.#hurry);
+        for (const name of ["online", "offline"])
+            globalThis.removeEventListener?.(name, this.#hurry);
         globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
         this.#socket?.drop(error.message);
         this.#socket = null;
@@ -75,9 +77,13 @@ export class Connection {
         sink.error(networkError("Not connected"));
         return () => { };
     }
-    /** Do not wait for the pause to end: the network is back, or somebody looks. */
+    /** The network has come or gone, or somebody looks: find out at once how things are. */
     #hurry = () => {
-        if (!this.#pause.isSet || globalThis.document?.visibilityState === "hidden")
+        if (globalThis.document?.visibilityState === "hidden")
+            return;
+        if (this.#isOpen)
+            this.#socket?.probe(); // perhaps it did not survive
+        if (!this.#pause.isSet)
             return;
         this.#pause.clear();
         void this.#open(this.#run);
@@ -95,7 +101,7 @@ export class Connection {
         }
         if (run !== this.#run)
             return;
-        this.#socket = new Socket({
+        const options = {
             url,
             WebSocket,
             token,
@@ -110,7 +116,13 @@ export class Connection {
                 opened();
             },
             closed: (code, reason) => void this.#closed(run, token, code, reason),
-        });
+        };
+        try {
+            this.#socket = new Socket(options);
+        }
+        catch (error) {
+            this.#failed(networkError(String(error))); // an address that no WebSocket takes
+        }
     }
     async #closed(run, token, code, reason) {
         const wasOpen = this.#isOpen;

@@ -28,8 +28,18 @@ export function applyFact(store, fact) {
         case "SettingsChanged":
             return applySettings(store, fact);
         default:
-            return NOTHING; // a kind that is newer than this client
+            return applyUnknown(store, fact);
     }
+}
+/** A kind that this client does not know the parts of: what it is about is queried again. */
+function applyUnknown(store, fact) {
+    const isBlock = fact.__typename === "BlockChanged";
+    if (fact.conversationId !== null && !isBlock)
+        return ofConversation(fact);
+    // A block changes which messages to everybody one sees.
+    const broadcasts = store.conversation({ everybody: true });
+    const threads = broadcasts && store.thread(broadcasts.id).loaded ? [broadcasts.id] : [];
+    return { conversations: [], threads, everything: true };
 }
 function ofConversation({ conversationId }) {
     return conversationId === null ? NOTHING : { conversations: [conversationId] };
@@ -198,7 +208,9 @@ export function replaceUser(store, user) {
     const inMessage = (message) => {
         const sender = message.senderId === id ? user : message.sender;
         const replied = message.replyTo && short(message.replyTo.sender);
-        const replyTo = message.replyTo && replied !== message.replyTo.sender ? { ...message.replyTo, sender: replied } : message.replyTo;
+        const replyTo = message.replyTo && replied !== message.replyTo.sender
+            ? { ...message.replyTo, sender: replied }
+            : message.replyTo;
         const reactions = mapped(message.reactions, (reaction) => {
             const users = mapped(reaction.users, short);
             return users === reaction.users ? reaction : { ...reaction, users };

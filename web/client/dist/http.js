@@ -22,7 +22,7 @@ export class Http {
         form.append("map", '{"0": ["variables.file"]}');
         form.append("0", file, filename);
         const headers = { ...headersFor(token), "GraphQL-Preflight": "1" };
-        const limit = AbortSignal.timeout(ANSWER_MS + file.size / SLOWEST_UPLOAD_BYTES_PER_MS);
+        const limit = AbortSignal.timeout(ANSWER_MS + Math.ceil(file.size / SLOWEST_UPLOAD_BYTES_PER_MS));
         const either = new AbortController();
         for (const each of [limit, signal]) {
             if (each?.aborted)

@@ -208,7 +208,14 @@ export class Outbox {
         const { attachmentId } = entry.item;
         const { connection, store } = this.#options;
         const place = store.conversation(target)?.kind === KIND_OF_EVERYBODY ? {} : placeOf(target);
-        const variables = { ...place, content: content || null, kind: file ? null : kind, attachmentId, replyToId, clientMessageId };
+        const variables = {
+            ...place,
+            content: content || null,
+            kind: file ? null : kind,
+            attachmentId,
+            replyToId,
+            clientMessageId,
+        };
         try {
             return (await connection.execute(SendMessage, variables)).sendMessage;
         }

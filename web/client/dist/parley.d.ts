@@ -10,7 +10,10 @@ export declare class Parley extends Client {
     query<Data = unknown>(text: string, variables?: Record<string, unknown>): Promise<Data>;
     /** Any mutation of your own, tried once. */
     mutate<Data = unknown>(text: string, variables?: Record<string, unknown>): Promise<Data>;
-    /** Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects when it is refused for good. */
+    /**
+     * Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects
+     * when it is refused for good.
+     */
     send(target: T.Target, draft: T.Draft | string): {
         readonly clientMessageId: string;
         readonly stored: Promise<T.Message>;

@@ -15,7 +15,10 @@ export class Parley extends Client {
     async mutate(text, variables = {}) {
         return this.ask({ kind: "mutation", text }, variables);
     }
-    /** Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects when it is refused for good. */
+    /**
+     * Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects
+     * when it is refused for good.
+     */
     send(target, draft) {
         this.passing.ended(target);
         return this.outbox.send(target, typeof draft === "string" ? { content: draft } : draft);

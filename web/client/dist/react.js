@@ -1,4 +1,4 @@
-import { createContext, createElement, useCallback, useContext, useEffect, useSyncExternalStore } from "react";
+import { createContext, createElement, useCallback, useContext, useEffect, useSyncExternalStore, } from "react";
 const ParleyContext = createContext(null);
 /** Give a `Parley` to the hooks below. Make it once, outside of components. */
 export function ParleyProvider({ parley, children }) {

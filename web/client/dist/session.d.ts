@@ -7,6 +7,8 @@ export interface SessionOptions {
     readonly http: Http;
     readonly keeper: Keeper;
     readonly authenticate?: (() => Promise<string>) | undefined;
+    /** Another tab has logged out, or another user in. */
+    replaced(): void;
     /** Renew over the open connection, which then lasts as long as the new token. */
     execute<Data, Variables>(document: Document<Data, Variables>, variables: Variables): Promise<Data>;
 }

@@ -3,17 +3,19 @@ import { Login, Logout, Register, RenewToken } from "./generated.js";
 import { Timer, wait } from "./time.js";
 const KEY = "session";
 const RETRY_RENEWAL_MS = 20_000;
+const MOST_REFUSALS = 5;
 /** The token: kept in the storage, shared by all tabs, renewed in time. */
 export class Session {
     #options;
     #renewal = new Timer();
     #kept = null;
+    #refusals = 0; // in a row
     #renewing = null;
     constructor(options) {
         this.#options = options;
         options.keeper.watch((key) => {
             if (key === KEY)
-                void this.restore(); // another tab renewed it, or logged out
+                void this.#follow();
         });
     }
     get user() {
@@ -21,6 +23,13 @@ export class Session {
     }
     get token() {
         return this.#kept?.token ?? null;
+    }
+    /** Another tab has renewed the token, logged out, or logged somebody else in. */
+    async #follow() {
+        const before = this.#kept;
+        await this.restore();
+        if (before && before.user?.id !== this.#kept?.user?.id)
+            this.#options.replaced();
     }
     /** Take what the storage keeps. */
     async restore() {
@@ -69,12 +78,13 @@ export class Session {
         if (this.#kept && this.#kept.token !== token)
             return true;
         this.forget();
-        if (!this.#options.authenticate)
-            return false;
-        return true; // the next attempt asks for a token
+        this.#refusals += 1;
+        // The next attempt asks the app for a token.
+        return this.#options.authenticate !== undefined && this.#refusals < MOST_REFUSALS;
     }
     /** Renew when half of the token's life is over; called whenever a connection opens. */
     planRenewal() {
+        this.#refusals = 0;
         if (this.#kept)
             this.#renewal.set(this.#kept.renewAt - Date.now(), () => void this.renew());
     }

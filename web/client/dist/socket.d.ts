@@ -25,6 +25,8 @@ export declare class Socket {
     constructor(options: SocketOptions);
     /** Begin an operation; returns how to stop it. */
     run<Data, Variables>({ text }: Document<Data, Variables>, variables: Variables, sink: Sink<Data>): () => void;
+    /** Ask now whether the other end is there. */
+    probe(): void;
     /** Give the connection up at once, also where the other end says nothing any more. */
     drop(why: string): void;
 }

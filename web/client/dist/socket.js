@@ -16,6 +16,7 @@ export class Socket {
         this.#socket = new options.WebSocket(options.url, PROTOCOL);
         this.#socket.onopen = () => this.#say({ type: "connection_init", payload: { authorization: `Bearer ${options.token}` } });
         this.#socket.onmessage = ({ data }) => this.#hear(String(data));
+        this.#socket.onerror = () => { }; // a close follows; Node's `ws` throws what nobody listens to
         this.#socket.onclose = ({ code, reason }) => this.#end(code, reason);
         this.#silence.set(2 * options.answerWithinMs, () => this.drop("No answer"));
     }
@@ -33,6 +34,11 @@ export class Socket {
             if (this.#running.delete(id))
                 this.#say({ id, type: "complete" });
         };
+    }
+    /** Ask now whether the other end is there. */
+    probe() {
+        this.#say({ type: "ping" });
+        this.#silence.set(this.#options.answerWithinMs, () => this.drop("No answer"));
     }
     /** Give the connection up at once, also where the other end says nothing any more. */
     drop(why) {
@@ -81,11 +87,7 @@ export class Socket {
     }
     /** Ask after a silence, and give up when no answer comes: a dead network closes nothing. */
     #listen() {
-        const { pingAfterMs, answerWithinMs } = this.#options;
-        this.#silence.set(pingAfterMs, () => {
-            this.#say({ type: "ping" });
-            this.#silence.set(answerWithinMs, () => this.drop("No answer"));
-        });
+        this.#silence.set(this.#options.pingAfterMs, () => this.probe());
     }
     #end(code, reason) {
         if (this.#isClosed)

@@ -123,7 +123,10 @@ export class Store {
         this.touch();
     }
     putConversation(conversation) {
+        const isNew = !this.#conversations.has(conversation.id);
         this.#conversations.set(conversation.id, conversation);
+        if (isNew && this.#outbox.length)
+            this.putOutbox(this.#outbox); // it is named otherwise now
         this.#lists = null;
         this.touch();
     }

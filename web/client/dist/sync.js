@@ -247,8 +247,16 @@ export class Sync {
             return taken;
         };
         const queries = [
-            ...take(this.#unknown).map((id) => [this.#unknown, id, this.#queryConversation(id)]),
-            ...take(this.#unknownThreads).map((id) => [this.#unknownThreads, id, this.loadThread(id, true)]),
+            ...take(this.#unknown).map((id) => [
+                this.#unknown,
+                id,
+                this.#queryConversation(id),
+            ]),
+            ...take(this.#unknownThreads).map((id) => [
+                this.#unknownThreads,
+                id,
+                this.loadThread(id, true),
+            ]),
         ];
         let pause = 0;
         const results = await Promise.allSettled(queries.map(([, , query]) => query));

@@ -49,6 +49,10 @@ export abstract class Client {
       http: this.http,
       keeper: this.#keeper,
       authenticate: options.authenticate,
+      replaced: () => {
+        this.#leave();
+        this.#emitter.emit("loggedOut", new ParleyError("Logged out in another tab", "LOGGED_OUT"));
+      },
       execute: (document, variables) => this.#connection.execute(document, variables),
     });
     this.#connection = new Connection({
@@ -100,19 +104,27 @@ export abstract class Client {
   /** Find the session that the storage keeps; true if there is one. Call it first. */
   async restore(): Promise<boolean> {
     if (!(await this.session.restore())) return false;
-    await this.#enter();
+    if (this.session.user) await this.#enter();
     return true;
   }
 
-  async register({ email, password, displayName }: { email: string; password: string; displayName: string }): Promise<T.Me> {
-    this.#leave();
+  async register({
+    email,
+    password,
+    displayName,
+  }: {
+    email: string;
+    password: string;
+    displayName: string;
+  }): Promise<T.Me> {
     await this.session.register(email, password, displayName);
+    this.#leave();
     return this.#enter();
   }
 
   async login({ email, password }: { email: string; password: string }): Promise<T.Me> {
-    this.#leave();
     await this.session.login(email, password);
+    this.#leave();
     return this.#enter();
   }
 
@@ -160,6 +172,7 @@ export abstract class Client {
 
   disconnect(): void {
     this.#connection.stop();
+    this.#connecting.splice(0).forEach(({ reject }) => reject(networkError("Disconnected")));
   }
 
   /** Ask once, on the connection; it must not be made twice. */
@@ -260,7 +273,13 @@ export abstract class Client {
 
   #sent(message: T.Message): void {
     // As the fact of it would, which comes too: whichever is first.
-    const fact = { __typename: "MessageSent", message, conversationId: message.conversationId, cursor: "", at: message.createdAt };
+    const fact = {
+      __typename: "MessageSent",
+      message,
+      conversationId: message.conversationId,
+      cursor: "",
+      at: message.createdAt,
+    };
     this.sync.refresh(applyFact(this.store, fact as T.ParleyEvent));
     this.#emitter.emit("sent", message);
   }

@@ -1,6 +1,6 @@
 import type { Document } from "./document.js";
 import { ParleyError, networkError } from "./errors.js";
-import { Socket, type Sink } from "./socket.js";
+import { Socket, type Sink, type SocketOptions } from "./socket.js";
 import { Timer, pauseBefore } from "./time.js";
 
 const SESSION_ENDED = new Set([4401, 4403]);
@@ -52,7 +52,7 @@ export class Connection {
     if (this.#run) return;
     this.#run = this.#starts += 1;
     this.#attempt = 0;
-    globalThis.addEventListener?.("online", this.#hurry);
+    for (const name of ["online", "offline"]) globalThis.addEventListener?.(name, this.#hurry);
     globalThis.document?.addEventListener("visibilitychange", this.#hurry);
     void this.#open(this.#run);
   }
@@ -60,7 +60,7 @@ export class Connection {
   stop(error = networkError("Disconnected")): void {
     this.#run = 0;
     this.#pause.clear();
-    globalThis.removeEventListener?.("online", this.#hurry);
+    for (const name of ["online", "offline"]) globalThis.removeEventListener?.(name, this.#hurry);
     globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
     this.#socket?.drop(error.message);
     this.#socket = null;
@@ -100,9 +100,11 @@ export class Connection {
     return () => {};
   }
 
-  /** Do not wait for the pause to end: the network is back, or somebody looks. */
+  /** The network has come or gone, or somebody looks: find out at once how things are. */
   #hurry = () => {
-    if (!this.#pause.isSet || globalThis.document?.visibilityState === "hidden") return;
+    if (globalThis.document?.visibilityState === "hidden") return;
+    if (this.#isOpen) this.#socket?.probe(); // perhaps it did not survive
+    if (!this.#pause.isSet) return;
     this.#pause.clear();
     void this.#open(this.#run);
   };
@@ -117,7 +119,7 @@ export class Connection {
       return;
     }
     if (run !== this.#run) return;
-    this.#socket = new Socket({
+    const options: SocketOptions = {
       url,
       WebSocket,
       token,
@@ -131,7 +133,12 @@ export class Connection {
         opened();
       },
       closed: (code, reason) => void this.#closed(run, token, code, reason),
-    });
+    };
+    try {
+      this.#socket = new Socket(options);
+    } catch (error) {
+      this.#failed(networkError(String(error))); // an address that no WebSocket takes
+    }
   }
 
   async #closed(run: number, token: string, code: number, reason: string): Promise<void> {

@@ -45,8 +45,18 @@ export function applyFact(store: Store, fact: ParleyEvent): Unknown {
     case "SettingsChanged":
       return applySettings(store, fact);
     default:
-      return NOTHING; // a kind that is newer than this client
+      return applyUnknown(store, fact);
   }
+}
+
+/** A kind that this client does not know the parts of: what it is about is queried again. */
+function applyUnknown(store: Store, fact: ParleyEvent): Unknown {
+  const isBlock = (fact.__typename as string) === "BlockChanged";
+  if (fact.conversationId !== null && !isBlock) return ofConversation(fact);
+  // A block changes which messages to everybody one sees.
+  const broadcasts = store.conversation({ everybody: true });
+  const threads = broadcasts && store.thread(broadcasts.id).loaded ? [broadcasts.id] : [];
+  return { conversations: [], threads, everything: true };
 }
 
 function ofConversation({ conversationId }: ParleyEvent): Unknown {
@@ -63,8 +73,7 @@ function applySent(store: Store, message: Message): Unknown {
     return { conversations: [conversation.id] };
   }
   if (!isAfter(message.id, lastMessage?.id)) return NOTHING;
-  const isUnread =
-    message.senderId !== store.me?.id && !message.deletedAt && isAfter(message.id, readUpTo);
+  const isUnread = message.senderId !== store.me?.id && !message.deletedAt && isAfter(message.id, readUpTo);
   store.putConversation({
     ...conversation,
     lastMessage: message,
@@ -85,8 +94,7 @@ export function putQueried(store: Store, conversation: Conversation): void {
 function applyDeleted(store: Store, message: Message): Unknown {
   replaceMessage(store, message);
   const conversation = store.conversation({ conversationId: message.conversationId });
-  const wasUnread =
-    conversation && message.senderId !== store.me?.id && isAfter(message.id, conversation.readUpTo);
+  const wasUnread = conversation && message.senderId !== store.me?.id && isAfter(message.id, conversation.readUpTo);
   return wasUnread ? { conversations: [conversation.id] } : NOTHING;
 }
 
@@ -223,7 +231,10 @@ export function replaceUser(store: Store, user: User): void {
   const inMessage = (message: Message): Message => {
     const sender = message.senderId === id ? user : message.sender;
     const replied = message.replyTo && short(message.replyTo.sender);
-    const replyTo = message.replyTo && replied !== message.replyTo.sender ? { ...message.replyTo, sender: replied! } : message.replyTo;
+    const replyTo =
+      message.replyTo && replied !== message.replyTo.sender
+        ? { ...message.replyTo, sender: replied! }
+        : message.replyTo;
     const reactions = mapped(message.reactions, (reaction) => {
       const users = mapped(reaction.users, short);
       return users === reaction.users ? reaction : { ...reaction, users };

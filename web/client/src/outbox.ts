@@ -186,7 +186,7 @@ export class Outbox {
   }
 
   async #drainLane(lane: string): Promise<void> {
-    for (let attempt = 0; ; ) {
+    for (let attempt = 0; ;) {
       const entry = this.#next(lane);
       if (!entry) return;
       try {
@@ -232,7 +232,14 @@ export class Outbox {
     const { attachmentId } = entry.item;
     const { connection, store } = this.#options;
     const place = store.conversation(target)?.kind === KIND_OF_EVERYBODY ? {} : placeOf(target);
-    const variables = { ...place, content: content || null, kind: file ? null : kind, attachmentId, replyToId, clientMessageId };
+    const variables = {
+      ...place,
+      content: content || null,
+      kind: file ? null : kind,
+      attachmentId,
+      replyToId,
+      clientMessageId,
+    };
     try {
       return (await connection.execute(SendMessage, variables)).sendMessage;
     } catch (error) {

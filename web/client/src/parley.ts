@@ -20,8 +20,14 @@ export class Parley extends Client {
     return this.ask({ kind: "mutation", text } as Document<Data, typeof variables>, variables);
   }
 
-  /** Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects when it is refused for good. */
-  send(target: T.Target, draft: T.Draft | string): { readonly clientMessageId: string; readonly stored: Promise<T.Message> } {
+  /**
+   * Put a message into the outbox: it is sent now, or when there is a connection again. `stored` rejects
+   * when it is refused for good.
+   */
+  send(
+    target: T.Target,
+    draft: T.Draft | string,
+  ): { readonly clientMessageId: string; readonly stored: Promise<T.Message> } {
     this.passing.ended(target);
     return this.outbox.send(target, typeof draft === "string" ? { content: draft } : draft);
   }
@@ -122,13 +128,20 @@ export class Parley extends Client {
     return this.inConversation(G.UpdateConversation, variables, (answer) => answer.updateConversation);
   }
 
-  async search(query: string, options: T.SearchOptions = {}): Promise<T.Page<T.Found> & { readonly complete: boolean }> {
+  async search(
+    query: string,
+    options: T.SearchOptions = {},
+  ): Promise<T.Page<T.Found> & { readonly complete: boolean }> {
     const { searchMessages } = await this.retrying(G.SearchMessages, { query, first: 20, ...options });
     const { edges, pageInfo, complete } = searchMessages;
     return { nodes: edges, next: pageInfo.hasNextPage ? pageInfo.endCursor : null, complete };
   }
 
-  async createGroup(title: string, memberIds: readonly string[], options: { showsEarlier?: boolean; avatarId?: string } = {}): Promise<T.Conversation> {
+  async createGroup(
+    title: string,
+    memberIds: readonly string[],
+    options: { showsEarlier?: boolean; avatarId?: string } = {},
+  ): Promise<T.Conversation> {
     const variables = { title, memberIds: [...memberIds], showsEarlier: false, ...options };
     const { createGroup } = await this.ask(G.CreateGroup, variables);
     putQueried(this.store, createGroup);

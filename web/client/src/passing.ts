@@ -73,11 +73,15 @@ export class Passing {
 
   #followTyping(): void {
     const again = () => setTimeout(() => this.#connection.isOpen && this.#followTyping(), pauseBefore(3));
-    this.#connection.subscribe(Typing, {}, {
-      next: ({ typing }) => this.#show(typing),
-      error: ({ code }) => void (code === "NETWORK" || again()),
-      complete: () => {},
-    });
+    this.#connection.subscribe(
+      Typing,
+      {},
+      {
+        next: ({ typing }) => this.#show(typing),
+        error: ({ code }) => void (code === "NETWORK" || again()),
+        complete: () => {},
+      },
+    );
   }
 
   #show({ conversationId, user, activity }: TypingSubscription["typing"]): void {
@@ -112,10 +116,14 @@ export class Passing {
   }
 
   #followPresence(userIds: readonly string[]): () => void {
-    return this.#connection.subscribe(Presence, { userIds: [...userIds] }, {
-      next: ({ presence: { user, online, lastSeenAt } }) => this.#store.putPresence(user.id, { online, lastSeenAt }),
-      error: () => (this.#now = ""), // the next change of the store tries again
-      complete: () => {},
-    });
+    return this.#connection.subscribe(
+      Presence,
+      { userIds: [...userIds] },
+      {
+        next: ({ presence: { user, online, lastSeenAt } }) => this.#store.putPresence(user.id, { online, lastSeenAt }),
+        error: () => (this.#now = ""), // the next change of the store tries again
+        complete: () => {},
+      },
+    );
   }
 }

@@ -1,4 +1,12 @@
-import { createContext, createElement, useCallback, useContext, useEffect, useSyncExternalStore, type ReactNode } from "react";
+import {
+  createContext,
+  createElement,
+  useCallback,
+  useContext,
+  useEffect,
+  useSyncExternalStore,
+  type ReactNode,
+} from "react";
 import type { Parley } from "./parley.js";
 import type { Conversation, Me, Outgoing, Presence, Status, Target, Thread, Typist } from "./types.js";
 
@@ -34,7 +42,9 @@ export const useConversation = (target: Target): Conversation | undefined =>
   useStore(({ store }) => store.conversation(target));
 
 /** The messages of a conversation, loaded as the component appears, and what waits to be sent there. */
-export function useMessages(target: Target): Thread & { readonly outgoing: readonly Outgoing[]; loadOlder(): Promise<boolean> } {
+export function useMessages(
+  target: Target,
+): Thread & { readonly outgoing: readonly Outgoing[]; loadOlder(): Promise<boolean> } {
   const parley = useParley();
   const key = JSON.stringify(target);
   const id = useConversation(target)?.id ?? ("conversationId" in target ? target.conversationId : "");

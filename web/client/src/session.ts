@@ -8,6 +8,7 @@ import type { Me } from "./types.js";
 
 const KEY = "session";
 const RETRY_RENEWAL_MS = 20_000;
+const MOST_REFUSALS = 5;
 
 interface KeptSession {
   readonly token: string;
@@ -20,6 +21,8 @@ export interface SessionOptions {
   readonly http: Http;
   readonly keeper: Keeper;
   readonly authenticate?: (() => Promise<string>) | undefined;
+  /** Another tab has logged out, or another user in. */
+  replaced(): void;
   /** Renew over the open connection, which then lasts as long as the new token. */
   execute<Data, Variables>(document: Document<Data, Variables>, variables: Variables): Promise<Data>;
 }
@@ -29,12 +32,13 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #renewal = new Timer();
   #kept: KeptSession | null = null;
+  #refusals = 0; // in a row
   #renewing: Promise<void> | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     options.keeper.watch((key) => {
-      if (key === KEY) void this.restore(); // another tab renewed it, or logged out
+      if (key === KEY) void this.#follow();
     });
   }
 
@@ -44,6 +48,13 @@ export class Session {
 
   get token(): string | null {
     return this.#kept?.token ?? null;
+  }
+
+  /** Another tab has renewed the token, logged out, or logged somebody else in. */
+  async #follow(): Promise<void> {
+    const before = this.#kept;
+    await this.restore();
+    if (before && before.user?.id !== this.#kept?.user?.id) this.#options.replaced();
   }
 
   /** Take what the storage keeps. */
@@ -96,12 +107,14 @@ export class Session {
     await this.restore();
     if (this.#kept && this.#kept.token !== token) return true;
     this.forget();
-    if (!this.#options.authenticate) return false;
-    return true; // the next attempt asks for a token
+    this.#refusals += 1;
+    // The next attempt asks the app for a token.
+    return this.#options.authenticate !== undefined && this.#refusals < MOST_REFUSALS;
   }
 
   /** Renew when half of the token's life is over; called whenever a connection opens. */
   planRenewal(): void {
+    this.#refusals = 0;
     if (this.#kept) this.#renewal.set(this.#kept.renewAt - Date.now(), () => void this.renew());
   }
 

@@ -53,16 +53,13 @@ export class Socket {
     this.#socket.onopen = () =>
       this.#say({ type: "connection_init", payload: { authorization: `Bearer ${options.token}` } });
     this.#socket.onmessage = ({ data }) => this.#hear(String(data));
+    this.#socket.onerror = () => {}; // a close follows; Node's `ws` throws what nobody listens to
     this.#socket.onclose = ({ code, reason }) => this.#end(code, reason);
     this.#silence.set(2 * options.answerWithinMs, () => this.drop("No answer"));
   }
 
   /** Begin an operation; returns how to stop it. */
-  run<Data, Variables>(
-    { text }: Document<Data, Variables>,
-    variables: Variables,
-    sink: Sink<Data>,
-  ): () => void {
+  run<Data, Variables>({ text }: Document<Data, Variables>, variables: Variables, sink: Sink<Data>): () => void {
     if (!this.#isOpen) {
       sink.error(networkError("Not connected"));
       return () => {};
@@ -74,6 +71,12 @@ export class Socket {
     return () => {
       if (this.#running.delete(id)) this.#say({ id, type: "complete" });
     };
+  }
+
+  /** Ask now whether the other end is there. */
+  probe(): void {
+    this.#say({ type: "ping" });
+    this.#silence.set(this.#options.answerWithinMs, () => this.drop("No answer"));
   }
 
   /** Give the connection up at once, also where the other end says nothing any more. */
@@ -118,11 +121,7 @@ export class Socket {
 
   /** Ask after a silence, and give up when no answer comes: a dead network closes nothing. */
   #listen(): void {
-    const { pingAfterMs, answerWithinMs } = this.#options;
-    this.#silence.set(pingAfterMs, () => {
-      this.#say({ type: "ping" });
-      this.#silence.set(answerWithinMs, () => this.drop("No answer"));
-    });
+    this.#silence.set(this.#options.pingAfterMs, () => this.probe());
   }
 
   #end(code: number, reason: string): void {

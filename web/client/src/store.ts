@@ -142,7 +142,9 @@ export class Store {
   }
 
   putConversation(conversation: T.Conversation): void {
+    const isNew = !this.#conversations.has(conversation.id);
     this.#conversations.set(conversation.id, conversation);
+    if (isNew && this.#outbox.length) this.putOutbox(this.#outbox); // it is named otherwise now
     this.#lists = null;
     this.touch();
   }

@@ -153,7 +153,10 @@ export class Sync {
     } while (after !== null);
   }
 
-  async #loadPage(query: () => Promise<{ conversations: ConversationPage }>, isListed: boolean): Promise<string | null> {
+  async #loadPage(
+    query: () => Promise<{ conversations: ConversationPage }>,
+    isListed: boolean,
+  ): Promise<string | null> {
     const { conversations } = await this.during(query, ({ conversations: { nodes, pageInfo } }) => {
       for (const each of nodes) putQueried(this.#options.store, each);
       if (isListed) this.#options.store.putNextPage(nextOf(pageInfo));
@@ -200,20 +203,24 @@ export class Sync {
       this.#query();
       this.#listen(run);
     };
-    connection.subscribe(Events, { after: this.#cursor }, {
-      next: ({ events }) => {
-        this.#note(applyFact(store, events));
-        for (const journal of this.#journals) journal.push(events);
-        if (events.__typename === "MessageSent") {
-          this.#acknowledge(events.message);
-          emitter.emit("message", events.message);
-        }
-        emitter.emit("event", events);
-        this.#keepCursor(events.cursor);
+    connection.subscribe(
+      Events,
+      { after: this.#cursor },
+      {
+        next: ({ events }) => {
+          this.#note(applyFact(store, events));
+          for (const journal of this.#journals) journal.push(events);
+          if (events.__typename === "MessageSent") {
+            this.#acknowledge(events.message);
+            emitter.emit("message", events.message);
+          }
+          emitter.emit("event", events);
+          this.#keepCursor(events.cursor);
+        },
+        error: (error) => void again(error),
+        complete: () => void again(null),
       },
-      error: (error) => void again(error),
-      complete: () => void again(null),
-    });
+    );
   }
 
   #keepCursor(cursor: string): void {
@@ -261,8 +268,16 @@ export class Sync {
       return taken;
     };
     const queries: [Set<string>, string, Promise<void>][] = [
-      ...take(this.#unknown).map((id): [Set<string>, string, Promise<void>] => [this.#unknown, id, this.#queryConversation(id)]),
-      ...take(this.#unknownThreads).map((id): [Set<string>, string, Promise<void>] => [this.#unknownThreads, id, this.loadThread(id, true)]),
+      ...take(this.#unknown).map((id): [Set<string>, string, Promise<void>] => [
+        this.#unknown,
+        id,
+        this.#queryConversation(id),
+      ]),
+      ...take(this.#unknownThreads).map((id): [Set<string>, string, Promise<void>] => [
+        this.#unknownThreads,
+        id,
+        this.loadThread(id, true),
+      ]),
     ];
     let pause = 0;
     const results = await Promise.allSettled(queries.map(([, , query]) => query));

@@ -2,8 +2,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 15_000;
 
-export const wait = (ms: number) =>
-  new Promise<void>((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS)));
+export const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS)));
 
 /** How long to wait before attempt number `attempt`: longer each time, and never the same for all clients. */
 export function pauseBefore(attempt: number): number {
@@ -21,10 +20,13 @@ export class Timer {
 
   set(ms: number, then: () => void): void {
     this.clear();
-    this.#handle = setTimeout(() => {
-      this.#handle = undefined;
-      then();
-    }, Math.max(0, Math.min(ms, LONGEST_TIMER_MS)));
+    this.#handle = setTimeout(
+      () => {
+        this.#handle = undefined;
+        then();
+      },
+      Math.max(0, Math.min(ms, LONGEST_TIMER_MS)),
+    );
   }
 
   clear(): void {

@@ -38,10 +38,7 @@ export type ParleyEvent = EventsSubscription["events"];
 export type Found = SearchMessagesQuery["searchMessages"]["edges"][number];
 
 /** Where a message goes: a conversation that exists, somebody whom you may not have written to yet, or everybody. */
-export type Target =
-  | { readonly conversationId: string }
-  | { readonly with: string }
-  | { readonly everybody: true };
+export type Target = { readonly conversationId: string } | { readonly with: string } | { readonly everybody: true };
 
 /** What a message says. Give `file` to upload one with it; `attachmentId` to forward one. */
 export interface Draft {

@@ -1,0 +1,3 @@
+"""In the place of requests, which is the tests' own: a server does without, as for its users."""
+
+raise ModuleNotFoundError("absent, as where only the server's packages are installed")
