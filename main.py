@@ -11,7 +11,7 @@ import sys
 
 from pydantic import ValidationError
 
-from commands import exporting, importing, migrate, schema, search, serve, users
+from commands import demo, exporting, importing, migrate, schema, search, serve, users
 from commands.exports.folder import FolderUnusable
 from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
 from db.files import StoreUnsuitable
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
+        "demo": demo.run,
     }[options.command]
     try:
         run(settings, options)
@@ -59,7 +60,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, migrate, schema, search, users, importing, exporting):
+    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

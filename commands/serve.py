@@ -91,11 +91,12 @@ def _banner(settings: Settings, port: int) -> str:
         database = f"SQLite, {place.removeprefix('/')}"
     else:
         database = f"MySQL, {place.rpartition('@')[2]}"
-    shown = "(open it in a browser)" if settings.shows_playground else "(off)"
+    open_it = {True: "(open it in a browser)", False: "(off)"}
     return f"""
   Parley {VERSION} is starting.
 
-    Playground  {base}/graphql      {shown}
+    Chat page   {base}/             {open_it[settings.shows_chat_page]}
+    Playground  {base}/graphql      {open_it[settings.shows_playground]}
     GraphQL     {base}/graphql      and ws{base[4:]}/graphql for subscriptions
     REST        {base}/api          POST /api/auth/register, /api/auth/login, …
     Socket.IO   {base}              default path and namespace

@@ -45,6 +45,7 @@ SHARED = {
     "server.json_input",
     "server.moments",
     "server.multipart",
+    "server.parameters",
     "server.remote",
     "server.retry_after",
 }
@@ -126,7 +127,7 @@ SUB_ROOMS = {
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
                        "db.visibility"},
         "models":     set(),
-        "conversations": {"db.models", "db.people"},
+        "conversations": {"db.engines", "db.models", "db.people"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.people", "db.conversations", "db.groups", "db.of_messages"},

@@ -54,12 +54,15 @@ class ChatPage:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
             "Vary": "Accept, Accept-Encoding",  # the same address answers API clients with JSON
-            "ETag": f'W/"{hashlib.sha256(self._page.content).hexdigest()[:16]}"',
         }
+        # Weak: it is the same page, compressed or not.
+        self._tag = f'"{hashlib.sha256(self._page.content).hexdigest()[:16]}"'
+        self._page_headers["ETag"] = f"W/{self._tag}"
 
     def page(self, request: Request) -> Response:
         """Answer with the page."""
-        if request.headers.get("if-none-match") == self._page_headers["ETag"]:
+        # A list of tags, or one that a proxy has made strong or weak, will do.
+        if self._tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=self._page_headers)
         return _answer(request, self._page, self._page_headers)
 
