@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Kept bytecode: without, each of hundreds of processes compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
@@ -14,7 +17,7 @@ demo: $(VENV)/.runtime ## serve three people who have talked already, in a datab
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 
 test: install ## every test whose tools are here; the others are skipped with a reason
-	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=3 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 CORE := tests/db tests/resolvers tests/schema tests/compat
 CORE_VENV = .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -23,7 +26,7 @@ test-core: ## the suite's core on SQLite with another interpreter: make test-cor
 	@test -x $(CORE_VENV)/bin/python || $(PYTHON) -m venv $(CORE_VENV)
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=2 --dist=loadfile $(ARGS)
+	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -37,12 +40,14 @@ bench: install ## measure against Node.js peers, up to 20 minutes; the table on 
 bench-quick: install ## the two throughputs only, in under a minute
 	$(BIN)/python -m bench --quick $(BENCH)
 
-check: install ## lint, format, types, what is known to be unsafe, and the printed schema
+check: install ## lint, format, types, what is known to be unsafe, and what is printed from the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/bandit -q -c pyproject.toml -r .
 	$(BIN)/python main.py schema | diff -u schema/schema.graphql -
+	$(BIN)/python main.py schema openapi | diff -u docs/openapi.json -
+	$(BIN)/python main.py schema asyncapi | diff -u docs/asyncapi.yaml -
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -54,8 +59,10 @@ lock: install ## pin pyproject.toml in the two lock files (LOCK_ARGS=--upgrade t
 	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes -c requirements.lock \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) -q -o requirements-dev.lock
 
-schema: $(VENV)/.runtime ## print the GraphQL schema into its committed file
+schema: $(VENV)/.runtime ## print the GraphQL schema, OpenAPI and AsyncAPI into their committed files
 	$(BIN)/python main.py schema > schema/schema.graphql
+	$(BIN)/python main.py schema openapi > docs/openapi.json
+	$(BIN)/python main.py schema asyncapi > docs/asyncapi.yaml
 
 clean:
 	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

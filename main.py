@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
-        schema.run()
+        schema.run(options)
         return
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)

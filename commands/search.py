@@ -6,9 +6,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
-from db import facts
+from sqlalchemy import make_url
+
+from db import facts, migrate
 from db.engines.database import Database
 from db.search.documents import State
 from db.search.follower import Follower
@@ -34,12 +37,16 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     """Do the action. Raises DatabaseUnavailable, OSError."""
     if settings.search == "off":
         raise SystemExit("SEARCH=off: there is no index")
+    url = make_url(settings.database)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        raise SystemExit(f"There is no database at {url.database} yet: start the server once")
     asyncio.run(_run(settings, options.action))
 
 
 async def _run(settings: Settings, action: str) -> None:
     database = Database(settings.database, pool_size=1)
     try:
+        await migrate.upgrade(database, stoppable=True)
         async with database.read() as connection:
             epoch, head = await facts.read_cursor(connection)
         place = IndexPlace(settings.data_dir / "search")

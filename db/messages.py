@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.attachments import attachments_of
-from db.engines.statements import Statement, rows_by_key
+from db.engines.statements import Statement, in_list, lists_of, rows_by_key
 from db.models import (
     EVERYBODY_ID,
     Conversation,
@@ -210,10 +210,19 @@ async def find_all_visible(
     broadcasts_after: int = 0,
 ) -> Sequence[StoredMessage]:
     """Return those of these messages that there are and that the viewer may see."""
-    query = select(*COLUMNS).where(
-        col(Message.id).in_(message_ids), visible(viewer_id, broadcasts_after)
-    )
-    return await read_messages(connection, query)
+    found: list[StoredMessage] = []
+    for size, ids in lists_of(message_ids):
+        values = {"viewer": viewer_id, "joined": broadcasts_after, **ids}
+        rows = await _visible_statement(size).fetch(connection, values)
+        found += await _stored(connection, rows)
+    return found
+
+
+@cache
+def _visible_statement(size: int) -> Statement:
+    viewer, joined = (bindparam(name, type_=BigInteger) for name in ("viewer", "joined"))
+    query = select(*COLUMNS).where(in_list(col(Message.id), size), visible(viewer, joined))
+    return Statement(lambda dialect: query)
 
 
 class Original(NamedTuple):

@@ -180,13 +180,6 @@ class Feed(Generic[E]):
             return None
         return self._remembered.messages(user_id, after, upto, broadcasts_after, groups=groups)
 
-    def last_entries(self, after: int, upto: int) -> Sequence[E | Fact] | None:
-        """Return the entries with after < position <= upto from memory, whoever may see them.
-
-        Each message is as it is now. None where not all of them are kept.
-        """
-        return self._remembered.between(after, upto)
-
     def recent_events(
         self, user_id: int, after: int, upto: int, *, broadcasts_after: int = 0, groups: bool
     ) -> Sequence[E | Fact] | None:

@@ -8,13 +8,13 @@ from typing import Any, TypeVar, overload
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engines.database import DatabaseUnavailable, retrying_deadlocks
-from db.log.changes.change import Change, Refused
+from db.log.changes.change import AccountEnded, Change, Refused
 from db.log.changes.sessions import OpensSession
 from db.log.drafts import LogFull
 from db.messages import head_position
 from events.facts import Fact
 from resolvers.context import Context
-from resolvers.errors import RateLimited, Unavailable, as_unavailable
+from resolvers.errors import RateLimited, Unauthenticated, Unavailable, as_unavailable
 
 T = TypeVar("T")
 
@@ -53,12 +53,15 @@ async def commit(
 
     A change that opens a session gives the session's id instead. When this returns, this process
     has applied the fact. `first` is called with the same before anybody hears of it. Raises
-    RateLimited, Unavailable, and the change's own reasons for a refusal.
+    RateLimited, Unavailable, Unauthenticated where its author's account has ended, and the change's
+    own reasons for a refusal.
     """
     try:
         return await ctx.log.append(change, first)
     except LogFull as error:
         raise RateLimited("Too many changes are waiting; try again", retry_after_ms=1000) from error
+    except AccountEnded as error:
+        raise Unauthenticated("Invalid token") from error
     except DatabaseUnavailable as error:
         raise Unavailable from error
 

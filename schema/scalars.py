@@ -1,9 +1,9 @@
 """How values look on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, NewType, cast
 
 import msgspec
 import strawberry
@@ -100,9 +100,8 @@ _describe(ConversationKind, "Whose a conversation is.", CONVERSATION_KINDS)
 _describe(MemberRole, "What a member may do in a conversation.", ROLES)
 
 
-def wire_id(value: int) -> ID:
-    """Return an id as clients see it: a decimal string."""
-    return ID(str(value))
+# Returns an id as clients see it: a decimal string. `str` itself, since each message has four.
+wire_id = cast("Callable[[int], ID]", str)
 
 
 def known_id(value: ID, missing: str) -> int:

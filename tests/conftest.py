@@ -10,9 +10,41 @@ from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.server import RunningServer, running_server
 from tests.support.tables import offer_tables
 
+TESTS = Path(__file__).parent
 ENGINES = ("sqlite", "mariadb")
 
+# The files that take longest: the processes of `make test` begin with them, so that at the end none
+# works alone.
+LONGEST = (
+    "db/test_resumable.py",
+    "test_users_command.py",
+    "test_attachments.py",
+    "resolvers/test_floods.py",
+    "resolvers/test_state_and_facts.py",
+    "schema/test_chat_apps.py",
+    "test_command_line.py",
+    "server/test_workers.py",
+    "server/test_worker_lives.py",
+    "resolvers/test_attachments.py",
+    "resolvers/test_search.py",
+    "resolvers/test_profiles.py",
+    "test_faces.py",
+    "resolvers/test_storage.py",
+    "schema/test_close_codes.py",
+    "media/test_hostile.py",
+    "resolvers/test_events.py",
+    "server/test_storage.py",
+    "test_directory.py",
+)
+
 _databases = count(1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

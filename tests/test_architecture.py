@@ -45,6 +45,7 @@ SHARED = {
     "server.json_input",
     "server.moments",
     "server.multipart",
+    "server.parameters",
     "server.remote",
     "server.retry_after",
 }
@@ -54,8 +55,8 @@ HOUSE = {
     "media":       Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "web":         Room(set(), GRAPHQL | SOCKETS | SQL),
     "main":        Room({"commands", "db", "media", "server", "settings"}, WEB),
-    "commands":    Room({"application", "db", "events.bus", "resolvers", "schema.root", "server",
-                         "settings"}, WEB | SOCKETS | GRAPHQL),
+    "commands":    Room({"application", "compat", "db", "events.bus", "resolvers", "schema.root",
+                         "server", "settings"}, WEB | SOCKETS | GRAPHQL),
     "application": Room(ROOMS - {"main", "commands"}, set()),
     "settings":    Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "server":      Room({"settings"}, GRAPHQL | SOCKETS | SQL),
@@ -69,7 +70,8 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.exports", "commands.moving"},
+        "":           {"commands.describing", "commands.exports", "commands.moving"},
+        "describing": set(),
         "exports":    set(),
         "moving":     set(),
     },
@@ -125,7 +127,7 @@ SUB_ROOMS = {
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
                        "db.visibility"},
         "models":     set(),
-        "conversations": {"db.models", "db.people"},
+        "conversations": {"db.engines", "db.models", "db.people"},
         # Changes write by each noun's queries.
         "log":        {"db.engines", "db.models", "db.facts", "db.attachments", "db.messages",
                        "db.people", "db.conversations", "db.groups", "db.of_messages"},

@@ -87,6 +87,8 @@ async def test_the_index_is_looked_at_and_made_anew(
 
 async def test_without_an_index_there_is_nothing_to_look_at(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'parley.db'}"
+    early = await search(tmp_path, url, "status")
+    assert (early.returncode, early.stderr[:20]) == (1, "There is no database")
     off = await search(tmp_path, url, "status", SEARCH="off")
     assert (off.returncode, off.stderr) == (1, "SEARCH=off: there is no index\n")
     with running_server(tmp_path, database_url=url, search="off"):

@@ -1,5 +1,6 @@
 """Chat clients of the two protocols, as the workloads use them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ def _nobody(content: str, receiver_id: int | None, client: "ChatClient") -> None
     """Nothing to do with events."""
 
 
-class ChatClient(Socket):
+class ChatClient(Socket, ABC):
     """A user's connection that hears of new messages and sends them."""
 
     def __init__(self, user_id: int, arrived: Arrived = _nobody) -> None:
@@ -26,9 +27,9 @@ class ChatClient(Socket):
         self.sent = 0
         self.acknowledged = 0
 
+    @abstractmethod
     def say(self, receiver_id: int | None, content: str) -> None:
         """Send a message; to everybody without a receiver."""
-        raise NotImplementedError
 
 
 class _Message(msgspec.Struct, rename="camel", gc=False):

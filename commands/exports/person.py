@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -169,6 +170,9 @@ class _Person:
             "edited_at": message.edited_at,
             "deleted_at": message.deleted_at,
             "reply_to_id": message.reply_to_id,
+            "metadata": None
+            if message.metadata_json is None
+            else msgspec.Raw(message.metadata_json.encode()),
             "attachment": _described(message.attachment),
             "earlier_texts": edits,
         }

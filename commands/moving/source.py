@@ -1,13 +1,14 @@
 """The older server's database: which tables it has, and their rows in pages. Nothing is written."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
     TableClause,
@@ -87,21 +88,23 @@ class Source:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection. Raises DatabaseUnsuitable where the database cannot be read."""
+        with _reading():
+            connection = await self._engine.connect()
         try:
-            async with self._engine.connect() as connection:
-                if not self.is_sqlite:
+            if not self.is_sqlite:
+                with _reading():
                     # TIMESTAMP columns are shown in the session's zone.
                     await connection.execute(text("SET time_zone = '+00:00'"))
                     await connection.execute(text(f"SET SESSION wait_timeout = {IDLE_SECONDS:d}"))
-                yield connection
-        except (DBAPIError, OSError) as error:
-            told_by = error.orig if isinstance(error, DBAPIError) else error
-            raise DatabaseUnsuitable(f"--from cannot be read: {told_by}") from error
+            yield connection
+        finally:
+            await connection.close()
 
     async def find_tables(self) -> list[SourceTable]:
         """Return the tables of users and of messages. Raises TableUnusable, and as `connect`."""
         async with self.connect() as connection:
-            return await connection.run_sync(self._find_tables)
+            with _reading():
+                return await connection.run_sync(self._find_tables)
 
     def _find_tables(self, connection: Connection) -> list[SourceTable]:
         inspector = inspect(connection)
@@ -128,13 +131,15 @@ class Source:
     async def count(self, connection: AsyncConnection, source: SourceTable) -> tuple[int, int]:
         """Return how many rows there are to read, and how many have an id that is no number."""
         rows = select(func.count()).select_from(_table(source))
-        every = int((await connection.execute(rows)).scalar_one())
-        if not self.is_sqlite:
-            return every, 0
-        id_: Any = column(source.columns["id"])
-        strange = rows.where(func.typeof(id_) != "integer")
-        odd = int((await connection.execute(strange)).scalar_one())
-        return every - odd, odd
+        with _reading():
+            every = int((await connection.execute(rows)).scalar_one())
+            read = int((await connection.execute(rows.where(self._has_id(source)))).scalar_one())
+        return read, every - read
+
+    def _has_id(self, source: SourceTable) -> ColumnElement[bool]:
+        """Whether a row's id is a number: SQLite's columns hold anything."""
+        id_: ColumnElement[Any] = column(source.columns["id"])
+        return func.typeof(id_) == "integer" if self.is_sqlite else id_.is_not(None)
 
     async def page(
         self, connection: AsyncConnection, source: SourceTable, after: int | None, limit: int
@@ -145,26 +150,24 @@ class Source:
         query = (
             select(*(_read(role, name).label(role) for role, name in source.columns.items()))
             .select_from(_table(source))
+            .where(self._has_id(source))
             .order_by(id_)
             .limit(limit)
         )
-        if self.is_sqlite:
-            query = query.where(func.typeof(id_) == "integer")
         if after is not None:
             query = query.where(id_ > literal_column(f"{after:d}"))
-        return [dict(row) for row in (await connection.execute(query)).mappings()]
+        with _reading():
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
 
-    async def others(self, connection: AsyncConnection) -> int:
-        """Return how many other connections use the database, as far as may be seen."""
-        if self.is_sqlite:
-            return 0
-        found = await connection.execute(
-            text(
-                "SELECT COUNT(*) FROM information_schema.processlist"
-                " WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-            )
-        )
-        return int(found.scalar_one())
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Name what is wrong with the older database; the target's troubles are others."""
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        told_by = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseUnsuitable(f"--from cannot be read: {told_by}") from error
 
 
 def _table(source: SourceTable) -> TableClause:

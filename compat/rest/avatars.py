@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from compat.rest.files import SECURITY_HEADERS, is_known
+from compat.rest.files import SECURITY_HEADERS, entity_tag, is_known
 from resolvers.attachments.avatars import open_avatar, read_avatar
 from resolvers.context import Context
 
@@ -15,8 +15,9 @@ KEPT = "public, max-age=31536000, immutable"
 async def serve_avatar(ctx: Context, request: Request) -> Response:
     """Answer with a picture, to whoever has its address."""
     avatar = await open_avatar(ctx, request.path_params["key"], request.path_params["side"])
-    headers = {**SECURITY_HEADERS, "ETag": avatar.etag, "Cache-Control": KEPT}
-    if is_known(request.headers.get("if-none-match"), avatar.etag):
+    tag = entity_tag(avatar.version)
+    headers = {**SECURITY_HEADERS, "ETag": tag, "Cache-Control": KEPT}
+    if is_known(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(avatar.size)
     if request.method == "HEAD":

@@ -22,10 +22,11 @@ from resolvers.attachments.uploads import upload_attachment
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, NotFound, ParleyError
 from resolvers.guards.file_urls import Part
-from resolvers.guards.validation import check_query, find_id
+from resolvers.guards.validation import find_id
 from resolvers.people.auth import enter_request
 from server.bearer import bearer_token
 from server.multipart import MultipartBody
+from server.parameters import TOO_MANY_PARAMETERS, has_too_many_parameters
 
 # Shown in a page; what is of another type is only ever downloaded.
 INLINE = frozenset(
@@ -77,7 +78,8 @@ async def serve_file(ctx: Context, request: Request) -> Response:
     thumbnail = request.scope["path"].endswith("/thumbnail")
     part = Part(find_id(request.path_params["id"]) or 0, thumbnail)
     left = None
-    check_query(request.scope["query_string"])
+    if has_too_many_parameters(request.scope["query_string"]):
+        raise BadInput(TOO_MANY_PARAMETERS)
     parameters = request.query_params
     if "signature" in parameters:
         # We sign each parameter once. Of two, a proxy before us might read the other one.
@@ -87,16 +89,17 @@ async def serve_file(ctx: Context, request: Request) -> Response:
             raise NotFound("File not found")
     viewer = await enter_request(ctx, bearer_token(request.headers.get("authorization")))
     file = await open_attachment(viewer, part, signed=left is not None)
+    tag = entity_tag(file.version)
     headers = {
         **SECURITY_HEADERS,
-        "ETag": file.etag,
+        "ETag": tag,
         "Accept-Ranges": "bytes",
         "Content-Disposition": _disposition(file),
         # The content of an address never changes, but who may see it can.
         "Cache-Control": "private, no-cache" if left is None else f"private, max-age={left}",
         "Vary": "Authorization",
     }
-    if is_known(request.headers.get("if-none-match"), file.etag):
+    if is_known(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     # RFC 9110 §14.2: a range is only defined for GET.
     wanted = _range(request, file) if request.method == "GET" else None
@@ -146,7 +149,7 @@ def _range(request: Request, file: OpenFile) -> range | None:
     """Return the one range that is asked for, empty when the file has none such; None for all."""
     condition = request.headers.get("if-range")
     matched = ONE_RANGE.fullmatch(request.headers.get("range", "").strip())
-    if matched is None or condition not in {None, file.etag}:
+    if matched is None or condition not in {None, entity_tag(file.version)}:
         return None  # several ranges, or another unit: a server may answer with all there is
     first, last = matched.groups()
     if len(first) > 18 or len(last) > 18 or not (first or last):
@@ -156,6 +159,11 @@ def _range(request: Request, file: OpenFile) -> range | None:
     if last and int(last) < int(first):
         return None  # invalid, so it is as if it were not there (§14.2)
     return range(int(first), min(file.size, int(last) + 1) if last else file.size)
+
+
+def entity_tag(version: str) -> str:
+    """Return the `ETag` of a content (RFC 9110 §8.8.3)."""
+    return f'"{version}"'
 
 
 def is_known(header: str | None, etag: str) -> bool:

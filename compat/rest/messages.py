@@ -22,10 +22,10 @@ from compat.rest.routing import Endpoint, identify_caller
 from compat.shapes import message_shape
 from db.models import StoredMessage
 from resolvers.context import Context
-from resolvers.errors import ParleyError
+from resolvers.errors import BadInput, ParleyError
 from resolvers.guards.file_urls import FileUrls
-from resolvers.guards.validation import check_query
 from resolvers.messages import send_message, stream_messages
+from server.parameters import TOO_MANY_PARAMETERS, has_too_many_parameters
 
 Shape = Callable[[StoredMessage, FileUrls], Mapping[str, Any]]
 Page = Sequence[StoredMessage]
@@ -57,7 +57,8 @@ def history(shape: Shape) -> Endpoint:
 
     async def endpoint(ctx: Context, request: Request) -> Response:
         viewer = await identify_caller(ctx, request)
-        check_query(request.scope["query_string"])
+        if has_too_many_parameters(request.scope["query_string"]):
+            raise BadInput(TOO_MANY_PARAMETERS)
         parameters = request.query_params
         pages = stream_messages(
             viewer,

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -34,7 +35,7 @@ _PLAIN_EVENT = str(packet.EVENT)  # how an event without attachments begins
 CLIENT_LEFT = "client namespace disconnect"  # the reason that the Node server gives
 
 
-class SocketServer:
+class SocketServer(ABC):
     """Socket.IO 5 over polling and websocket. A subclass says what its clients may do.
 
     A handler of an event takes `(socket, *arguments)`. It returns its acknowledgement, or a
@@ -85,19 +86,19 @@ class SocketServer:
         """Return the socket of a client that connects. Its scope, and headers, are not kept."""
         return Socket(client, sid)
 
-    def on_disconnect(self, socket: Socket, reason: str) -> None:
+    def on_disconnect(self, socket: Socket, reason: str) -> None:  # noqa: B027  # optional
         """Forget a client that has left."""
 
+    @abstractmethod
     def on_handler_error(self, event: str, error: Exception) -> object:
         """Return the acknowledgement when a handler raised."""
-        raise NotImplementedError
 
-    def on_unclaimed(self, socket: Socket, result: object) -> None:
+    def on_unclaimed(self, socket: Socket, result: object) -> None:  # noqa: B027  # optional
         """Act on what a handler returned, when the client wants no acknowledgement."""
 
+    @abstractmethod
     def on_buffer_full(self) -> object:
         """Return the acknowledgement of an event for which the login buffer has no room."""
-        raise NotImplementedError
 
     def encode_acknowledgement(self, number: int, result: object) -> EncodedEvent:
         """Encode what a handler returned; override it where that may hold bytes."""

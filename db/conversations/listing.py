@@ -1,15 +1,17 @@
 """The list of a user's conversations, and the look-up of one: by the user's own row of each."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, select, tuple_
+from sqlalchemy import BigInteger, Integer, Select, bindparam, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.activity import FOR_EVER, MOST_AHEAD, MOST_BEHIND
 from db.conversations.spans import Span, page_ids
+from db.engines.statements import Statement, in_list, lists_of
 from db.models import (
     EVERYBODY_ID,
     Conversation,
@@ -18,6 +20,7 @@ from db.models import (
     Member,
     Message,
     Place,
+    utc_from,
 )
 from db.people.blocks import not_apart
 
@@ -73,7 +76,7 @@ async def _section(
     activity, size = before + MOST_AHEAD, 2 * limit + 10
     while True:
         values = {**fixed, "activity": min(activity, FOR_EVER), "size": size}
-        rows = (await connection.execute(_section_query(), values)).all()
+        rows = _rows(await _section_statement().fetch(connection, values))
         # Rows of the last activity were seen before.
         new = [row for row in rows if row.id not in seen]
         seen.update(row.id for row in new)
@@ -92,9 +95,9 @@ def _position(listed: ListedConversation) -> int:
     return listed.place.position
 
 
-@cache  # to build it takes longer than to run it
-def _section_query() -> Select[Any]:
-    return (
+@cache
+def _section_statement() -> Statement:
+    query = (
         _of_members()
         .where(
             col(Member.archived) == bindparam("archived"),
@@ -103,8 +106,35 @@ def _section_query() -> Select[Any]:
             col(Member.activity) <= bindparam("activity"),
         )
         .order_by(col(Member.activity).desc())
-        .limit(bindparam("size"))
+        .limit(bindparam("size", type_=Integer))
     )
+    return Statement(lambda dialect: query)
+
+
+class _Row(NamedTuple):
+    """A row of the query below."""
+
+    id: int
+    kind: str
+    title: str | None
+    created_at: datetime | str
+    avatar_id: int | None
+    shows_earlier: int
+    peer_id: int | None
+    role: str
+    joined_position: int
+    sees_after: int
+    left_position: int | None
+    read_position: int
+    muted_until: datetime | str | None
+    archived: int
+    pinned: int
+    activity: int
+    last: int | None
+
+
+def _rows(found: Sequence[Sequence[Any]]) -> list[_Row]:
+    return [_Row(*row) for row in found]
 
 
 @cache
@@ -147,7 +177,7 @@ def _of_members() -> Select[Any]:
 
 
 async def _listed(
-    connection: AsyncConnection, rows: Sequence[Any], upto: int
+    connection: AsyncConnection, rows: Sequence[_Row], upto: int
 ) -> list[ListedConversation]:
     left = [
         Span(row.id, 0, min(row.left_position, upto) + 1, True, 1)
@@ -165,28 +195,28 @@ async def _listed(
                 id=row.id,
                 kind=ConversationKind(row.kind),
                 title=row.title,
-                created_at=row.created_at,
+                created_at=utc_from(row.created_at),
                 peer_id=row.peer_id,
                 role=row.role,
                 after=after,
                 upto=min(upto, FOR_EVER if row.left_position is None else row.left_position),
                 left_position=row.left_position,
                 read_position=row.read_position,
-                muted_until=row.muted_until,
-                archived=row.archived,
-                pinned=row.pinned,
+                muted_until=None if row.muted_until is None else utc_from(row.muted_until),
+                archived=bool(row.archived),
+                pinned=bool(row.pinned),
                 last_position=last,
                 # A group without messages stands where its member joined it.
-                place=Place(row.pinned, max(last, row.joined_position)),
+                place=Place(bool(row.pinned), max(last, row.joined_position)),
                 avatar_id=row.avatar_id,
-                shows_earlier=row.shows_earlier and row.kind == ConversationKind.GROUP,
+                shows_earlier=bool(row.shows_earlier) and row.kind == ConversationKind.GROUP,
             )
         )
     return listed
 
 
 @cache
-def _everybody_query() -> Any:
+def _everybody_statement() -> Statement:
     viewer = bindparam("viewer", type_=BigInteger)
     last = (
         select(col(Message.id))
@@ -201,7 +231,7 @@ def _everybody_query() -> Any:
         .limit(1)
         .scalar_subquery()
     )
-    return (
+    query = (
         select(
             col(Conversation.created_at),
             col(Member.read_position),
@@ -216,6 +246,7 @@ def _everybody_query() -> Any:
         )
         .where(col(Conversation.id) == EVERYBODY_ID)
     )
+    return Statement(lambda dialect: query)
 
 
 async def _everybody(
@@ -223,25 +254,26 @@ async def _everybody(
 ) -> ListedConversation:
     """Return the conversation of everybody, in which a user may have no row."""
     values = {"viewer": viewer_id, "after": broadcasts_after, "upto": upto}
-    rows = await connection.execute(_everybody_query(), values)
-    row = rows.one()
+    [
+        (created_at, read_position, muted_until, archived, pinned, last)
+    ] = await _everybody_statement().fetch(connection, values)
     return ListedConversation(
         id=EVERYBODY_ID,
         kind=ConversationKind.EVERYBODY,
         title=None,
-        created_at=row.created_at,
+        created_at=utc_from(created_at),
         peer_id=None,
         role="MEMBER",
         after=broadcasts_after,
         upto=upto,
         left_position=None,
         # Without a row, everything since the account was made is unread.
-        read_position=row.read_position or 0,
-        muted_until=row.muted_until,
-        archived=bool(row.archived),
-        pinned=bool(row.pinned),
-        last_position=row.last,
-        place=Place(bool(row.pinned), row.last),
+        read_position=read_position or 0,
+        muted_until=muted_until and utc_from(muted_until),
+        archived=bool(archived),
+        pinned=bool(pinned),
+        last_position=last,
+        place=Place(bool(pinned), last),
     )
 
 
@@ -254,15 +286,20 @@ async def find_conversations(
     upto: int = FOR_EVER,
 ) -> dict[int, ListedConversation]:
     """Return those of these conversations that the viewer is in, or was in."""
-    values = {"viewer": viewer_id, "upto": upto}
-    query = _of_members().where(
-        col(Member.conversation_id).in_([id_ for id_ in ids if id_ != EVERYBODY_ID]),
-    )
-    rows = (await connection.execute(query, values)).all() if {*ids} - {EVERYBODY_ID} else []
+    rows: list[_Row] = []
+    for size, some in lists_of({*ids} - {EVERYBODY_ID}):
+        values = {"viewer": viewer_id, "upto": upto, **some}
+        rows += _rows(await _found_statement(size).fetch(connection, values))
     found = {listed.id: listed for listed in await _listed(connection, rows, upto)}
     if EVERYBODY_ID in ids:
         found[EVERYBODY_ID] = await _everybody(connection, viewer_id, broadcasts_after, upto)
     return found
+
+
+@cache
+def _found_statement(size: int) -> Statement:
+    query = _of_members().where(in_list(col(Member.conversation_id), size))
+    return Statement(lambda dialect: query)
 
 
 async def find_direct(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.engines.statements import fetch
 from db.models import EVERYBODY_ID
 
 # Parts of one statement: SQLite takes 500.
@@ -59,5 +60,5 @@ async def union(connection: AsyncConnection, parts: Sequence[str]) -> list[Any]:
     for start in range(0, len(parts), PARTS_AT_ONCE):
         statement = " UNION ALL ".join(parts[start : start + PARTS_AT_ONCE])
         # As it is: SQLAlchemy would look through a text that is another one each time.
-        rows += (await connection.exec_driver_sql(statement)).all()
+        rows += await fetch(connection, statement, ())
     return rows

@@ -6,8 +6,8 @@ from db.engines.troubles import DatabaseUnsuitable
 
 # The import's table (commands/moving/target.py). The migrations do not know it.
 IMPORTS = "imports"
-# By these the older server's tables are told from any others.
-TOLD = ("users", "user", "accounts", "messages", "message")
+# The older server's tables, which have the names of ours.
+TOLD = ("users", "messages")
 GUIDE = "docs/moving-in.md"
 
 

@@ -4,6 +4,7 @@ To take a connection from the pool costs as much as a page of history. The pool'
 may have gone wrong since the connection was used.
 """
 
+import asyncio
 from time import monotonic
 from typing import Any, Protocol
 
@@ -44,7 +45,14 @@ class RecentConnections:
                 return connection
             await _return_to_pool(connection, used_at)
         connection = self._engine.connect()
+        task = asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
         await connection.start()
+        if task is not None and task.cancelling() > cancels:
+            # asyncmy connects under asyncio.wait_for. On Python 3.11 that loses a cancellation that
+            # comes as the connection is made: a reader would go on for ever.
+            await _return_to_pool(connection, monotonic())
+            raise asyncio.CancelledError
         return connection
 
     def keep(self, connection: AsyncConnection) -> None:

@@ -5,20 +5,22 @@ long as all the rest of a page of history. Failures are still raised as SQLAlche
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Dialect, insert
+from sqlalchemy import BigInteger, ColumnElement, Dialect, bindparam, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 # Texts of these characters alone are written in a statement as they are: on each engine they mean
 # themselves. Facts are such. The driver takes as long to escape the quotes of one as for a message.
-_is_plain = re.compile(r'[\w {}\[\]":,.@-]*', re.ASCII).fullmatch
+_is_plain = re.compile(r'[\w {}\[\]":,.@!?()=+-]*', re.ASCII).fullmatch
 MOST_PLAIN = 200  # characters
+LIST_SIZES = (1, 10, 60, 200)  # of ids that are looked up at once
+ROWS_AT_ONCE = 5000  # of numbers
 # Of the texts in one statement, unless one text is longer: servers may take a megabyte at once.
 MOST_BYTES = 256 * 1024
 
@@ -46,17 +48,45 @@ class Statement:
         """Return the rows as the driver reads them: SQLite's times are text."""
         text, names, fixed = self._compiled_for(connection.dialect)
         given = [values[name] if name in values else fixed[name] for name in names]
-        assert connection.sync_connection is not None  # noqa: S101  # it was lent
-        driver: Any = connection.sync_connection.connection.driver_connection
-        try:
-            return await ask_driver(driver, text, given)
-        except BaseException as error:
-            # Half of an answer may still arrive, also after a cancelled call: nobody may use this
-            # connection afterwards.
-            await connection.invalidate(error)
-            if not isinstance(error, Exception):
-                raise
-            raise as_told(connection.dialect, text, error) from error
+        return await fetch(connection, text, given)
+
+
+def in_list(column: Any, size: int) -> ColumnElement[bool]:
+    """Whether a column has one of the `size` ids that are parameters, as `lists_of` gives them."""
+    found: ColumnElement[bool] = column.in_(
+        [bindparam(f"id{place}", type_=BigInteger) for place in range(size)]
+    )
+    return found
+
+
+def lists_of(ids: Collection[int]) -> Iterator[tuple[int, dict[str, int]]]:
+    """Divide ids into lists of LIST_SIZES; yield for each its size, and its parameters.
+
+    A list that is too short names its last id again. So few statements serve lists of any length.
+    """
+    rest = [*ids]
+    while rest:
+        some, rest = rest[: LIST_SIZES[-1]], rest[LIST_SIZES[-1] :]
+        size = next(size for size in LIST_SIZES if size >= len(some))
+        some += [some[-1]] * (size - len(some))
+        yield size, {f"id{place}": id_ for place, id_ in enumerate(some)}
+
+
+async def fetch(
+    connection: AsyncConnection, text: str, given: Sequence[object]
+) -> Sequence[Sequence[Any]]:
+    """Return the rows of a query as the driver reads them."""
+    assert connection.sync_connection is not None  # noqa: S101  # it was lent
+    driver: Any = connection.sync_connection.connection.driver_connection
+    try:
+        return await ask_driver(driver, text, given)
+    except BaseException as error:
+        # Half of an answer may still arrive, also after a cancelled call: nobody may use this
+        # connection afterwards.
+        await connection.invalidate(error)
+        if not isinstance(error, Exception):
+            raise
+        raise as_told(connection.dialect, text, error) from error
 
 
 async def insert_row(
@@ -97,10 +127,10 @@ async def insert_many(
     values: list[str] = []
     texts: list[str] = []
     size = 0
+    form = f"({','.join(['%s'] * len(names))})"
     for row in rows:
         parts = [*row]
-        form, others = _shape(tuple(map(type, row)))
-        for place in others:
+        for place in _no_numbers(tuple(map(type, row))):
             value = row[place]
             if not isinstance(value, str):
                 parts[place] = written(value)
@@ -111,7 +141,7 @@ async def insert_many(
                 parts[place] = mark
                 texts.append(value)
                 size += 4 * len(value)  # at most so many bytes
-        values.append(form.format(*parts))
+        values.append(form % tuple(parts))
         if size > MOST_BYTES:
             await connection.exec_driver_sql(f"{head}{','.join(values)}{end}", tuple(texts))
             values, texts, size = [], [], 0
@@ -120,11 +150,20 @@ async def insert_many(
 
 
 @cache
-def _shape(types: tuple[type, ...]) -> tuple[str, Sequence[int]]:
-    """Return how rows of these types are written, and the places of what is no number."""
-    parts = ("NULL" if type_ is type(None) else f"{{{place}}}" for place, type_ in enumerate(types))
-    others = [place for place, type_ in enumerate(types) if type_ not in {int, type(None)}]
-    return f"({','.join(parts)})", others
+def _no_numbers(types: tuple[type, ...]) -> Sequence[int]:
+    """Return the places of the values that are no numbers."""
+    return [place for place, type_ in enumerate(types) if type_ is not int]
+
+
+async def insert_numbers(
+    connection: AsyncConnection, table: str, names: Sequence[str], rows: Sequence[tuple[int, ...]]
+) -> None:
+    """Insert rows of nothing but numbers, of which there may be many."""
+    form = f"({','.join(['%d'] * len(names))})"
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        values = ",".join(map(form.__mod__, rows[start : start + ROWS_AT_ONCE]))
+        text = f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}"  # noqa: S608  # nosec B608  # numbers
+        await connection.exec_driver_sql(text)
 
 
 async def rows_by_key(
@@ -144,7 +183,7 @@ async def rows_by_key(
     if not where:
         return ()
     text = f"SELECT {', '.join(wanted or names)} FROM {where}"  # noqa: S608  # nosec B608  # our own names
-    return (await connection.exec_driver_sql(text, given)).all()
+    return await fetch(connection, text, given)
 
 
 async def delete_by_key(
@@ -203,7 +242,8 @@ async def ask_driver(driver: Any, text: str, given: Sequence[object]) -> Sequenc
     if hasattr(driver, "execute_fetchall"):
         return [*await driver.execute_fetchall(text, given)]  # one turn of its thread, not three
     cursor = driver.cursor()
-    await cursor.execute(text, given)
+    # With parameters, if only an empty sequence, it prepares the text for later calls.
+    await cursor.execute(text, given or None)
     rows: Sequence[Sequence[Any]] = await cursor.fetchall()
     return rows
 

@@ -52,6 +52,20 @@ class Admission:
         """Ask the database again whether this user exists, and may send."""
         self.known_users.pop(user_id, None)
 
+    async def ended(
+        self, connection: AsyncConnection, user_ids: Collection[int], *, knows: bool = True
+    ) -> set[int]:
+        """Return those of these users whose accounts were disabled or deleted.
+
+        With `knows=False` the database is asked for each.
+        """
+        known = self.known_users if knows else {}
+        unseen = {user_id for user_id in user_ids if user_id not in known}
+        found = await find_senders(connection, unseen) if unseen else {}
+        if knows and len(self.known_users) + len(found) <= KNOWN_USERS:
+            self.known_users.update(found)
+        return {id_ for id_ in user_ids if not (known.get(id_) or found.get(id_))}
+
     def is_sure(self, drafts: Sequence[Draft]) -> bool:
         """Whether all of them may be stored, as far as that is known without asking."""
         known = self.known_users

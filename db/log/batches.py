@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import attachments, facts
 from db.log.admission import Admission, refuse_new
-from db.log.changes.change import Made, Outcome, Refused
+from db.log.changes.account_change import AccountChange
+from db.log.changes.change import AccountEnded, Change, Made, Outcome, Refused
 from db.log.conversations import Conversations, set_activity
 from db.log.drafts import Draft, OtherKind, UnknownAttachment, Waiting
 from db.log.inserts import append_messages, insert_messages
@@ -94,7 +95,7 @@ async def write_mixture(
         connection, [w for w in batch if type(w.change) is Draft], admission, now
     )
     admitted = {id(waiting) for waiting in drafts}
-    outcomes = await _write_changes(connection, batch, now, head + len(drafts))
+    outcomes = await _write_changes(connection, batch, now, head + len(drafts), admission)
     position = head
     positions: list[int] = []  # of the drafts
     made: dict[int, list[Fact]] = {}
@@ -148,22 +149,41 @@ async def write_mixture(
 
 
 async def _write_changes(
-    connection: AsyncConnection, batch: Sequence[Waiting], now: datetime, position: int
+    connection: AsyncConnection,
+    batch: Sequence[Waiting],
+    now: datetime,
+    position: int,
+    admission: Admission,
 ) -> dict[int, Outcome]:
     """Write the changes that are no drafts, those of a kind together; return what came of each.
+
+    A change whose author's account has ended is refused with AccountEnded.
 
     The first fact that they make stands past `position`, where no draft comes after it.
     """
     outcomes: dict[int, Outcome] = {}
     changes = [waiting for waiting in batch if type(waiting.change) is not Draft]
+    knows = True
     for kind, group in groupby(changes, key=lambda waiting: type(waiting.change)):
         run = [*group]
+        if kind.author:
+            ended = await admission.ended(connection, {_author(w.change) for w in run}, knows=knows)
+            outcomes |= {id(w): AccountEnded() for w in run if _author(w.change) in ended}
+            run = [waiting for waiting in run if _author(waiting.change) not in ended]
+            if not run:
+                continue
+        # What the process knows of accounts is from before the batch.
+        knows = knows and not issubclass(kind, AccountChange)
         written = await kind.write_at(
             connection, [waiting.change for waiting in run], now, position
         )
         outcomes |= {id(w): outcome for w, outcome in zip(run, written, strict=True)}
         position += sum(len(outcome.facts) for outcome in written if isinstance(outcome, Made))
     return outcomes
+
+
+def _author(change: Change) -> int:
+    return int(getattr(change, change.author))
 
 
 async def _link(connection: AsyncConnection, messages: Sequence[StoredMessage]) -> None:

@@ -37,10 +37,13 @@ class Conversations:
     def of(self, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the conversation of each draft; None where one is not known without asking."""
         found = []
+        known = self._known
         for draft in drafts:
             id_: int | None
-            if draft.receiver_id is not None:
-                id_ = self._known.get(pair_of(draft))
+            sender_id, receiver_id = draft.sender_id, draft.receiver_id
+            if receiver_id is not None:  # `pair_of`, without a call for each message
+                in_order = sender_id < receiver_id
+                id_ = known.get((sender_id, receiver_id) if in_order else (receiver_id, sender_id))
             elif draft.conversation_id is None:
                 id_ = EVERYBODY_ID
             else:

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.engines.statements import insert_row, rows_by_key
-from db.models import StoredUser, User, columns
+from db.models import StoredUser, User, columns, utc_from
 from db.people.familiar_addresses import is_familiar
 
 _COLUMNS = columns(StoredUser, User)
+_NAMES = [column.name for column in _COLUMNS]
 
 
 def search_form(name: str) -> str:
@@ -61,8 +62,12 @@ async def find_login(
 
 async def find_users(connection: AsyncConnection, ids: Collection[int]) -> dict[int, StoredUser]:
     """Return the users that exist among these ids; one who was deleted is nameless."""
-    rows = await connection.execute(select(*_COLUMNS).where(col(User.id).in_(ids)))
-    return {row[0]: StoredUser(*row) for row in rows}
+    keys = [(id_,) for id_ in sorted(ids)]
+    rows = await rows_by_key(connection, "users", ("id",), keys, wanted=_NAMES)
+    return {
+        id_: StoredUser(id_, email, name, utc_from(created), seen and utc_from(seen), *rest)
+        for id_, email, name, created, seen, *rest in rows
+    }
 
 
 async def existing_ids(connection: AsyncConnection, ids: Collection[int]) -> set[int]:

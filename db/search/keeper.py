@@ -34,7 +34,8 @@ TAKE_OVER_SECONDS, RETRY_SECONDS = 1.0, 5.0
 RESTART_SECONDS = (0.0, 0.5, 2.0, 10.0, 60.0)
 # An indexer that ran for so long has not failed at once.
 STEADY_SECONDS = 30.0
-END_SECONDS = 5.0
+# To kill an indexer does no harm: it may still be starting.
+END_SECONDS = 1.0
 
 _encoder = msgspec.json.Encoder()
 

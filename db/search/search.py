@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import URL
 
-from db.search.answers import find_newest, find_ranked
+from db.search.answers import Proposed, find_newest, find_ranked
 from db.search.index import IndexDamaged, IndexPlace, ReadableIndex, Snapshot
 from db.search.keeper import Keeper
 from db.search.queries import Search, SearchOrder
@@ -68,34 +68,35 @@ class MessageSearch:
         answer the question no more. Raises SearchUnavailable.
         """
         self._keeper.hurry()
-        epoch = self._epoch()
+        epoch, head = self._epoch(), self._head()
         if self._reader[0] != epoch:
             self._reader = (epoch, ReadableIndex(self._place.path_of(epoch)))
         reader = self._reader[1]
         run = asyncio.get_running_loop().run_in_executor
         try:
-            snapshot = await self._fresh(reader, epoch, goes_on=before is not None)
+            # A later page goes on with what the first one has waited for.
+            wants = 0 if before is not None else head
+            snapshot = await self._fresh(reader, Request(wants, epoch))
             if snapshot is None:
-                return Found((), is_complete=self._head() == 0)
-            return await run(self._executor, _look, snapshot, search, before, limit)
+                return Found((), is_complete=head == 0)
+            found = await run(self._executor, _look, snapshot, search, before, limit)
+            is_complete = snapshot.state.first <= 1 and _is_fresh(snapshot, wants)
+            return Found(found.ids, is_complete, found.first)
         except (IndexDamaged, OSError, ValueError) as error:
-            self._requests.send(Request(self._head(), epoch, anew=True))
+            self._requests.send(Request(head, epoch, anew=True))
             raise SearchUnavailable from error
 
-    async def _fresh(self, reader: ReadableIndex, epoch: str, *, goes_on: bool) -> Snapshot | None:
-        """Return the index with every message that is older than FRESH_SECONDS, or nearly so."""
+    async def _fresh(self, reader: ReadableIndex, request: Request) -> Snapshot | None:
+        """Return the index with what is asked for, or without the latest; None for no index."""
         run = asyncio.get_running_loop().run_in_executor
         snapshot = await run(self._executor, reader.snapshot)
-        head = self._head()
-        if goes_on or _is_fresh(snapshot, head):
-            return snapshot
-        if not self._requests.send(Request(head, epoch)):
+        if _is_fresh(snapshot, request.head) or not self._requests.send(request):
             return snapshot
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
             snapshot = await run(self._executor, reader.snapshot)
-            if snapshot is not None and snapshot.state.last >= head:
+            if snapshot is not None and snapshot.state.last >= request.head:
                 break
         return snapshot
 
@@ -106,10 +107,8 @@ def _is_fresh(snapshot: Snapshot | None, head: int) -> bool:
     return snapshot.state.last >= head or 0 <= time.time() - snapshot.committed_at < FRESH_SECONDS
 
 
-def _look(snapshot: Snapshot, search: Search, before: int | None, limit: int) -> Found:
+def _look(snapshot: Snapshot, search: Search, before: int | None, limit: int) -> Proposed:
     searcher, last = snapshot.searcher, snapshot.state.last
     if search.order is SearchOrder.RELEVANCE:
-        ids, first = find_ranked(searcher, search, last=last)
-    else:
-        ids, first = find_newest(searcher, search, last=last, before=before, limit=limit)
-    return Found(ids, snapshot.state.first <= 1, first)
+        return find_ranked(searcher, search, last=last)
+    return find_newest(searcher, search, last=last, before=before, limit=limit)

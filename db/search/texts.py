@@ -89,10 +89,10 @@ async def _texts(connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> 
 
 
 def _microseconds(at: datetime | str) -> int:
-    """Return a moment of the database, which is in UTC and without a zone: SQLite's is text."""
+    """Return a moment of the database, which is in UTC; drivers leave out the zone or give text."""
     if isinstance(at, str):
         at = datetime.fromisoformat(at)
-    since = at.replace(tzinfo=None) - _EPOCH
+    since = (at.replace(tzinfo=None) if at.tzinfo else at) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

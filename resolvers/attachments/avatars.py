@@ -44,7 +44,7 @@ class OpenAvatar(NamedTuple):
 
     name: str  # in the store
     size: int
-    etag: str
+    version: str  # names the content
 
 
 def avatar_path(key: str, size: str) -> str:
@@ -127,7 +127,7 @@ async def open_avatar(ctx: Context, key: str, side: str) -> OpenAvatar:
             found = await avatars.find_avatar(connection, key)
         if found is not None:
             size = found.large_size if sides[side] == "large" else found.small_size
-            return OpenAvatar(stored_name(found.key, int(side)), size, f'"{found.key}-{side}"')
+            return OpenAvatar(stored_name(found.key, int(side)), size, f"{found.key}-{side}")
     raise NotFound("Picture not found")
 
 

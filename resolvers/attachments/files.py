@@ -24,7 +24,7 @@ class OpenFile(NamedTuple):
     name: str  # in the store
     size: int
     media_type: str
-    etag: str
+    version: str  # names the content: another content has another one
 
 
 async def get_attachment(ctx: Context, attachment_id: int) -> StoredAttachment:
@@ -55,7 +55,7 @@ async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile
             attachment.name,
             attachment.size,
             attachment.media_type,
-            f'"{attachment.sha256}"',
+            attachment.sha256,
         )
     if attachment.thumbnail_size is None:
         raise NotFound("File not found")
@@ -64,7 +64,7 @@ async def open_attachment(ctx: Context, part: Part, *, signed: bool) -> OpenFile
         thumbnail_name(attachment.name),
         attachment.thumbnail_size,
         "image/webp",
-        f'"{attachment.sha256}-thumbnail"',
+        f"{attachment.sha256}-thumbnail",
     )
 
 

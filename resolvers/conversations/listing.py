@@ -154,7 +154,7 @@ async def list_members_of(
     ids = [listed.id for listed in conversations]
     # Who has left a group no longer sees who is in it.
     asked = [
-        listed.id
+        listed
         for listed in conversations
         if listed.id != EVERYBODY_ID and listed.left_position is None
     ]

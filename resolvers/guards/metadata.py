@@ -1,6 +1,6 @@
 """Custom data of a message: JSON of the sender's making, which the server keeps and gives back."""
 
-from math import isfinite
+from sys import float_info
 
 import msgspec
 
@@ -57,7 +57,8 @@ def _size_of(item: object) -> int:
     """Return the fewest bytes that the text or number can take beyond one."""
     if isinstance(item, str):
         return len(item)
-    if isinstance(item, float) and not isfinite(item):
+    # A number that no float holds was read as the greatest one (server/json_input.py).
+    if isinstance(item, float) and not abs(item) < float_info.max:
         raise BadInput("metadata has a number that JSON has not")
     if isinstance(item, int) and not _MIN_INT <= item <= _MAX_INT:
         raise BadInput("metadata has a number of more than 64 bits")

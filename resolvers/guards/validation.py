@@ -37,7 +37,6 @@ MAX_EMOJI = 3
 # In code points; the longest that Unicode lists, a couple with skin tones, has ten.
 LONGEST_EMOJI = 16
 LARGEST_ID = 2**63 - 1
-MAX_QUERY_PARAMETERS = 100
 
 
 def bound(value: str, field: str, characters: int) -> str:
@@ -222,12 +221,6 @@ def check_page_size(size: int, what: str, *, most: int) -> None:
     """Raise BadInput for a page of more than the most, or of less than nothing."""
     if not 0 <= size <= most:
         raise BadInput(f"A page has 0 to {most} {what}", setting="MAX_PAGE_SIZE")
-
-
-def check_query(raw: bytes) -> None:
-    """Raise BadInput for an address with more parameters than any route takes."""
-    if raw.count(b"&") > MAX_QUERY_PARAMETERS:
-        raise BadInput("The address has too many parameters")
 
 
 def printable(value: str) -> str:

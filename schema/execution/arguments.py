@@ -129,8 +129,7 @@ class Arguments:
 
     def _compile(self) -> None:
         """Find the constants, and the variables that are arguments as they are. Raises NotPlain."""
-        names = zip(self._field.args, self._arguments, strict=True)
-        python_names = {name: argument.python_name for name, argument in names}
+        python_names = _python_names(self._field)
         declared = {definition.variable.name.value: definition for definition in self._declared}
         for given in self._node.arguments or ():
             name, value = given.name.value, given.value
@@ -165,6 +164,27 @@ class Arguments:
         required = is_non_null_type(declared) or is_non_null_type(argument.type)
         name = definition.variable.name.value
         return _Variable(name, python_name, python_type, check, members, required)
+
+
+def constants_of(node: FieldNode, field: GraphQLField) -> dict[str, Any]:
+    """Return the arguments of a field's function, all of which stand in the document.
+
+    Raises NotPlain.
+    """
+    python_names = _python_names(field)
+    constants: dict[str, Any] = {}
+    for given in node.arguments or ():
+        if isinstance(given.value, VariableNode):
+            raise NotPlain
+        name = given.name.value
+        constants[python_names[name]] = _constant(field.args[name], given.value)
+    return constants
+
+
+def _python_names(field: GraphQLField) -> dict[str, str]:
+    definition = field.extensions["strawberry-definition"]
+    names = zip(field.args, definition.arguments, strict=True)
+    return {name: argument.python_name for name, argument in names}
 
 
 def _scalar(type_: Any) -> tuple[type, Check | None]:

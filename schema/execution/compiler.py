@@ -1,6 +1,7 @@
 """From a valid document to its plan, made once."""
 
 from collections.abc import Callable
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from schema.execution.arguments import Arguments, NotPlain
+from schema.execution.arguments import Arguments, NotPlain, constants_of
 from schema.execution.plans import Complete, Completion, Field, JSONValue, Kind, Later, Plan
 from schema.execution.selections import Fragment, Selection, collect_fields, fragments_of
 
@@ -180,11 +181,17 @@ class _Compiler:
         required, complete = self._output(field.type, nodes)
         definition, function = _definition_of(field), _function_of(field)
         if function is not None:
-            if self._is_mutation or nodes[0].arguments:
+            if self._is_mutation:
                 raise NotPlain
+            if nodes[0].arguments:
+                function = partial(_given, function, constants_of(nodes[0], field))
             self._calls = True
             self._shared = self._shared and bool(definition.metadata.get("same_for_all"))
         return Field(key, definition.python_name, required, function, complete)
+
+
+def _given(function: Callable[..., Any], constants: dict[str, Any], value: Any, info: Any) -> Any:
+    return function(value, info, **constants)
 
 
 def _definition_of(type_or_field: Any) -> Any:

@@ -7,9 +7,9 @@ byte, what graphql-core answers (tests/schema/test_plans.py compares both on gen
 For a document that plans do not cover the compiler returns None, and graphql-core executes it.
 
 A plan covers one field at the root, with arguments of every kind; objects, interfaces and unions,
-fragments, `__typename`; and below the root, fields without arguments. Under a mutation these have
-no function of their own. Under a query or a subscription they may: graphql-core can execute those
-again when a function fails.
+fragments, `__typename`; and below the root, fields whose arguments, if any, stand in the document.
+Under a mutation these have no function of their own. Under a query or a subscription they may:
+graphql-core can execute those again when a function fails.
 """
 
 import asyncio

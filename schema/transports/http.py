@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
-from resolvers.guards.validation import check_query
 from resolvers.people.auth import enter_request
 from schema.execution.documents import Operation, RequestRefused
 from schema.execution.operations import Operations, refusal
@@ -27,6 +26,7 @@ from schema.transports.uploads import (
 )
 from server.bearer import bearer_token
 from server.json_input import read_json_as
+from server.parameters import TOO_MANY_PARAMETERS, has_too_many_parameters
 from server.retry_after import retry_after
 from web.playground import playground_page
 
@@ -64,7 +64,8 @@ async def answer_request(
     media_type, streams = _negotiate(request.headers.getlist("accept"))
     streams = streams and request.method != "HEAD"
     try:
-        check_query(request.scope["query_string"])
+        if has_too_many_parameters(request.scope["query_string"]):
+            raise BadInput(TOO_MANY_PARAMETERS)
         asks = "query" in request.query_params or "extensions" in request.query_params
         if _method(request) == "GET" and not asks and _is_browser(request):
             shows = ctx.settings.shows_playground

@@ -87,6 +87,7 @@ async def test_every_character_set_is_read_as_what_it_says(
     if older.is_sqlite:
         return
     older.run(
+        "SET sql_mode = ''",  # zero dates are there in many databases
         "CREATE TABLE users (id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT, email VARCHAR(191),"
         f" password CHAR(60), name TEXT, created_at TIMESTAMP NULL) CHARACTER SET {charset}",
         "CREATE TABLE messages (id BIGINT UNSIGNED PRIMARY KEY, sender_id INT UNSIGNED,"
@@ -96,14 +97,16 @@ async def test_every_character_set_is_read_as_what_it_says(
         f"INSERT INTO users VALUES (1, 'a@example.com', '{HASH}', 'Zoë', '{MOMENT}'),"
         f" (2, 'b@example.com', '{HASH}', 'Bo', '{MOMENT}')",
         f"INSERT INTO messages VALUES (1, 1, 2, 'déjà vu', '{MOMENT}', b'1'),"
-        f" (2, 1, 2, 'über', '{MOMENT}', b'0')",
+        f" (2, 1, 2, 'über', '{MOMENT}', b'0'), (3, 2, 1, 'when?', '0000-00-00', b'1')",
     )
     printed = await moved("--time-zone", "America/New_York")  # TIMESTAMP is UTC all the same
-    assert "2 accounts and 2 messages moved." in printed
+    assert "2 accounts and 3 messages moved." in printed
+    assert "1 messages: no time: has that of the one before (ids 3)" in printed
     rows = await rows_of(settings, "SELECT content, created_at FROM messages ORDER BY id")
     assert [(content, str(at)) for content, at in rows] == [
         ("déjà vu", "2020-02-03 09:05:06"),
         ("über", "2020-02-03 09:05:06"),
+        ("when?", "2020-02-03 09:05:06"),
     ]
     marks = "SELECT read_position FROM members WHERE conversation_id > 1 AND user_id = 2"
     assert await rows_of(settings, marks) == [(1,)]

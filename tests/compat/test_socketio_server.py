@@ -8,8 +8,6 @@ import socketio
 import websockets
 from starlette.applications import Starlette
 
-from compat.socketio.options import Options
-from compat.socketio.server import SocketServer
 from tests.compat.echo import (
     WAIT,
     Echo,
@@ -256,7 +254,7 @@ async def test_it_mounts_in_starlette_and_two_do_not_share_anything() -> None:
         await client.send('420["echo"]')
         assert await received(client) == "430[]"
     app = Starlette()
-    app.mount("/socket.io", SocketServer(Options(origins=frozenset())))
+    app.mount("/socket.io", Echo(origins=frozenset()))
     assert app.routes
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
+from db.engines import statements as direct
 from db.engines.database import Database
 from db.log.changes.change import Refused
 from db.log.changes.messages import DeleteMessage, EditMessage
@@ -43,11 +44,19 @@ def statements(database: Database) -> Iterator[list[str]]:
     def see(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
         sent.append(statement)
 
+    ask_driver = direct.ask_driver
+
+    async def ask(driver: Any, statement: str, given: Any) -> Any:
+        sent.append(statement)
+        return await ask_driver(driver, statement, given)
+
     event.listen(engine, "before_cursor_execute", see)
-    try:
-        yield sent
-    finally:
-        event.remove(engine, "before_cursor_execute", see)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct, "ask_driver", ask)
+        try:
+            yield sent
+        finally:
+            event.remove(engine, "before_cursor_execute", see)
 
 
 async def test_a_batch_of_changes_costs_a_constant_number_of_statements(

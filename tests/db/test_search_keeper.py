@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +40,10 @@ async def filled(database: Database) -> tuple[Head, int, int]:
     return head, ann, bob
 
 
+def with_id(id_: int) -> Callable[[Found], bool]:
+    return lambda found: id_ in found.ids
+
+
 def indexers(directory: Path) -> list[int]:
     """The indexers of this directory."""
     found = []
@@ -68,10 +71,6 @@ async def no_indexer(directory: Path) -> None:
         async for _ in again_and_again():
             if not await asyncio.to_thread(indexers, directory):
                 return
-
-
-def _holds(id_: int, found: Found) -> bool:
-    return id_ in found.ids
 
 
 async def test_new_messages_are_found_and_one_process_ends_with_the_server(
@@ -177,7 +176,7 @@ async def test_the_newest_of_two_thousand_messages_a_second_is_found(
             last = max([sent.id for sent in await asyncio.gather(*sends)])
             head.position = last
             asked = loop.time()
-            found = await until(search, f"word{second}", bob, partial(_holds, last))
+            found = await until(search, f"word{second}", bob, with_id(last))
             slowest = max(slowest, loop.time() - asked)
             assert len(found.ids) == 2000
             await asyncio.sleep(max(0, began + 1 - loop.time()))

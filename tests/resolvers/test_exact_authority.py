@@ -39,6 +39,12 @@ async def _hold_up(ctx: Context) -> None:
     await asyncio.gather(follower, return_exceptions=True)
 
 
+def _go_on(ctx: Context) -> None:
+    """Have the feed follow again, from where it stood still."""
+    ctx.feed._follower = asyncio.create_task(ctx.feed._catch_up())
+    ctx.feed.catch_up()
+
+
 async def _send(ctx: Context, receiver: int | None, content: str = "x") -> StoredMessage:
     return await messages.send_message(ctx, receiver_id=receiver, content=content)
 

@@ -19,7 +19,7 @@ from resolvers.errors import BadInput, Forbidden, NotFound, RateLimited
 from resolvers.people import accounts, blocks
 from tests.faults.waits import until
 from tests.resolvers.conftest import join, running_context
-from tests.resolvers.test_exact_authority import _hold_up, _two
+from tests.resolvers.test_exact_authority import _go_on, _hold_up, _two
 from tests.support.inbox import Inbox
 
 
@@ -279,8 +279,7 @@ async def test_who_was_removed_by_another_process_sends_and_reads_nothing_more(
                     assert not [m for m in page.messages if "hidden" in m.content]
                 await groups.add_members(alice, group, [bob.user.id])
                 await _say(bob, group, "back")
-            await here.feed.start()  # it follows again
-            here.feed.catch_up()
+            _go_on(here)
             await messages.send_message(carol, receiver_id=bob.user.id, content="end")
             heard = await _heard(inbox, "end")
         assert not [text for text in heard if "hidden" in text or text == "refused"]

@@ -1,5 +1,6 @@
 """Custom data of messages: bounded JSON that comes back wherever the message is shown."""
 
+from sys import float_info
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ def nested(depth: int) -> dict[str, Any]:
         (True, BadInput),
         ({"a": float("nan")}, BadInput),
         ({"a": float("inf")}, BadInput),
+        ({"a": float_info.max}, BadInput),  # what a greater number was read as
         ({"a": 2**63}, BadInput),
         ({"a": 10**5000}, BadInput),
         ({"a": object()}, BadInput),
@@ -49,7 +51,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({str(number): 0 for number in range(100_000)}, PayloadTooLarge),
         ({"ü" * 40: 0}, PayloadTooLarge),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_what_is_no_small_object_is_refused(value: object, error: type[ParleyError]) -> None:
     with pytest.raises(error):

@@ -1,5 +1,10 @@
 """Read marks pass only between people who both show theirs; others hear when that changes."""
 
+from sqlalchemy import event
+
+from db.log.changes.change import Made
+from db.log.changes.marks import MarkDelivered
+from db.log.reader import LogReader
 from db.models import StoredMessage
 from events.facts import Fact, MarksMoved, Members, OwnSettingsChanged, People, ReceiptsChanged
 from resolvers import messages
@@ -8,6 +13,7 @@ from resolvers.conversations import groups, marks
 from resolvers.events import Event
 from resolvers.people import blocks
 from resolvers.people.settings import load_hiding, update_settings
+from tests.db.rows import NOW
 from tests.resolvers.conftest import join
 from tests.resolvers.test_events import END, _all_ways, _hearing, _send
 
@@ -23,24 +29,24 @@ async def _say(ctx: Context, group: int, content: str = "x") -> StoredMessage:
     )
 
 
-def _is_end(event: Event) -> bool:
-    return isinstance(event, StoredMessage) and event.content == END
+def _is_end(entry: Event) -> bool:
+    return isinstance(entry, StoredMessage) and entry.content == END
 
 
 def _moved(events: list[Event]) -> list[tuple[int | None, int | None]]:
     """Who has read up to where, of the events."""
     return [
-        (event.actor_id, event.body.read_position)
-        for event in events
-        if isinstance(event, Fact) and isinstance(event.body, MarksMoved)
+        (entry.actor_id, entry.body.read_position)
+        for entry in events
+        if isinstance(entry, Fact) and isinstance(entry.body, MarksMoved)
     ]
 
 
 def _switched(events: list[Event]) -> list[tuple[int | None, ReceiptsChanged]]:
     return [
-        (event.actor_id, event.body)
-        for event in events
-        if isinstance(event, Fact) and isinstance(event.body, ReceiptsChanged)
+        (entry.actor_id, entry.body)
+        for entry in events
+        if isinstance(entry, Fact) and isinstance(entry.body, ReceiptsChanged)
     ]
 
 
@@ -93,7 +99,7 @@ async def test_those_who_share_a_conversation_hear_that_receipts_are_switched(
     await update_settings(alice, read_receipts=False)
     await update_settings(alice, read_receipts=False)
     await _send(alice, None, END)
-    entries = ctx.feed.last_entries(start, ctx.feed.position) or []
+    _, entries = await LogReader(ctx.db).read_written(start, 100)
     facts = [(fact.body, fact.audience) for fact in entries if isinstance(fact, Fact)]
     assert facts == [
         (OwnSettingsChanged(read_receipts=False), People((alice.user.id,))),
@@ -110,6 +116,85 @@ async def test_those_who_share_a_conversation_hear_that_receipts_are_switched(
     await update_settings(carol, read_receipts=False)
     assert _switched(await _all_ways(carol, start)) == []
     assert other != group
+
+
+def _delivered(events: list[Event]) -> list[tuple[int | None, int | None, int | None]]:
+    """Whose marks moved, where, and up to where."""
+    return [
+        (entry.actor_id, entry.body.conversation_id, entry.body.delivered_position)
+        for entry in events
+        if isinstance(entry, Fact) and isinstance(entry.body, MarksMoved)
+    ]
+
+
+async def test_who_wrote_in_a_group_hears_what_has_been_delivered(ctx: Context) -> None:
+    alice, bob, carol, dora = [await join(ctx) for _ in range(4)]
+    group = await _begin(alice, bob, carol, dora)
+    await _begin(dora, carol)
+    first = (await _say(dora, group)).id
+    await marks.mark_delivered(carol, first)
+    start = ctx.feed.position
+    said = (await _say(alice, group)).id
+    async with _hearing(alice) as hers:
+        await marks.mark_delivered(carol, said)
+        await _send(alice, None, END)
+        await hers.expect(_is_end)
+        assert _delivered(hers.items) == [(carol.user.id, None, said)]
+    assert _delivered(await _all_ways(alice, start)) == [(carol.user.id, None, said)]
+    assert _delivered(await _all_ways(carol, start)) == [(carol.user.id, None, said)]
+    # Nobody else: they wrote nothing since, or are not in it any more.
+    for other in (bob, dora):
+        assert _delivered(await _all_ways(other, start)) == []
+    await _say(bob, group)
+    await groups.leave_group(bob, group)
+    start = ctx.feed.position
+    await marks.mark_delivered(carol, start)
+    await _send(alice, None, END)
+    assert _delivered(await _all_ways(bob, start)) == []
+
+
+async def test_a_block_hides_a_delivered_mark_in_the_direct_conversation_alone(
+    ctx: Context,
+) -> None:
+    alice, bob = await join(ctx), await join(ctx)
+    group = await _begin(alice, bob)
+    await _send(alice, bob)
+    await blocks.block_user(bob, alice.user.id)
+    said = (await _say(alice, group)).id
+    start = ctx.feed.position
+    await marks.mark_delivered(bob, said)
+    await _send(bob, None, END)
+    await _send(alice, None, END)
+    assert _delivered(await _all_ways(alice, start)) == [(bob.user.id, group, said)]
+    assert _delivered(await _all_ways(bob, start)) == [(bob.user.id, None, said)]
+
+
+async def test_acknowledgements_of_many_are_written_together(ctx: Context) -> None:
+    people = [await join(ctx) for _ in range(12)]
+    group = await _begin(*people)
+    said = (await _say(people[0], group)).id
+    changes = [MarkDelivered(person.user.id, said) for person in people[1:]]
+    counted: list[int] = []
+    for some in (changes[:1], changes[1:]):
+        statements: list[str] = []
+        async with ctx.db.write() as connection:
+            engine = connection.sync_connection
+            assert engine is not None
+
+            def note(*call: object, into: list[str] = statements) -> None:
+                into.append(str(call[2]))
+
+            event.listen(engine, "before_cursor_execute", note)
+            outcomes = await MarkDelivered.write(connection, some, NOW)
+        counted.append(len(statements))
+        for change, made in zip(some, outcomes, strict=True):
+            assert isinstance(made, Made)
+            told = tuple(sorted((people[0].user.id, change.user_id)))
+            assert (made.body, made.audience) == (
+                MarksMoved(delivered_position=said),
+                People(told),
+            )
+    assert counted[0] == counted[1]
 
 
 async def test_who_hides_marks_is_loaded_at_the_start(ctx: Context) -> None:

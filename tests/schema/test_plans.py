@@ -179,6 +179,12 @@ async def test_events_are_shown_alike(pair: Pair) -> None:
         ("{ message(id: 1) { id content receiverId } }", None),
         ("{ message(id: 1) { id sender { id email online } } }", None),
         ("{ me { id email displayName createdAt } }", None),
+        ("{ conversations { nodes { members(first: 1) { nodes { user { id } } } } } }", None),
+        ("{ conversations { nodes { a: marks(first: null) { user { id } } } } }", None),
+        ("{ conversations(first: 2) { nodes { messages(last: 2) { nodes { content } } } } }", None),
+        ('{ conversations { nodes { messages(after: "2") { nodes { id } } } } }', None),
+        ("{ conversations { nodes { members(first: 1000) { nodes { role } } } } }", None),
+        ('{ conversations { nodes { marks(after: "x") { readUpTo } } } }', None),
         ("{ onlineUsers { id email lastSeenAt } }", None),
         ('{ users(search: "B", first: 3) { nodes { id email online } edges { cursor } } }', None),
         ("{ message(id: 99) { id } }", None),
@@ -291,6 +297,7 @@ async def test_what_is_not_plain_is_not_started_without_a_task(pair: Pair) -> No
     [
         'mutation { login(email: "a", password: "b") { user { email } } }',  # a function
         "{ a: messages { nodes { id } } b: messages { nodes { id } } }",  # two at the root
+        "query($n: Int) { conversations { nodes { marks(first: $n) { readUpTo } } } }",
         "query($s: Boolean!) { messages { nodes { id @skip(if: $s) } } }",
         "{ __schema { queryType { name } } }",
         "{ __typename }",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tantivy import Index, Query, SchemaBuilder
+from tantivy import FieldType, Index, Query, SchemaBuilder
 
 
 def _index(path: Path) -> Index:
@@ -39,3 +39,22 @@ def test_nothing_is_there_before_the_commit_and_all_of_it_afterwards(tmp_path: P
     assert _count(index) == 0
     writer.commit()
     assert _count(_index(tmp_path)) == 1
+
+
+def test_a_file_goes_when_each_of_its_messages_is_removed(tmp_path: Path) -> None:
+    """Also those that are added once more in the same commit: their new file stays."""
+    index = _index(tmp_path)
+    writer = index.writer(15_000_000, 1)
+    for id_ in (1, 2, 3):
+        writer.add_json(f'{{"id": {id_}}}')
+    writer.commit()
+    before = {file.name for file in tmp_path.glob("*.term")}
+    for first, last in ((2, 3), (1, 1)):
+        theirs = Query.range_query(index.schema, "id", FieldType.Unsigned, first, last)
+        writer.delete_documents_by_query(theirs)
+        for id_ in range(first, last + 1):
+            writer.add_json(f'{{"id": {id_}}}')
+        writer.commit()
+    assert before
+    assert not before & {file.name for file in tmp_path.glob("*.term")}
+    assert _count(index) == 3

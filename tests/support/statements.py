@@ -1,6 +1,5 @@
 """Which statements go to a database: through SQLAlchemy, or straight to its driver."""
 
-from asyncio import current_task
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
@@ -23,7 +22,6 @@ def statements_sent(*, here: bool = False) -> Iterator[list[tuple[str, Any]]]:
     """The SELECTs sent meanwhile, with their parameters, in order.
 
     By anybody, without what servers ask all the time; or all those of this thread, where `here`.
-    What the index of a search reads is left out either way.
     """
     sent: list[tuple[str, Any]] = []
     ask_driver = statements.ask_driver
@@ -31,12 +29,11 @@ def statements_sent(*, here: bool = False) -> Iterator[list[tuple[str, Any]]]:
 
     def see(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
         counts = get_ident() == this if here else not any(part in statement for part in WATCHED)
-        if counts and not _is_search() and statement.startswith("SELECT") and statement != PING:
+        if counts and statement.startswith("SELECT") and statement != PING:
             sent.append((statement, parameters))
 
     async def ask(driver: Any, text: str, given: Sequence[object]) -> Sequence[Sequence[Any]]:
-        if not _is_search():
-            sent.append((text, given))
+        sent.append((text, given))
         return await ask_driver(driver, text, given)
 
     event.listen(Engine, "before_cursor_execute", see)
@@ -46,11 +43,3 @@ def statements_sent(*, here: bool = False) -> Iterator[list[tuple[str, Any]]]:
             yield sent
         finally:
             event.remove(Engine, "before_cursor_execute", see)
-
-
-def _is_search() -> bool:
-    try:
-        task = current_task()
-    except RuntimeError:  # in a thread without a loop
-        return False
-    return task is not None and task.get_name() == "search"

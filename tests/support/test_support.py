@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import LONGEST, TESTS
 from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.node import node_process, run_node
 from tests.support.ports import free_port
@@ -25,6 +26,10 @@ def mariadb() -> Iterator[MariaDB]:
 def redis() -> Iterator[Redis]:
     with redis_server() as server:
         yield server
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
 def test_free_ports_differ_and_can_be_listened_on() -> None:

@@ -29,6 +29,7 @@ class ChangeBlock(Change, frozen=True, gc=False):
     """Has one user block another, or with `blocked=False` ends it; no more than `most` at once."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "blocker_id"
 
     blocker_id: int
     user_id: int

@@ -15,6 +15,10 @@ class Refused(Exception):
     """The change cannot be made; nothing was stored. Each reason is a class of its own."""
 
 
+class AccountEnded(Refused):
+    """The account of the user who makes the change was disabled or deleted."""
+
+
 class Made(NamedTuple):
     """The fact that a change makes, before it has its position."""
 
@@ -44,6 +48,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     # Whether it decides who may send: then no message follows it in its batch.
     decides: ClassVar[bool] = False
+    # The field with the user who makes it: the account must not have ended. "": `write` looks.
+    author: ClassVar[str] = ""
 
     @property
     def text(self) -> str:

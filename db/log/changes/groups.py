@@ -56,6 +56,7 @@ class CreateGroup(Change, frozen=True, gc=False):
     """Begins a group of its owner and others. Its fact is that they have joined."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     title: str
@@ -106,6 +107,8 @@ class CreateGroup(Change, frozen=True, gc=False):
 
 class UpdateGroup(Change, frozen=True, gc=False):
     """Changes a group's title, its picture, or what newcomers see. None leaves it as it is."""
+
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     conversation_id: int
@@ -159,6 +162,7 @@ class _ChangesMembers(Change, frozen=True, gc=False):
     """A change to the people of one group that there is. Subclasses say in `_apply` what it is."""
 
     decides: ClassVar[bool] = True
+    author: ClassVar[str] = "actor_id"
 
     actor_id: int
     conversation_id: int

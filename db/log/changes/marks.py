@@ -2,26 +2,32 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.conversations.marks import last_ids, peers_between
+from db.conversations.marks import Move, last_ids, peers_between, senders_between
+from db.engines.statements import insert_many
 from db.log.changes.change import Change, Made, Outcome
 from db.log.changes.own_settings import UnknownConversation, member_rows
 from db.messages import head_position
 from db.models import Conversation, ConversationKind, User
-from db.people.blocks import blocked_by
+from db.people.accounts import update_accounts
+from db.people.blocks import blocked_by, find_apart
 from events.facts import Audience, MarksMoved, Members, People
 
 # The people who are told, at most, that what they sent has arrived: those of the latest messages.
 MOST_TOLD = 1000
+# In groups: those of the latest messages of the groups that were written to last.
+MOST_OF_GROUP, MOST_GROUPS = 500, 50
 
 
 class MarkRead(Change, frozen=True, gc=False):
     """Somebody has read a conversation up to a position."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     conversation_id: int
@@ -51,7 +57,7 @@ class MarkRead(Change, frozen=True, gc=False):
             if position > max(known, furthest.get(change.key, (0, 0))[0]):
                 furthest[change.key] = (position, turn)
         if furthest:
-            await _set_read(connection, {key: moved[0] for key, moved in furthest.items()})
+            await _set_read(connection, {key: moved[0] for key, moved in furthest.items()}, rows)
         audiences = await _audiences(connection, furthest)
         outcomes: list[Outcome] = []
         for turn, change in enumerate(changes):
@@ -79,20 +85,18 @@ def _within(row: dict[str, Any] | None, position: int) -> int:
     return position if left is None else min(position, left)
 
 
-async def _set_read(connection: AsyncConnection, marks: dict[tuple[int, int], int]) -> None:
-    """Set the read marks of these conversations and users, in one statement."""
-    cases = " ".join(
-        f"WHEN conversation_id = {id_:d} AND user_id = {user_id:d} THEN {position:d}"
-        for (id_, user_id), position in marks.items()
-    )
-    keys = ",".join(f"({id_:d},{user_id:d})" for id_, user_id in marks)
-    values = f"VALUES {keys}" if connection.dialect.name == "sqlite" else keys
-    await connection.execute(
-        text(
-            f"UPDATE members SET read_position = CASE {cases} ELSE read_position END"  # noqa: S608  # nosec B608  # ids
-            f" WHERE (conversation_id, user_id) IN ({values})"
-        )
-    )
+async def _set_read(
+    connection: AsyncConnection,
+    marks: dict[tuple[int, int], int],
+    members: dict[tuple[int, int], dict[str, Any]],
+) -> None:
+    """Set the read marks of these conversations and users, whose rows are these."""
+    names = (
+        "conversation_id", "user_id", "role", "joined_position", "activity", "archived", "pinned",
+    )  # fmt: skip
+    rows = [(*(members[key][name] for name in names), position) for key, position in marks.items()]
+    mark = "read_position"
+    await insert_many(connection, "members", (*names, mark), rows, replacing=(mark,))
 
 
 class _Shown(NamedTuple):
@@ -140,7 +144,13 @@ async def _audiences(
 
 
 class MarkDelivered(Change, frozen=True, gc=False):
-    """Somebody's clients were sent the log up to a position: one mark for all conversations."""
+    """Somebody's clients were sent the log up to a position: one mark for all conversations.
+
+    Those are told whose messages have arrived by it: in a group with a thousand members a message
+    makes a thousand facts for one person, not a million (docs/decisions/0024).
+    """
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     position: int
@@ -161,30 +171,41 @@ class MarkDelivered(Change, frozen=True, gc=False):
             before = max(known.get(change.user_id, head), furthest.get(change.user_id, (0, 0))[0])
             if position > before:
                 furthest[change.user_id] = (position, turn)
-        outcomes: list[Outcome] = []
-        for turn, change in enumerate(changes):
-            position, mover = furthest.get(change.user_id, (0, -1))
-            if turn != mover:
-                outcomes.append(None)
-                continue
-            await connection.execute(
-                update(User)
-                .where(col(User.id) == change.user_id)
-                .values(delivered_position=position)
-            )
-            told = await _told(connection, change.user_id, known[change.user_id], position)
-            body = MarksMoved(delivered_position=position)
-            outcomes.append(Made(change.user_id, body, People(told)))
-        return outcomes
+        moves = [Move(id_, known[id_], position) for id_, (position, _) in furthest.items()]
+        edits = {move.user_id: {"delivered_position": move.upto} for move in moves}
+        await update_accounts(connection, edits)
+        made = await _made(connection, moves) if moves else {}
+        return [
+            made[change.user_id] if furthest.get(change.user_id, (0, -1))[1] == turn else None
+            for turn, change in enumerate(changes)
+        ]
 
 
-async def _told(
-    connection: AsyncConnection, user_id: int, after: int, upto: int
-) -> tuple[int, ...]:
-    """Return the user, and those in whose conversations with the user the mark moves."""
-    peers = await peers_between(connection, user_id, after, upto, limit=MOST_TOLD)
-    if peers - {user_id}:
-        blocked = await blocked_by(connection, {*peers, user_id})
-        mine = blocked.get(user_id, set())
-        peers = {id_ for id_ in peers if id_ not in mine and user_id not in blocked.get(id_, ())}
-    return tuple(sorted({*peers, user_id}))
+async def _made(connection: AsyncConnection, moves: Sequence[Move]) -> dict[int, Made]:
+    """Return the fact of each move, for the user and for those whose messages have arrived by it.
+
+    A delivered mark is of all conversations, and a block hides it in the direct one. So those whom
+    a block keeps apart from the user hear of the mark in each group where they wrote, by itself.
+    """
+    peers = await peers_between(connection, moves, limit=MOST_TOLD)
+    senders = await senders_between(connection, moves, limit=MOST_OF_GROUP, most_groups=MOST_GROUPS)
+    pairs = {(id_, peer) for id_, found in peers.items() for peer in found}
+    pairs |= {
+        (id_, other)
+        for id_, groups in senders.items()
+        for of_group in groups.values()
+        for other in of_group
+    }
+    apart = await find_apart(connection, {pair for pair in pairs if pair[0] != pair[1]})
+    made: dict[int, Made] = {}
+    for id_, _, upto in moves:
+        groups = senders[id_]
+        told = {id_, *peers[id_], *(other for found in groups.values() for other in found)}
+        audience = People(tuple(sorted(other for other in told if (id_, other) not in apart)))
+        also = [
+            Made(id_, MarksMoved(group, delivered_position=upto), People(tuple(sorted(kept))))
+            for group, found in sorted(groups.items())
+            if (kept := {other for other in found if (id_, other) in apart})
+        ]
+        made[id_] = Made(id_, MarksMoved(delivered_position=upto), audience, also=also)
+    return made

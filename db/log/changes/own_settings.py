@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from db.engines.statements import rows_by_key
 from db.log.changes.change import Change, Made, Outcome, Refused
-from db.models import EVERYBODY_ID, Member
+from db.models import EVERYBODY_ID, Member, utc_from
 from events.facts import OwnSettingsChanged, People
 
 
@@ -29,6 +30,8 @@ class UnknownConversation(Refused):
 
 class SetOwnSettings(Change, frozen=True, gc=False):
     """Mutes, archives or pins a conversation for one of its members."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     conversation_id: int
@@ -73,6 +76,12 @@ class SetOwnSettings(Change, frozen=True, gc=False):
         return outcomes
 
 
+_COLUMNS = (
+    "conversation_id", "user_id", "role", "joined_position", "left_position", "activity",
+    "read_position", "muted_until", "archived", "pinned",
+)  # fmt: skip
+
+
 async def member_rows(
     connection: AsyncConnection, changes: Sequence[Any]
 ) -> dict[tuple[int, int], dict[str, Any]]:
@@ -81,10 +90,10 @@ async def member_rows(
     For the conversation of everybody, in which everybody is, those that lack are made.
     """
     keys = {(change.conversation_id, change.user_id) for change in changes}
-    asked = tuple_(col(Member.conversation_id), col(Member.user_id)).in_(sorted(keys))
-    query = select(Member.__table__).where(asked)  # type: ignore[attr-defined]  # SQLModel hides it
-    found = (await connection.execute(query)).mappings()
-    rows = {(row["conversation_id"], row["user_id"]): {**row} for row in found}
+    found = await rows_by_key(connection, "members", _COLUMNS[:2], sorted(keys), wanted=_COLUMNS)
+    rows = {(row[0], row[1]): dict(zip(_COLUMNS, row, strict=True)) for row in found}
+    for row in rows.values():
+        row["muted_until"] = row["muted_until"] and utc_from(row["muted_until"])
     new = {
         change.user_id: change.joined_position
         for change in changes

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,8 @@ class SetInvisible(Change, frozen=True, gc=False):
 
     `was_online` has others see that the user left now; else they see the time that was known.
     """
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     invisible: bool

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +27,8 @@ class _Profile(NamedTuple):
 
 class ChangeProfile(Change, frozen=True, gc=False):
     """Changes what is given; "" clears the status text, and takes the picture away."""
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     display_name: str | None = None

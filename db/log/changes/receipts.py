@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +26,8 @@ class SetReadReceipts(Change, frozen=True, gc=False):
 
     Those who share a conversation with the user are told, so that they show no older marks.
     """
+
+    author: ClassVar[str] = "user_id"
 
     user_id: int
     shown: bool
