@@ -51,8 +51,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     logging.getLogger("parley.access").setLevel(logging.WARNING)  # what matters is printed last
     ours = demo_settings(settings, options.host or "127.0.0.1")
     telling = threading.Thread(target=_tell_when_ready, args=(ours, options.open), daemon=True)
-    telling.start()
-    serve.run(ours, options)
+    # Not before the port is ours: another server there would get people with known passwords.
+    serve.run(ours, options, bound=telling.start)
 
 
 def demo_settings(settings: Settings, host: str) -> Settings:

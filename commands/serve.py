@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from application import create_app
@@ -35,8 +35,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--workers", type=int, help="how many processes (WORKERS, 1)")
 
 
-def run(settings: Settings, options: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def run(
+    settings: Settings, options: argparse.Namespace, *, bound: Callable[[], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT. `bound` is called once the port is ours, before it answers."""
     if (worker := worker_channel()) is not None:
         process, channel = worker
         _serve(settings, process, channel=channel)
@@ -53,6 +55,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     with sole_server(settings.database):
         # A port in use is reported before anything else. The listeners accept nobody yet.
         listeners = bind(settings.host, settings.port)
+        if bound is not None:
+            bound()
         # A database or a file store that cannot be used is reported in one line, before the banner.
         upgrade_tables(settings)
         FileStore(settings.storage)

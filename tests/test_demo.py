@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,30 @@ def test_it_is_not_served_in_production(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "known passwords" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_it_says_nothing_to_another_server_that_has_its_port(tmp_path: Path) -> None:
+    """Else that one would have accounts with known passwords."""
+    asked: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        """Is ready, as the operator's own server is."""
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        done = _run(tmp_path, "demo", "--port", str(other.server_port))
+        other.shutdown()
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+    assert asked == []
 
 
 def test_it_shares_nothing_and_only_this_machine_reaches_it() -> None:
