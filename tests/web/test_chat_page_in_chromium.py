@@ -28,6 +28,10 @@ async def test_groups_blocks_and_own_settings(sqlite_chat: RunningServer) -> Non
     await run_page("groups.mjs", sqlite_chat.url)
 
 
+async def test_who_logs_out_leaves_nothing_to_the_next_user(sqlite_chat: RunningServer) -> None:
+    await run_page("door.mjs", sqlite_chat.url)
+
+
 async def test_a_long_history_scrolls_and_is_searched(sqlite_chat: RunningServer) -> None:
     await run_page("history.mjs", sqlite_chat.url)
 

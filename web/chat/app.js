@@ -1,8 +1,11 @@
 /* The chat page starts here: whoever has no session sees the door, everybody else the chat. */
 
 import { Parley } from "../client/dist/index.js";
+import { forgetPreviews } from "./attachments.js";
 import { openChat } from "./chat.js";
+import { forgetDrafts } from "./composer.js";
 import { openDoor } from "./door.js";
+import { closeEverything } from "./overlays.js";
 import { restoreTheme } from "./theme.js";
 
 restoreTheme();
@@ -12,6 +15,7 @@ const person = new URLSearchParams(location.search).get("as");
 const parley = new Parley(person ? { namespace: `as-${person}` } : {});
 const place = document.getElementById("app");
 let leave = null;
+let lastUser = null;
 
 parley.on("loggedOut", (error) => showDoor(error?.message));
 if (await parley.restore()) showChat();
@@ -19,6 +23,8 @@ else showDoor();
 
 function showChat() {
   leave?.();
+  if (parley.me?.id !== lastUser) forgetUser();
+  lastUser = parley.me?.id ?? null;
   leave = openChat(parley, place, { logOut });
   // It goes on trying by itself; what goes wrong for good comes as "loggedOut".
   parley.connect().catch(() => {});
@@ -26,6 +32,7 @@ function showChat() {
 
 function showDoor(message) {
   leave?.();
+  closeEverything();
   leave = openDoor(parley, place, { message, enter: showChat });
 }
 
@@ -33,4 +40,11 @@ async function logOut() {
   await parley.logout();
   history.replaceState(null, "", location.pathname + location.search);
   showDoor();
+  forgetUser();
+}
+
+/** A session that has only ended leaves what was begun to its own user, when they log in again. */
+function forgetUser() {
+  forgetDrafts();
+  forgetPreviews();
 }

@@ -17,6 +17,12 @@ export function keepPreview(clientMessageId, file) {
   previews.set(clientMessageId, URL.createObjectURL(file));
 }
 
+/** Forget the files: their sender is no longer here. */
+export function forgetPreviews() {
+  for (const address of previews.values()) URL.revokeObjectURL(address);
+  previews.clear();
+}
+
 /** The attachment of a stored message, or the file of one in the outbox. */
 export function attachmentView(message, { fresh }) {
   const preview = previews.get(message.clientMessageId);

@@ -12,6 +12,11 @@ const MOST_FILES = 10;
 /* What was begun and not sent, by conversation: it is there again when one comes back. */
 const drafts = new Map();
 
+/** Forget what was begun: its writer is no longer here. */
+export function forgetDrafts() {
+  drafts.clear();
+}
+
 /** `target()` is the conversation. Returns `{ element, update, reply, edit, focus, onEditLast, close }`. */
 export function openComposer(parley, target) {
   let replying = null;

@@ -112,6 +112,14 @@ function withResolvers() {
   return made;
 }
 
+/** Close whatever is open above the page, and unsay what was said: its user is no longer here. */
+export function closeEverything() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const popover of document.querySelectorAll("[popover]")) popover.remove();
+  document.getElementById("notices").replaceChildren();
+  announce("");
+}
+
 /** Tell a screen reader, without moving the focus: what came, what went wrong. */
 export function announce(text) {
   const status = document.getElementById("announcer");
