@@ -36,8 +36,8 @@ async def mark_read(
 async def mark_delivered(ctx: Context, upto: int) -> bool:
     """Mark what the viewer's clients were sent up to this id, of all conversations.
 
-    Return whether the mark moved: never back, and never past the end of the log. Raises
-    Unauthenticated, RateLimited, Unavailable.
+    Return whether the mark moved: never back, never past the end of the log, and not while the
+    viewer is invisible. Raises Unauthenticated, RateLimited, Unavailable.
     """
     viewer = ctx.user
     ctx.limits.count_mark(viewer.id)

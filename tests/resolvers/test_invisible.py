@@ -4,10 +4,13 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 
+from db.log.changes.marks import MarkDelivered
 from db.log.changes.presence import SetInvisible
-from events.facts import Fact, OwnSettingsChanged, People
+from events.facts import Fact, MarksMoved, OwnSettingsChanged, People
+from resolvers import messages
 from resolvers.changes import commit
 from resolvers.context import Context
+from resolvers.conversations import marks
 from resolvers.conversations.typing import set_typing
 from resolvers.people import accounts, presence, users
 from resolvers.people.settings import get_settings, update_settings
@@ -87,6 +90,22 @@ async def test_nobody_is_shown_their_typing(ctx: Context) -> None:
     await set_typing(alice, peer_id=bob.user.id)
     [known] = ctx.typing.known.values()
     assert known.told.activity == "NONE"
+
+
+async def test_nothing_is_delivered_while_they_are_here_unseen(ctx: Context) -> None:
+    """A client says by itself what has come: it would tell that somebody is online."""
+    alice, bob = await join(ctx), await join(ctx)
+    heard: list[Fact] = []
+    ctx.control.listen_in_order(MarksMoved, lambda fact, body: heard.append(fact))
+    await update_settings(alice, invisible=True)
+    sent = await messages.send_message(bob, receiver_id=alice.user.id, content="are you there?")
+    assert not await marks.mark_delivered(alice, sent.id)
+    assert (await get_settings(alice)).delivered_position < sent.id
+    assert heard == []
+    changes = (MarkDelivered(alice.user.id, sent.id), SetInvisible(alice.user.id, False))
+    assert (await asyncio.gather(*(commit(ctx, change) for change in changes)))[0] is None
+    assert await marks.mark_delivered(alice, sent.id)
+    assert (await get_settings(alice)).delivered_position == sent.id
 
 
 async def test_a_deleted_account_is_forgotten_and_never_shown(ctx: Context) -> None:

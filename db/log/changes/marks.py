@@ -159,10 +159,14 @@ class MarkDelivered(Change, frozen=True, gc=False):
     async def write(
         cls, connection: AsyncConnection, changes: Sequence[Self], now: datetime
     ) -> Sequence[Outcome]:
-        """Refuses nothing. Of several marks of one user only the furthest makes a fact."""
+        """Refuses nothing. Of several marks of one user only the furthest makes a fact.
+
+        Nothing is delivered to an invisible user: clients say it by themselves, as soon as a
+        message has come, and so would tell that the user is online.
+        """
         head = await head_position(connection)
         query = select(col(User.id), col(User.delivered_position)).where(
-            col(User.id).in_({change.user_id for change in changes})
+            col(User.id).in_({change.user_id for change in changes}), ~col(User.invisible)
         )
         known = {row[0]: row[1] for row in await connection.execute(query)}
         furthest: dict[int, tuple[int, int]] = {}  # the position, and whose turn it is
