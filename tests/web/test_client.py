@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.cut import CuttableProxy, cuttable
 from tests.support.faces import PASSWORD, GraphQLFace, new_account
+from tests.support.node import run_node
 from tests.support.ports import free_port
 from tests.support.server import QUICK, RunningServer, running_server
 from tests.web.client_app import another_person, client_app
@@ -72,6 +73,14 @@ async def test_a_restart_of_the_server_loses_nothing_and_repeats_nothing(tmp_pat
                 await app.call("open", {"with": id_of(bob)})
                 await app.assert_in_step()
             await stack.aclose()
+
+
+async def test_an_upload_that_outlives_its_user_is_not_kept_for_the_next_one(
+    sqlite_chat: RunningServer,
+) -> None:
+    run = await run_node("another_user.mjs", sqlite_chat.url)
+    assert run.code == 0, run.stderr
+    assert run.lines == [{"type": "done", "found": [], "outbox": 0}]
 
 
 async def test_a_connection_that_says_nothing_more_is_noticed_and_replaced(

@@ -93,6 +93,8 @@ export class Outbox {
     }
     async #begin(entry, file) {
         await this.#ownership.claim();
+        if (!this.#isHere(entry))
+            return;
         if (file)
             await this.#options.files.set(entry.item.clientMessageId, file);
         this.#drain(entry);
@@ -238,6 +240,9 @@ export class Outbox {
         if (!file)
             throw new ParleyError("The file is no longer here", "FILE_LOST");
         const { uploadAttachment } = await http.upload(UploadAttachment, { file, kind }, name, token() ?? "");
+        // Discarded, or its user has logged out: the connection may be another user's by now.
+        if (!this.#isHere(entry))
+            throw networkError("Discarded");
         this.#change(entry, { attachmentId: uploadAttachment.id });
     }
     /** How long to wait before trying again; null when the server has refused for good. */
@@ -279,6 +284,8 @@ export class Outbox {
         this.#show();
     }
     #change(entry, change) {
+        if (!this.#isHere(entry))
+            return; // what is kept now may be another user's
         entry.item = { ...entry.item, ...change };
         // Whoever takes it up again begins it anew.
         const state = entry.item.state === "SENDING" ? "WAITING" : entry.item.state;

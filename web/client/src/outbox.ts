@@ -128,6 +128,7 @@ export class Outbox {
 
   async #begin(entry: Entry, file: Blob | undefined): Promise<void> {
     await this.#ownership.claim();
+    if (!this.#isHere(entry)) return;
     if (file) await this.#options.files.set(entry.item.clientMessageId, file);
     this.#drain(entry);
   }
@@ -260,6 +261,8 @@ export class Outbox {
     const file = await files.get(clientMessageId);
     if (!file) throw new ParleyError("The file is no longer here", "FILE_LOST");
     const { uploadAttachment } = await http.upload(UploadAttachment, { file, kind }, name, token() ?? "");
+    // Discarded, or its user has logged out: the connection may be another user's by now.
+    if (!this.#isHere(entry)) throw networkError("Discarded");
     this.#change(entry, { attachmentId: uploadAttachment.id });
   }
 
@@ -302,6 +305,7 @@ export class Outbox {
   }
 
   #change(entry: Entry, change: Partial<Outgoing>): void {
+    if (!this.#isHere(entry)) return; // what is kept now may be another user's
     entry.item = { ...entry.item, ...change };
     // Whoever takes it up again begins it anew.
     const state = entry.item.state === "SENDING" ? "WAITING" : entry.item.state;
