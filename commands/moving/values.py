@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
-LARGEST_ID = 2**53 - 1  # what every client's JSON can hold
+# Half of what every client's JSON can hold: new ids follow, and past 2**53 JavaScript takes two
+# neighbours for one.
+LARGEST_ID = 2**52
 # A number of seconds below the first lies before the year 5138; milliseconds, microseconds follow.
 SECONDS, MILLISECONDS = 10**11, 10**14
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

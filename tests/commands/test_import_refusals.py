@@ -12,6 +12,7 @@ import pytest
 from commands import importing
 from commands.moving.move import Options
 from commands.moving.source import open_url
+from commands.moving.values import Unfit, read_id
 from db import migrate
 from db.engines.database import DatabaseUnsuitable
 from main import main
@@ -220,3 +221,10 @@ async def test_a_half_moved_database_is_not_served(
 def test_an_address_that_is_none_is_refused(written: str, said: str) -> None:
     with pytest.raises(DatabaseUnsuitable, match=said):
         open_url(written)
+
+
+def test_an_id_leaves_room_for_those_that_follow() -> None:
+    """Past 2**53 JavaScript takes two ids that follow each other for one."""
+    assert read_id(2**52) == 2**52
+    with pytest.raises(Unfit, match="an id past"):
+        read_id(2**53 - 1)
