@@ -29,7 +29,13 @@ from db.messages import head_position
 from db.search.documents import State, Text
 from db.search.index import IndexDamaged, IndexPlace, WritableIndex
 from db.search.requests import Request
-from db.search.texts import read_changed, read_pruned, read_texts, read_texts_of
+from db.search.texts import (
+    read_changed,
+    read_last_before,
+    read_pruned,
+    read_texts,
+    read_texts_of,
+)
 
 logger = logging.getLogger("parley.search")
 
@@ -307,6 +313,8 @@ class _Writing:
         # With the last changes of these messages: nobody will look for them again.
         async with self._reading(self._last) as connection:
             texts = await read_texts(connection, first - 1, self._first - 1)
+            if not texts:  # a gap: of any size, where messages were moved in with their ids
+                first = await read_last_before(connection, first) + 1
         await self._put(texts)
         self._first = first
 
@@ -317,6 +325,8 @@ class _Writing:
         """
         async with self._reading(self._last) as connection:
             texts = await read_texts(connection, first - 1, self._renewed_from - 1)
+            if not texts:
+                first = await read_last_before(connection, first) + 1
         self._index.remove_range(first, self._renewed_from - 1)
         await self._put(texts)
         self._renewed_from = first

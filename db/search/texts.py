@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, bindparam, select
+from sqlalchemy import BigInteger, Dialect, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -62,6 +62,12 @@ def _statement() -> Statement:
         return select(*_COLUMNS).where(col(Message.id) > after, col(Message.id) <= upto)
 
     return Statement(build)
+
+
+async def read_last_before(connection: AsyncConnection, position: int) -> int:
+    """Return the id of the last message before a position; 0 where there is none."""
+    query = select(func.max(col(Message.id))).where(col(Message.id) < position)
+    return (await connection.execute(query)).scalar() or 0
 
 
 async def read_texts_of(connection: AsyncConnection, ids: Collection[int]) -> list[Text]:

@@ -128,6 +128,22 @@ async def test_older_messages_and_new_ones_are_found(database: Database, tmp_pat
             await until(search, "something", ann, has(second.id, first.id))
 
 
+async def test_a_gap_of_any_size_is_stepped_over(database: Database, tmp_path: Path) -> None:
+    """Messages that were moved in keep their ids, which may be moments in microseconds."""
+    [ann, bob] = await add_users(database, 2)
+    await add_messages(database, [(ann, bob)] * 5)
+    later = {4: 2**40, 5: 2**50}
+    async with database.write() as connection:
+        for id_, moved in later.items():
+            await connection.execute(update(Message).where(col(Message.id) == id_).values(id=moved))
+        await connection.execute(update(LogHead).values(position=2**50))
+    head = Head(database)
+    await head.look()
+    async with searching(database, tmp_path / "search", head) as search:
+        for word in range(1, 6):
+            await until(search, str(word), ann, has(later.get(word, word)))
+
+
 async def test_the_newest_are_found_first(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
