@@ -24,6 +24,9 @@ from settings import Settings
 
 # A connection of a process that was just killed is there a little longer.
 OTHERS_SECONDS = 15.0
+# A look-up of so many pairs of people is what SQLite takes in one statement.
+MOST_ROWS = 10_000
+STOPPED = 130  # as a shell counts Ctrl+C
 
 
 def add_parser(commands: Any) -> None:
@@ -68,8 +71,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         zone = ZoneInfo(options.time_zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise SystemExit(f"--time-zone: there is no zone {options.time_zone!r}") from error
-    if not 1 <= options.rows <= 20_000:
-        raise SystemExit("--rows must be 1 to 20000")
+    if not 1 <= options.rows <= MOST_ROWS:
+        raise SystemExit(f"--rows must be 1 to {MOST_ROWS}")
     how = Options(zone, options.rows, settings.max_message_bytes)
     began = monotonic()
     with _listing(options.list) as tell:
@@ -78,7 +81,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         else:
             if settings.keeps_files:
                 open_directory(settings.data_dir, name="DATA_DIR")
-            with _alone(settings.database):
+            with _alone(settings.database), _stoppable():
                 done = asyncio.run(_move(written, settings.database, how, tell))
     _print(done, monotonic() - began, settings, is_dry=options.dry_run)
 
@@ -158,6 +161,16 @@ async def _others(database: Database) -> int:
             )
         )
         return int(found.scalar_one())
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Have Ctrl+C say that nothing is lost, instead of a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        raise SystemExit(STOPPED) from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ SIGTERM and Ctrl+C wait for the statement under way.
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -222,7 +223,7 @@ def _asked_by_signals(stop: _Stop) -> Iterator[None]:
 def _config(connection: Connection, before_statement: Callable[[], None]) -> "Config":
     from alembic.config import Config
 
-    config = Config()
+    config = Config(stdout=sys.stdout)  # as it is now, not as it was when alembic was imported
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["before_statement"] = before_statement

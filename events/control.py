@@ -1,4 +1,4 @@
-"""Hands each fact to this process's listeners once, in the log's order.
+"""Hands each fact to this process's listeners, in the log's order.
 
 The feed hands over facts as it reaches them. The log's writer may be ahead of the feed. It hands
 over the control facts before its batch early, so that it admits nobody by an older state.
@@ -28,7 +28,6 @@ class Control:
     def __init__(self) -> None:
         self._follower: Follower | None = None
         self._ahead = 0  # control facts up to here were handed over early
-        self._own: set[int] = set()  # other facts that were handed over early
         self._listeners: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
         self._in_order: defaultdict[type, list[Callable[[Fact, Any], None]]] = defaultdict(list)
         self._losses: list[Callable[[], None]] = []
@@ -62,9 +61,9 @@ class Control:
 
     def hand_over(self, fact: Fact) -> None:
         """Take the next fact from the follower."""
-        if fact.id in self._own:
-            self._own.discard(fact.id)
-        elif not (fact.is_control and fact.id <= self._ahead):
+        # What was handed over early comes again: an older fact of the same thing, of another
+        # process, may have come since, and the later one must be the last that is heard.
+        if not (fact.is_control and fact.id <= self._ahead):
             self._tell(fact, self._listeners)
         self._tell(fact, self._in_order)
 
@@ -72,19 +71,16 @@ class Control:
         """Take the control facts past `position`, in order: all there are up to `upto`.
 
         Other facts, which this process has just stored, may be among them: their callers must find
-        them applied.
+        them applied. The follower hands these over once more, in their turn.
         """
         for fact in facts:
             if fact.id > self.position:
-                if not fact.is_control:
-                    self._own.add(fact.id)
                 self._tell(fact, self._listeners)
         self._ahead = max(self._ahead, upto)
 
     def go_back(self, position: int) -> None:
         """Forget what came after this position: the log has lost it."""
         self._ahead = min(self._ahead, position)
-        self._own = {id_ for id_ in self._own if id_ <= position}
         for listener in self._losses:
             listener()
 

@@ -2,17 +2,18 @@
 
 /* The tabs of a first visit: how to chat, in order. A tab is named after its operation. */
 
-const REGISTER = `# 1. Get a token: put the cursor into an operation,
+const REGISTER = `# 1. Log in: put the cursor into an operation,
 #    press Ctrl-Enter.
 #
-# Then copy the token of the answer into "Headers"
-# below, in each of the other tabs:
+# From then on every tab uses the token of the
+# answer, subscriptions too, until you close this
+# window or run the mutation "logout". For another
+# user, write a header of your own below:
 #
 #   {"Authorization": "Bearer <the token>"}
 #
-# This browser keeps the text of the tabs, but not
-# the headers: paste them again after a reload, and
-# do not use a password that matters elsewhere.
+# This browser keeps the text of the tabs: do not
+# use a password that matters elsewhere.
 
 mutation Register {
   register(
@@ -44,7 +45,7 @@ mutation LogIn {
 `;
 
 const SEND_MESSAGE = `# 2. Say something to everyone.
-#    Paste your token into "Headers" below first.
+#    Log in first (tab 1).
 #
 # receiverId: "2" says it to user 2 alone.
 # clientMessageId: "<your own>" makes a retry safe:
@@ -65,7 +66,7 @@ mutation SendMessage {
 `;
 
 const MESSAGE_ADDED = `# 3. Listen.
-#    Paste your token into "Headers" below first.
+#    Log in first (tab 1).
 #
 # Press play, open this page in a second window, and
 # send something there. The newest message shows on
@@ -91,7 +92,7 @@ subscription MessageAdded {
 `;
 
 const PRESENCE = `# 4. See who comes and goes.
-#    Paste your token into "Headers" below first.
+#    Log in first (tab 1).
 #
 # First come the users who are online now, then each
 # change; the newest shows on the right.
@@ -108,14 +109,58 @@ subscription Presence {
 }
 `;
 
-const HEADERS = '{"Authorization": "Bearer <the token>"}';
-
 const TABS = [
   { query: REGISTER },
-  { query: SEND_MESSAGE, headers: HEADERS },
-  { query: MESSAGE_ADDED, headers: HEADERS },
-  { query: PRESENCE, headers: HEADERS },
+  { query: SEND_MESSAGE },
+  { query: MESSAGE_ADDED },
+  { query: PRESENCE },
 ];
+
+/**
+ * Who is logged in: the token of the last answer that had one (`register`, `login`, `renewToken`,
+ * `changePassword`). It lives as long as this window, in a storage that no other window reads.
+ */
+function createLogin(changed) {
+  const KEY = "parley:login";
+  let kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+
+  function keep(login) {
+    kept = login;
+    if (login) sessionStorage.setItem(KEY, JSON.stringify(login));
+    else sessionStorage.removeItem(KEY);
+    changed();
+  }
+
+  return {
+    get name() {
+      return kept && (kept.name ?? "somebody");
+    },
+    /** The headers of a tab; its own Authorization comes first. */
+    headersWith(headers) {
+      return kept && !authorizationOf(headers)
+        ? { ...headers, Authorization: `Bearer ${kept.token}` }
+        : headers;
+    },
+    /** Take the token out of an answer, or forget one that is no longer good. */
+    learn({ data, errors } = {}, usedHeaders) {
+      const payloads = Object.values(data ?? {}).filter(
+        (value) => typeof value?.token === "string",
+      );
+      const [payload] = payloads.slice(-1);
+      const isOurs = kept && authorizationOf(usedHeaders) === `Bearer ${kept.token}`;
+      const isRefused = errors?.some(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
+      if (payload) keep({ token: payload.token, name: payload.user?.displayName ?? kept?.name });
+      else if (isOurs && (isRefused || data?.logout || data?.logoutEverywhere)) keep(null);
+    },
+    forget: () => keep(null),
+  };
+}
+
+/** The value of the Authorization header, if there is one. */
+function authorizationOf(headers) {
+  const entry = Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization");
+  return entry && String(entry[1]);
+}
 
 /** The page's own address is the endpoint; the WebSocket's differs in the scheme alone. */
 function endpoints() {
@@ -127,8 +172,8 @@ function endpoints() {
 
 /** The Authorization header as the connection_init payload, or nothing. */
 function connectionParams(headers) {
-  const entry = Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization");
-  return entry && { authorization: String(entry[1]) };
+  const authorization = authorizationOf(headers);
+  return authorization && { authorization };
 }
 
 /** Whatever ended a subscription, as GraphQL errors that read well in the response pane. */
@@ -171,8 +216,8 @@ function subscription(url, params, headers) {
   };
 }
 
-/** Subscriptions by WebSocket, all else by POST. */
-function createFetcher() {
+/** Subscriptions by WebSocket, all else by POST; both with the token of the login. */
+function createFetcher(login) {
   const { http, ws } = endpoints();
   const post = GraphiQL.createFetcher({
     url: http,
@@ -180,11 +225,16 @@ function createFetcher() {
     enableIncrementalDelivery: false,
   });
   return (params, options = {}) => {
-    const { documentAST, headers = {} } = options;
+    const { documentAST } = options;
+    const headers = login.headersWith(options.headers ?? {});
     const operation =
       documentAST && GraphiQL.GraphQL.getOperationAST(documentAST, params.operationName);
     const isSubscription = operation?.operation === "subscription";
-    return isSubscription ? subscription(ws, params, headers) : post(params, options);
+    if (isSubscription) return subscription(ws, params, headers);
+    return Promise.resolve(post(params, { ...options, headers })).then((answer) => {
+      login.learn(answer, headers);
+      return answer;
+    });
   };
 }
 
@@ -216,8 +266,9 @@ function start(root) {
       "Install the dependencies again as the lock file says.";
     return;
   }
+  const login = createLogin(show);
   const properties = {
-    fetcher: createFetcher(),
+    fetcher: createFetcher(login),
     storage: createStorage(),
     defaultTabs: TABS,
     defaultEditorToolsVisibility: "headers",
@@ -225,7 +276,23 @@ function start(root) {
     shouldPersistHeaders: false,
   };
   const logo = React.createElement(GraphiQL.Logo, null, "Parley");
-  ReactDOM.render(React.createElement(GraphiQL, properties, logo), root);
+
+  function show() {
+    const who = login.name
+      ? [
+          `Logged in as ${login.name}, in all tabs. `,
+          React.createElement("button", { key: "out", onClick: login.forget }, "Forget the token"),
+        ]
+      : "Not logged in: run tab 1.";
+    const footer = React.createElement(
+      GraphiQL.Footer,
+      null,
+      React.createElement("p", { className: "login" }, who),
+    );
+    ReactDOM.render(React.createElement(GraphiQL, properties, logo, footer), root);
+  }
+
+  show();
 }
 
 start(document.getElementById("playground"));

@@ -190,9 +190,10 @@ class Database:
                 await asyncio.to_thread(open_database_file, Path(self.url.database or ""))
             except DirectoryUnusable as error:
                 raise DatabaseUnsuitable(str(error)) from error
-            async with self.read() as connection:
-                await connection.run_sync(check_not_foreign)
             with self._judging:
+                # Not `read`, which keeps its connection a while: perhaps the only one of the pool.
+                async with self._reads.connect() as connection:
+                    await connection.run_sync(check_not_foreign)
                 await self._write_ahead()
             return
         engine = mysql_engine(

@@ -18,10 +18,12 @@ from db.log.admission import Admission
 from db.log.changes.accounts import DeleteAccount, SetAdmin, SetDisabled
 from db.log.changes.blocks import ChangeBlock, TooManyBlocks, UnknownUser
 from db.log.changes.broadcast import SetBroadcasters
-from db.log.changes.change import Refused
+from db.log.changes.change import AccountEnded, Refused
+from db.log.changes.groups import CreateGroup
 from db.log.changes.marks import MarkDelivered, MarkRead
 from db.log.changes.messages import DeleteMessage, EditMessage
 from db.log.changes.own_settings import SetOwnSettings
+from db.log.changes.profiles import ChangeProfile
 from db.log.changes.sessions import (
     EndSessions,
     NotUsable,
@@ -218,6 +220,26 @@ async def test_one_batch_holds_any_mixture_and_a_refused_change_fails_alone(
         2, 3, 4, UnknownReceiver, NotUsable, 5, UnknownUser, TooManyBlocks, UnknownReceiver, 6,
     ]  # fmt: skip
     assert await _entries(database) == process.told
+    await process.log.close()
+
+
+async def test_nothing_of_an_account_follows_its_end_in_the_same_batch(database: Database) -> None:
+    one, two = await add_users(database, 2)
+    process = Process(database)
+    changes = [
+        CreateGroup(one, "before", (two,), 9),
+        SetDisabled(one, True),
+        CreateGroup(one, "after", (two,), 9),
+        ChangeBlock(one, two, True, 9),
+        SetDisabled(one, False),
+        ChangeProfile(one, status_text="back"),
+        DeleteAccount(one),
+        MarkDelivered(one, 1),
+    ]
+    outcomes = await asyncio.gather(*map(process.attempt, changes))
+    assert [getattr(outcome, "id", type(outcome)) for outcome in outcomes] == [
+        1, 2, AccountEnded, AccountEnded, 3, 4, 5, AccountEnded,
+    ]  # fmt: skip
     await process.log.close()
 
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from db.engines.database import Database
 from db.log.changes.accounts import DeleteAccount
-from db.log.changes.blocks import UnknownUser
+from db.log.changes.change import AccountEnded
 from db.log.changes.profiles import ChangeProfile, UnknownAvatar
 from db.models import EVERYBODY_ID, Avatar, StoredAvatar
 from db.people import avatars, users
@@ -63,7 +63,7 @@ async def test_each_change_of_a_batch_sees_those_before_it(database: Database) -
     ]
     outcomes = await asyncio.gather(*map(process.attempt, changes))
     assert [outcome and getattr(outcome, "id", type(outcome)) for outcome in outcomes] == [
-        1, 2, None, 3, 4, UnknownAvatar, UnknownUser, None,
+        1, 2, None, 3, 4, UnknownAvatar, AccountEnded, None,
     ]  # fmt: skip
     assert {type(fact) for fact in process.told} == {Fact}
     for fact in process.told:

@@ -117,7 +117,7 @@ async def test_messages_go_to_readers_and_facts_to_listeners_each_once(announced
         assert [line.id for line in recent] == [1, 3, 6]
 
 
-async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
+async def test_what_decides_is_handed_over_once_and_other_facts_again_in_their_turn() -> None:
     log = Log()
     async with _process(log, None) as process:
         batch = log.append(*MIXTURE)
@@ -128,11 +128,13 @@ async def test_what_the_writer_hands_over_is_handed_over_once() -> None:
         process.feed.announce(batch)
         assert process.told == [4, 5, 2]
         assert process.reader.ids == [1, 3, 6]
-        # One's own of another kind too, and once.
-        own = log.append(SessionEnded)
-        process.control.hand_over_early(_facts(own), 7)
-        process.feed.announce(own)
-        assert process.told == [4, 5, 2, 7]
+        # One's own is applied at once, and again past an older one of another process: else the
+        # older one would be the last that is heard.
+        both = log.append(SessionEnded, SessionEnded)
+        process.control.hand_over_early(_facts(both)[1:], 8)
+        assert process.told[3:] == [8]
+        process.feed.announce(both)
+        assert process.told[3:] == [8, 7, 8]
 
 
 def _facts(entries: Sequence[Line | Fact]) -> list[Fact]:

@@ -27,7 +27,7 @@ async def test_others_see_one_leave_and_nothing_after(tmp_path: Path) -> None:
         line = Line()
         entered = await alice.connect(await alice.log_in(), line)
         facts: list[Fact] = []
-        ctx.control.listen(OwnSettingsChanged, lambda fact, body: facts.append(fact))
+        ctx.control.listen_in_order(OwnSettingsChanged, lambda fact, body: facts.append(fact))
         assert (await get_settings(entered)).invisible is False
         assert presence.is_seen_online(bob, alice.id)
         assert (await update_settings(entered, invisible=True)).invisible

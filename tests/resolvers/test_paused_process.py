@@ -128,6 +128,12 @@ async def head_of(ctx: Context) -> int:
         return await head_position(connection)
 
 
+async def caught_up(ctx: Context) -> None:
+    """Wait until a process has handed out all that is stored."""
+    head = await head_of(ctx)
+    await until(lambda: ctx.feed.position >= head, 10)
+
+
 async def expect_no_change(ctx: Context, documents: dict[str, str], names: dict[str, str]) -> None:
     """Each is refused, and nothing comes of it."""
     head = await head_of(ctx)
@@ -198,7 +204,7 @@ async def test_who_was_removed_sees_nothing_that_came_after_and_changes_nothing(
         own = await do(bob, SEND, **{"in": group}, c="mine")
         await do(alice, "mutation($in: ID!, $id: ID!) { setRole(conversationId: $in, userId: $id,"
                  " role: ADMIN) { id } }", **{"in": group}, id=str(bob.user.id))  # fmt: skip
-        await until(lambda: here.feed.position >= there.feed.position, 10)
+        await caught_up(here)
         start = here.feed.position
         async with hearing(bob, start) as live:
             await _hold_up(here)
@@ -239,7 +245,7 @@ async def test_who_is_kept_apart_by_a_block_hears_and_changes_nothing(
         await do(bob, REACT, id=old["id"])
         own = await do(bob, SEND, to=str(alice.user.id), c="mine")
         mine = await do(bob, CREATE, ids=[])
-        await until(lambda: here.feed.position >= there.feed.position, 10)
+        await caught_up(here)
         start = here.feed.position
         async with hearing(bob, start) as live:
             await _hold_up(here)
@@ -289,7 +295,7 @@ async def test_whose_account_has_ended_changes_nothing_more(
         old = await do(carol, SEND, to=str(bob.user.id), c="seen")
         await do(bob, REACT, id=old["id"])
         own = await do(bob, SEND, **{"in": group}, c="mine")
-        await until(lambda: here.feed.position >= there.feed.position, 10)
+        await caught_up(here)
         await _hold_up(here)
         await ending(there, person.email)
         other = await join(there)
@@ -327,7 +333,7 @@ async def test_a_deleted_messages_text_and_file_are_shown_by_no_process(
             if not place:  # of everybody
                 ways.remove("the list")
             assert HIDDEN in await said(bob, READS["history"], names)
-            await until(lambda: here.feed.position >= there.feed.position, 10)
+            await caught_up(here)
             start = here.feed.position
             async with hearing(bob, start - 1) as live:
                 await _hold_up(here)

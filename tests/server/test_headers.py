@@ -74,6 +74,8 @@ REQUESTS: dict[str, tuple[int, dict[str, Any]]] = {
     "its script": (200, {"url": "/graphql/playground/playground.js"}),
     "its pinned script": (200, {"url": "/graphql/playground/react-17.0.2.js"}),
     "no such script": (404, {"url": "/graphql/playground/x.js"}),
+    "the chat page": (200, {"url": "/", "headers": BROWSER}),
+    "no such file of the page": (404, {"url": "/page/x/chat/app.js"}),
     "socket.io": (200, {"url": POLLING}),
     "socket.io, refused": (400, {"url": "/socket.io/?EIO=3&transport=polling"}),
     "socket.io, a session that is gone": (400, {"url": f"{POLLING}&sid=x"}),
@@ -104,7 +106,7 @@ async def test_every_answer_has_them(http: httpx.AsyncClient, name: str) -> None
     answer = await http.request(**{"method": "GET", **request})
     assert answer.status_code == status, answer.text
     check(answer.headers)
-    if not name.startswith(("the playground", "its")):
+    if not name.startswith(("the playground", "its", "the chat page")):
         assert answer.headers["content-security-policy"] == API_POLICY
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"

@@ -24,6 +24,10 @@ class CuttableProxy:
         """Where clients reach the server through it."""
         return f"http://127.0.0.1:{self.port}"
 
+    def lead_to(self, upstream: int) -> None:
+        """Pass new connections on to the server on this port."""
+        self._upstream = upstream
+
     async def heal(self) -> None:
         """Take connections, and pass everything on."""
         self._answering = True

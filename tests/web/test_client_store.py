@@ -19,6 +19,7 @@ PROFILE = "mutation($n: String!) { updateProfile(displayName: $n, statusText: $n
 GROUP = "mutation($t: String!, $ids: [ID!]!) { createGroup(title: $t, memberIds: $ids) { id } }"
 REMOVE = """mutation($id: ID!, $user: ID!) {
   removeMember(conversationId: $id, userId: $user) { id } }"""
+HIDE = "mutation { updateSettings(readReceipts: false) { readReceipts } }"
 RENAME = "mutation($id: ID!, $t: String!) { updateGroup(conversationId: $id, title: $t) { id } }"
 
 
@@ -66,6 +67,7 @@ async def test_what_changed_during_a_cut_is_in_the_store_afterwards(
         await do(carol, DELIVERED, id=reply["id"])
         await do(carol, DELETE, id=hello["id"])
         await do(bob, PROFILE, n="Robert")
+        await do(carol, HIDE)
         await do(bob, RENAME, id=kept, t="Renamed")
         await do(bob, SEND, **{"in": left}, c="while she is in it")
         await do(bob, REMOVE, id=left, user=alice)
@@ -105,6 +107,18 @@ async def test_what_changed_during_a_cut_is_in_the_store_afterwards(
         await do(bob, SEND, to=alice, c="the very end")
         await app.hears("the very end")
         shown = await app.assert_in_step()
+        # A block of one's own, while the messages to everybody are open.
+        await app.call("open", {"everybody": True})
+        await app.call("block", id_of(carol))
+        await do(bob, SEND, c="to everybody, by Bob")
+        await app.hears("to everybody, by Bob")
+        shown = await app.assert_in_step()
+        [everybody] = [each for each in shown["threads"] if each["id"] == "1"]
+        assert id_of(carol) not in {message["senderId"] for message in everybody["messages"]}
+        await app.call("unblock", id_of(carol))
+        await do(bob, SEND, c="the very end, to everybody")
+        await app.hears("the very end, to everybody")
+        shown = await app.assert_in_step()
         assert shown["conversations"][0]["title"] == "Renamed"
         [thread] = [each for each in shown["threads"] if each["id"] == direct["id"]]
         contents = [message["content"] for message in thread["messages"]]
@@ -120,10 +134,16 @@ async def test_a_file_is_uploaded_and_sent_from_the_outbox(sqlite_chat: RunningS
     ):
         await app.register("Alice")
         await network.cut()
-        draft = {"content": "a caption", "text": "contents", "name": "notes.txt"}
+        draft = {
+            "content": "a caption",
+            "metadata": {"place": [52.5, 13.4]},
+            "text": "contents",
+            "name": "notes.txt",
+        }
         await app.node.send("send", target={"with": id_of(bob)}, draft=draft)
         await app.node.expect_type("queued")
         await network.heal()
         sent = (await app.node.expect_type("sent", 30))["message"]
         assert (sent["kind"], sent["content"]) == ("FILE", "a caption")
+        assert sent["metadata"] == {"place": [52.5, 13.4]}
         assert (sent["attachment"]["filename"], sent["attachment"]["size"]) == ("notes.txt", 8)

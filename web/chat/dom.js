@@ -34,6 +34,14 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Give an element other children. What had the focus among the old ones hands it on. */
+export function redraw(element, ...children) {
+  const controls = () => [...element.querySelectorAll("a, button, input")];
+  const focused = controls().indexOf(document.activeElement);
+  element.replaceChildren(...children.filter((child) => child != null && child !== false));
+  if (focused >= 0) (controls()[focused] ?? element).focus({ preventScroll: true });
+}
+
 /** A drawing from icons.js. It says nothing: the button around it has a label. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

@@ -1,7 +1,7 @@
 /* Groups: make one, see who is in it, add and remove people, roles, title and picture, leave. */
 
 import { ownSettings } from "./details.js";
-import { h, icon, iconButton, keyed, say } from "./dom.js";
+import { h, icon, iconButton, keyed, redraw, say } from "./dom.js";
 import { attempt, confirmed, openDialog, openMenu } from "./overlays.js";
 import { avatar, conversationAvatar, peopleFinder } from "./people.js";
 import { chooseImage } from "./profile.js";
@@ -103,12 +103,12 @@ export function openGroup(parley, id) {
 
       function draw({ user, role }) {
         const me = user.id === parley.me.id;
-        row.element.replaceChildren(
+        redraw(row.element,
           avatar(user.displayName, user.avatarUrl, { key: user.id, online: parley.store.presence(user.id)?.online }),
           h("span", { class: "person-name" }, user.displayName + (me ? " (you)" : ""),
             ROLES[role] && h("span", { class: "muted small" }, ROLES[role])),
           mayChange(role, me) ? iconButton("more", `Change ${user.displayName}`, (event) =>
-            openMenu(event.currentTarget, changes(user, role, me))) : "");
+            openMenu(event.currentTarget, changes(user, role, me))) : null);
       }
     }
 

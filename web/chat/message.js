@@ -1,7 +1,7 @@
 /* One message as a row of the history: stored, or still in the outbox. */
 
 import { attachmentView } from "./attachments.js";
-import { h, icon, iconButton, set } from "./dom.js";
+import { h, icon, iconButton, redraw, set } from "./dom.js";
 import { avatar } from "./people.js";
 import { ticks } from "./states.js";
 import { linked, summary } from "./text.js";
@@ -31,24 +31,19 @@ export function messageRow(item, act) {
   function show(next) {
     current = next;
     const { message, mine, first, kind } = next;
-    set(element, {
-      class: `message ${mine ? "mine" : "theirs"} ${first ? "first" : ""} ${message.kind === "EMOJI" ? "emoji-only" : ""}`,
-      "data-id": message.id ?? null,
-      "data-key": message.clientMessageId ?? null,
-    });
+    const looks = { mine, theirs: !mine, first, "emoji-only": message.kind === "EMOJI" && !message.deletedAt };
+    for (const [name, on] of Object.entries(looks)) element.classList.toggle(name, on);
+    set(element, { "data-id": message.id ?? null });
     const groups = kind !== "DIRECT" && !mine;
-    element.replaceChildren(
-      ...[
-        groups && h("span", { class: "message-avatar" },
-          first && avatar(message.sender.displayName, message.sender.avatarUrl, { key: message.senderId, size: "small" })),
-        h("div", { class: "message-body" },
-          bubble(next, groups && first),
-          message.reactions?.length ? reactions(message) : null,
-          message.state === "FAILED" ? failure(message) : null),
-        message.id && !message.deletedAt ? toolbar(message) : null,
-      ].filter(Boolean));
-    if (element.tabIndex === 0) reach(element, true);
-    else reach(element, false);
+    redraw(element,
+      groups && h("span", { class: "message-avatar" },
+        first && avatar(message.sender.displayName, message.sender.avatarUrl, { key: message.senderId, size: "small" })),
+      h("div", { class: "message-body" },
+        bubble(next, groups && first),
+        message.reactions?.length ? reactions(message) : null,
+        message.state === "FAILED" ? failure(message) : null),
+      message.id && !message.deletedAt ? toolbar(message) : null);
+    reach(element, element.tabIndex === 0);
   }
 
   function bubble({ message, mine, tick }, named) {

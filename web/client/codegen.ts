@@ -12,7 +12,7 @@ const config: CodegenConfig = {
         skipTypename: true,
         immutableTypes: true,
         avoidOptionals: { field: true },
-        scalars: { DateTime: "string", ID: "string", Upload: "Blob" },
+        scalars: { DateTime: "string", ID: "string", Upload: "Blob", JSON: "unknown" },
       },
     },
   },

@@ -3,7 +3,7 @@ import { account, graphql, same, script, visitor } from "./browser.mjs";
 
 await script(async (url) => {
   const carol = await account(url, "Carol of the playground");
-  const { page } = await visitor(url, "Ada", { path: "/graphql", expected: [/Autofocus/] });
+  const { page } = await visitor(url, "Ada", { path: "/graphql", expected: [/status of 401/] });
   const response = page.locator(".graphiql-response .result-window, .graphiql-response");
   const tab = (name) => page.locator(".graphiql-tab-button", { hasText: name }).click();
   const run = async () => {
@@ -37,4 +37,20 @@ await script(async (url) => {
   await tab("SendMessage");
   await run();
   await shows("UNAUTHENTICATED");
+
+  // A token that is no longer good keeps nobody from logging in, and is forgotten when it is refused.
+  const setLogin = async (token, name) => {
+    const login = JSON.stringify({ token, name });
+    await page.evaluate((value) => sessionStorage.setItem("parley:login", value), login);
+    await page.reload();
+    await page.getByText(`Logged in as ${name}`).waitFor();
+  };
+  await setLogin(`${carol.token}x`, "Yesterday");
+  await run(); // SendMessage
+  await page.getByText("Not logged in").waitFor();
+  await setLogin(`${carol.token}x`, "Yesterday");
+  await tab("Register");
+  await run();
+  await page.getByRole("menuitem", { name: "LogIn" }).click();
+  await page.getByText("Logged in as Ada").waitFor();
 });

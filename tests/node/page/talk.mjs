@@ -71,6 +71,7 @@ await script(async (url) => {
   const reaction = message(a, "no mistake").getByRole("button", { name: "👍 1: Bob" });
   await reaction.waitFor();
   await reaction.click();
+  await until("the focus stays", () => message(a, "no mistake").evaluate((row) => row.contains(document.activeElement)));
   await message(b, "no mistake").getByRole("button", { name: "👍 2" }).waitFor();
   await message(b, "no mistake").getByRole("button", { name: "👍 2" }).click();
   await message(a, "no mistake").getByRole("button", { name: "👍 1: Alice" }).waitFor();
@@ -87,6 +88,13 @@ await script(async (url) => {
   await hears(b, "Message deleted");
   same(await message(b, "to be deleted").count(), 0, "the deleted text");
 
+  // What looks like markup, or like a script's address, is text.
+  const markup = '<img src=x onerror="alert(1)"> javascript:alert(1) <b>bold</b>';
+  await write(a, markup);
+  await message(b, "javascript:").waitFor();
+  same(await message(b, "javascript:").locator(".text").textContent(), markup, "what looks like markup");
+  same(await message(b, "javascript:").locator(".text").locator("a, img, b").count(), 0, "elements in it");
+
   // A page that is loaded again is where it was, without a login.
   await a.reload();
   await hears(a, "none indeed");
@@ -95,5 +103,12 @@ await script(async (url) => {
   // Out, and at the door again.
   await a.getByRole("button", { name: "your profile" }).click();
   await a.getByRole("dialog").getByRole("button", { name: "Log out" }).click();
+  await a.getByRole("heading", { name: "Log in" }).waitFor();
+
+  // A second person in the same browser, who does not become the first.
+  const other = await alice.context.newPage();
+  await other.goto(`${url}/?as=bob`);
+  await logIn(other, emailOf("Bob"));
+  await a.reload();
   await a.getByRole("heading", { name: "Log in" }).waitFor();
 });

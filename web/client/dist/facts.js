@@ -1,6 +1,8 @@
 import { isAfter, latest } from "./ids.js";
 /** "100" stands for 100 or more. */
 const UNREAD_COUNTED = 100;
+/** The conversation of the messages to everybody. */
+const EVERYBODY_ID = "1";
 const NOTHING = { conversations: [] };
 /**
  * Change the store as a fact says. Applying a fact again, or to a store that is newer than it, changes
@@ -27,19 +29,22 @@ export function applyFact(store, fact) {
             return NOTHING;
         case "SettingsChanged":
             return applySettings(store, fact);
+        case "ReceiptsChanged":
+            return fact.conversationId === null ? directWith(store, fact.userId) : ofConversation(fact);
+        case "BlockChanged":
+            return applyBlock(store, fact.userId);
         default:
-            return applyUnknown(store, fact);
+            return ofConversation(fact); // a kind that is newer than this client
     }
 }
-/** A kind that this client does not know the parts of: what it is about is queried again. */
-function applyUnknown(store, fact) {
-    const isBlock = fact.__typename === "BlockChanged";
-    if (fact.conversationId !== null && !isBlock)
-        return ofConversation(fact);
-    // A block changes which messages to everybody one sees.
-    const broadcasts = store.conversation({ everybody: true });
-    const threads = broadcasts && store.thread(broadcasts.id).loaded ? [broadcasts.id] : [];
-    return { conversations: [], threads, everything: true };
+function directWith(store, userId) {
+    const conversation = store.conversation({ with: userId });
+    return { conversations: conversation ? [conversation.id] : [] };
+}
+/** A block hides a person's messages to everybody, and their marks; its end shows them again. */
+function applyBlock(store, userId) {
+    const threads = store.thread(EVERYBODY_ID).loaded ? [EVERYBODY_ID] : [];
+    return { conversations: [EVERYBODY_ID, ...directWith(store, userId).conversations], threads };
 }
 function ofConversation({ conversationId }) {
     return conversationId === null ? NOTHING : { conversations: [conversationId] };

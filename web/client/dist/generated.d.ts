@@ -168,6 +168,7 @@ export type SendMessageMutationVariables = Exact<{
     attachmentId?: string | null | undefined;
     clientMessageId: string;
     replyToId?: string | null | undefined;
+    metadata?: unknown;
 }>;
 export type SendMessageMutation = {
     readonly sendMessage: {
@@ -182,6 +183,7 @@ export type SendMessageMutation = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -231,6 +233,7 @@ export type SendMessageMutation = {
 export type EditMessageMutationVariables = Exact<{
     id: string;
     content: string;
+    metadata?: unknown;
 }>;
 export type EditMessageMutation = {
     readonly editMessage: {
@@ -245,6 +248,7 @@ export type EditMessageMutation = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -307,6 +311,7 @@ export type DeleteMessageMutation = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -370,6 +375,7 @@ export type AddReactionMutation = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -433,6 +439,7 @@ export type RemoveReactionMutation = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -527,6 +534,7 @@ export type MarkReadMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -646,6 +654,7 @@ export type UpdateConversationMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -751,6 +760,7 @@ export type CreateGroupMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -857,6 +867,7 @@ export type UpdateGroupMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -960,6 +971,7 @@ export type AddMembersMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1063,6 +1075,7 @@ export type RemoveMemberMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1165,6 +1178,7 @@ export type LeaveGroupMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1269,6 +1283,7 @@ export type SetRoleMutation = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1436,6 +1451,7 @@ export type MessagePartsFragment = {
     readonly editedAt: string | null;
     readonly deletedAt: string | null;
     readonly replyToId: string | null;
+    readonly metadata: unknown;
     readonly sender: {
         readonly id: string;
         readonly displayName: string;
@@ -1524,6 +1540,7 @@ export type ConversationPartsFragment = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -1663,6 +1680,7 @@ export type ConversationsQuery = {
                 readonly editedAt: string | null;
                 readonly deletedAt: string | null;
                 readonly replyToId: string | null;
+                readonly metadata: unknown;
                 readonly sender: {
                     readonly id: string;
                     readonly displayName: string;
@@ -1771,6 +1789,7 @@ export type ConversationQuery = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1845,6 +1864,7 @@ export type MessagesQuery = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1914,6 +1934,7 @@ export type MessagesAroundQuery = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -1981,6 +2002,7 @@ export type MessageQuery = {
         readonly editedAt: string | null;
         readonly deletedAt: string | null;
         readonly replyToId: string | null;
+        readonly metadata: unknown;
         readonly sender: {
             readonly id: string;
             readonly displayName: string;
@@ -2179,6 +2201,7 @@ export type SearchMessagesQuery = {
                 readonly editedAt: string | null;
                 readonly deletedAt: string | null;
                 readonly replyToId: string | null;
+                readonly metadata: unknown;
                 readonly sender: {
                     readonly id: string;
                     readonly displayName: string;
@@ -2257,6 +2280,13 @@ export type EventsSubscriptionVariables = Exact<{
 }>;
 export type EventsSubscription = {
     readonly events: {
+        readonly __typename: 'BlockChanged';
+        readonly userId: string;
+        readonly blocked: boolean;
+        readonly cursor: string;
+        readonly at: string;
+        readonly conversationId: string | null;
+    } | {
         readonly __typename: 'ConversationChanged';
         readonly cursor: string;
         readonly at: string;
@@ -2295,6 +2325,7 @@ export type EventsSubscription = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -2357,6 +2388,7 @@ export type EventsSubscription = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -2419,6 +2451,7 @@ export type EventsSubscription = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -2485,6 +2518,7 @@ export type EventsSubscription = {
             readonly editedAt: string | null;
             readonly deletedAt: string | null;
             readonly replyToId: string | null;
+            readonly metadata: unknown;
             readonly sender: {
                 readonly id: string;
                 readonly displayName: string;
@@ -2530,6 +2564,13 @@ export type EventsSubscription = {
                 }>;
             }>;
         };
+    } | {
+        readonly __typename: 'ReceiptsChanged';
+        readonly userId: string;
+        readonly shown: boolean;
+        readonly cursor: string;
+        readonly at: string;
+        readonly conversationId: string | null;
     } | {
         readonly __typename: 'SettingsChanged';
         readonly cursor: string;

@@ -48,7 +48,7 @@ export class Outbox {
         const keeper = this.#keeper;
         if (!keeper)
             throw new ParleyError("Log in first", "LOGGED_OUT");
-        const { content = "", file, kind = null, attachmentId = null, replyToId = null } = draft;
+        const { content = "", file, kind = null, attachmentId = null, replyToId = null, metadata = null } = draft;
         const clientMessageId = randomId();
         const name = draft.filename ?? file?.name ?? "file";
         const item = {
@@ -58,6 +58,7 @@ export class Outbox {
             kind,
             attachmentId,
             replyToId,
+            metadata,
             file: file ? { name, type: file.type, size: file.size } : null,
             createdAt: new Date().toISOString(),
             state: "WAITING",
@@ -200,7 +201,7 @@ export class Outbox {
         return this.#entries.has(item.clientMessageId);
     }
     async #deliver(entry) {
-        const { clientMessageId, content, kind, replyToId, target, file } = entry.item;
+        const { clientMessageId, content, kind, replyToId, metadata, target, file } = entry.item;
         if (content.length > MOST_CHARACTERS)
             throw new ParleyError("The text is too long", "PAYLOAD_TOO_LARGE");
         if (file && !entry.item.attachmentId)
@@ -214,6 +215,7 @@ export class Outbox {
             kind: file ? null : kind,
             attachmentId,
             replyToId,
+            metadata,
             clientMessageId,
         };
         try {

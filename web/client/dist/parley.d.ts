@@ -5,7 +5,6 @@ import type * as T from "./types.js";
  * outbox whose messages are sent once. Errors are `ParleyError`s, with the codes of docs/protocol.md.
  */
 export declare class Parley extends Client {
-    #private;
     /** Any query of your own, over the connection; tried again while there is none. */
     query<Data = unknown>(text: string, variables?: Record<string, unknown>): Promise<Data>;
     /** Any mutation of your own, tried once. */
@@ -24,7 +23,8 @@ export declare class Parley extends Client {
     discard(clientMessageId: string): Promise<void>;
     /** The file of a message in the outbox, to show it. */
     fileOf(clientMessageId: string): Promise<Blob | null>;
-    edit(id: string, content: string): Promise<T.Message>;
+    /** Change the text; without `metadata` the message keeps its own, null removes it. */
+    edit(id: string, content: string, metadata?: object | null): Promise<T.Message>;
     delete(id: string): Promise<T.Message>;
     react(messageId: string, emoji: string): Promise<T.Message>;
     unreact(messageId: string, emoji: string): Promise<T.Message>;

@@ -35,8 +35,10 @@ export class Parley extends Client {
     fileOf(clientMessageId) {
         return this.outbox.fileOf(clientMessageId);
     }
-    async edit(id, content) {
-        return (await this.changing(G.EditMessage, { id, content }, ({ editMessage }) => editMessage)).editMessage;
+    /** Change the text; without `metadata` the message keeps its own, null removes it. */
+    async edit(id, content, metadata) {
+        const variables = { id, content, metadata };
+        return (await this.changing(G.EditMessage, variables, ({ editMessage }) => editMessage)).editMessage;
     }
     async delete(id) {
         return (await this.changing(G.DeleteMessage, { id }, ({ deleteMessage }) => deleteMessage)).deleteMessage;
@@ -172,11 +174,9 @@ export class Parley extends Client {
     }
     async block(id) {
         await this.retrying(G.BlockUser, { id });
-        this.#blocksChanged();
     }
     async unblock(id) {
         await this.retrying(G.UnblockUser, { id });
-        this.#blocksChanged();
     }
     async blockedUsers() {
         return (await this.retrying(G.BlockedUsers, {})).blockedUsers;
@@ -187,14 +187,6 @@ export class Parley extends Client {
     }
     async serverInfo() {
         return (await this.patiently(() => this.http.execute(G.ServerInfo, {}))).serverInfo;
-    }
-    /** Who is blocked writes no broadcasts that one sees. */
-    #blocksChanged() {
-        const broadcasts = this.store.conversation({ everybody: true });
-        if (!broadcasts)
-            return;
-        const { id } = broadcasts;
-        this.sync.refresh({ conversations: [id], threads: this.store.thread(id).loaded ? [id] : [] });
     }
 }
 function pageOf(found) {

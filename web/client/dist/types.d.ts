@@ -40,6 +40,8 @@ export interface Draft {
     readonly kind?: MessageKind;
     readonly attachmentId?: string;
     readonly replyToId?: string;
+    /** Custom data for bots, places, cards: an object, 4 KiB as JSON at most. */
+    readonly metadata?: object;
 }
 /** Why a message waits in the outbox. FAILED: the server refused it for good; `error` says why. */
 export type OutgoingState = "WAITING" | "SENDING" | "FAILED";
@@ -51,6 +53,7 @@ export interface Outgoing {
     readonly kind: MessageKind | null;
     readonly attachmentId: string | null;
     readonly replyToId: string | null;
+    readonly metadata: object | null;
     /** Of a file that is still to be uploaded. `url` shows it, where this process has it. */
     readonly file: {
         readonly name: string;

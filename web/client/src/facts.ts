@@ -4,6 +4,8 @@ import type { Conversation, Marks, Message, ParleyEvent, Thread, User } from "./
 
 /** "100" stands for 100 or more. */
 const UNREAD_COUNTED = 100;
+/** The conversation of the messages to everybody. */
+const EVERYBODY_ID = "1";
 
 type FactOf<Name extends ParleyEvent["__typename"]> = Extract<ParleyEvent, { __typename: Name }>;
 
@@ -44,22 +46,27 @@ export function applyFact(store: Store, fact: ParleyEvent): Unknown {
       return NOTHING;
     case "SettingsChanged":
       return applySettings(store, fact);
+    case "ReceiptsChanged":
+      return fact.conversationId === null ? directWith(store, fact.userId) : ofConversation(fact);
+    case "BlockChanged":
+      return applyBlock(store, fact.userId);
     default:
-      return applyUnknown(store, fact);
+      return ofConversation(fact); // a kind that is newer than this client
   }
 }
 
-/** A kind that this client does not know the parts of: what it is about is queried again. */
-function applyUnknown(store: Store, fact: ParleyEvent): Unknown {
-  const isBlock = (fact.__typename as string) === "BlockChanged";
-  if (fact.conversationId !== null && !isBlock) return ofConversation(fact);
-  // A block changes which messages to everybody one sees.
-  const broadcasts = store.conversation({ everybody: true });
-  const threads = broadcasts && store.thread(broadcasts.id).loaded ? [broadcasts.id] : [];
-  return { conversations: [], threads, everything: true };
+function directWith(store: Store, userId: string): Unknown {
+  const conversation = store.conversation({ with: userId });
+  return { conversations: conversation ? [conversation.id] : [] };
 }
 
-function ofConversation({ conversationId }: ParleyEvent): Unknown {
+/** A block hides a person's messages to everybody, and their marks; its end shows them again. */
+function applyBlock(store: Store, userId: string): Unknown {
+  const threads = store.thread(EVERYBODY_ID).loaded ? [EVERYBODY_ID] : [];
+  return { conversations: [EVERYBODY_ID, ...directWith(store, userId).conversations], threads };
+}
+
+function ofConversation({ conversationId }: Pick<ParleyEvent, "conversationId">): Unknown {
   return conversationId === null ? NOTHING : { conversations: [conversationId] };
 }
 

@@ -81,7 +81,7 @@ export class Outbox {
   send(target: Target, draft: Draft): { clientMessageId: string; stored: Promise<Message> } {
     const keeper = this.#keeper;
     if (!keeper) throw new ParleyError("Log in first", "LOGGED_OUT");
-    const { content = "", file, kind = null, attachmentId = null, replyToId = null } = draft;
+    const { content = "", file, kind = null, attachmentId = null, replyToId = null, metadata = null } = draft;
     const clientMessageId = randomId();
     const name = draft.filename ?? (file as File | undefined)?.name ?? "file";
     const item: Outgoing = {
@@ -91,6 +91,7 @@ export class Outbox {
       kind,
       attachmentId,
       replyToId,
+      metadata,
       file: file ? { name, type: file.type, size: file.size } : null,
       createdAt: new Date().toISOString(),
       state: "WAITING",
@@ -226,7 +227,7 @@ export class Outbox {
   }
 
   async #deliver(entry: Entry): Promise<Message> {
-    const { clientMessageId, content, kind, replyToId, target, file } = entry.item;
+    const { clientMessageId, content, kind, replyToId, metadata, target, file } = entry.item;
     if (content.length > MOST_CHARACTERS) throw new ParleyError("The text is too long", "PAYLOAD_TOO_LARGE");
     if (file && !entry.item.attachmentId) await this.#upload(entry, file);
     const { attachmentId } = entry.item;
@@ -238,6 +239,7 @@ export class Outbox {
       kind: file ? null : kind,
       attachmentId,
       replyToId,
+      metadata,
       clientMessageId,
     };
     try {

@@ -47,8 +47,10 @@ export class Parley extends Client {
     return this.outbox.fileOf(clientMessageId);
   }
 
-  async edit(id: string, content: string): Promise<T.Message> {
-    return (await this.changing(G.EditMessage, { id, content }, ({ editMessage }) => editMessage)).editMessage;
+  /** Change the text; without `metadata` the message keeps its own, null removes it. */
+  async edit(id: string, content: string, metadata?: object | null): Promise<T.Message> {
+    const variables = { id, content, metadata };
+    return (await this.changing(G.EditMessage, variables, ({ editMessage }) => editMessage)).editMessage;
   }
 
   async delete(id: string): Promise<T.Message> {
@@ -215,12 +217,10 @@ export class Parley extends Client {
 
   async block(id: string): Promise<void> {
     await this.retrying(G.BlockUser, { id });
-    this.#blocksChanged();
   }
 
   async unblock(id: string): Promise<void> {
     await this.retrying(G.UnblockUser, { id });
-    this.#blocksChanged();
   }
 
   async blockedUsers(): Promise<readonly T.User[]> {
@@ -234,14 +234,6 @@ export class Parley extends Client {
 
   async serverInfo(): Promise<T.ServerInfo> {
     return (await this.patiently(() => this.http.execute(G.ServerInfo, {}))).serverInfo;
-  }
-
-  /** Who is blocked writes no broadcasts that one sees. */
-  #blocksChanged(): void {
-    const broadcasts = this.store.conversation({ everybody: true });
-    if (!broadcasts) return;
-    const { id } = broadcasts;
-    this.sync.refresh({ conversations: [id], threads: this.store.thread(id).loaded ? [id] : [] });
   }
 }
 

@@ -50,6 +50,8 @@ export interface Draft {
   readonly kind?: MessageKind;
   readonly attachmentId?: string;
   readonly replyToId?: string;
+  /** Custom data for bots, places, cards: an object, 4 KiB as JSON at most. */
+  readonly metadata?: object;
 }
 
 /** Why a message waits in the outbox. FAILED: the server refused it for good; `error` says why. */
@@ -63,6 +65,7 @@ export interface Outgoing {
   readonly kind: MessageKind | null;
   readonly attachmentId: string | null;
   readonly replyToId: string | null;
+  readonly metadata: object | null;
   /** Of a file that is still to be uploaded. `url` shows it, where this process has it. */
   readonly file: { readonly name: string; readonly type: string; readonly size: number } | null;
   readonly createdAt: string;
