@@ -26,13 +26,23 @@ ELSEWHERE = {
     SETTINGS: "reference/settings.md",
 }
 PRINTED = {SCHEMA, SETTINGS}
+REFERENCE = """\
+# Reference
+
+Each of these is made from the code.
+
+- [GraphQL schema](schema.md): every operation and type; [for machines](schema.graphql)
+- [Settings](settings.md): every environment variable
+- REST for machines: [openapi.json](../openapi.json), OpenAPI 3.1
+- Socket.IO for machines: [asyncapi.yaml](../asyncapi.yaml), AsyncAPI 3
+"""
 
 # What the menu shows, in this order. A `*` takes the pages that have no place of their own.
 MENU = {
     "Start": ["index.md", "concepts.md", "chat-page.md"],
     "Guides": ["guides/index.md", "guides/parley-client.md", "guides/*.md"],
     "Protocol": ["protocol.md"],
-    "Reference": ["reference/*.md"],
+    "Reference": ["reference/index.md", "reference/*.md"],
     "Operate": [
         "moving-in.md",
         "reliability.md",
@@ -55,12 +65,14 @@ def lay_out(place: Path) -> None:
         if source in PRINTED:
             continue
         if source.endswith(".md"):
-            path.write_text(_for_the_site(source, (ROOT / source).read_text(), pages))
+            path.write_text(for_the_site(source, (ROOT / source).read_text(), pages))
         else:
             shutil.copyfile(ROOT / source, path)
     (pages / ELSEWHERE[SCHEMA]).write_text(schema_page((ROOT / SCHEMA).read_text()))
+    shutil.copyfile(ROOT / SCHEMA, pages / "reference/schema.graphql")
     (pages / ELSEWHERE[SETTINGS]).write_text(settings_page((ROOT / SETTINGS).read_text()))
     (pages / "decisions/index.md").write_text(_decisions_page())
+    (pages / "reference/index.md").write_text(REFERENCE)
     shutil.copyfile(STYLE, pages / STYLE.name)
     (place / CONFIG.name).write_text(_configuration(pages))
 
@@ -76,14 +88,19 @@ def _sources() -> dict[str, str]:
     return sources
 
 
-def _for_the_site(source: str, page: str, pages: Path) -> str:
-    """Return the page with links that lead to where the site has what they name."""
+def for_the_site(source: str, page: str, pages: Path) -> str:
+    """Return the page of a file, with links that lead to where the site has what they name.
+
+    What has no place there yet gets one in `pages`. A link that leads nowhere ends the process.
+    """
     parts, done = [], 0
     here = PurePosixPath(_sources()[source]).parent
     for link in links_of(page):
         if not link.path:
             continue
         named = os.path.normpath(PurePosixPath(source).parent / unquote(link.path))
+        if not (ROOT / named).exists():
+            raise SystemExit(f"{source}: a link leads to {named}, which does not exist")
         target = os.path.relpath(_on_the_site(named, pages), here)
         anchor = f"#{link.anchor}" if link.anchor else ""
         parts += [page[done : link.start], target, anchor]
@@ -92,7 +109,7 @@ def _for_the_site(source: str, page: str, pages: Path) -> str:
 
 
 def _on_the_site(named: str, pages: Path) -> str:
-    """Return where the site has a file or directory; one without a place becomes plain text."""
+    """Return where the site has a file or directory; what has no place becomes plain text."""
     sources = _sources()
     if named in sources:
         return sources[named]
@@ -102,7 +119,12 @@ def _on_the_site(named: str, pages: Path) -> str:
         return page
     shown = f"source/{named}.txt"
     (pages / shown).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ROOT / named, pages / shown)
+    if (ROOT / named).is_dir():
+        (pages / shown).write_text(
+            "\n".join(sorted(path.name for path in (ROOT / named).iterdir()))
+        )
+    else:
+        shutil.copyfile(ROOT / named, pages / shown)
     return shown
 
 
@@ -116,7 +138,11 @@ def _decisions_page() -> str:
 
 
 def _configuration(pages: Path) -> str:
-    menu = [f"{{ {json.dumps(title)} = {json.dumps(its)} }}" for title, its in _menu(pages)]
+    # A section of one page is that page.
+    menu = [
+        f"{{ {json.dumps(title)} = {json.dumps(its if its[1:] else its[0])} }}"
+        for title, its in _menu(pages)
+    ]
     return CONFIG.read_text().replace("nav = []", f"nav = [{', '.join(menu)}]")
 
 

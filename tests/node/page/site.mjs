@@ -17,5 +17,17 @@ await script(async (url) => {
   await page.goto(`${url}/reference/schema.html#type-message`);
   await page.locator("#type-message").waitFor();
   if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/site-schema.png` });
+
+  await page.getByRole("button", { name: /search/i }).first().click();
+  await page.keyboard.type("SENDS_PER_USER");
+  await page.getByRole("link", { name: /Settings|Rates/ }).first().waitFor();
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/site-search.png` });
+
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.goto(`${url}/reference/settings.html`);
+  await page.getByRole("heading", { name: "Settings", level: 1 }).waitFor();
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  same(wide <= 0, true, "a phone scrolls only up and down");
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/site-phone.png` });
   await page.waitForLoadState("networkidle");
 });
