@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Kept bytecode: without, each of hundreds of processes compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -64,8 +64,11 @@ schema: $(VENV)/.runtime ## print the GraphQL schema, OpenAPI and AsyncAPI into 
 	$(BIN)/python main.py schema openapi > docs/openapi.json
 	$(BIN)/python main.py schema asyncapi > docs/asyncapi.yaml
 
+docs: install ## build the documents as a site, strictly: its first page is site/html/index.html
+	$(BIN)/python -m docs.site
+
 clean:
-	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'

@@ -82,12 +82,12 @@ def chat(
     """A server that many tests share, on each engine: use users of your own."""
     directory = tmp_path_factory.mktemp(f"chat-{engine}")
     url = fresh_database_url(engine, request, directory)
-    with running_server(directory, database_url=url) as server:
+    with running_server(directory, database_url=url, search="on") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def sqlite_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A shared server on SQLite only, for what no database has a say in."""
-    with running_server(tmp_path_factory.mktemp("chat")) as server:
+    with running_server(tmp_path_factory.mktemp("chat"), search="on") as server:
         yield server

@@ -65,7 +65,7 @@ async def test_the_index_is_looked_at_and_made_anew(
 ) -> None:
     """While a server runs, which makes it anew itself; and afterwards, by the command alone."""
     url = fresh_database_url(engine, request, tmp_path)
-    with running_server(tmp_path, database_url=url) as server:
+    with running_server(tmp_path, database_url=url, search="on") as server:
         assert await fill(server) == 2
         status = (await search(tmp_path, url, "status")).stdout
         assert "a running server" in status

@@ -57,7 +57,9 @@ async def test_a_server_goes_on_with_what_was_moved(
 
     url = settings.database_url
     assert url is not None
-    with running_server(settings.data_dir, database_url=url.get_secret_value()) as server:
+    with running_server(
+        settings.data_dir, database_url=url.get_secret_value(), search="on"
+    ) as server:
         token = await log_in(server, "ann@example.com")
         found = await graphql(
             server,

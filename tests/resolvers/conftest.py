@@ -32,7 +32,7 @@ async def running_context(data_dir: Path, **overrides: Any) -> AsyncIterator[Con
 @pytest.fixture
 async def ctx(database_url: str, tmp_path: Path) -> AsyncIterator[Context]:
     """What operations are handed, on each engine."""
-    async with running_context(tmp_path, database_url=database_url) as ctx:
+    async with running_context(tmp_path, database_url=database_url, search="on") as ctx:
         yield ctx
 
 

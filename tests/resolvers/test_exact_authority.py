@@ -26,8 +26,8 @@ from tests.resolvers.conftest import join, running_context
 async def _two(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Context, Context]]:
     """A server, and another one whose feed stands still from now on."""
     async with (
-        running_context(tmp_path / "1", database_url=database_url) as there,
-        running_context(tmp_path / "2", database_url=database_url) as here,
+        running_context(tmp_path / "1", database_url=database_url, search="on") as there,
+        running_context(tmp_path / "2", database_url=database_url, search="on") as here,
     ):
         yield there, here
 

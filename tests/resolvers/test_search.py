@@ -217,7 +217,7 @@ async def test_a_file_is_found_by_its_name(ctx: Context) -> None:
 
 
 async def test_searches_are_counted(tmp_path: Path) -> None:
-    async with running_context(tmp_path, limits=True) as ctx:
+    async with running_context(tmp_path, limits=True, search="on") as ctx:
         alice = await join(ctx)
         for _ in range(ctx.settings.searches_per_user.amount):
             await look(alice, "word")
@@ -245,7 +245,7 @@ async def test_an_index_that_cannot_be_read_is_said_to_be(
 
 async def test_a_directory_that_cannot_be_used_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "search").write_text("a file is in the way")
-    async with running_context(tmp_path) as ctx:
+    async with running_context(tmp_path, search="on") as ctx:
         alice = await join(ctx)
         await send(alice, "stored all the same", alice)
         assert not (await look(alice, "stored")).is_complete
@@ -253,7 +253,7 @@ async def test_a_directory_that_cannot_be_used_ends_nothing(tmp_path: Path) -> N
 
 async def test_several_processes_find_the_same(database_url: str, tmp_path: Path) -> None:
     with redis_server() as redis:
-        shared = {"database_url": database_url, "redis_url": redis.url}
+        shared = {"database_url": database_url, "search": "on", "redis_url": redis.url}
         async with (
             running_context(tmp_path, **shared) as one,
             running_context(tmp_path, **shared) as same_machine,

@@ -36,6 +36,8 @@ QUICK: dict[str, Any] = {
     "held_events_seconds": 1,
     # All tests come from one address; those of the limits turn them on again.
     "limits": False,
+    # The index is made in a process of its own: only for tests of the search.
+    "search": "off",
 }
 
 

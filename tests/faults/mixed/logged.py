@@ -165,11 +165,21 @@ class Log:
         elif place is not None:
             assert told == {*(place.pair or ())}, fact
         elif fact.kind == "marks.moved":
-            # Of what was delivered: who has exchanged direct messages with them.
+            # Of what was delivered: who has exchanged direct messages with them, and who wrote it
+            # in a group.
             peers = [p.pair for p in self.places.values() if p.pair and fact.actor_id in p.pair]
-            assert told <= {fact.actor_id}.union(*peers), fact
+            assert told <= {fact.actor_id, *self._wrote_to(fact)}.union(*peers), fact
             assert fact.actor_id in told, fact
         return told
+
+    def _wrote_to(self, fact: StoredFact) -> Iterator[int]:
+        """Yield who has written in a group of the actor's what this mark says was delivered."""
+        for message in self.messages.values():
+            group = self.place_of(message.conversation_id).group
+            if group is not None and message.id <= fact.body["delivered_position"]:
+                stay = next(self._from(group, fact.actor_id, fact.id))
+                if stay.left is None and stay.shows(message.id):
+                    yield message.sender_id
 
     def _from(self, group: int, user: int, position: int) -> Iterator[Stay]:
         """Yield what they see of a group, as it is at a position, and as it comes to be later."""
