@@ -9,16 +9,23 @@ if __name__ == "__main__":
 import argparse
 import sys
 
-from pydantic import ValidationError
+try:
+    from pydantic import ValidationError
 
-from commands import demo, exporting, importing, migrate, schema, search, serve, users
-from commands.exports.folder import FolderUnusable
-from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
-from db.files import StoreUnsuitable
-from db.migrate import MigrationStopped
-from media.containment import hide_memory
-from server.logs import configure_logs
-from settings import VERSION, SecretFileError, Settings
+    from commands import demo, exporting, importing, migrate, schema, search, serve, users
+    from commands.exports.folder import FolderUnusable
+    from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
+    from db.files import StoreUnsuitable
+    from db.migrate import MigrationStopped
+    from media.containment import hide_memory
+    from server.logs import configure_logs
+    from settings import VERSION, SecretFileError, Settings
+except ModuleNotFoundError as missing:
+    # Mostly the system's Python in place of the one that `make run` has filled.
+    raise SystemExit(
+        f"{sys.executable} has no package {missing.name!r}. Install Parley's packages (`make run`"
+        " does), then run this with .venv/bin/python"
+    ) from missing
 
 
 def main(arguments: list[str]) -> None:

@@ -189,7 +189,7 @@ def _print(done: Done, seconds: float, settings: Settings, *, is_dry: bool) -> N
     if done.was_done_before:
         print("This import has come to its end before. Nothing was done; it had moved:")
     elif is_dry:
-        print("A dry run: nothing was written. The import would move:")
+        print("A dry run: nothing was written. The import would report:")
     print("\n".join(done.report.lines()))
     if done.conversations is not None:
         print(f"{done.conversations:,} conversations of two people. It took {seconds:,.0f} s.")

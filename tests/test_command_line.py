@@ -347,3 +347,12 @@ async def test_a_stop_under_load_is_quick_and_keeps_all_that_was_acknowledged(
 async def test_a_stop_under_load_answers_all_that_it_stores(tmp_path: Path) -> None:
     done = await _interrupt(tmp_path, f"sqlite:///{tmp_path / 'parley.db'}")
     assert done.stored == done.acknowledged
+
+
+def test_a_python_without_the_packages_says_what_to_do() -> None:
+    words = [sys.executable, "-S", str(ROOT / "main.py"), "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "has no package 'pydantic'" in done.stderr
+    assert ".venv/bin/python" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,18 +2,18 @@
 
 /* The tabs of a first visit: how to chat, in order. A tab is named after its operation. */
 
-const REGISTER = `# 1. Log in: put the cursor into an operation,
-#    press Ctrl-Enter.
+const REGISTER = `# 1. Log in: press play, choose Register.
+#    Registered before? Choose LogIn.
 #
-# From then on every tab uses the token of the
-# answer, subscriptions too, until you close this
-# window or run the mutation "logout". For another
-# user, write a header of your own below:
+# From then on every tab uses your token,
+# subscriptions too, until you close this
+# window or run the mutation "logout". For
+# another user, write a header below:
 #
 #   {"Authorization": "Bearer <the token>"}
 #
-# This browser keeps the text of the tabs: do not
-# use a password that matters elsewhere.
+# This browser keeps the text of the tabs:
+# use no password that matters elsewhere.
 
 mutation Register {
   register(
@@ -29,8 +29,6 @@ mutation Register {
     }
   }
 }
-
-# Registered before? Then this one.
 
 mutation LogIn {
   login(email: "ada@example.com", password: "123456") {
@@ -48,8 +46,8 @@ const SEND_MESSAGE = `# 2. Say something to everyone.
 #    Log in first (tab 1).
 #
 # receiverId: "2" says it to user 2 alone.
-# clientMessageId: "<your own>" makes a retry safe:
-# the same one is never sent twice.
+# With clientMessageId: "<your own>" a retry
+# is safe: it is never sent twice.
 
 mutation SendMessage {
   sendMessage(content: "Hello World") {
@@ -68,13 +66,13 @@ mutation SendMessage {
 const MESSAGE_ADDED = `# 3. Listen.
 #    Log in first (tab 1).
 #
-# Press play, open this page in a second window, and
-# send something there. The newest message shows on
-# the right. The stop button, or going to another
-# tab, ends the subscription.
+# Press play, open this page in a second
+# window, and send something there. The
+# newest message shows on the right. The stop
+# button, or another tab, ends it.
 #
-# messageAdded(after: "<the last id you saw>") starts
-# with what you missed.
+# messageAdded(after: "<last id you saw>")
+# starts with what you missed.
 
 subscription MessageAdded {
   messageAdded {
@@ -94,8 +92,8 @@ subscription MessageAdded {
 const PRESENCE = `# 4. See who comes and goes.
 #    Log in first (tab 1).
 #
-# First come the users who are online now, then each
-# change; the newest shows on the right.
+# First come the users who are online now,
+# then each change; the newest shows.
 
 subscription Presence {
   presence {

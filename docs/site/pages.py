@@ -17,9 +17,10 @@ SCHEMA = "schema/schema.graphql"
 SETTINGS = ".env.example"
 DECISIONS = "docs/decisions"
 
-# Files outside `docs/` that are pages of the site, and files of which a page is printed.
+# Pages that are elsewhere than their files, and files of which a page is printed.
 ELSEWHERE = {
     "README.md": "index.md",
+    "docs/README.md": "documents.md",
     "CHANGELOG.md": "changelog.md",
     "web/client/README.md": "guides/parley-client.md",
     SCHEMA: "reference/schema.md",
@@ -39,7 +40,7 @@ Each of these is made from the code.
 
 # What the menu shows, in this order. A `*` takes the pages that have no place of their own.
 MENU = {
-    "Start": ["index.md", "concepts.md", "chat-page.md"],
+    "Start": ["index.md", "concepts.md", "documents.md", "chat-page.md"],
     "Guides": ["guides/index.md", "guides/parley-client.md", "guides/*.md"],
     "Protocol": ["protocol.md"],
     "Reference": ["reference/index.md", "reference/*.md"],
@@ -84,7 +85,8 @@ def _sources() -> dict[str, str]:
         source = path.relative_to(ROOT)
         if path.is_file() and source.parts[1] != "site" and path.suffix not in {".py", ".pyc"}:
             page = PurePosixPath(*source.parts[1:])
-            sources[str(source)] = str(page.with_stem("index") if page.stem == "README" else page)
+            named = page.with_stem("index") if page.stem == "README" else page
+            sources.setdefault(str(source), str(named))
     return sources
 
 

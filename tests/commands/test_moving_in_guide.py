@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "docs" / "moving-in.md").read_text()
 OLDER_URL = "mysql://chat:secret@127.0.0.1/chat_app"
 BLOCKS: list[str] = re.findall(r"```sh\n(.+?)```", GUIDE, re.DOTALL)
+# Without those that install the packages: what the tests run on is there.
+LINES = [line for block in BLOCKS if "pip install" not in block for line in block.splitlines()]
 
 
 class Shell:
@@ -69,8 +71,7 @@ class Shell:
 
 def line_with(*words: str) -> str:
     """Return the page's one command with these words."""
-    lines = [line for block in BLOCKS for line in block.strip().splitlines()]
-    [found] = [line for line in lines if all(word in line for word in words)]
+    [found] = [line for line in LINES if all(word in line for word in words)]
     return found
 
 
@@ -85,7 +86,7 @@ async def test_the_steps_of_the_guide(older: Older, settings: Settings, tmp_path
         line_with("--list"),
         line_with("serve"),
     )
-    assert len([line for block in BLOCKS for line in block.strip().splitlines()]) == 4
+    assert len(LINES) == 4
     assert "3 accounts and 20 messages moved." in await shell.run(look)
     assert (tmp_path / "left-out.txt").read_text() == "messages 21: its sender is no account\n"
     assert "3 accounts and 20 messages moved." in await shell.run(zone)

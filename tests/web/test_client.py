@@ -203,7 +203,8 @@ async def test_an_expired_token_is_replaced_where_the_app_can_bring_another(
             await app.node.send("call", method="connect", tag="connect")
             failed = await app.node.expect_type("failed", tag="connect")
             assert failed["code"] == "UNAUTHENTICATED"
-            await app.node.expect_type("loggedOut")
+            said = await app.node.expect_type("loggedOut")
+            assert said["message"] == "The token is not good any more; log in again"
             await app.call("login", {"email": ann.email, "password": PASSWORD})
             await app.call("connect")
             await bob.send("again", str(ann.id))
@@ -299,3 +300,10 @@ async def test_hundreds_of_messages_of_a_long_absence_come_once_and_in_order(
         assert conversation["unreadCount"] == 100
         [thread] = kept["threads"]
         assert len(thread["messages"]) == 401
+
+
+async def test_without_a_websocket_connecting_says_what_is_missing() -> None:
+    run = await run_node("parley_nowhere.mjs")
+    assert run.code == 0, run.stderr
+    [failed] = run.lines
+    assert "pass one to Parley, as of the package ws" in failed["message"]

@@ -1,11 +1,12 @@
 """web/client's store after everything has changed: what a new client queries."""
 
+import asyncio
 from typing import Any
 
 from tests.support.cut import cuttable
 from tests.support.faces import GraphQLFace
 from tests.support.server import RunningServer
-from tests.web.client_app import another_person, client_app
+from tests.web.client_app import AGAIN_SECONDS, another_person, client_app
 
 PARTS = "{ id conversationId }"
 SEND = f"""mutation($to: ID, $in: ID, $c: String!, $re: ID) {{
@@ -147,3 +148,26 @@ async def test_a_file_is_uploaded_and_sent_from_the_outbox(sqlite_chat: RunningS
         assert (sent["kind"], sent["content"]) == ("FILE", "a caption")
         assert sent["metadata"] == {"place": [52.5, 13.4]}
         assert (sent["attachment"]["filename"], sent["attachment"]["size"]) == ("notes.txt", 8)
+
+
+async def test_a_conversation_that_was_opened_before_it_began_shows_its_messages(
+    sqlite_chat: RunningServer,
+) -> None:
+    async with (
+        another_person(sqlite_chat, "Bob") as bob,
+        another_person(sqlite_chat, "Carol") as carol,
+        client_app(sqlite_chat.url) as app,
+    ):
+        alice = await app.register("Alice")
+        for peer in (bob, carol):
+            assert await app.call("open", {"with": id_of(peer)}) is None
+        await app.queue({"with": id_of(bob)}, "the first is mine")
+        await app.hears("the first is mine")
+        await do(carol, SEND, to=alice, c="the first is hers")
+        await app.hears("the first is hers")
+        async with asyncio.timeout(AGAIN_SECONDS):
+            threads: list[list[str]] = []
+            while len(threads) < 2:
+                shown = await app.assert_in_step()
+                threads = [[m["content"] for m in each["messages"]] for each in shown["threads"]]
+        assert sorted(threads) == [["the first is hers"], ["the first is mine"]]

@@ -30,14 +30,14 @@ export function openDetails(parley, conversation, peer) {
 
     function blocking(person) {
       const label = person.blocked ? "Unblock" : "Block";
-      return h("button", { type: "button", class: person.blocked ? "choice" : "choice danger-text", onclick: async () => {
+      return h("div", { class: "choices" }, h("button", { type: "button", class: person.blocked ? "choice" : "choice danger-text", onclick: async () => {
         const sure = person.blocked
           || (await confirmed(`Block ${title}?`, "Neither of you can write to the other, and you are offline to each other.", "Block"));
         if (!sure) return;
         await attempt(() => (person.blocked ? parley.unblock(person.id) : parley.block(person.id)));
         if (place.isConnected) show();
         else close();
-      } }, icon("block"), `${label} ${title}`);
+      } }, icon("block"), `${label} ${title}`));
     }
   });
 }

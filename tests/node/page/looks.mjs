@@ -20,9 +20,20 @@ async function fits(page, where) {
   same(content <= window, true, `${where} is ${content} wide, in ${window}`);
 }
 
+/** A long name ends before the time beside it. */
+async function rowsAreApart(page, where) {
+  const overlaps = await page.evaluate(() => [...document.querySelectorAll(".row")].filter((row) => {
+    const [text, side] = [row.querySelector(".name"), row.querySelector("time")].map((each) => each?.getBoundingClientRect());
+    return text?.width && side && text.right + 4 > side.left;
+  }).map((row) => row.textContent));
+  same(overlaps, [], `rows whose name touches the time, ${where}`);
+}
+
 await script(async (url, { shots }) => {
   const noa = await account(url, "Noa Novak");
   const otto = await account(url, "Otto Orlov");
+  const wilhelmina = await account(url, "Wilhelmina Featherstonehaugh the Third", "wilhelmina@example.com");
+  await graphql(url, SEND, { to: noa.id, c: "The morning post is here" }, wilhelmina.token);
   for (const text of ["Good morning!", "Have you seen https://example.com/a?", "🎉"]) {
     await graphql(url, SEND, { to: noa.id, c: text }, otto.token);
   }
@@ -47,6 +58,7 @@ await script(async (url, { shots }) => {
     }
     await page.getByLabel("Search messages and people").fill("morning");
     await page.locator("mark").first().waitFor();
+    await rowsAreApart(page, "search results");
     await accessible(page, `search results, ${scheme}`);
     await context.close();
   }

@@ -42,7 +42,10 @@ export declare abstract class Client {
     sessions(): Promise<readonly T.LoginSession[]>;
     revokeSession(id: string): Promise<void>;
     deleteAccount(password: string): Promise<void>;
-    /** Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. */
+    /**
+     * Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. Rejects
+     * where the token is no longer good; `loggedOut` tells of that too.
+     */
     connect(): Promise<void>;
     disconnect(): void;
     /** Ask once, on the connection; it must not be made twice. */

@@ -21,6 +21,7 @@ export class Client {
     store = new Store();
     #emitter = new Emitter();
     #keeper;
+    #hasWebSocket;
     http;
     session;
     #connection;
@@ -50,9 +51,11 @@ export class Client {
             },
             execute: (document, variables) => this.#connection.execute(document, variables),
         });
+        const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+        this.#hasWebSocket = Boolean(WebSocket);
         this.#connection = new Connection({
             url: socketUrl.href,
-            WebSocket: options.WebSocket ?? globalThis.WebSocket,
+            WebSocket,
             pingAfterMs: options.pingAfterMs ?? 10_000,
             answerWithinMs: options.answerWithinMs ?? 5_000,
             token: () => this.session.forEntering(),
@@ -137,8 +140,14 @@ export class Client {
         await this.ask(G.DeleteAccount, { password });
         await this.logout();
     }
-    /** Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. */
+    /**
+     * Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. Rejects
+     * where the token is no longer good; `loggedOut` tells of that too.
+     */
     async connect() {
+        // Not in the constructor: pages are rendered on servers that never connect.
+        if (!this.#hasWebSocket)
+            throw new TypeError("There is no WebSocket here: pass one to Parley, as of the package ws");
         if (this.store.loaded && this.#connection.isOpen)
             return;
         const done = new Promise((resolve, reject) => this.#connecting.push({ resolve, reject }));

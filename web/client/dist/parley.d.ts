@@ -5,6 +5,7 @@ import type * as T from "./types.js";
  * outbox whose messages are sent once. Errors are `ParleyError`s, with the codes of docs/protocol.md.
  */
 export declare class Parley extends Client {
+    #private;
     /** Any query of your own, over the connection; tried again while there is none. */
     query<Data = unknown>(text: string, variables?: Record<string, unknown>): Promise<Data>;
     /** Any mutation of your own, tried once. */
@@ -34,7 +35,10 @@ export declare class Parley extends Client {
         readonly editedAt: string;
     }[]>;
     message(id: string): Promise<T.Message | null>;
-    /** Load the conversation and its newest messages, unless they are loaded; null where none has begun. */
+    /**
+     * Load the conversation and its newest messages, unless they are loaded. Where nobody has written yet the
+     * answer is null, and the messages come into the store by themselves once somebody does.
+     */
     open(target: T.Target): Promise<T.Conversation | null>;
     /** Load one more page of older messages; false when there are no more. */
     loadOlder(conversationId: string): Promise<boolean>;

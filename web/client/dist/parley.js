@@ -58,12 +58,15 @@ export class Parley extends Client {
     async message(id) {
         return (await this.retrying(G.Message, { id })).message;
     }
-    /** Load the conversation and its newest messages, unless they are loaded; null where none has begun. */
+    /**
+     * Load the conversation and its newest messages, unless they are loaded. Where nobody has written yet the
+     * answer is null, and the messages come into the store by themselves once somebody does.
+     */
     async open(target) {
         let found = this.store.conversation(target);
         if (!found) {
             if ("everybody" in target)
-                return null; // listed once it has begun
+                return this.#openOnceBegun(target); // listed once it has begun
             const variables = "with" in target ? { with: target.with } : { id: target.conversationId };
             const query = () => this.retrying(G.Conversation, variables);
             const { conversation } = await this.sync.during(query, (answer) => {
@@ -71,11 +74,16 @@ export class Parley extends Client {
                     putQueried(this.store, answer.conversation);
             });
             if (!conversation)
-                return null;
+                return this.#openOnceBegun(target);
             found = conversation;
         }
         await this.patiently(() => this.sync.loadThread(found.id));
         return this.store.conversation({ conversationId: found.id }) ?? null;
+    }
+    #openOnceBegun(target) {
+        if (!("conversationId" in target))
+            this.sync.loadOnceBegun(target);
+        return null;
     }
     /** Load one more page of older messages; false when there are no more. */
     loadOlder(conversationId) {

@@ -3,7 +3,7 @@ import type { Emitter } from "./emitter.js";
 import { type Unknown } from "./facts.js";
 import type { Keeper } from "./storage.js";
 import type { Store } from "./store.js";
-import type { ParleyEvents } from "./types.js";
+import type { ParleyEvents, Target } from "./types.js";
 export interface SyncOptions {
     readonly connection: Connection;
     readonly store: Store;
@@ -29,6 +29,8 @@ export declare class Sync {
     during<Answer>(query: () => Promise<Answer>, put: (answer: Answer) => void): Promise<Answer>;
     /** Load the newest messages of a conversation; `anew` also where they are loaded. */
     loadThread(conversationId: string, anew?: boolean): Promise<void>;
+    /** Load the messages of a conversation that has not begun as soon as it has. */
+    loadOnceBegun(target: Target): void;
     loadOlder(conversationId: string): Promise<boolean>;
     loadMoreConversations(): Promise<boolean>;
     loadArchived(): Promise<void>;

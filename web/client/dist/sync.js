@@ -12,6 +12,8 @@ export class Sync {
     #options;
     #unknown = new Set();
     #unknownThreads = new Set();
+    /** Opened before anybody had written there: their messages are loaded once the conversation begins. */
+    #notBegun = [];
     /** The facts that came while a query was under way, for each such query. */
     #journals = new Set();
     #querying = new Timer();
@@ -61,6 +63,7 @@ export class Sync {
         this.#cursor = this.#come = null;
         this.#unknown.clear();
         this.#unknownThreads.clear();
+        this.#notBegun = [];
         this.#isEverythingUnknown = false;
     }
     /** Query something and put it into the store, then whatever came while the query was under way. */
@@ -89,6 +92,21 @@ export class Sync {
             hasOlder: messages.pageInfo.hasPreviousPage,
             loaded: true,
         }));
+    }
+    /** Load the messages of a conversation that has not begun as soon as it has. */
+    loadOnceBegun(target) {
+        const key = JSON.stringify(target);
+        if (!this.#notBegun.some((each) => JSON.stringify(each) === key))
+            this.#notBegun = [...this.#notBegun, target];
+    }
+    #loadBegun() {
+        const { store } = this.#options;
+        this.#notBegun = this.#notBegun.filter((target) => {
+            const begun = store.conversation(target);
+            if (begun && !store.thread(begun.id).loaded)
+                this.#unknownThreads.add(begun.id);
+            return !begun;
+        });
     }
     async loadOlder(conversationId) {
         const { connection, store, pageSize } = this.#options;
@@ -147,6 +165,7 @@ export class Sync {
         for (const each of conversations.nodes)
             putQueried(store, each);
         store.putNextPage(nextOf(conversations.pageInfo));
+        this.#loadBegun();
         for (const id of store.threadIds)
             this.#unknownThreads.add(id);
         this.#unknown.clear();
@@ -282,6 +301,7 @@ export class Sync {
             else
                 store.dropConversation(id);
         });
+        this.#loadBegun();
     }
     /** After a failure: wait and go on, unless the connection is gone, or it would fail again. */
     async #mayGoOn(error, attempt) {

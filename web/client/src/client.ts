@@ -25,6 +25,7 @@ export abstract class Client {
   readonly store = new Store();
   readonly #emitter = new Emitter<T.ParleyEvents>();
   readonly #keeper: Keeper;
+  readonly #hasWebSocket: boolean;
   protected readonly http: Http;
   protected readonly session: Session;
   readonly #connection: Connection;
@@ -55,9 +56,11 @@ export abstract class Client {
       },
       execute: (document, variables) => this.#connection.execute(document, variables),
     });
+    const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    this.#hasWebSocket = Boolean(WebSocket);
     this.#connection = new Connection({
       url: socketUrl.href,
-      WebSocket: options.WebSocket ?? globalThis.WebSocket,
+      WebSocket,
       pingAfterMs: options.pingAfterMs ?? 10_000,
       answerWithinMs: options.answerWithinMs ?? 5_000,
       token: () => this.session.forEntering(),
@@ -161,8 +164,13 @@ export abstract class Client {
     await this.logout();
   }
 
-  /** Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. */
+  /**
+   * Connect, and resolve once the store is loaded. From then on it goes on by itself after any cut. Rejects
+   * where the token is no longer good; `loggedOut` tells of that too.
+   */
   async connect(): Promise<void> {
+    // Not in the constructor: pages are rendered on servers that never connect.
+    if (!this.#hasWebSocket) throw new TypeError("There is no WebSocket here: pass one to Parley, as of the package ws");
     if (this.store.loaded && this.#connection.isOpen) return;
     const done = new Promise<void>((resolve, reject) => this.#connecting.push({ resolve, reject }));
     this.#connection.start();

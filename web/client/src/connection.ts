@@ -3,7 +3,8 @@ import { ParleyError, networkError } from "./errors.js";
 import { Socket, type Sink, type SocketOptions } from "./socket.js";
 import { Timer, pauseBefore } from "./time.js";
 
-const SESSION_ENDED = new Set([4401, 4403]);
+const REFUSED = 4403; // its reason is "Forbidden", which helps nobody
+const SESSION_ENDED = new Set([4401, REFUSED]);
 const TOO_MANY_CONNECTIONS = 4420;
 const STEADY_MS = 2_000;
 const PAUSE_WHEN_TOO_MANY_MS = 10_000;
@@ -150,7 +151,8 @@ export class Connection {
     if (wasOpen && Date.now() - this.#openedAt > STEADY_MS) this.#attempt = 0;
     this.#options.lost();
     if (SESSION_ENDED.has(code)) {
-      const error = new ParleyError(reason || "The session has ended", "UNAUTHENTICATED");
+      const why = code === REFUSED ? "The token is not good any more; log in again" : reason || "The session has ended";
+      const error = new ParleyError(why, "UNAUTHENTICATED");
       const again = await this.#options.refused(token, error);
       if (run !== this.#run) return;
       if (!again) return this.#giveUp(error);

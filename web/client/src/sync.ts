@@ -8,7 +8,7 @@ import { isAfter } from "./ids.js";
 import type { Keeper } from "./storage.js";
 import type { Store } from "./store.js";
 import { Timer, pauseBefore, wait } from "./time.js";
-import type { ParleyEvent, ParleyEvents, Thread } from "./types.js";
+import type { ParleyEvent, ParleyEvents, Target, Thread } from "./types.js";
 
 const CURSOR = "cursor";
 const QUERY_AFTER_MS = 50; // so that a burst of facts is one query
@@ -32,6 +32,8 @@ export class Sync {
   readonly #options: SyncOptions;
   readonly #unknown = new Set<string>();
   readonly #unknownThreads = new Set<string>();
+  /** Opened before anybody had written there: their messages are loaded once the conversation begins. */
+  #notBegun: readonly Target[] = [];
   /** The facts that came while a query was under way, for each such query. */
   readonly #journals = new Set<ParleyEvent[]>();
   readonly #querying = new Timer();
@@ -81,6 +83,7 @@ export class Sync {
     this.#cursor = this.#come = null;
     this.#unknown.clear();
     this.#unknownThreads.clear();
+    this.#notBegun = [];
     this.#isEverythingUnknown = false;
   }
 
@@ -112,6 +115,21 @@ export class Sync {
           loaded: true,
         }),
     );
+  }
+
+  /** Load the messages of a conversation that has not begun as soon as it has. */
+  loadOnceBegun(target: Target): void {
+    const key = JSON.stringify(target);
+    if (!this.#notBegun.some((each) => JSON.stringify(each) === key)) this.#notBegun = [...this.#notBegun, target];
+  }
+
+  #loadBegun(): void {
+    const { store } = this.#options;
+    this.#notBegun = this.#notBegun.filter((target) => {
+      const begun = store.conversation(target);
+      if (begun && !store.thread(begun.id).loaded) this.#unknownThreads.add(begun.id);
+      return !begun;
+    });
   }
 
   async loadOlder(conversationId: string): Promise<boolean> {
@@ -175,6 +193,7 @@ export class Sync {
     store.countedUpTo = serverInfo.cursor;
     for (const each of conversations.nodes) putQueried(store, each);
     store.putNextPage(nextOf(conversations.pageInfo));
+    this.#loadBegun();
     for (const id of store.threadIds) this.#unknownThreads.add(id);
     this.#unknown.clear();
     this.#isEverythingUnknown = false;
@@ -302,6 +321,7 @@ export class Sync {
         else store.dropConversation(id);
       },
     );
+    this.#loadBegun();
   }
 
   /** After a failure: wait and go on, unless the connection is gone, or it would fail again. */
