@@ -125,8 +125,8 @@ export function message(page, text) {
 
 /** Wait until one message, and only one, has this text. */
 export async function hears(page, text) {
-  await message(page, text).first().waitFor();
-  same(await message(page, text).count(), 1, `how often "${text}" is there`);
+  // Its row is another one once it is sent: between the two there is none for a moment.
+  await until(`"${text}" is there once`, async () => (await message(page, text).count()) === 1);
 }
 
 /** Choose from the menu of a message. */
