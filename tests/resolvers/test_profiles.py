@@ -39,7 +39,7 @@ from tests.support.inbox import Inbox
 def facts_of(ctx: Context) -> list[Fact]:
     """What every process is told from now on."""
     told: list[Fact] = []
-    ctx.control.listen(UserChanged, lambda fact, body: told.append(fact))
+    ctx.control.listen_in_order(UserChanged, lambda fact, body: told.append(fact))
     return told
 
 
