@@ -22,7 +22,7 @@ export class Socket {
     }
     /** Begin an operation; returns how to stop it. */
     run({ text }, variables, sink) {
-        if (!this.#isOpen) {
+        if (!this.#isOpen || this.#socket.readyState !== 1) {
             sink.error(networkError("Not connected"));
             return () => { };
         }

@@ -60,7 +60,7 @@ export class Socket {
 
   /** Begin an operation; returns how to stop it. */
   run<Data, Variables>({ text }: Document<Data, Variables>, variables: Variables, sink: Sink<Data>): () => void {
-    if (!this.#isOpen) {
+    if (!this.#isOpen || this.#socket.readyState !== 1) {
       sink.error(networkError("Not connected"));
       return () => {};
     }
