@@ -17,7 +17,7 @@ await script(async (url) => {
   await message(page, "line 170").waitFor();
   const rows = () => page.locator("li.message").count();
   const first = await rows();
-  same(first < 80, true, `only the newest page is loaded: ${first}`);
+  same(first < MESSAGES, true, `only the newest pages are loaded: ${first}`);
   await page.getByRole("button", { name: "To the newest messages" }).click().catch(() => {});
 
   // The message at the top stays where it is while older ones come above it.
