@@ -36,7 +36,7 @@ async def test_while_the_database_is_down_the_server_lives_and_says_so(
             await asyncio.to_thread(mariadb.stop)
             try:
                 await patient.is_refused()
-                assert (await patient.http.get("/health")).json() == {"ok": True}
+                assert (await patient.http.get("/health")).json()["ok"]
                 ready = await patient.http.get("/ready")
                 assert (ready.status_code, ready.json()["ok"]) == (503, False)
                 assert ready.headers["retry-after"] == "1"
@@ -100,7 +100,7 @@ async def test_while_the_disk_is_full_messages_and_files_are_refused_and_none_is
             answer = await patient.http.post("/api/uploads", files={"f": ("b.bin", UPLOAD)})
             assert (answer.status_code, answer.json()["retryAfterMs"]) == (503, 1000)
             # What is there can be read, and the server is no other than before.
-            assert (await patient.http.get("/health")).json() == {"ok": True}
+            assert (await patient.http.get("/health")).json()["ok"]
             assert (await patient.http.get("/ready")).status_code == 200
             assert (await patient.http.get(kept.json()["url"])).content == b"kept"
             assert len((await patient.http.get("/api/messages")).json()) == len(patient.stored)
