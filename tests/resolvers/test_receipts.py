@@ -87,6 +87,20 @@ async def test_a_direct_conversation_hides_read_marks_alike(ctx: Context) -> Non
     assert _moved(await _all_ways(bob, start)) == [(bob.user.id, said)]
 
 
+async def test_a_mark_in_a_group_that_was_left_reaches_ones_own_clients_alone(
+    ctx: Context,
+) -> None:
+    alice, bob = await join(ctx), await join(ctx)
+    group = await _begin(alice, bob)
+    said = (await _say(alice, group)).id
+    await groups.leave_group(bob, group)
+    start = ctx.feed.position
+    await marks.mark_read(bob, group, upto=said)
+    await _send(alice, None, END)
+    assert _moved(await _all_ways(bob, start)) == [(bob.user.id, said)]
+    assert _moved(await _all_ways(alice, start)) == []
+
+
 async def test_those_who_share_a_conversation_hear_that_receipts_are_switched(
     ctx: Context,
 ) -> None:

@@ -58,7 +58,8 @@ class MarkRead(Change, frozen=True, gc=False):
                 furthest[change.key] = (position, turn)
         if furthest:
             await _set_read(connection, {key: moved[0] for key, moved in furthest.items()}, rows)
-        audiences = await _audiences(connection, furthest)
+        left = {key for key in furthest if rows[key]["left_position"] is not None}
+        audiences = await _audiences(connection, furthest, left)
         outcomes: list[Outcome] = []
         for turn, change in enumerate(changes):
             position, mover = furthest.get(change.key, (0, -1))
@@ -107,9 +108,14 @@ class _Shown(NamedTuple):
 
 
 async def _audiences(
-    connection: AsyncConnection, keys: Collection[tuple[int, int]]
+    connection: AsyncConnection,
+    keys: Collection[tuple[int, int]],
+    left: Collection[tuple[int, int]],
 ) -> dict[tuple[int, int], Audience]:
-    """Return who is told of these users' marks in these conversations."""
+    """Return who is told of these users' marks in these conversations, some of which they `left`.
+
+    Who has left a group is no member: only their own clients are told, which list it still.
+    """
     if not keys:
         return {}
     rows = await connection.execute(
@@ -133,7 +139,7 @@ async def _audiences(
     for id_, user_id in keys:
         kind, pair = shown[id_]
         audience: Audience = People((user_id,))
-        if kind == ConversationKind.GROUP and user_id not in hiding:
+        if kind == ConversationKind.GROUP and user_id not in hiding and (id_, user_id) not in left:
             audience = Members(id_)
         elif kind == ConversationKind.DIRECT and not hiding & {*pair}:
             one, other = pair
