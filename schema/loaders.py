@@ -1,8 +1,9 @@
 """Loaders: what a page of N things asks for is one query, not N."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from strawberry.dataloader import DataLoader
@@ -25,6 +26,24 @@ from resolvers.of_messages.replies import get_replied, get_replied_of_streams
 from resolvers.people.settings import OwnSettings, get_settings
 from resolvers.people.users import get_users, get_users_of_streams
 from schema.pagination import PageRequest
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class SharedLoader(DataLoader[K, T]):
+    """A loader of all subscriptions: one that ends stops no other's load.
+
+    Strawberry's cancels a batch that nobody waits for any more. Where that happened before the
+    batch had begun, the loader added every later load to it, and none of them ever ended.
+    """
+
+    def __init__(self, load_fn: Any) -> None:
+        super().__init__(load_fn, cache=False)
+
+    def load(self, key: K) -> Awaitable[T]:
+        """Return the awaited value, whose cancellation does not reach the batch."""
+        return asyncio.shield(super().load(key))
 
 
 class Loaders(msgspec.Struct, dict=True):
@@ -49,7 +68,12 @@ class Loaders(msgspec.Struct, dict=True):
             found = await get(self.ctx, set(ids))
             return [found.get(id_) for id_ in ids]
 
-        return DataLoader(load_users, cache=not self.shared)
+        return self._for_streams(load_users)
+
+    def _for_streams(
+        self, load: Callable[[Any], Coroutine[Any, Any, Sequence[T | BaseException]]]
+    ) -> DataLoader[Any, T]:
+        return SharedLoader(load) if self.shared else DataLoader(load)
 
     # What follows is the viewer's: a subscription has loaders of its own for it (`own_loaders`).
 
@@ -144,7 +168,7 @@ class Loaders(msgspec.Struct, dict=True):
             found = await get(self.ctx, set(ids))
             return [found.get(id_) for id_ in ids]
 
-        return DataLoader(load_replied, cache=not self.shared)
+        return self._for_streams(load_replied)
 
     @cached_property
     def reactions(self) -> DataLoader[int, Sequence[Reactions]]:
@@ -154,7 +178,7 @@ class Loaders(msgspec.Struct, dict=True):
             found = await get_reactions(self.ctx, set(ids))
             return [found.get(id_, ()) for id_ in ids]
 
-        return DataLoader(load_reactions, cache=not self.shared)
+        return self._for_streams(load_reactions)
 
     @cached_property
     def own_reactions(self) -> DataLoader[Key, bool]:
@@ -164,7 +188,7 @@ class Loaders(msgspec.Struct, dict=True):
             found = await find_own(self.ctx, {key[:2] for key in asked})
             return [key in found for key in asked]
 
-        return DataLoader(load_own, cache=not self.shared)
+        return self._for_streams(load_own)
 
     @cached_property
     def edits(self) -> DataLoader[tuple[int, int], Sequence[Edit]]:
@@ -174,7 +198,7 @@ class Loaders(msgspec.Struct, dict=True):
             found = await get_edits(self.ctx, {*asked})
             return [found.get(pair, ()) for pair in asked]
 
-        return DataLoader(load_edits, cache=not self.shared)
+        return self._for_streams(load_edits)
 
     @cached_property
     def marks(self) -> DataLoader[tuple[ListedConversation, int, int], Sequence[OthersMarks]]:
