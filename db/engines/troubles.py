@@ -210,8 +210,9 @@ def _words(error: DBAPIError, *, is_known: bool = True) -> str:
 class Judging:
     """Turns a driver's errors into ours, says them, and has the pools dropped where that helps."""
 
-    def __init__(self, *, is_sqlite: bool) -> None:
+    def __init__(self, *, is_sqlite: bool, says: bool = True) -> None:
         self._is_sqlite = is_sqlite
+        self._says = says
         self._said: dict[str, tuple[float, int]] = {}
         self.dropped_at = float("-inf")
 
@@ -225,7 +226,8 @@ class Judging:
         trouble = judge(error, is_sqlite=self._is_sqlite)
         if trouble is None:
             return
-        self.say(trouble)
+        if self._says:
+            self.say(trouble)
         # Where many callers meet the same trouble, it is enough to drop the pools for the first.
         now = monotonic()
         if trouble.remedy is Remedy.RECONNECT and now - self.dropped_at > DROP_SECONDS:
