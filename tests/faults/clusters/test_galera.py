@@ -91,3 +91,39 @@ async def _are_the_same(galera: Galera) -> None:
     sql = f"SET wsrep_sync_wait = 1; SELECT position FROM log_head; CHECKSUM TABLE {tables}"
     found = [await asyncio.to_thread(node.execute, sql, "killed") for node in galera.nodes]
     assert found[0] == found[1] == found[2]
+
+
+async def test_a_cluster_that_has_lost_its_majority_refuses_and_goes_on(
+    galera: Galera, proxy: GaleraProxy, redis: Redis, tmp_path: Path, report: Report
+) -> None:
+    settings = {"redis_url": redis.url, "redis_prefix": "majority"}
+    url = proxy.url("majority")
+    allowed = (DATABASE_AWAY, PROCESS_SILENT)
+    with parleys(tmp_path, 2, allowed=allowed, database_url=url, **settings) as pair:
+        async with load_on([parley.port for parley in pair]) as load:
+            for _ in range(times(1, 10)):
+                await asyncio.sleep(random.uniform(0.7, 1.3))
+                writer = await asyncio.to_thread(proxy.writer)
+                others = [node for node in galera.nodes if node is not writer]
+                # Frozen: what the writer sends them may arrive or not, and it cannot know.
+                for node in others:
+                    node.pause()
+                try:
+                    await asyncio.to_thread(_wait_until_alone, writer)
+                    await asyncio.sleep(1)
+                finally:
+                    for node in others:
+                        node.resume()
+                report(f"sends went on {await _until_sends_go_on(load):.1f} s after the others")
+            await asyncio.to_thread(_wait_until_whole, galera)
+            store = GaleraStore(proxy, await asyncio.to_thread(proxy.writer), "majority")
+            await settle(load, store, report, pipelined=False)
+        assert all(parley.starts == 1 for parley in pair)
+
+
+def _wait_until_alone(writer: GaleraNode) -> None:
+    asyncio.run(until(lambda: not writer.answers(), AGAIN_SECONDS))
+
+
+def _wait_until_whole(galera: Galera) -> None:
+    asyncio.run(until(lambda: all(node.answers() for node in galera.nodes), AGAIN_SECONDS))
