@@ -125,7 +125,7 @@ SUB_ROOMS = {
         "":           {"db.engines", "db.models", "db.conversations", "db.groups", "db.people"},
         "engines":    {"db.private"},
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
-                       "db.visibility"},
+                       "db.of_messages.reactions", "db.visibility"},
         "models":     set(),
         "conversations": {"db.engines", "db.models", "db.people"},
         # Changes write by each noun's queries.
