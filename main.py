@@ -12,7 +12,20 @@ import sys
 try:
     from pydantic import ValidationError
 
-    from commands import demo, exporting, importing, migrate, schema, search, serve, users
+    from commands import (
+        backup,
+        demo,
+        exporting,
+        importing,
+        migrate,
+        restore,
+        schema,
+        search,
+        serve,
+        users,
+    )
+    from commands.backups.manifest import BackupUnusable
+    from commands.backups.restoring import check_finished
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
@@ -46,10 +59,16 @@ def main(arguments: list[str]) -> None:
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
+        "backup": backup.run,
+        "restore": restore.run,
         "demo": demo.run,
     }[options.command]
     try:
+        if options.command != "restore":
+            check_finished(settings)
         run(settings, options)
+    except BackupUnusable as error:
+        raise SystemExit(str(error)) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         raise SystemExit(f"The database: {error}") from error
     except MigrationStopped as stopped:
@@ -67,7 +86,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
+    for command in (
+        serve, demo, migrate, schema, search, users, importing, exporting, backup, restore
+    ):  # fmt: skip
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

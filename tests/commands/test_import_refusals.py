@@ -136,7 +136,7 @@ async def test_a_target_that_a_server_uses_is_refused(
     monkeypatch.setenv("PORT", str(settings.port))
     monkeypatch.setenv("HOST", "127.0.0.1")
     monkeypatch.setenv("JWT_SECRET", "a secret of the tests, long enough to sign with")
-    monkeypatch.setattr("commands.importing.OTHERS_SECONDS", 0.5)
+    monkeypatch.setattr("db.engines.sole_server.OTHERS_SECONDS", 0.5)
     command = [sys.executable, "-W", "ignore:'crypt'", "main.py", "serve"]
     root = Path(__file__).parent.parent.parent
     with (tmp_path / "log").open("wb") as log:
