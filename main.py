@@ -12,14 +12,14 @@ import sys
 try:
     from pydantic import ValidationError
 
-    from commands import demo, exporting, importing, migrate, schema, search, serve, users
+    from commands import check, demo, exporting, importing, migrate, schema, search, serve, users
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
     from db.migrate import MigrationStopped
     from media.containment import hide_memory
     from server.logs import configure_logs
-    from settings import VERSION, SecretFileError, Settings
+    from settings import VERSION, SecretFileError, Settings, problems_of, unknown_names
 except ModuleNotFoundError as missing:
     # Mostly the system's Python in place of the one that `make run` has filled.
     raise SystemExit(
@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> None:
     if options.command == "schema":
         schema.run(options)
         return
+    if options.command == "check":
+        check.run(options)
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
     run = {
@@ -67,7 +69,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
+    for command in (serve, check, demo, migrate, schema, search, users, importing, exporting):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
@@ -86,10 +88,9 @@ def _read_settings(options: argparse.Namespace) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(map(str, problem['loc'])).upper() or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+    lines = [f"  {found.name or 'settings'}: {found.text}" for found in problems_of(error)]
+    # A name that is mistyped is often why.
+    lines += [f"  {unknown}" for unknown in unknown_names()]
     return "\n".join(["The settings cannot be used:", *lines])
 
 

@@ -70,7 +70,9 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.describing", "commands.exports", "commands.moving"},
+        "":           {"commands.checking", "commands.describing", "commands.exports",
+                       "commands.moving"},
+        "checking":   set(),
         "describing": set(),
         "exports":    set(),
         "moving":     set(),
