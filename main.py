@@ -14,6 +14,7 @@ try:
 
     from commands import (
         backup,
+        check,
         demo,
         exporting,
         importing,
@@ -32,7 +33,7 @@ try:
     from db.migrate import MigrationStopped
     from media.containment import hide_memory
     from server.logs import configure_logs
-    from settings import VERSION, SecretFileError, Settings
+    from settings import VERSION, SecretFileError, Settings, problems_of, unknown_names
 except ModuleNotFoundError as missing:
     # Mostly the system's Python in place of the one that `make run` has filled.
     raise SystemExit(
@@ -50,6 +51,8 @@ def main(arguments: list[str]) -> None:
     if options.command == "schema":
         schema.run(options)
         return
+    if options.command == "check":
+        check.run(options)
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
     run = {
@@ -87,7 +90,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in (
-        serve, demo, migrate, schema, search, users, importing, exporting, backup, restore
+        serve, check, demo, migrate, schema, search, users, importing, exporting, backup, restore
     ):  # fmt: skip
         command.add_parser(commands)
     return parser.parse_args(arguments)
@@ -107,10 +110,9 @@ def _read_settings(options: argparse.Namespace) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(map(str, problem['loc'])).upper() or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+    lines = [f"  {found.name or 'settings'}: {found.text}" for found in problems_of(error)]
+    # A name that is mistyped is often why.
+    lines += [f"  {unknown}" for unknown in unknown_names()]
     return "\n".join(["The settings cannot be used:", *lines])
 
 

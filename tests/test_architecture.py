@@ -70,9 +70,10 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.backups", "commands.describing", "commands.exports",
-                       "commands.moving"},
+        "":           {"commands.backups", "commands.checking", "commands.describing",
+                       "commands.exports", "commands.moving"},
         "backups":    {"commands.exports"},
+        "checking":   set(),
         "describing": set(),
         "exports":    set(),
         "moving":     set(),
