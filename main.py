@@ -2,9 +2,8 @@
 
 import gc
 
-if __name__ == "__main__":
-    # What is imported stays: to look for garbage meanwhile is a fifth of a start.
-    gc.disable()
+# What is imported stays: to look for garbage meanwhile is a fifth of a start.
+gc.disable()
 
 import argparse
 import sys
@@ -15,10 +14,12 @@ try:
     from commands import (
         backup,
         check,
+        command_line,
         demo,
         exporting,
         importing,
         migrate,
+        program,
         restore,
         schema,
         search,
@@ -40,12 +41,13 @@ except ModuleNotFoundError as missing:
         f"{sys.executable} has no package {missing.name!r}. Install Parley's packages (`make run`"
         " does), then run this with .venv/bin/python"
     ) from missing
+finally:
+    gc.enable()
 
 
 def main(arguments: list[str]) -> None:
     """Run a command. What it cannot do is said in one line, without a traceback."""
-    gc.freeze()  # and no collection looks at it later
-    gc.enable()
+    gc.freeze()  # no collection looks at what was imported
     hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
@@ -73,7 +75,8 @@ def main(arguments: list[str]) -> None:
     except BackupUnusable as error:
         raise SystemExit(str(error)) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
-        raise SystemExit(f"The database: {error}") from error
+        told = str(error).replace("python main.py", command_line())
+        raise SystemExit(f"The database: {told}") from error
     except MigrationStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
@@ -86,7 +89,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in (
@@ -116,5 +119,10 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(["The settings cannot be used:", *lines])
 
 
-if __name__ == "__main__":
+def parley() -> None:
+    """Run the command that the installed package has: `parley`."""
     main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    parley()

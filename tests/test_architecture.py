@@ -85,7 +85,8 @@ SUB_ROOMS = {
     "server": {
         "":           {"server.protocols", "server.processes", "server.middleware"},
         "processes":  {"server.logs"},
-        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors"},
+        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors",
+                       "server.processes.listeners"},
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {
@@ -223,9 +224,9 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
         if isinstance(node, ast.Attribute)
         and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
     ]
-    # How a supervisor and its workers know each other is not a setting.
-    supervising = ROOT / "server" / "processes" / "workers.py"
-    assert not reading or _room_of(path) == "settings" or path == supervising, reading
+    # How a service manager, a supervisor and its workers know each other is not a setting.
+    supervising = {ROOT / "server/processes/workers.py", ROOT / "commands/serve.py"}
+    assert not reading or _room_of(path) == "settings" or path in supervising, reading
 
 
 @each_source
