@@ -22,7 +22,7 @@ from resolvers.connections import connection_of
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import check_page_size
-from resolvers.reads import is_in_log, know_groups, reading_history, reading_log
+from resolvers.reads import as_viewer_left, is_in_log, know_groups, reading_history, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
@@ -377,7 +377,7 @@ async def replay_messages(
         groups=ctx.shows_groups,
     )
     if recent is not None:
-        for message in recent:
+        for message in await as_viewer_left(ctx, recent):
             yield message
         return
     while after < upto:

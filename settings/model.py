@@ -16,7 +16,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
+from settings.forms import (
+    MAX_RATE_SECONDS,
+    ByteRateSetting,
+    ModeSetting,
+    Rate,
+    RateSetting,
+    plain,
+    split,
+)
 from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
@@ -41,6 +49,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production", "test"] = "development"
     host: str = ""  # all addresses, IPv4 and IPv6: a container must be reachable
     port: int = Field(default=3000, ge=0, le=65535)
+    socket_mode: ModeSetting = 0o660
     workers: int = Field(default=1, ge=1, le=64)
     instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
 
