@@ -7,6 +7,7 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
 from commands.checking.findings import Finding, note, ok, wrong
+from commands.checking.replicas import check_replicas
 from db.engines.database import DatabaseUnsuitable
 from db.engines.mysql import WANTED_PACKET_BYTES
 from db.examination import (
@@ -34,7 +35,7 @@ async def check_database(settings: Settings) -> list[Finding]:
     try:
         if url.get_backend_name() == "sqlite":
             return await asyncio.to_thread(_check_file, Path(url.database or ""))
-        return await _check_server(url, settings)
+        return [*await _check_server(url, settings), *await check_replicas(settings)]
     except DatabaseUnsuitable as error:
         return [wrong(str(error), "correct DATABASE_URL")]
 

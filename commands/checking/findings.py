@@ -67,6 +67,9 @@ def _secrets(settings: Settings) -> Iterable[str]:
         if url is not None:
             yield url.get_secret_value()
             yield from _secrets_of_url(url.get_secret_value())
+    for replica in settings.replicas:
+        yield replica
+        yield from _secrets_of_url(replica)
 
 
 def _secrets_of_url(url: str) -> Iterable[str]:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from commands.checking.findings import Finding, note, ok, wrong
 from commands.checking.secret_values import LOCAL
 from events.bus.examination import RedisAway, RedisState, examine_redis
+from events.bus.redis_address import hosts_of
 from settings import Settings
 
 OLDEST = (6, 0)
@@ -18,14 +19,15 @@ async def check_redis(settings: Settings) -> list[Finding]:
             return [wrong(said, "set REDIS_URL, or WORKERS=1")]
         return [ok("not used: one process needs none")]
     parts = urlsplit(settings.redis)
-    place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    hosts = hosts_of(settings.redis)
+    place = ", ".join(hosts) or parts.path
     try:
         state = await examine_redis(settings.redis, prefix=settings.redis_prefix)
     except RedisAway as error:
         remedy = "start Redis, or correct REDIS_URL; until then servers poll the database"
         return [wrong(f"{place}: {error}", remedy)]
     found = [*_check_state(state)]
-    is_far = parts.scheme != "unix" and parts.hostname not in LOCAL
+    is_far = any(host.rpartition(":")[0] not in LOCAL for host in hosts)
     if is_far and not parts.password:
         said = f"{place} lets anybody in who reaches it: REDIS_URL has no password"
         remedy = "set requirepass (or an ACL user), and name it in REDIS_URL"

@@ -9,6 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from events.bus.redis_address import client_of, close_pool, redis_pool
+
 # As the bus and the counts wait, who find a slower Redis away.
 TIMEOUT_SECONDS = 2.0
 PROBE_SECONDS = 10
@@ -32,13 +34,8 @@ class RedisState:
 
 async def examine_redis(url: str, *, prefix: str) -> RedisState:
     """Return what the Redis is. Raises RedisAway."""
-    redis: Redis = Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=None,
-        decode_responses=True,
-    )
+    pool = redis_pool(url, seconds=TIMEOUT_SECONDS, decode_responses=True)
+    redis = client_of(pool)
     try:
         await redis.ping()
         info = await _info(redis)
@@ -57,7 +54,7 @@ async def examine_redis(url: str, *, prefix: str) -> RedisState:
         raise RedisAway(str(error) or type(error).__name__) from error
     finally:
         with suppress(RedisError, OSError):
-            await redis.aclose()
+            await close_pool(pool)
 
 
 async def _info(redis: Redis) -> dict[str, Any]:

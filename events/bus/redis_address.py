@@ -17,12 +17,14 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-SENTINEL_PORT = 26379
+REDIS_PORT, SENTINEL_PORT = 6379, 26379
 # A Sentinel answers within milliseconds, or the next one is asked.
 SENTINEL_SECONDS = 0.5
 
 
-def redis_pool(url: str, *, seconds: float, tries: int = 1) -> ConnectionPool:
+def redis_pool(
+    url: str, *, seconds: float, tries: int = 1, decode_responses: bool = False
+) -> ConnectionPool:
     """Return a pool whose connections and answers take so long at most, each time it is tried.
 
     A new connection leads to whichever server is the master then. Raises ValueError where the URL
@@ -33,6 +35,7 @@ def redis_pool(url: str, *, seconds: float, tries: int = 1) -> ConnectionPool:
         "socket_timeout": seconds,
         "socket_connect_timeout": seconds,
         "retry": retry,
+        "decode_responses": decode_responses,
     }
     if "+sentinel://" not in url:
         return ConnectionPool.from_url(url, **options)
@@ -41,6 +44,14 @@ def redis_pool(url: str, *, seconds: float, tries: int = 1) -> ConnectionPool:
     own |= {"socket_timeout": limit, "socket_connect_timeout": limit, "retry": once}
     manager = Sentinel(sentinels, sentinel_kwargs=own)  # type: ignore[no-untyped-call]  # redis-py has no types here
     return SentinelConnectionPool(service, manager, **{**named, **options})  # type: ignore[no-untyped-call]
+
+
+def hosts_of(url: str) -> list[str]:
+    """Return whom the URL leads to, each with its port; none for a socket in the file system."""
+    if "+sentinel://" in url:
+        return [f"{host}:{port}" for host, port in _parts(url)[0]]
+    parts = urlsplit(url)
+    return [f"{parts.hostname}:{parts.port or REDIS_PORT}"] if parts.hostname else []
 
 
 async def close_pool(pool: ConnectionPool) -> None:

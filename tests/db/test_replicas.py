@@ -4,10 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from sqlalchemy import make_url
 
+from commands.checking.findings import Hider, State
+from commands.checking.replicas import check_replicas
 from db import facts, migrate, replicas
 from db.engines.database import Database
 from db.replicas import Replicas, _SharedRead
@@ -15,6 +19,7 @@ from tests.db.rows import add_messages, add_users, open_database
 from tests.faults.waits import until
 from tests.support.mariadb import MariaDB
 from tests.support.ports import free_port
+from tests.support.server import make_settings
 from tests.support.tables import make_tables
 
 _names = count(1)
@@ -87,6 +92,27 @@ async def test_another_replica_is_read_where_one_does_not_answer(
     assert "does not answer" in line
     assert "hidden" not in caplog.text
     await found.close()
+
+
+async def test_the_check_says_how_each_replica_is(place: Place, tmp_path: Path) -> None:
+    other = f"replicas{next(_names)}"
+    await make_tables(place.url.replace(make_url(place.url).database or "", other))
+    urls = [
+        place.url,
+        place.url.replace(make_url(place.url).database or "", other),
+        place.url.replace(make_url(place.url).database or "", "absent"),
+        f"mysql://u:hidden@127.0.0.1:{free_port()}/x",
+        f"mysql://u:hidden@127.0.0.1:{free_port()}/x?bogus=1",
+    ]
+    settings = make_settings(tmp_path, database_url=place.url, db_replica_urls=",".join(urls))
+    found = await check_replicas(settings)
+    assert [finding.state for finding in found] == [State.OK, *[State.WRONG] * 4]
+    said = [finding.said for finding in found]
+    for words, wanted in zip(
+        said[1:], ["another database", "absent", "connect", "bogus"], strict=True
+    ):
+        assert wanted in words
+    assert "hidden" not in Hider(settings).hide(" ".join(urls))
 
 
 async def test_without_the_database_the_head_is_not_known(place: Place) -> None:

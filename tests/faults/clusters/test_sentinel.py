@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from commands.checking.findings import State
+from commands.checking.redis import check_redis
 from events.bus.bus import Topic
+from events.bus.examination import RedisAway, examine_redis
 from events.bus.redis_bus import RedisBus
 from tests.faults.conftest import SECONDS, Report, settle, times
 from tests.faults.load import load_on
@@ -17,6 +20,7 @@ from tests.faults.store import MariaDBStore
 from tests.faults.waits import until
 from tests.support.clusters.sentinel import Watched, watched_redis
 from tests.support.redis import Redis
+from tests.support.server import make_settings
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
@@ -70,6 +74,17 @@ async def test_the_bus_finds_the_new_master(watched: Watched, report: Report) ->
     finally:
         for bus in buses:
             await bus.close()
+
+
+async def test_what_sentinels_call_the_master_is_examined(watched: Watched, tmp_path: Path) -> None:
+    await _is_whole(watched)
+    state = await examine_redis(watched.url, prefix="examined")
+    assert (state.role, state.missing) == ("master", ())
+    [found] = await check_redis(make_settings(tmp_path, redis_url=watched.url))
+    assert found.state is State.OK
+    assert all(str(sentinel.port) in found.said for sentinel in watched.sentinels)
+    with pytest.raises(RedisAway, match="other"):
+        await examine_redis(watched.url.replace("/chat", "/other"), prefix="examined")
 
 
 async def _until_heard(bus: RedisBus, payload: bytes, heard: list[bytes]) -> float:
