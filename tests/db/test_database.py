@@ -14,6 +14,7 @@ from db import migrate
 from db.engines import database as database_module
 from db.engines import mysql as mysql_module
 from db.engines import recent as recent_module
+from db.engines import sqlite
 from db.engines.database import (
     Database,
     DatabaseUnavailable,
@@ -21,13 +22,14 @@ from db.engines.database import (
     Deadlocked,
     retrying_deadlocks,
 )
+from tests.conftest import SYNCHRONOUS
 from tests.db.rows import add_users, draft, everything, open_database, running_log
 from tests.support.mariadb import MariaDB
 from tests.support.ports import free_port
 
 EMOJI = "Zoë 👩‍👩‍👧‍👦 🇫🇷"
 SLOW = (
-    "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 2000000)"
+    "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 1000000)"
     " SELECT n FROM counted"
 )
 
@@ -97,6 +99,18 @@ async def test_more_callers_than_connections_wait_for_their_turn(database_url: s
     await database.close()
 
 
+async def test_each_commit_to_sqlite_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SYNCHRONOUS", SYNCHRONOUS)  # as it is where no tests run
+    database = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    await database.prepare()
+    async with database.write() as connection:
+        kept = (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
+    assert kept == 2  # FULL
+    await database.close()
+
+
 async def test_a_caller_cancelled_twice_leaves_nothing_waiting(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path / 'test.db'}")
     await database.prepare()
@@ -105,7 +119,7 @@ async def test_a_caller_cancelled_twice_leaves_nothing_waiting(tmp_path: Path) -
         async with database.read() as connection:
             await connection.execute(text(f"SELECT max(n) FROM ({SLOW})"))
 
-    callers = [asyncio.create_task(read()) for _ in range(20)]
+    callers = [asyncio.create_task(read()) for _ in range(8)]
     for turns in (0.05, 0.0001, 0.0001):
         await asyncio.sleep(turns)
         for caller in callers:
