@@ -99,6 +99,7 @@ async def test_a_user_who_is_disabled_or_deleted_is_out_within_a_second(
         assert (await http.get("/api/messages", headers=headers)).status_code == 401
 
 
+@on_sqlite
 async def test_the_list_shows_who_there_is_and_what_they_are(server: RunningServer) -> None:
     alice, bob, carol = [await new_account(server, name) for name in ("Alice", "Bob", "Carol")]
     await asyncio.to_thread(change, server, bob, carol)

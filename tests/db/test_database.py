@@ -14,7 +14,6 @@ from db import migrate
 from db.engines import database as database_module
 from db.engines import mysql as mysql_module
 from db.engines import recent as recent_module
-from db.engines import sqlite
 from db.engines.database import (
     Database,
     DatabaseUnavailable,
@@ -22,7 +21,6 @@ from db.engines.database import (
     Deadlocked,
     retrying_deadlocks,
 )
-from tests.conftest import SYNCHRONOUS
 from tests.db.rows import add_users, draft, everything, open_database, running_log
 from tests.support.mariadb import MariaDB
 from tests.support.ports import free_port
@@ -96,18 +94,6 @@ async def test_more_callers_than_connections_wait_for_their_turn(database_url: s
     database = open_database(database_url, pool_size=2)
     await migrate.upgrade(database)
     await asyncio.gather(*(database.ping() for _ in range(50)))
-    await database.close()
-
-
-async def test_each_commit_to_sqlite_waits_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "SYNCHRONOUS", SYNCHRONOUS)  # as it is where no tests run
-    database = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    await database.prepare()
-    async with database.write() as connection:
-        kept = (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
-    assert kept == 2  # FULL
     await database.close()
 
 
