@@ -12,7 +12,18 @@ import sys
 try:
     from pydantic import ValidationError
 
-    from commands import check, demo, exporting, importing, migrate, schema, search, serve, users
+    from commands import (
+        check,
+        demo,
+        exporting,
+        importing,
+        migrate,
+        schema,
+        search,
+        serve,
+        status,
+        users,
+    )
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
@@ -26,6 +37,9 @@ except ModuleNotFoundError as missing:
         f"{sys.executable} has no package {missing.name!r}. Install Parley's packages (`make run`"
         " does), then run this with .venv/bin/python"
     ) from missing
+
+# In the order of the help.
+COMMANDS = (serve, check, status, demo, migrate, schema, search, users, importing, exporting)
 
 
 def main(arguments: list[str]) -> None:
@@ -45,6 +59,7 @@ def main(arguments: list[str]) -> None:
         "serve": serve.run,
         "migrate": migrate.run,
         "search": search.run,
+        "status": status.run,
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
@@ -69,7 +84,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, check, demo, migrate, schema, search, users, importing, exporting):
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
