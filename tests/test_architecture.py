@@ -118,7 +118,7 @@ SUB_ROOMS = {
                        "resolvers.changes", "resolvers.context", "resolvers.errors",
                        "resolvers.guards", "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
-                       "resolvers.errors"},
+                       "resolvers.errors", "resolvers.server_info"},
     },
     "events": {
         "":           {"events.bus"},
