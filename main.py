@@ -47,7 +47,8 @@ finally:
 
 # In the order of the help.
 COMMANDS = (
-    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup, restore
+    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup,
+    restore,
 )  # fmt: skip
 
 

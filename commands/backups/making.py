@@ -120,7 +120,7 @@ class _Making:
 
         async def read() -> Contents:
             try:
-                async with database.read_written() as connection:
+                async with database.write() as connection:  # a replica may lag
                     return await connection.run_sync(read_contents)
             finally:
                 await database.close()
