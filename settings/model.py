@@ -15,7 +15,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
+from settings.forms import (
+    MAX_RATE_SECONDS,
+    ByteRateSetting,
+    Rate,
+    RateSetting,
+    plain,
+    split,
+    unquoted,
+)
 from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
@@ -190,8 +198,10 @@ class Settings(BaseSettings):
         fields = {name: field.annotation for name, field in cls.model_fields.items()}
         return {
             name: plain(name, fields[name], value)
-            # A password may begin or end with a space.
+            # A password may begin or end with a space or a quote; a URL does not.
             if isinstance(value, str) and name in fields and "SecretStr" not in str(fields[name])
+            else unquoted(value)
+            if isinstance(value, str) and name.endswith("_url")
             else value
             for name, value in values.items()
         }
