@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import URL
 
+from commands import command_line
 from commands.moving.move import Done, Options, find_tables, move, opened
 from commands.moving.names import understood
 from commands.moving.report import Tell
@@ -153,4 +154,4 @@ def _print(done: Done, seconds: float, settings: Settings, *, is_dry: bool) -> N
     print("\n".join(done.report.lines()))
     if done.conversations is not None:
         print(f"{done.conversations:,} conversations of two people. It took {seconds:,.0f} s.")
-        print("Start the server: python main.py serve")
+        print(f"Start the server: {command_line()} serve")
