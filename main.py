@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
             check_finished(settings)
         run(settings, options)
     except BackupUnusable as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(str(error).replace("python main.py", command_line())) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         told = str(error).replace("python main.py", command_line())
         raise SystemExit(f"The database: {told}") from error

@@ -76,7 +76,7 @@ def _restore(settings: Settings, source: Path, *, force: bool) -> None:
     print(
         f"Restored the backup of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC:"
         f" the log up to {manifest.position:,}, tables of version {manifest.schema},"
-        f" {manifest.files:,} files."
+        f" {manifest.beside:,} files."
     )
     print(_told(log))
 
