@@ -24,6 +24,7 @@ try:
         schema,
         search,
         serve,
+        status,
         users,
     )
     from commands.backups.manifest import BackupUnusable
@@ -44,6 +45,12 @@ except ModuleNotFoundError as missing:
 finally:
     gc.enable()
 
+# In the order of the help.
+COMMANDS = (
+    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup,
+    restore,
+)  # fmt: skip
+
 
 def main(arguments: list[str]) -> None:
     """Run a command. What it cannot do is said in one line, without a traceback."""
@@ -61,6 +68,7 @@ def main(arguments: list[str]) -> None:
         "serve": serve.run,
         "migrate": migrate.run,
         "search": search.run,
+        "status": status.run,
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
@@ -73,7 +81,7 @@ def main(arguments: list[str]) -> None:
             check_finished(settings)
         run(settings, options)
     except BackupUnusable as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(str(error).replace("python main.py", command_line())) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         told = str(error).replace("python main.py", command_line())
         raise SystemExit(f"The database: {told}") from error
@@ -92,9 +100,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (
-        serve, check, demo, migrate, schema, search, users, importing, exporting, backup, restore
-    ):  # fmt: skip
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

@@ -19,7 +19,7 @@ from commands.checking.own_settings import check_settings
 from commands.checking.redis import check_redis
 from commands.checking.secret_values import check_secrets
 from commands.checking.store import check_store
-from db.engines.sole_server import is_served
+from server.processes.status_socket import is_served
 from settings import read_leniently
 
 # A part that has not come to an end by then is wrong. All are looked at at once.
@@ -62,7 +62,7 @@ def look() -> list[dict[str, str]]:
         "database": partial(check_database, settings),
         "files": partial(check_store, settings),
         "redis": partial(check_redis, settings),
-        "network": partial(check_network, settings, serves=is_served(settings.database)),
+        "network": partial(check_network, settings, serves=is_served(settings.data_dir)),
     }
     return [
         {

@@ -24,6 +24,7 @@ from settings.forms import (
     RateSetting,
     plain,
     split,
+    unquoted,
 )
 from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
@@ -203,8 +204,10 @@ class Settings(BaseSettings):
         fields = {name: field.annotation for name, field in cls.model_fields.items()}
         return {
             name: plain(name, fields[name], value)
-            # A password may begin or end with a space.
+            # A password may begin or end with a space or a quote; a URL does not.
             if isinstance(value, str) and name in fields and "SecretStr" not in str(fields[name])
+            else unquoted(value)
+            if isinstance(value, str) and name.endswith("_url")
             else value
             for name, value in values.items()
         }

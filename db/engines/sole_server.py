@@ -80,18 +80,3 @@ async def _others(database: Database) -> int:
             )
         )
         return int(found.scalar_one())
-
-
-def is_served(url: str) -> bool:
-    """Whether a server has this SQLite database; of MySQL's nobody can tell."""
-    database = make_url(url)
-    if database.get_backend_name() != "sqlite" or not database.database:
-        return False
-    try:
-        with Path(f"{database.database}.server").open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False

@@ -51,6 +51,11 @@ class RedisBus:
         """Whether Redis answered when it was last asked."""
         return self._listening and self._publishing
 
+    @property
+    def waiting(self) -> int:
+        """How many publications wait to be sent."""
+        return len(self._waiting)
+
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Call the handler, on the loop, with each publication of the other processes."""
         self._subscribers.add(topic, handler)
