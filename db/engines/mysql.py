@@ -125,7 +125,7 @@ def tls(url: URL) -> ssl.SSLContext | None:
         if word in _TLS_WORDS:
             told[_TLS_WORDS[word]] = str(value)
         elif word != "charset":  # it is utf8mb4, whatever they say
-            raise DatabaseUnsuitable(f"The database's URL has a parameter not known: {name}")
+            raise DatabaseUnsuitable(f"The database's URL has an unknown parameter: {name}")
     mode = told.get("mode", "verify-ca" if "authority" in told else "disabled")
     mode = _TLS_MODES.get(mode.lower().replace("_", "-"), mode)
     if mode not in _TLS_MODES.values():

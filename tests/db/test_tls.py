@@ -169,7 +169,7 @@ async def test_a_client_shows_its_own_certificate(place: Place) -> None:
         ({"ssl_mode": "REQUIRED", "ssl_cert": "/absent/c.pem"}, "/absent/c.pem.*No such file"),
         ({"ssl_mode": "REQUIRED", "ssl_key": "/absent/c.key"}, "ssl-key without ssl-cert"),
         ({"ssl_mode": "PREFERRED"}, "PREFERRED"),
-        ({"ssl_crl": "/absent"}, "not known: ssl-crl"),
+        ({"ssl_crl": "/absent"}, "unknown parameter: ssl-crl"),
     ],
 )
 async def test_files_that_cannot_be_used_are_named(
