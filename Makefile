@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Kept bytecode: without, each of hundreds of processes compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs wheel clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -67,14 +67,20 @@ schema: $(VENV)/.runtime ## print the GraphQL schema, OpenAPI and AsyncAPI into 
 docs: install ## build the documents as a site, strictly: its first page is site/html/index.html
 	$(BIN)/python -m docs.site
 
-clean:
-	rm -rf site $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+wheel: install ## build dist/parley-….whl, for pipx, uvx or a container
+	$(BIN)/python -m hatchling build -t wheel
 
-$(VENV)/bin/python:
+clean:
+	rm -rf site dist $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Not bin/python: where Debian's python3-venv is missing, a failed attempt leaves that one behind.
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or name one: make run PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv (python3.12-venv for a python3.12 of its own). Then run make again." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
+$(VENV)/.runtime: requirements.lock | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 

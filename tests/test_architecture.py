@@ -69,7 +69,10 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.describing", "commands.exports", "commands.moving"},
+        "":           {"commands.backups", "commands.checking", "commands.describing",
+                       "commands.exports", "commands.moving"},
+        "backups":    {"commands.exports"},
+        "checking":   set(),
         "describing": set(),
         "exports":    set(),
         "moving":     set(),
@@ -81,7 +84,8 @@ SUB_ROOMS = {
     "server": {
         "":           {"server.protocols", "server.processes", "server.middleware"},
         "processes":  {"server.logs"},
-        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors"},
+        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors",
+                       "server.processes.listeners"},
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {
@@ -114,7 +118,7 @@ SUB_ROOMS = {
                        "resolvers.changes", "resolvers.context", "resolvers.errors",
                        "resolvers.guards", "resolvers.reads"},
         "upkeep":     {"resolvers.background", "resolvers.changes", "resolvers.context",
-                       "resolvers.errors"},
+                       "resolvers.errors", "resolvers.server_info"},
     },
     "events": {
         "":           {"events.bus"},
@@ -124,7 +128,7 @@ SUB_ROOMS = {
         "":           {"db.engines", "db.models", "db.conversations", "db.groups", "db.people"},
         "engines":    {"db.private"},
         "groups":     {"db.engines", "db.conversations", "db.messages", "db.models",
-                       "db.visibility"},
+                       "db.of_messages.reactions", "db.visibility"},
         "models":     set(),
         "conversations": {"db.engines", "db.models", "db.people"},
         # Changes write by each noun's queries.
@@ -220,12 +224,12 @@ def test_only_operations_announce() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    # How a supervisor and its workers know each other is not a setting.
-    supervising = ROOT / "server" / "processes" / "workers.py"
+    # How a service manager, a supervisor and its workers know each other is not a setting.
+    supervising = {ROOT / "server/processes/workers.py", ROOT / "commands/serve.py"}
     reading = [
         f"{path}:{node.lineno}"
         for path in _sources()
-        if _room_of(path) != "settings" and path != supervising
+        if _room_of(path) != "settings" and path not in supervising
         for node in ast.walk(_parsed(path))
         if isinstance(node, ast.Attribute)
         and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}

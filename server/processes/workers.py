@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.processes.dispatcher import Dispatcher
-from server.processes.listeners import listen
-from settings import Settings
+from server.processes.listeners import describe, listen
+from server.processes.service_manager import ServiceManager
+from server.processes.status_socket import StatusSocket
+from settings import VERSION, Settings
 
 logger = logging.getLogger("parley.supervisor")
 
@@ -73,8 +75,10 @@ class Supervisor:
         settings: Settings,
         command: Sequence[str],
         listeners: Sequence[socket.socket],
+        manager: ServiceManager | None = None,
     ) -> None:
         self._settings = settings
+        self._manager = manager
         self._listeners = listeners
         self._command = command
         prefix = f"{settings.instance}-" if settings.instance else ""
@@ -95,6 +99,8 @@ class Supervisor:
         started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
         watching = asyncio.create_task(self._watch())
+        status = StatusSocket(self._settings.data_dir, self._describe)
+        await status.start()
         changes: list[asyncio.Task[Any]] = [started, stopping, *keepers]
         try:
             await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
@@ -103,18 +109,40 @@ class Supervisor:
                 logger.error("A worker ended before it had ever served; its last words are above")
                 return 3
             dispatcher.start()
+            if self._manager is not None:
+                serving = f"{len(self._workers)} processes serve on {describe(self._listeners[0])}"
+                self._manager.report_ready(serving)
             self._spare = await self._spawn("")
             await stopping
             return 0
         finally:
+            if self._manager is not None:
+                self._manager.report_stopping()
             dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
+            await status.close()
             await self._stop(keepers)
 
     async def _all_ready(self) -> None:
         for worker in self._workers.values():
             await worker.was_ready.wait()
+
+    async def _describe(self, with_users: bool) -> dict[str, Any]:
+        """Say how the workers are, for `main.py status`."""
+        now = asyncio.get_running_loop().time()
+        workers = [
+            {
+                "name": worker.name,
+                "process": None if worker.child is None else worker.child.process.pid,
+                "ready": worker.ready,
+                "silentSeconds": round(now - worker.heard_at, 1) if worker.ready else None,
+                "endings": worker.failures,
+            }
+            for worker in self._workers.values()
+        ]
+        spare = None if self._spare is None else self._spare.process.pid
+        return {"version": VERSION, "workers": workers, "spare": spare}
 
     def _choose(self, name: str | None) -> socket.socket | None:
         worker = self._workers.get(name) if name is not None else None
@@ -264,6 +292,9 @@ def worker_channel() -> tuple[str, socket.socket] | None:
     return name, channel
 
 
-def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
+def supervise(
+    settings: Settings, listeners: Sequence[socket.socket], manager: ServiceManager | None = None
+) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
-    return asyncio.run(Supervisor(settings, [sys.executable, *sys.argv], listeners).run())
+    command = [sys.executable, *sys.argv]
+    return asyncio.run(Supervisor(settings, command, listeners, manager).run())
