@@ -3,8 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.cut import cuttable
 from tests.support.faces import GraphQLFace
+from tests.support.node import run_node
 from tests.support.server import RunningServer
 from tests.web.client_app import AGAIN_SECONDS, another_person, client_app
 
@@ -171,3 +174,17 @@ async def test_a_conversation_that_was_opened_before_it_began_shows_its_messages
                 shown = await app.assert_in_step()
                 threads = [[m["content"] for m in each["messages"]] for each in shown["threads"]]
         assert sorted(threads) == [["the first is hers"], ["the first is mine"]]
+
+
+@pytest.mark.parametrize(
+    ("order", "unread"),
+    [
+        ("answer first", 14),
+        ("query first", 12),  # until the conversation, which it asks for, is queried again
+    ],
+)
+async def test_an_answer_that_overtakes_the_events_before_it_leaves_none_uncounted(
+    order: str, unread: int
+) -> None:
+    run = await run_node("parley_overtaken.mjs", order)
+    assert run.lines == [{"type": "shown", "unread": unread, "last": "15", "again": 1}], run.stderr

@@ -1,7 +1,7 @@
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { ParleyError, isPassing, networkError } from "./errors.js";
-import { applyFact, putQueried, replaceMessage } from "./facts.js";
+import { applyAnswered, putQueried, replaceMessage } from "./facts.js";
 import * as G from "./generated.js";
 import { Http } from "./http.js";
 import { Outbox } from "./outbox.js";
@@ -244,15 +244,8 @@ export class Client {
         this.#emitter.emit("loggedOut", error);
     }
     #sent(message) {
-        // As the fact of it would, which comes too: whichever is first.
-        const fact = {
-            __typename: "MessageSent",
-            message,
-            conversationId: message.conversationId,
-            cursor: "",
-            at: message.createdAt,
-        };
-        this.sync.refresh(applyFact(this.store, fact));
+        // The event of it comes too: whichever is first.
+        this.sync.refresh(applyAnswered(this.store, message));
         this.#emitter.emit("sent", message);
     }
     #setStatus(status) {

@@ -14,6 +14,8 @@ export interface Unknown {
  * nothing. Where the same facts lead to what a new query gives, the store's answers are those of a query.
  */
 export declare function applyFact(store: Store, fact: ParleyEvent): Unknown;
+/** Put one's own message, as the answer to its sending has it: messages of others may still be on their way. */
+export declare function applyAnswered(store: Store, message: Message): Unknown;
 /** Put what a query gave. */
 export declare function putQueried(store: Store, conversation: Conversation): void;
 /** Add a message in its place to a thread that has the newest messages, once. */

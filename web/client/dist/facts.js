@@ -55,18 +55,41 @@ function applySent(store, message) {
     if (!conversation)
         return { conversations: [message.conversationId] };
     const { lastMessage, readUpTo, unreadCount } = conversation;
-    if (lastMessage?.id === message.id && queried.has(conversation) && isAfter(message.id, store.countedUpTo)) {
+    const told = store.toldUpTo.get(conversation.id) ?? lastMessage?.id;
+    if (told === message.id && queried.has(conversation) && isAfter(message.id, store.countedUpTo)) {
         // The conversation was queried while this message was on its way: it may be counted, or not.
         return { conversations: [conversation.id] };
     }
-    if (!isAfter(message.id, lastMessage?.id))
+    if (!isAfter(message.id, told))
         return NOTHING;
+    const isLast = isAfter(message.id, lastMessage?.id);
+    if (isLast || message.id === lastMessage?.id)
+        store.toldUpTo.delete(conversation.id);
+    else
+        store.toldUpTo.set(conversation.id, message.id);
     const isUnread = message.senderId !== store.me?.id && !message.deletedAt && isAfter(message.id, readUpTo);
     store.putConversation({
         ...conversation,
-        lastMessage: message,
+        lastMessage: isLast ? message : lastMessage,
         unreadCount: isUnread ? Math.min(unreadCount + 1, UNREAD_COUNTED) : unreadCount,
     });
+    return NOTHING;
+}
+/** Put one's own message, as the answer to its sending has it: messages of others may still be on their way. */
+export function applyAnswered(store, message) {
+    insertMessage(store, message);
+    const conversation = store.conversation({ conversationId: message.conversationId });
+    if (!conversation)
+        return { conversations: [message.conversationId] };
+    const last = conversation.lastMessage?.id;
+    if (!isAfter(message.id, last))
+        return NOTHING;
+    if (!store.toldUpTo.has(conversation.id))
+        store.toldUpTo.set(conversation.id, last ?? "0");
+    const answered = { ...conversation, lastMessage: message };
+    if (queried.has(conversation))
+        queried.add(answered);
+    store.putConversation(answered);
     return NOTHING;
 }
 /** Conversations as a query gave them, with no fact applied since. */
@@ -74,6 +97,7 @@ const queried = new WeakSet();
 /** Put what a query gave. */
 export function putQueried(store, conversation) {
     queried.add(conversation);
+    store.toldUpTo.delete(conversation.id);
     store.putConversation(conversation);
 }
 function applyDeleted(store, message) {

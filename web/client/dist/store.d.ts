@@ -7,6 +7,8 @@ export declare class Store {
     #private;
     /** What was queried last counts every message up to this one. */
     countedUpTo: string | null;
+    /** The last message that events have told of, by conversations whose last one is an answer ahead of them. */
+    readonly toldUpTo: Map<string, string>;
     /** Called once after each burst of changes; returns how to stop. Fits React's useSyncExternalStore. */
     subscribe: (listener: () => void) => (() => void);
     /** A number that grows with every change. */

@@ -20,6 +20,8 @@ export class Store {
     #nextPage = null;
     /** What was queried last counts every message up to this one. */
     countedUpTo = null;
+    /** The last message that events have told of, by conversations whose last one is an answer ahead of them. */
+    toldUpTo = new Map();
     #version = 0;
     #isTelling = false;
     /** Called once after each burst of changes; returns how to stop. Fits React's useSyncExternalStore. */
@@ -132,6 +134,7 @@ export class Store {
     }
     dropConversation(id) {
         this.#conversations.delete(id);
+        this.toldUpTo.delete(id);
         this.#threads.delete(id);
         this.#lists = null;
         this.touch();
@@ -183,6 +186,7 @@ export class Store {
     /** Forget the conversations, and the messages; which threads were open is kept. */
     forgetLists() {
         this.countedUpTo = null;
+        this.toldUpTo.clear();
         this.#conversations.clear();
         this.#lists = null;
         this.#nextPage = null;

@@ -2,7 +2,7 @@ import { Connection } from "./connection.js";
 import type { Document } from "./document.js";
 import { Emitter } from "./emitter.js";
 import { ParleyError, isPassing, networkError } from "./errors.js";
-import { applyFact, putQueried, replaceMessage } from "./facts.js";
+import { applyAnswered, putQueried, replaceMessage } from "./facts.js";
 import * as G from "./generated.js";
 import { Http } from "./http.js";
 import { Outbox } from "./outbox.js";
@@ -280,15 +280,8 @@ export abstract class Client {
   }
 
   #sent(message: T.Message): void {
-    // As the fact of it would, which comes too: whichever is first.
-    const fact = {
-      __typename: "MessageSent",
-      message,
-      conversationId: message.conversationId,
-      cursor: "",
-      at: message.createdAt,
-    };
-    this.sync.refresh(applyFact(this.store, fact as T.ParleyEvent));
+    // The event of it comes too: whichever is first.
+    this.sync.refresh(applyAnswered(this.store, message));
     this.#emitter.emit("sent", message);
   }
 

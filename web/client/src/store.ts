@@ -23,6 +23,8 @@ export class Store {
   #nextPage: string | null = null;
   /** What was queried last counts every message up to this one. */
   countedUpTo: string | null = null;
+  /** The last message that events have told of, by conversations whose last one is an answer ahead of them. */
+  readonly toldUpTo = new Map<string, string>();
   #version = 0;
   #isTelling = false;
 
@@ -151,6 +153,7 @@ export class Store {
 
   dropConversation(id: string): void {
     this.#conversations.delete(id);
+    this.toldUpTo.delete(id);
     this.#threads.delete(id);
     this.#lists = null;
     this.touch();
@@ -207,6 +210,7 @@ export class Store {
   /** Forget the conversations, and the messages; which threads were open is kept. */
   forgetLists(): void {
     this.countedUpTo = null;
+    this.toldUpTo.clear();
     this.#conversations.clear();
     this.#lists = null;
     this.#nextPage = null;
