@@ -2,9 +2,8 @@
 
 import gc
 
-if __name__ == "__main__":
-    # What is imported stays: to look for garbage meanwhile is a fifth of a start.
-    gc.disable()
+# What is imported stays: to look for garbage meanwhile is a fifth of a start.
+gc.disable()
 
 import argparse
 import sys
@@ -13,17 +12,23 @@ try:
     from pydantic import ValidationError
 
     from commands import (
+        backup,
         check,
+        command_line,
         demo,
         exporting,
         importing,
         migrate,
+        program,
+        restore,
         schema,
         search,
         serve,
         status,
         users,
     )
+    from commands.backups.manifest import BackupUnusable
+    from commands.backups.restoring import check_finished
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
@@ -37,15 +42,17 @@ except ModuleNotFoundError as missing:
         f"{sys.executable} has no package {missing.name!r}. Install Parley's packages (`make run`"
         " does), then run this with .venv/bin/python"
     ) from missing
+finally:
+    gc.enable()
 
 # In the order of the help.
-COMMANDS = (serve, check, status, demo, migrate, schema, search, users, importing, exporting)
+WORDS = (serve, check, status, demo, migrate, backup, restore)
+MORE_WORDS = (schema, search, users, importing, exporting)
 
 
 def main(arguments: list[str]) -> None:
     """Run a command. What it cannot do is said in one line, without a traceback."""
-    gc.freeze()  # and no collection looks at it later
-    gc.enable()
+    gc.freeze()  # no collection looks at what was imported
     hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
@@ -63,12 +70,19 @@ def main(arguments: list[str]) -> None:
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
+        "backup": backup.run,
+        "restore": restore.run,
         "demo": demo.run,
     }[options.command]
     try:
+        if options.command not in {"restore", "status"}:
+            check_finished(settings)
         run(settings, options)
+    except BackupUnusable as error:
+        raise SystemExit(str(error)) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
-        raise SystemExit(f"The database: {error}") from error
+        told = str(error).replace("python main.py", command_line())
+        raise SystemExit(f"The database: {told}") from error
     except MigrationStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
@@ -81,10 +95,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in COMMANDS:
+    for command in (*WORDS, *MORE_WORDS):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
@@ -109,5 +123,10 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(["The settings cannot be used:", *lines])
 
 
-if __name__ == "__main__":
+def parley() -> None:
+    """Run the command that the installed package has: `parley`."""
     main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    parley()

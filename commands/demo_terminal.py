@@ -14,6 +14,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from commands import command_line
+
 EMAIL = "carol@example.com"
 
 
@@ -23,7 +25,7 @@ def run(port: int, password: str) -> None:
         login = _post(port, "/api/auth/login", {"email": EMAIL, "password": password})
     except OSError as error:
         raise SystemExit(
-            f"No demo answers on port {port}: start `python main.py demo` first"
+            f"No demo answers on port {port}: start `{command_line()} demo` first"
         ) from error
     if "token" not in login:
         raise SystemExit(f"Carol cannot log in: {login.get('message')}")
