@@ -17,6 +17,7 @@ from db.examination import (
     examine_server,
     may_create,
     newest_version,
+    read_version,
 )
 from settings import Settings
 
@@ -34,7 +35,8 @@ async def check_database(settings: Settings) -> list[Finding]:
     try:
         if url.get_backend_name() == "sqlite":
             return await asyncio.to_thread(_check_file, Path(url.database or ""))
-        return await _check_server(url, settings)
+        replicas = await asyncio.gather(*(_check_replica(make_url(u)) for u in settings.replicas))
+        return [*await _check_server(url, settings), *replicas]
     except DatabaseUnsuitable as error:
         return [wrong(str(error), "correct DATABASE_URL")]
 
@@ -74,6 +76,15 @@ async def _check_server(url: URL, settings: Settings) -> list[Finding]:
         ),
         *found,
     ]
+
+
+async def _check_replica(url: URL) -> Finding:
+    place = f"replica {url.host}:{url.port or 3306}"
+    try:
+        return ok(f"{place} answers, version {await read_version(url)}")
+    except DatabaseAway as away:
+        remedy = "start it, or correct DB_REPLICA_URLS; until then the primary is read"
+        return wrong(f"{place}: {away}", remedy)
 
 
 async def _explain_missing(url: URL, place: str) -> Finding:
