@@ -46,10 +46,8 @@ finally:
     gc.enable()
 
 # In the order of the help.
-COMMANDS = (
-    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup,
-    restore,
-)  # fmt: skip
+WORDS = (serve, check, status, demo, migrate, backup, restore)
+MORE_WORDS = (schema, search, users, importing, exporting)
 
 
 def main(arguments: list[str]) -> None:
@@ -77,7 +75,7 @@ def main(arguments: list[str]) -> None:
         "demo": demo.run,
     }[options.command]
     try:
-        if options.command != "restore":
+        if options.command not in {"restore", "status"}:
             check_finished(settings)
         run(settings, options)
     except BackupUnusable as error:
@@ -100,7 +98,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in COMMANDS:
+    for command in (*WORDS, *MORE_WORDS):
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

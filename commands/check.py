@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from commands import command_line
 from commands.checking.database import check_database
 from commands.checking.findings import Finding, Hider, State, wrong
 from commands.checking.machine import check_machine
@@ -69,7 +70,7 @@ def look() -> list[dict[str, str]]:
             "part": part,
             "state": finding.state.value,
             "said": hider.hide(finding.said),
-            "remedy": hider.hide(finding.remedy),
+            "remedy": hider.hide(finding.remedy.replace("python main.py", command_line())),
         }
         for part, findings in asyncio.run(_look_at_all(parts)).items()
         for finding in findings

@@ -156,6 +156,19 @@ async def examine_server(url: URL) -> ServerState | None:
         await engine.dispose()
 
 
+async def read_version(url: URL) -> str:
+    """Return the version of a server that is only read, a replica. Raises DatabaseAway."""
+    engine = _engine(url)
+    try:
+        async with _connected(engine) as connection:
+            await connection.execute(text("SELECT 1"))
+            return ".".join(map(str, connection.dialect.server_version_info or ()))
+    except (DBAPIError, OSError) as error:
+        raise _away(error) from error
+    finally:
+        await engine.dispose()
+
+
 async def may_create(url: URL) -> bool:
     """Whether the server's start could make the database, which is missing. Raises DatabaseAway."""
     engine = _engine(url.set(database=""))

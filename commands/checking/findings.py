@@ -63,7 +63,8 @@ def _secrets(settings: Settings) -> Iterable[str]:
     for whole in (settings.jwt_secret, settings.db_pass):
         if whole is not None:
             yield from _forms(whole.get_secret_value())
-    for url in (settings.database_url, settings.redis_url, settings.storage_url):
+    urls = (settings.database_url, settings.redis_url, settings.storage_url)
+    for url in (*urls, settings.db_replica_urls):
         if url is not None:
             yield url.get_secret_value()
             yield from _secrets_of_url(url.get_secret_value())

@@ -11,7 +11,7 @@ import msgspec
 
 from commands.checking.findings import Finding, note, ok, wrong
 from commands.checking.secret_values import LOCAL
-from server.processes.listeners import bind
+from server.processes.listeners import UNIX, bind
 from settings import Settings
 
 ASK_SECONDS = 5.0
@@ -41,8 +41,13 @@ async def check_network(settings: Settings, *, serves: bool) -> list[Finding]:
 
 
 def _check_port(settings: Settings, *, serves: bool) -> list[Finding]:
+    names = [name.strip() for name in settings.host.split(",")]
+    ports = [name for name in names if not name.startswith(UNIX)]
+    if not ports:
+        return [ok(f"no port: it listens on {settings.host}")]
     try:
-        for listener in bind(settings.host, settings.port):
+        # A Unix socket is not tried: that would take it from the server that has it.
+        for listener in bind(",".join(ports), settings.port):
             listener.close()
     except OSError as error:
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else error

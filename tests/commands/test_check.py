@@ -133,13 +133,14 @@ def test_when_everything_is_away_each_part_says_so_soon_and_no_secret_is_shown(
         DB_HOST="127.0.0.1",
         DB_PORT="1",
         DB_PASS=f"{hidden}-p/a?s@s",
+        DB_REPLICA_URLS=f"mysql://r:{hidden}-1@127.0.0.1:1/p,mysql://r:{hidden}-2@127.0.0.1:1/p",
         REDIS_URL=f"redis://u:{hidden}-r@127.0.0.1:1",
         STORAGE_URL="s3://b/p?endpoint=http://127.0.0.1:1&region=x&access_key_id=hidden-id"
         f"&secret_access_key={hidden}-key",
     )
     assert time.monotonic() - started < PART_SECONDS
-    for part in ("database", "files", "redis"):
-        assert len(found.wrong(part)) == 1
+    for part, number in (("database", 3), ("files", 1), ("redis", 1)):
+        assert len(found.wrong(part)) == number, found.printed
     assert hidden not in found.printed
 
 
@@ -230,8 +231,9 @@ class TestMariaDB:
         self, mariadb: MariaDB, made: str, tmp_path: Path
     ) -> None:
         before = mariadb.execute("SHOW TABLES", "checked")
-        found = check(tmp_path, DATABASE_URL=made)
+        found = check(tmp_path, DATABASE_URL=made, DB_REPLICA_URLS=made)
         assert found.wrong("database") == []
+        assert "replica" in found.of("database", "ok")[1]
         assert "tables of version" in found.of("database", "ok")[0]
         assert mariadb.execute("SHOW TABLES", "checked") == before
 

@@ -18,6 +18,7 @@ from commands import status
 from server.processes.status_socket import (
     QUESTION_SECONDS,
     SUFFIX,
+    Answer,
     StatusSocket,
     ask_all,
     is_served,
@@ -29,7 +30,7 @@ from tests.support.cut import CuttableProxy
 from tests.support.faces import GraphQLFace, RestFace, SocketIOFace, new_account
 from tests.support.mariadb import MariaDB
 from tests.support.redis import Redis, redis_server
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer, make_settings, running_server
 
 WAIT_SECONDS = 20
 SILENT = r"Worker \d is silent for \d+ s: ended"
@@ -247,13 +248,28 @@ async def test_each_worker_answers_for_itself_and_one_that_does_not_is_told(
         assert "2 of 2 workers ready" in done.stdout
         os.kill(workers[0], signal.SIGSTOP)
         try:
-            done = await asyncio.to_thread(run, tmp_path, "status", **where)
+            answers = {answer.process: answer.told for answer in await ask_all(parley.directory)}
         finally:
             with suppress(ProcessLookupError):  # it was found to be frozen, and replaced
                 os.kill(workers[0], signal.SIGCONT)
-        assert done.returncode == 1
-        assert f"process {workers[0]} does not answer" in done.stderr
-        assert f"process {workers[1]}" in done.stdout
+        assert answers[workers[0]] is None
+        assert answers[workers[1]] is not None
+        assert answers[parley.pid] is not None
+
+
+def test_a_process_that_does_not_answer_is_trouble(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    async def ask(data_dir: Path, *, with_users: bool) -> list[Answer]:
+        return [Answer(7, None)]
+
+    monkeypatch.setattr(status, "ask_all", ask)
+    with pytest.raises(SystemExit) as end:
+        status.run(make_settings(tmp_path), argparse.Namespace(json=False, users=False))
+    assert end.value.code == 1
+    said = capsys.readouterr()
+    assert "process 7: no answer" in said.out
+    assert "process 7 does not answer" in said.err
 
 
 async def _expect(parley: Parley, number: int) -> list[Any]:
