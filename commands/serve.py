@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,8 +14,9 @@ from db.engines.sole_server import sole_server
 from db.files import FileStore
 from db.private import open_directory
 from server.processes.descriptors import raise_limit
-from server.processes.listeners import bind, is_everywhere
+from server.processes.listeners import bind, describe, is_everywhere
 from server.processes.memory import give_back_large_blocks
+from server.processes.service_manager import ServiceManager
 from server.processes.workers import supervise, worker_channel
 from server.run import make_server
 from settings import VERSION, Settings, unknown_names
@@ -54,16 +56,19 @@ def run(
         open_directory(settings.data_dir, name="DATA_DIR")
     with sole_server(settings.database):
         # A port in use is reported before anything else. The listeners accept nobody yet.
-        listeners = bind(settings.host, settings.port)
+        manager = ServiceManager.of(os.environ)
+        listeners = manager.listeners or bind(
+            settings.host, settings.port, socket_mode=settings.socket_mode
+        )
         if bound is not None:
             bound()
         # A database or a file store that cannot be used is reported in one line, before the banner.
         upgrade_tables(settings)
         FileStore(settings.storage)
-        print(_banner(settings, listeners[0].getsockname()[1]), flush=True)
+        print(_banner(settings, listeners[0]), flush=True)
         if settings.workers > 1:
-            raise SystemExit(supervise(settings, listeners))
-        _serve(settings, settings.instance, listeners=listeners)
+            raise SystemExit(supervise(settings, listeners, manager))
+        _serve(settings, settings.instance, listeners=listeners, manager=manager)
 
 
 def _serve(
@@ -72,12 +77,18 @@ def _serve(
     *,
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
     give_back_large_blocks()
     parley = create_app(settings, process=process)
     server = make_server(
-        parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
+        parley.app,
+        settings,
+        drain=parley.drain,
+        listeners=listeners,
+        channel=channel,
+        manager=manager,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()
@@ -85,8 +96,12 @@ def _serve(
         raise SystemExit(NOT_STARTED)
 
 
-def _banner(settings: Settings, port: int) -> str:
-    host = "localhost" if is_everywhere(settings.host) else settings.host.partition(",")[0].strip()
+def _banner(settings: Settings, listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"\n  Parley {VERSION} is starting, on {describe(listener)}. Ctrl+C stops it.\n"
+    address, port = listener.getsockname()[:2]
+    named = settings.host.partition(",")[0].strip()
+    host = "localhost" if is_everywhere(address) else named or address
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     base = f"http://{host}:{port}"

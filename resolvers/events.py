@@ -20,14 +20,8 @@ from events.facts import Fact, Members
 from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
-from resolvers.messages import (
-    PAGE,
-    place_of,
-    read_between,
-    replay_messages,
-    watch_log,
-)
-from resolvers.reads import as_viewer_left, is_in_log, know_contacts, reading_log
+from resolvers.messages import PAGE, place_of, read_between, replay_messages, watch_log
+from resolvers.reads import as_viewer_left, is_in_log, know_contacts, reading_history
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
 EPOCH_DIGITS = 12
@@ -127,7 +121,7 @@ async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, 
         return
     shown = _ShownFacts(ctx, after, upto)
     while after < upto:
-        async with reading_log(ctx, upto) as connection:
+        async with reading_history(ctx, upto) as connection:
             messages = await read_between(ctx, connection, after, upto, PAGE)
             end = messages[-1].id if len(messages) == PAGE else upto
             found, end = await shown.read(connection, end)

@@ -51,6 +51,30 @@ async def reading_log(ctx: Context, upto: int | None = None) -> AsyncIterator[As
             yield connection
 
 
+@asynccontextmanager
+async def reading_history(ctx: Context, upto: int | None = None) -> AsyncIterator[AsyncConnection]:
+    """As `reading_log`, from a replica where one sees all of it.
+
+    Without `upto` that is all that is committed by now, in any process: nobody reads what is older
+    than what they have seen. Raises Unavailable.
+    """
+    if not ctx.replicas:
+        async with reading_log(ctx, upto) as connection:
+            yield connection
+        return
+    with as_unavailable():
+        wanted = ctx.feed.position if upto is None else upto
+        if upto is None:
+            # While the database is away: all that was announced here.
+            wanted = max(wanted, await ctx.replicas.head() or 0)
+        async with AsyncExitStack() as stack:
+            reading = ctx.replicas.reading(ctx.control.epoch, wanted)
+            lent: AsyncConnection | None = await stack.enter_async_context(reading)
+            if lent is None:
+                lent = await stack.enter_async_context(reading_log(ctx, upto))
+            yield lent
+
+
 async def _connection_at(
     ctx: Context, stack: AsyncExitStack, wanted: int
 ) -> AsyncConnection | None:

@@ -70,7 +70,10 @@ HOUSE = {
 # What a sub-room may import of the room that it is in, beside itself. "": the room's own files.
 SUB_ROOMS = {
     "commands": {
-        "":           {"commands.describing", "commands.exports", "commands.moving"},
+        "":           {"commands.backups", "commands.checking", "commands.describing",
+                       "commands.exports", "commands.moving"},
+        "backups":    {"commands.exports"},
+        "checking":   set(),
         "describing": set(),
         "exports":    set(),
         "moving":     set(),
@@ -82,7 +85,8 @@ SUB_ROOMS = {
     "server": {
         "":           {"server.protocols", "server.processes", "server.middleware"},
         "processes":  {"server.logs"},
-        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors"},
+        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors",
+                       "server.processes.listeners"},
         "middleware": {"server.headers", "server.protocols.visits"},
     },
     "schema": {
@@ -220,9 +224,9 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
         if isinstance(node, ast.Attribute)
         and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
     ]
-    # How a supervisor and its workers know each other is not a setting.
-    supervising = ROOT / "server" / "processes" / "workers.py"
-    assert not reading or _room_of(path) == "settings" or path == supervising, reading
+    # How a service manager, a supervisor and its workers know each other is not a setting.
+    supervising = {ROOT / "server/processes/workers.py", ROOT / "commands/serve.py"}
+    assert not reading or _room_of(path) == "settings" or path in supervising, reading
 
 
 @each_source

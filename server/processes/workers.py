@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.processes.dispatcher import Dispatcher
-from server.processes.listeners import listen
+from server.processes.listeners import describe, listen
+from server.processes.service_manager import ServiceManager
 from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
@@ -73,8 +74,10 @@ class Supervisor:
         settings: Settings,
         command: Sequence[str],
         listeners: Sequence[socket.socket],
+        manager: ServiceManager | None = None,
     ) -> None:
         self._settings = settings
+        self._manager = manager
         self._listeners = listeners
         self._command = command
         prefix = f"{settings.instance}-" if settings.instance else ""
@@ -103,10 +106,15 @@ class Supervisor:
                 logger.error("A worker ended before it had ever served; its last words are above")
                 return 3
             dispatcher.start()
+            if self._manager is not None:
+                serving = f"{len(self._workers)} processes serve on {describe(self._listeners[0])}"
+                self._manager.report_ready(serving)
             self._spare = await self._spawn("")
             await stopping
             return 0
         finally:
+            if self._manager is not None:
+                self._manager.report_stopping()
             dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
@@ -264,6 +272,9 @@ def worker_channel() -> tuple[str, socket.socket] | None:
     return name, channel
 
 
-def supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
+def supervise(
+    settings: Settings, listeners: Sequence[socket.socket], manager: ServiceManager | None = None
+) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
-    return asyncio.run(Supervisor(settings, [sys.executable, *sys.argv], listeners).run())
+    command = [sys.executable, *sys.argv]
+    return asyncio.run(Supervisor(settings, command, listeners, manager).run())
