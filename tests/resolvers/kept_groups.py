@@ -33,7 +33,7 @@ def _in_group(mutation: str) -> Action:
         if not table.groups:
             return None
         group = table.groups[act.pick % min(len(table.groups), 3)]
-        values = {"id": group, "who": table.people[act.target], "n": str(act.pick)}
+        values: Data = {"id": group, "who": table.people[act.target], "n": str(act.pick)}
         values |= {"role": ROLES[act.pick % 3], "flag": bool(act.pick % 2)}
         return mutation, {name: values[name] for name in values if f"${name}" in mutation}
 

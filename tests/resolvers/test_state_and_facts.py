@@ -187,7 +187,10 @@ class Client:
         if "-" in self.cursor:  # each once, and in order
             assert _position(event["cursor"]) > _position(self.cursor)
         if (asks := ASKING.get(event["__typename"])) is not None:
-            await asks(self.state, event, ask)
+            # All of it or nothing: who is cut off meanwhile hears the event again.
+            state = deepcopy(self.state)
+            await asks(state, event, ask)
+            self.state = state
         elif (apply := APPLY.get(event["__typename"])) is not None:
             apply(self.state, event)
         self.cursor = event["cursor"]
