@@ -43,7 +43,7 @@ def upgrade() -> None:
         **TABLE_OPTIONS,
     )
     op.execute(
-        f"UPDATE members SET left_title = {_OF_GROUP.format('c.title')},"  # noqa: S608  # fixed texts
+        f"UPDATE members SET left_title = {_OF_GROUP.format('c.title')},"  # noqa: S608  # nosec B608  # fixed texts
         f" left_avatar_id = {_OF_GROUP.format('c.avatar_id')},"
         f" left_shows_earlier = {_OF_GROUP.format('c.shows_earlier')}"
         f" WHERE left_position IS NOT NULL AND conversation_id IN {_GROUPS}"
