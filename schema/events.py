@@ -140,9 +140,17 @@ class UserChanged(Event):
     " conversation, or of the account."
 )
 class SettingsChanged(Event):
-    @field(description="Those of the account, as they are now.")
+    changed: strawberry.Private[facts.OwnSettingsChanged]
+
+    @field(
+        description="Those of the account: what was changed as it became by that, the rest as it is"
+        " now."
+    )
     async def settings(self, info: Info) -> Settings:
-        return Settings.of(await settings.get_settings(info.context.ctx))
+        now = await settings.get_settings(info.context.ctx)
+        # By the values of now a client that reads late would not see that it was told nothing of
+        # others' marks for a while: it would not query them again.
+        return Settings.of(settings.as_changed(now, self.changed))
 
 
 @strawberry.type(
@@ -268,7 +276,7 @@ _FIELDS: dict[type, tuple[type[Event], Callable[[Fact, Any], dict[str, Any]]]] =
         },
     ),
     facts.UserChanged: (UserChanged, lambda fact, body: {"user_id": _actor_of(fact)}),
-    facts.OwnSettingsChanged: (SettingsChanged, lambda fact, body: {}),
+    facts.OwnSettingsChanged: (SettingsChanged, lambda fact, body: {"changed": body}),
     facts.ReceiptsChanged: (
         ReceiptsChanged,
         lambda fact, body: {"user_id": _actor_of(fact), "shown": body.shown},

@@ -33,6 +33,12 @@ async def get_settings(ctx: Context) -> OwnSettings:
     return OwnSettings(viewer.id in ctx.invisible.ids, receipts, delivered)
 
 
+def as_changed(now: OwnSettings, changed: OwnSettingsChanged) -> OwnSettings:
+    """Return the settings with what a change has made of them."""
+    became = {"invisible": changed.invisible, "read_receipts": changed.read_receipts}
+    return now._replace(**{name: value for name, value in became.items() if value is not None})
+
+
 async def update_settings(
     ctx: Context, *, invisible: bool | None = None, read_receipts: bool | None = None
 ) -> OwnSettings:

@@ -42,13 +42,15 @@ ACTIONS: dict[str, Action] = kept_state.ACTIONS | {
 }
 
 
-async def _query_marks(ask: Ask, people: list[str]) -> State:
+async def query_marks(ask: Ask, people: list[str]) -> State:
+    """Return the marks of all conversations but groups."""
     query = """query($a: Boolean) { me { id } page: conversations(first: 100, archived: $a) {
-      nodes { id lastMessage { id } unreadCount readUpTo deliveredUpTo
+      nodes { id kind lastMessage { id } unreadCount readUpTo deliveredUpTo
         marks { user { id } readUpTo deliveredUpTo } } } }"""
     pages = [await ask(query, a=archived) for archived in (False, True)]
     found: State = {ME: {"id": pages[0]["me"]["id"]}}
-    for node in [node for page in pages for node in page["page"]["nodes"]]:
+    nodes = [node for page in pages for node in page["page"]["nodes"]]
+    for node in [node for node in nodes if node["kind"] != "GROUP"]:
         marks = {
             mark["user"]["id"]: {"read": mark["readUpTo"], "delivered": mark["deliveredUpTo"]}
             for mark in node["marks"]
@@ -63,7 +65,7 @@ async def _query_marks(ask: Ask, people: list[str]) -> State:
     return found
 
 
-SNAPSHOT = (*kept_state.SNAPSHOT, _query_marks)
+SNAPSHOT = (*kept_state.SNAPSHOT, query_marks)
 FIELDS = kept_state.FIELDS | {
     "MarksMoved": f"conversationId deliveredUpTo {kept_state.FIELDS['MarksMoved']}",
     "ReceiptsChanged": "userId shown conversation { id marks { user { id } readUpTo } }",
@@ -145,7 +147,7 @@ async def _settings_changed(state: State, event: Data, ask: Ask) -> None:
     after = event["settings"]["readReceipts"]
     if before is after:
         return
-    fresh = await _query_marks(ask, []) if after else {}
+    fresh = await query_marks(ask, []) if after else {}
     for key, kept in state.items():
         if key[0] == "marks":
             for user, mark in kept["marks"].items():

@@ -48,10 +48,11 @@ class Sent(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What actions choose from: people, and the messages that were sent."""
+    """What actions choose from: people, the messages that were sent, and groups."""
 
     people: list[str]
     sent: list[Sent]
+    groups: list[str]
 
     def own(self, act: Act) -> str | None:
         """Return a message of the actor's."""
@@ -161,7 +162,9 @@ async def _query_conversations(ask: Ask, people: list[str]) -> State:
     query = f"""query($a: Boolean) {{
       conversations(first: 200, archived: $a) {{ nodes {CONVERSATION} }} }}"""
     pages = [(await ask(query, a=archived))["conversations"] for archived in (False, True)]
-    return {("conversation", node["id"]): node for page in pages for node in page["nodes"]}
+    listed = [node for page in pages for node in page["nodes"]]
+    # Groups: kept_groups.py.
+    return {("conversation", node["id"]): node for node in listed if node["kind"] != "GROUP"}
 
 
 async def _query_people(ask: Ask, people: list[str]) -> State:
