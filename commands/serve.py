@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from application import create_app
@@ -12,10 +13,13 @@ from commands.migrate import upgrade_tables
 from db.engines.sole_server import sole_server
 from db.files import FileStore
 from db.private import open_directory
+from observe.exposition import expose
+from observe.families import Workers
+from server.metrics_port import metrics_port
 from server.processes.descriptors import raise_limit
 from server.processes.listeners import bind, is_everywhere
 from server.processes.memory import give_back_large_blocks
-from server.processes.workers import supervise, worker_channel
+from server.processes.workers import Supervisor, supervise, worker_channel
 from server.run import make_server
 from settings import VERSION, Settings, unknown_names
 
@@ -55,6 +59,7 @@ def run(
     with sole_server(settings.database):
         # A port in use is reported before anything else. The listeners accept nobody yet.
         listeners = bind(settings.host, settings.port)
+        metrics = _bind_metrics(settings)
         if bound is not None:
             bound()
         # A database or a file store that cannot be used is reported in one line, before the banner.
@@ -62,8 +67,33 @@ def run(
         FileStore(settings.storage)
         print(_banner(settings, listeners[0].getsockname()[1]), flush=True)
         if settings.workers > 1:
-            raise SystemExit(supervise(settings, listeners))
-        _serve(settings, settings.instance, listeners=listeners)
+            beside = partial(_metrics_of_workers, metrics)
+            raise SystemExit(supervise(settings, listeners, beside=beside))
+        _serve(settings, settings.instance, listeners=listeners, metrics=metrics)
+
+
+def _bind_metrics(settings: Settings) -> Sequence[socket.socket]:
+    """Return sockets for the figures; none where METRICS_PORT is not set. Raises OSError."""
+    if settings.metrics_port is None:
+        return ()
+    return bind(settings.metrics_host, settings.metrics_port)
+
+
+@contextlib.asynccontextmanager
+async def _metrics_of_workers(
+    listeners: Sequence[socket.socket], supervisor: Supervisor
+) -> AsyncIterator[None]:
+    """Expose the figures of all workers as one while the block lasts."""
+    workers = Workers()
+
+    async def expose_all(accept: str) -> tuple[bytes, str]:
+        return expose(workers.merge(await supervisor.reports()), accept)
+
+    if not listeners:
+        yield
+        return
+    async with metrics_port(listeners, expose_all):
+        yield
 
 
 def _serve(
@@ -72,12 +102,18 @@ def _serve(
     *,
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
+    metrics: Sequence[socket.socket] = (),
 ) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
     give_back_large_blocks()
-    parley = create_app(settings, process=process)
+    parley = create_app(settings, process=process, metrics=metrics)
     server = make_server(
-        parley.app, settings, drain=parley.drain, listeners=listeners, channel=channel
+        parley.app,
+        settings,
+        drain=parley.drain,
+        listeners=listeners,
+        channel=channel,
+        report=parley.report,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()

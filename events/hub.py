@@ -8,7 +8,7 @@ session that ends are found by topic.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
@@ -110,6 +110,11 @@ class Hub:
         """Return the open transports of one kind, those without a user too."""
         found = self._table.get(kind, ())
         return [cast("T", connection.transport) for connection in found]
+
+    @property
+    def table(self) -> Mapping[Topic, Collection[Connection]]:
+        """The connections at each topic, to look at."""
+        return self._table
 
     def enter(
         self,

@@ -43,6 +43,16 @@ class Turns:
         self._spent = Spent()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many files wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many files are being inspected."""
+        return len(self._looking)
+
     @asynccontextmanager
     async def hold(self, owner: str, address: str) -> AsyncIterator[None]:
         """Wait for a place, and hold it while the block lasts."""

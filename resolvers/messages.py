@@ -331,8 +331,10 @@ async def watch_log(
         with _subscribe(ctx, viewer.broadcasts_after if facts else None) as live:
             start = ctx.feed.position
             if after is not None:
+                ctx.counted.resumes += 1
                 async with aclosing(replay(after, start)) as replayed:
                     async for entry in replayed:
+                        ctx.counted.replayed += 1
                         after = entry.id
                         yield entry
                 if live.interrupted:

@@ -15,7 +15,7 @@ from server.middleware.sockets import Application
 from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
 from server.processes.listeners import bind
-from server.processes.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
+from server.processes.workers import ALIVE, ALIVE_SECONDS, ASKED, READY, REPORT, STOPPING
 from server.protocols.http import ImpatientHTTP
 from server.protocols.progress import TransferLimits
 from server.protocols.unfinished import Unfinished
@@ -110,9 +110,11 @@ class HandedServer(DrainingServer):
         *,
         drain: Callable[[], Awaitable[None]],
         channel: socket.socket,
+        report: Callable[[], bytes],
     ) -> None:
         super().__init__(config, drain=drain)
         self._channel = channel
+        self._make_report = report
         self._beat: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -139,6 +141,13 @@ class HandedServer(DrainingServer):
             self._channel.send(ALIVE)
         self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._say_alive)
 
+    def _report(self) -> None:
+        """Tell the supervisor this process's figures."""
+        try:
+            self._channel.send(REPORT + self._make_report())
+        except OSError as error:  # it does not read, and asks again another time
+            logger.warning("The figures could not be told: %s", error)
+
     def _receive(self) -> None:
         for _ in range(100):  # others must get a turn
             try:
@@ -154,6 +163,8 @@ class HandedServer(DrainingServer):
                 self.config.timeout_graceful_shutdown = ORPHAN_SECONDS
                 self.should_exit = True
                 return
+            if told == ASKED:
+                self._report()
             for descriptor in descriptors:
                 self._serve_connection(socket.socket(fileno=descriptor))
 
@@ -165,11 +176,12 @@ def make_server(
     drain: Callable[[], Awaitable[None]],
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
+    report: Callable[[], bytes] = bytes,
 ) -> DrainingServer:
     """Return a server for the application, ready to `run()` or `await serve()`.
 
     It listens on `listeners`, which were bound before, or else where the settings say. With a
-    channel it is a worker's: its connections come from the dispatcher.
+    channel it is a worker's: its connections come from the dispatcher, whom it tells its `report`.
     """
     # A body of the largest size must have room beside others.
     unfinished = Unfinished(max(settings.max_unfinished_bytes, 4 * settings.max_body_bytes))
@@ -213,5 +225,5 @@ def make_server(
         proxy_headers=False,
     )
     if channel is not None:
-        return HandedServer(config, drain=drain, channel=channel)
+        return HandedServer(config, drain=drain, channel=channel, report=report)
     return DrainingServer(config, drain=drain, listeners=listeners)
