@@ -12,6 +12,7 @@ import pytest
 from tests.docs.commands import commands_of
 from tests.faults.processes import parleys
 from tests.observed.logged import PASSWORD, register
+from tests.support.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs/operate/observe.md"
 
@@ -20,6 +21,8 @@ BEGINNINGS = (
     ERRORS := "jq -Rr 'fromjson? | .errors[]?'",
     LOGINS := "jq -Rr 'fromjson? | select(.fields ==",
     SLOW := "jq -Rr 'fromjson? | select(.statement)",
+    FIGURES := "curl -s",
+    CHECK := "promtool check config",
 )
 
 Run = Callable[[str], list[str]]
@@ -31,7 +34,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "json" and shutil.which("jq") is None:
         pytest.skip("jq is not installed")
     home = tmp_path_factory.mktemp(f"observe-{request.param}")
-    with parleys(home, log_format=request.param, slow_sql_ms="0.000001", search="off") as [parley]:
+    settings = {"log_format": request.param, "slow_sql_ms": "0.000001", "search": "off"}
+    with parleys(home, 1, allowed=(), **settings) as [parley]:
         register(parley.url, "reader")
         login = 'mutation { login(email: "reader@example.com", password: "wrong-1") { token } }'
         headers = {"X-Request-ID": "5f0c2a"}
@@ -47,19 +51,42 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         [command] = [found for found in commands_of(PAGE) if found.startswith(beginning)]
         if form == ("text" if command.startswith("jq") else "json"):
             pytest.skip(f"for logs in the other form than {form}")
-        told = subprocess.run(
-            ["/bin/bash", "-c", command],
-            cwd=home,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-        assert told.stderr == ""
-        return told.stdout.splitlines()
+        return shell(command, home)
 
     return run_one
+
+
+def shell(command: str, directory: Path) -> list[str]:
+    told = subprocess.run(
+        ["/bin/bash", "-c", command],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert told.stderr == ""
+    return told.stdout.splitlines()
+
+
+def command(beginning: str) -> str:
+    [found] = [found for found in commands_of(PAGE) if found.startswith(beginning)]
+    if shutil.which(found.split()[0]) is None:
+        pytest.skip(f"{found.split()[0]} is not installed")
+    return found
+
+
+def test_the_figures_are_where_the_page_says(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    asks = command(FIGURES).replace("9464", str(port))
+    with parleys(tmp_path, metrics_port=port, search="off"):
+        lines = shell(asks, tmp_path)
+    assert 'parley_connections{face="socketio",state="logged_in"} 0.0' in lines
+
+
+def test_the_configuration_of_prometheus_is_sound() -> None:
+    assert shell(command(CHECK), PAGE.parents[2])
 
 
 def test_a_request_is_found_by_its_id(run: Run) -> None:

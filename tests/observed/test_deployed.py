@@ -80,6 +80,12 @@ def test_every_family_is_shown_somewhere(names: set[str]) -> None:
     }
 
 
+def test_every_figure_is_on_the_page(names: set[str]) -> None:
+    page = (DEPLOY.parent / "docs/operate/observe.md").read_text()
+    shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in names}
+    assert {name for name in shown if name.startswith("parley_") and name not in page} == set()
+
+
 def test_panels_stand_side_by_side_and_have_ids_of_their_own() -> None:
     places = [tuple(panel["gridPos"].values()) for panel in panels()]
     assert len(set(places)) == len(places)
