@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Kept bytecode: without, each of hundreds of processes compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs wheel clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -67,8 +67,11 @@ schema: $(VENV)/.runtime ## print the GraphQL schema, OpenAPI and AsyncAPI into 
 docs: install ## build the documents as a site, strictly: its first page is site/html/index.html
 	$(BIN)/python -m docs.site
 
+wheel: install ## build dist/parley-….whl, for pipx, uvx or a container
+	$(BIN)/python -m hatchling build -t wheel
+
 clean:
-	rm -rf site $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site dist $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'

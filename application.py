@@ -27,6 +27,7 @@ from db.log.admission import Admission
 from db.log.log import MessageLog
 from db.log.reader import LogReader
 from db.models import StoredMessage
+from db.replicas import Replicas
 from db.search.search import MessageSearch
 from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
@@ -199,6 +200,7 @@ async def running(
     async with AsyncExitStack() as stack:
         part, at_end = stack.enter_async_context, stack.push_async_callback
         at_end(ctx.db.close)
+        at_end(ctx.replicas.close)
         stack.callback(ctx.passwords.close)
         await migrate.upgrade(ctx.db)
         await part(_started(bus))
@@ -337,6 +339,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     return Context(
         settings=settings,
         db=database,
+        replicas=Replicas(settings.replicas, database, pool_size=settings.db_pool_size),
         log=log,
         hub=hub,
         feed=feed,

@@ -2,9 +2,8 @@
 
 import gc
 
-if __name__ == "__main__":
-    # What is imported stays: to look for garbage meanwhile is a fifth of a start.
-    gc.disable()
+# What is imported stays: to look for garbage meanwhile is a fifth of a start.
+gc.disable()
 
 import argparse
 import sys
@@ -12,31 +11,50 @@ import sys
 try:
     from pydantic import ValidationError
 
-    from commands import demo, exporting, importing, migrate, schema, search, serve, users
+    from commands import (
+        backup,
+        check,
+        command_line,
+        demo,
+        exporting,
+        importing,
+        migrate,
+        program,
+        restore,
+        schema,
+        search,
+        serve,
+        users,
+    )
+    from commands.backups.manifest import BackupUnusable
+    from commands.backups.restoring import check_finished
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
     from db.migrate import MigrationStopped
     from media.containment import hide_memory
     from server.logs import configure_logs
-    from settings import VERSION, SecretFileError, Settings
+    from settings import VERSION, SecretFileError, Settings, problems_of, unknown_names
 except ModuleNotFoundError as missing:
     # Mostly the system's Python in place of the one that `make run` has filled.
     raise SystemExit(
         f"{sys.executable} has no package {missing.name!r}. Install Parley's packages (`make run`"
         " does), then run this with .venv/bin/python"
     ) from missing
+finally:
+    gc.enable()
 
 
 def main(arguments: list[str]) -> None:
     """Run a command. What it cannot do is said in one line, without a traceback."""
-    gc.freeze()  # and no collection looks at it later
-    gc.enable()
+    gc.freeze()  # no collection looks at what was imported
     hide_memory()  # before there is a secret in it
     options = _parse(arguments)
     if options.command == "schema":
         schema.run(options)
         return
+    if options.command == "check":
+        check.run(options)
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
     run = {
@@ -46,12 +64,19 @@ def main(arguments: list[str]) -> None:
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
+        "backup": backup.run,
+        "restore": restore.run,
         "demo": demo.run,
     }[options.command]
     try:
+        if options.command != "restore":
+            check_finished(settings)
         run(settings, options)
+    except BackupUnusable as error:
+        raise SystemExit(str(error)) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
-        raise SystemExit(f"The database: {error}") from error
+        told = str(error).replace("python main.py", command_line())
+        raise SystemExit(f"The database: {told}") from error
     except MigrationStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from stopped  # as a shell counts it
@@ -64,10 +89,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="main.py", description="Parley, a realtime chat backend.")
+    parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
+    for command in (
+        serve, check, demo, migrate, schema, search, users, importing, exporting, backup, restore
+    ):  # fmt: skip
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
@@ -86,12 +113,16 @@ def _read_settings(options: argparse.Namespace) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(map(str, problem['loc'])).upper() or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+    lines = [f"  {found.name or 'settings'}: {found.text}" for found in problems_of(error)]
+    # A name that is mistyped is often why.
+    lines += [f"  {unknown}" for unknown in unknown_names()]
     return "\n".join(["The settings cannot be used:", *lines])
 
 
-if __name__ == "__main__":
+def parley() -> None:
+    """Run the command that the installed package has: `parley`."""
     main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    parley()

@@ -10,7 +10,7 @@ import webbrowser
 from http.client import HTTPConnection
 from typing import Any
 
-from commands import demo_terminal, serve
+from commands import command_line, demo_terminal, serve
 from commands.demo_story import PASSWORD, tell
 from settings import Settings
 
@@ -94,6 +94,7 @@ def _tell_when_ready(settings: Settings, opens: bool) -> None:
         f"    {one.name:<8}{addresses[one.email]:<{len(base) + 13}}{one.email}" for one in people
     ]
     port = "" if settings.port == 3000 else f" --port {settings.port}"
+    again = command_line().replace("python", sys.executable)
     print(
         "\n".join(
             [
@@ -102,8 +103,7 @@ def _tell_when_ready(settings: Settings, opens: bool) -> None:
                 *lines,
                 "",
                 f"    Everybody's password: {PASSWORD}",
-                f"    Carol over Socket.IO, in a second terminal: {sys.executable} main.py demo"
-                f" --socketio{port}",
+                f"    Carol over Socket.IO, in a second terminal: {again} demo --socketio{port}",
                 "",
             ]
         ),

@@ -14,6 +14,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from commands import command_line
+
 EMAIL = "carol@example.com"
 
 
@@ -23,7 +25,7 @@ def run(port: int, password: str) -> None:
         login = _post(port, "/api/auth/login", {"email": EMAIL, "password": password})
     except OSError as error:
         raise SystemExit(
-            f"No demo answers on port {port}: start `python main.py demo` first"
+            f"No demo answers on port {port}: start `{command_line()} demo` first"
         ) from error
     if "token" not in login:
         raise SystemExit(f"Carol cannot log in: {login.get('message')}")
@@ -93,6 +95,9 @@ def _say(socket: ClientConnection, line: str, names: dict[int, str]) -> None:
     ids = [id_ for id_, known in names.items() if known.lower() == name.strip().lower()]
     if separator and ids:
         _emit(socket, "message:private", {"toUserId": ids[0], "content": content.strip()})
+    elif content.startswith(" ") and " " not in name.strip():
+        # Most likely a mistyped name: what was meant for one person must not go to everybody.
+        print(f"Nobody is called {name.strip()}. There are: {', '.join(names.values())}")
     else:
         _emit(socket, "message:send", {"content": line})
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -17,8 +18,9 @@ from observe.exposition import expose
 from observe.families import Workers
 from server.metrics_port import metrics_port
 from server.processes.descriptors import raise_limit
-from server.processes.listeners import bind, is_everywhere
+from server.processes.listeners import bind, describe, is_everywhere
 from server.processes.memory import give_back_large_blocks
+from server.processes.service_manager import ServiceManager
 from server.processes.workers import Supervisor, supervise, worker_channel
 from server.run import make_server
 from settings import VERSION, Settings, unknown_names
@@ -58,18 +60,21 @@ def run(
         open_directory(settings.data_dir, name="DATA_DIR")
     with sole_server(settings.database):
         # A port in use is reported before anything else. The listeners accept nobody yet.
-        listeners = bind(settings.host, settings.port)
+        manager = ServiceManager.of(os.environ)
+        listeners = manager.listeners or bind(
+            settings.host, settings.port, socket_mode=settings.socket_mode
+        )
         metrics = _bind_metrics(settings)
         if bound is not None:
             bound()
         # A database or a file store that cannot be used is reported in one line, before the banner.
         upgrade_tables(settings)
         FileStore(settings.storage)
-        print(_banner(settings, listeners[0].getsockname()[1]), flush=True)
+        print(_banner(settings, listeners[0]), flush=True)
         if settings.workers > 1:
             beside = partial(_metrics_of_workers, metrics)
-            raise SystemExit(supervise(settings, listeners, beside=beside))
-        _serve(settings, settings.instance, listeners=listeners, metrics=metrics)
+            raise SystemExit(supervise(settings, listeners, manager, beside=beside))
+        _serve(settings, settings.instance, listeners=listeners, manager=manager, metrics=metrics)
 
 
 def _bind_metrics(settings: Settings) -> Sequence[socket.socket]:
@@ -102,6 +107,7 @@ def _serve(
     *,
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
+    manager: ServiceManager | None = None,
     metrics: Sequence[socket.socket] = (),
 ) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
@@ -113,6 +119,7 @@ def _serve(
         drain=parley.drain,
         listeners=listeners,
         channel=channel,
+        manager=manager,
         report=parley.report,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
@@ -121,8 +128,12 @@ def _serve(
         raise SystemExit(NOT_STARTED)
 
 
-def _banner(settings: Settings, port: int) -> str:
-    host = "localhost" if is_everywhere(settings.host) else settings.host.partition(",")[0].strip()
+def _banner(settings: Settings, listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"\n  Parley {VERSION} is starting, on {describe(listener)}. Ctrl+C stops it.\n"
+    address, port = listener.getsockname()[:2]
+    named = settings.host.partition(",")[0].strip()
+    host = "localhost" if is_everywhere(address) else named or address
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     base = f"http://{host}:{port}"

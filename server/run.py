@@ -14,7 +14,8 @@ from server.headers import SecurityHeaders
 from server.middleware.sockets import Application
 from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
-from server.processes.listeners import bind
+from server.processes.listeners import bind, describe
+from server.processes.service_manager import ServiceManager
 from server.processes.workers import ALIVE, ALIVE_SECONDS, ASKED, READY, REPORT, STOPPING
 from server.protocols.http import ImpatientHTTP
 from server.protocols.progress import TransferLimits
@@ -44,9 +45,11 @@ class DrainingServer(uvicorn.Server):
         *,
         drain: Callable[[], Awaitable[None]],
         listeners: Sequence[socket.socket] | None = None,
+        manager: ServiceManager | None = None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
+        self._manager = manager
         self._listeners = listeners
         self.is_listening = False
         self._acceptor: Acceptor | None = None
@@ -64,10 +67,14 @@ class DrainingServer(uvicorn.Server):
         self.is_listening = True
         logger.info("Parley %s", VERSION)
         for listener in self._listeners:
-            logger.info("Listening on %s port %s", *listener.getsockname()[:2])
+            logger.info("Listening on %s", describe(listener))
+        if self._manager is not None:
+            self._manager.report_ready(f"Serving on {describe(self._listeners[0])}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop as uvicorn does."""
+        if self._manager is not None:
+            self._manager.report_stopping()
         if self._acceptor is not None:
             self._acceptor.close()
         seconds = self.config.timeout_graceful_shutdown or 1
@@ -176,12 +183,14 @@ def make_server(
     drain: Callable[[], Awaitable[None]],
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
+    manager: ServiceManager | None = None,
     report: Callable[[], bytes] = bytes,
 ) -> DrainingServer:
     """Return a server for the application, ready to `run()` or `await serve()`.
 
     It listens on `listeners`, which were bound before, or else where the settings say. With a
     channel it is a worker's: its connections come from the dispatcher, whom it tells its `report`.
+    `manager` hears of the start.
     """
     # A body of the largest size must have room beside others.
     unfinished = Unfinished(max(settings.max_unfinished_bytes, 4 * settings.max_body_bytes))
@@ -226,4 +235,4 @@ def make_server(
     )
     if channel is not None:
         return HandedServer(config, drain=drain, channel=channel, report=report)
-    return DrainingServer(config, drain=drain, listeners=listeners)
+    return DrainingServer(config, drain=drain, listeners=listeners, manager=manager)

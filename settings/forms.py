@@ -80,5 +80,14 @@ def read_byte_rate(value: object) -> object:
     return Rate(amount, window.seconds)
 
 
+def read_mode(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch("0?[0-7]{3}", value.strip()) is None:
+        raise ValueError("must be an octal mode such as 660")
+    return int(value, 8)
+
+
+ModeSetting = Annotated[int, NoDecode, BeforeValidator(read_mode)]
 RateSetting = Annotated[Rate, NoDecode, BeforeValidator(read_rate)]
 ByteRateSetting = Annotated[Rate, NoDecode, BeforeValidator(read_byte_rate)]

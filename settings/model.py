@@ -15,7 +15,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from settings.forms import MAX_RATE_SECONDS, ByteRateSetting, Rate, RateSetting, plain, split
+from settings.forms import (
+    MAX_RATE_SECONDS,
+    ByteRateSetting,
+    ModeSetting,
+    Rate,
+    RateSetting,
+    plain,
+    split,
+)
 from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
@@ -38,6 +46,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production", "test"] = "development"
     host: str = ""  # all addresses, IPv4 and IPv6: a container must be reachable
     port: int = Field(default=3000, ge=0, le=65535)
+    socket_mode: ModeSetting = 0o660
     workers: int = Field(default=1, ge=1, le=64)
     instance: str = Field(default="", pattern="^[A-Za-z0-9_]{0,32}$")
 
@@ -48,6 +57,7 @@ class Settings(BaseSettings):
     db_user: str = "root"
     db_pass: SecretStr = SecretStr("")
     db_name: str = "parley"
+    db_replica_urls: SecretStr | None = None
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     wait_for_db_seconds: float = Field(default=0, ge=0, le=3600)
 
@@ -232,6 +242,14 @@ class Settings(BaseSettings):
             _with_driver(value.get_secret_value())
         return value
 
+    @field_validator("db_replica_urls")
+    @classmethod
+    def _known_replicas(cls, value: SecretStr | None) -> SecretStr | None:
+        for url in split(value.get_secret_value()) if value is not None else ():
+            if not _with_driver(url).startswith("mysql"):
+                raise ValueError("must be URLs of MySQL or MariaDB: mysql://user:word@host/name")
+        return value
+
     @model_validator(mode="after")
     def _settings_agree(self) -> "Settings":
         if self.presence_lease_seconds < 2 * self.presence_renewal_seconds:
@@ -244,6 +262,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LOGINS_PER_ACCOUNT_FROM_ELSEWHERE must be twice LOGINS_PER_ACCOUNT at least"
             )
+        if self.replicas and self.database.startswith("sqlite"):
+            raise ValueError("DB_REPLICA_URLS is for MySQL and MariaDB: SQLite has no replicas")
         secret = self.jwt_secret and self.jwt_secret.get_secret_value()
         if self.env == "production" and secret and (why := weakness_of(secret)):
             raise ValueError(f"JWT_SECRET {why}; ENV=production refuses it")
@@ -263,6 +283,12 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The URLs of the database's replicas: DB_REPLICA_URLS."""
+        written = self.db_replica_urls.get_secret_value() if self.db_replica_urls else ""
+        return tuple(map(_with_driver, split(written)))
 
     @property
     def redis(self) -> str | None:

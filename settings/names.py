@@ -30,7 +30,7 @@ def unknown_names() -> list[str]:
         for name, field in Settings.model_fields.items()
         if holds_secret(field)
     ]
-    written = dotenv_values(ENV_FILE, interpolate=False)
+    written = _written()
     found = []
     for name in sorted({*written, *os.environ}):
         if name.upper() in known:
@@ -43,3 +43,11 @@ def unknown_names() -> list[str]:
         elif name in written:
             found.append(f"{name} is no setting and has no effect")
     return found
+
+
+def _written() -> dict[str, str | None]:
+    """Return the lines of `.env`; none where it cannot be read, which is said elsewhere."""
+    try:
+        return dotenv_values(ENV_FILE, interpolate=False)
+    except (OSError, UnicodeDecodeError):
+        return {}

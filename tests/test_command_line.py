@@ -20,7 +20,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from main import main
+from commands import command_line
+from main import main, parley
 from settings import Settings
 from tests.db.rows import expect_dense, open_database
 from tests.support.inbox import Inbox
@@ -157,6 +158,16 @@ def test_wrong_words_are_answered_with_the_usage(
         main(words)
     assert end.value.code == 2
     assert "usage: main.py" in capsys.readouterr().err
+
+
+def test_the_installed_command_is_called_parley(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/local/bin/parley", "sing"])
+    with pytest.raises(SystemExit):
+        parley()
+    assert "usage: parley" in capsys.readouterr().err
+    assert command_line() == "parley"
 
 
 def test_schema_prints_the_committed_schema_and_needs_no_settings(tmp_path: Path) -> None:

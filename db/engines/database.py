@@ -59,13 +59,18 @@ NO_CHANGE = text("UPDATE log_head SET position = position WHERE id = 0")
 
 
 class Database:
-    """`read` and `write` lend connections of the two pools; `close` ends both."""
+    """`read` and `write` lend connections of the two pools; `close` ends both.
 
-    def __init__(self, url: str, *, pool_size: int = 10, slow_ms: float = 0) -> None:
+    `says`: whether the log tells of its troubles.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, says: bool = True, slow_ms: float = 0
+    ) -> None:
         self.url = make_url(url)
         self._turns = asyncio.Semaphore(pool_size)  # first come, first served
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._judging = Judging(is_sqlite=self.is_sqlite)
+        self._judging = Judging(is_sqlite=self.is_sqlite, says=says)
         self._facts = MySQLFacts()
         # SQLite has one writer at a time; more would only wait for its lock. On MySQL the log keeps
         # one connection for its batches, beside those for all others.

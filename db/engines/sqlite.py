@@ -1,8 +1,11 @@
 """SQLite's connections: transactions begun by us, one writer, each commit on the disk."""
 
+import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -33,6 +36,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
             "isolation_level": None,
             "timeout": wait_seconds,
             "factory": _Releasing,
+            "async_creator_fn": _open,
         },
     )
 
@@ -58,6 +62,35 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _open(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Open a connection. One whose caller goes away meanwhile is closed.
+
+    aiosqlite forgets it: its file stayed open until the collector came.
+    """
+    connection = aiosqlite.connect(*arguments, **options)
+    connection._thread.daemon = True  # as SQLAlchemy has it: no thread keeps the process alive
+    opening = asyncio.ensure_future(_opened(connection))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        closing = asyncio.create_task(_close(opening), name="close")
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+        raise
+
+
+_closing: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
+
+
+async def _close(opening: asyncio.Future[aiosqlite.Connection]) -> None:
+    with suppress(sqlite3.Error):  # it could not be opened
+        await (await opening).close()
 
 
 def _stop_once(connection: Any) -> None:

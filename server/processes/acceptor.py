@@ -11,7 +11,7 @@ import resource
 import socket
 from collections.abc import Callable, Sequence
 
-from server.processes.listeners import listen
+from server.processes.listeners import UNIX_PEER, listen
 
 logger = logging.getLogger("parley.server")
 
@@ -64,7 +64,10 @@ class Acceptor:
                 continue
             descriptor = connection.fileno()
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connection.family == socket.AF_UNIX:
+                address = (UNIX_PEER, 0)
+            else:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._serve(connection, str(address[0]))
             if descriptor > self._roomy:
                 return  # it may have to be refused, which frees its descriptor for the next one

@@ -27,6 +27,8 @@ PEEKED_BYTES = 4096
 PATIENCE_SECONDS = 5.0
 # A worker that is busy, or has just died, is given the connection again so soon.
 HAND_AGAIN_SECONDS = 0.02
+# How soon a connection of a Unix socket that has sent half a line is looked at again.
+LOOK_AGAIN_SECONDS = 0.05
 MAX_UNDECIDED = 5000
 # Of one address. Further connections go to the workers at once, whose limits apply.
 MAX_UNDECIDED_OF_ADDRESS = 1000
@@ -92,11 +94,18 @@ class Dispatcher:
             return
         if b"\r\n" not in start and seen < len(start) < PEEKED_BYTES:
             # Half a line stays readable, a reader would spin: wake at one byte more, or the end.
+            if connection.family == socket.AF_UNIX:  # which Linux cannot
+                self._loop.call_later(LOOK_AGAIN_SECONDS, self._look_again, connection)
+                return
             _wake_at(connection, len(start) + 1)
             self._loop.add_reader(connection, self._look, connection, len(start))
             return
         session = _SESSION.match(start)
         self._decide(connection, session[1].decode() if session else None)
+
+    def _look_again(self, connection: socket.socket) -> None:
+        if connection in self._undecided:
+            self._look(connection, 0)
 
     def _decide(self, connection: socket.socket, name: str | None) -> None:
         if connection not in self._undecided:

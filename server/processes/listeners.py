@@ -1,7 +1,9 @@
-"""The sockets that a server listens on: of IPv4 and of IPv6, at one port."""
+"""The sockets that a server listens on: of IPv4 and of IPv6 at one port, and Unix sockets."""
 
 import errno
+import os
 import socket
+import stat
 from collections.abc import Sequence
 
 # Connections that wait to be accepted. When a crowd reconnects and does not fit, the system drops
@@ -12,6 +14,10 @@ ATTEMPTS = 20
 
 IPV4_ANY = "0.0.0.0"  # noqa: S104  # what HOST may say
 IPV6_ANY = "::"
+# How HOST names a Unix socket, by the path of its file.
+UNIX = "unix:"
+# The peer of a Unix socket is a process of this machine: this is how TRUSTED_PROXIES names it.
+UNIX_PEER = "127.0.0.1"
 # A system without IPv6, or with none on its interfaces.
 NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
@@ -21,17 +27,35 @@ def is_everywhere(host: str) -> bool:
     return any(name in {"*", IPV4_ANY, IPV6_ANY} for name in _names(host))
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def describe(listener: socket.socket) -> str:
+    """Return where a socket listens, in words."""
+    address = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"{UNIX}{os.fsdecode(address)}"
+    return f"{address[0]} port {address[1]}"
+
+
+def bind(host: str, port: int, *, socket_mode: int = 0o660) -> list[socket.socket]:
     """Return bound sockets for the addresses, which do not listen yet. Raises OSError.
 
     `host` has names and addresses, separated by commas. Without one, and for `*` or `::`, it is
-    every address of both families, of IPv4 alone where the system has no IPv6.
+    every address of both families, of IPv4 alone where the system has no IPv6. `unix:PATH` is a
+    Unix socket, whose file gets `socket_mode`.
     """
+    names = _names(host)
+    paths = [name.removeprefix(UNIX) for name in names if name.startswith(UNIX)]
+    bound = [_bind_unix(path, socket_mode) for path in paths]
+    if len(paths) < len(names):
+        bound += _bind_port([name for name in names if not name.startswith(UNIX)], port)
+    return bound
+
+
+def _bind_port(names: Sequence[str], port: int) -> list[socket.socket]:
     failure = OSError(errno.EADDRNOTAVAIL, "there is no such address here")
     for _ in range(1 if port else ATTEMPTS):
         bound: list[socket.socket] = []
         try:
-            for family, address, optional in _addresses(host):
+            for family, address, optional in _addresses(names):
                 chosen = bound[0].getsockname()[1] if bound else port
                 try:
                     bound.append(_bind_one(family, address, chosen))
@@ -46,7 +70,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener.close()
         if failure.errno != errno.EADDRINUSE:
             break
-    where = f"{host} port {port}" if host else f"port {port}"
+    where = f"port {port}" if list(names) == ["*"] else f"{','.join(names)} port {port}"
     raise OSError(f"cannot listen on {where}: {failure.strerror or failure}") from failure
 
 
@@ -61,10 +85,10 @@ def _names(host: str) -> list[str]:
     return names or ["*"]
 
 
-def _addresses(host: str) -> list[tuple[socket.AddressFamily, str, bool]]:
+def _addresses(names: Sequence[str]) -> list[tuple[socket.AddressFamily, str, bool]]:
     """Return each address once, and whether the server may do without it."""
     found: dict[str, tuple[socket.AddressFamily, str, bool]] = {}
-    for name in _names(host):
+    for name in names:
         if name in {"*", IPV6_ANY}:
             found[IPV4_ANY] = (socket.AF_INET, IPV4_ANY, False)
             found[IPV6_ANY] = (socket.AF_INET6, IPV6_ANY, True)
@@ -88,3 +112,38 @@ def _bind_one(family: socket.AddressFamily, address: str, port: int) -> socket.s
         listener.close()
         raise
     return listener
+
+
+def _bind_unix(path: str, mode: int) -> socket.socket:
+    """Bind a Unix socket, in place of the file that an ended server has left behind.
+
+    Nothing removes the file at a server's end: it may be its successor's already.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_left_over(path)
+        others = os.umask(0o777 & ~mode)  # nobody else may connect before the mode is set
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(others)
+        os.chmod(path, mode)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {UNIX}{path}: {error.strerror or error}") from error
+    return listener
+
+
+def _remove_left_over(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

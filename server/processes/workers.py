@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.processes.dispatcher import Dispatcher
-from server.processes.listeners import listen
+from server.processes.listeners import describe, listen
+from server.processes.service_manager import ServiceManager
 from settings import Settings
 
 logger = logging.getLogger("parley.supervisor")
@@ -81,9 +82,11 @@ class Supervisor:
         settings: Settings,
         command: Sequence[str],
         listeners: Sequence[socket.socket],
+        manager: ServiceManager | None = None,
         beside: "Beside | None" = None,
     ) -> None:
         self._settings = settings
+        self._manager = manager
         self._beside = beside
         self._listeners = listeners
         self._command = command
@@ -113,11 +116,16 @@ class Supervisor:
                 logger.error("A worker ended before it had ever served; its last words are above")
                 return 3
             dispatcher.start()
+            if self._manager is not None:
+                serving = f"{len(self._workers)} processes serve on {describe(self._listeners[0])}"
+                self._manager.report_ready(serving)
             self._spare = await self._spawn("")
             async with contextlib.nullcontext() if self._beside is None else self._beside(self):
                 await stopping
             return 0
         finally:
+            if self._manager is not None:
+                self._manager.report_stopping()
             dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
@@ -310,7 +318,13 @@ Reports = dict[tuple[str, int], bytes | None]
 Beside = Callable[[Supervisor], AbstractAsyncContextManager[None]]
 
 
-def supervise(settings: Settings, listeners: Sequence[socket.socket], *, beside: Beside) -> int:
+def supervise(
+    settings: Settings,
+    listeners: Sequence[socket.socket],
+    manager: ServiceManager | None = None,
+    *,
+    beside: Beside | None = None,
+) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
     command = [sys.executable, *sys.argv]
-    return asyncio.run(Supervisor(settings, command, listeners, beside).run())
+    return asyncio.run(Supervisor(settings, command, listeners, manager, beside).run())

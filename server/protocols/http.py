@@ -304,6 +304,7 @@ class ImpatientHTTP(Patience):
         protocol.caller, protocol.leave, self._leave = self.caller, self._leave, None
         protocol.unfinished = self.unfinished
         protocol.connection_made(self.transport)
+        protocol.client = self.client
         self.transport.set_protocol(protocol)
         self._let_go()
         protocol.begin(self.url, self.headers, rest, refused=self._resume_http)

@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.processes.listeners import UNIX_PEER
 from server.protocols.progress import Progress, ProgressWatch, TransferLimits
 from server.protocols.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, Refusal
 
@@ -63,6 +64,9 @@ class Patience(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the headers."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family == socket.AF_UNIX:
+            self.client = (UNIX_PEER, 0)
         self._reading = self.loop.call_later(self.head_seconds, self._look_at_head)
 
     def _let_go(self) -> None:

@@ -82,8 +82,8 @@ async def test_it_goes_on_after_every_transaction(
     assert deaths > 6
     lines = printed.splitlines()
     assert "6 accounts and 40 messages moved." in lines
-    assert "  1 accounts: no bcrypt hash: cannot log in (ids 7)" in lines
-    assert "  1 messages: its sender is no account (ids 41)" in lines
+    assert "  1 account: no bcrypt hash: cannot log in (ids 7)" in lines
+    assert "  1 message: its sender is no account (ids 41)" in lines
     _, messages, members, head = await everything(settings)
     assert [row[:4] for row in messages] == await expected(40)
     assert head == [(40, 0)]

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.processes import Parley, parleys
-from tests.faults.wire import GraphQLClient, RestClient, SocketIOClient
+from tests.faults.wire import GraphQLClient, RestClient, Sender, SocketIOClient
 from tests.observed.logged import PASSWORD, register
 from tests.support.ports import free_port
 from tests.support.redis import Redis, redis_server
@@ -84,7 +84,8 @@ async def test_connections_sends_and_facts_are_counted(server: tuple[Parley, Met
     older = await SocketIOClient.open(parley.port, token)
     for face in names:
         metrics.wait_for(1, "parley_connections", **names[face])
-    for number, client in enumerate((graphql, older, RestClient(parley.port, token))):
+    senders: tuple[Sender, ...] = (graphql, older, RestClient(parley.port, token))
+    for number, client in enumerate(senders):
         await (await client.start(f"k{number}", "hello", None))
     after = metrics.read()
 
