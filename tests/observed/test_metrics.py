@@ -106,8 +106,8 @@ async def test_connections_sends_and_facts_are_counted(server: tuple[Parley, Met
     assert after["parley_users_online", frozenset()] == 1
     for queue in ("log", "passwords", "media", "bus"):
         assert after["parley_queue_depth", frozenset({("queue", queue)})] == 0
-    await graphql.close()
-    await older.close()
+    for client in senders:
+        await client.close()
     for face in names:
         metrics.wait_for(0, "parley_connections", **names[face])
 
@@ -156,6 +156,7 @@ async def test_what_a_resumed_stream_replays_is_counted(server: tuple[Parley, Me
     metrics.wait_for(resumes + 1, "parley_resumes_total")
     metrics.wait_for(replayed + 3, "parley_replayed_entries_total")
     await watcher.close()
+    await client.close()
 
 
 def test_the_port_serves_the_figures_and_nothing_else(server: tuple[Parley, Metrics]) -> None:
