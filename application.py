@@ -5,7 +5,8 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,9 @@ from events.presence import Presence
 from events.roster import Roster
 from events.typing import Typing
 from media.inspector import Inspector
+from observe.exposition import exposing
+from observe.families import encode
+from observe.figures import figures
 from resolvers.attachments.sweep import sweep_regularly
 from resolvers.context import Context
 from resolvers.conversations.groups import follow_lost_members, follow_members
@@ -71,8 +75,9 @@ from resolvers.upkeep.status import describe_process
 from schema.transports.endpoint import GraphQLEndpoint
 from schema.transports.server_sent_events import EventStream
 from schema.transports.websocket import GraphQLSocket
+from server.metrics_port import metrics_port
 from server.middleware.access_log import AccessLog
-from server.middleware.cors import CORS
+from server.middleware.cors import cors
 from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
 from server.processes.status_socket import StatusSocket
@@ -81,8 +86,6 @@ from settings import Settings
 from web.chat_page import ChatPage, is_browser
 from web.playground import playground_assets
 
-# What pages of other origins may read of an answer, beside what they may anyway.
-EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
 # What clients connect with, as `main.py status` calls it.
 FACES: Mapping[type, str] = {
     GraphQLSocket: "graphqlWebSocket",
@@ -95,16 +98,20 @@ CANCEL_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Parley:
-    """The application, and what to await before it is stopped."""
+    """The application, what to await before it is stopped, and what it reports of itself."""
 
     app: Application
     drain: Callable[[], Awaitable[None]]
+    report: Callable[[], bytes]
 
 
-def create_app(settings: Settings, *, process: str = "") -> Parley:
+def create_app(
+    settings: Settings, *, process: str = "", metrics: Sequence[socket.socket] = ()
+) -> Parley:
     """Put the server together. The lifespan of the application opens connections, and starts parts.
 
     `process` is its name among several: Socket.IO sessions carry it, so that they are found again.
+    `metrics` are the bound sockets of a server of one process for its figures.
     """
     ParleyError.names_settings = settings.env == "development"
     bus = create_bus(settings)
@@ -122,15 +129,18 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
         await asyncio.gather(graphql.drain(), chat.drain())
 
     app = Application(
-        lifespan=lambda app: running(ctx, bus, chat, status),
+        lifespan=lambda app: running(ctx, bus, chat, status, metrics),
         callers=TcpSlots(ctx.connection_slots, ctx.proxies),
-        middleware=[Middleware(AccessLog), _cors(settings)],
+        middleware=[Middleware(AccessLog, proxies=ctx.proxies), cors(settings.cors_origins)],
         routes=_routes(ctx, graphql, chat),
         caseless=("/api/",),
-        sockets={"graphql": AccessLog(graphql), "socket.io": AccessLog(chat)},
+        sockets={
+            "graphql": AccessLog(graphql, proxies=ctx.proxies),
+            "socket.io": AccessLog(chat, proxies=ctx.proxies),
+        },
         exception_handlers={HTTPException: _answer_http_error},
     )
-    return Parley(app, drain)
+    return Parley(app, drain, lambda: encode(figures(ctx)))
 
 
 def _routes(ctx: Context, graphql: GraphQLEndpoint, chat: ChatServer) -> list[BaseRoute]:
@@ -141,21 +151,6 @@ def _routes(ctx: Context, graphql: GraphQLEndpoint, chat: ChatServer) -> list[Ba
         Mount("/socket.io", chat),
         *_first_page(ctx.settings),
     ]
-
-
-def _cors(settings: Settings) -> Middleware:
-    return Middleware(
-        CORS,
-        allow_origins=settings.cors_origins,
-        # Never for any origin: a page of anybody's could then act with a visitor's cookies.
-        allow_credentials="*" not in settings.cors_origins,
-        # A page on the internet may reach a server in its visitor's own network.
-        allow_private_network=True,
-        allow_methods=["GET", "POST"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED_HEADERS,
-        max_age=600,
-    )
 
 
 def _first_page(settings: Settings) -> list[Route]:
@@ -189,7 +184,11 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def running(
-    ctx: Context, bus: Bus, chat: ChatServer, status: StatusSocket
+    ctx: Context,
+    bus: Bus,
+    chat: ChatServer,
+    status: StatusSocket,
+    metrics: Sequence[socket.socket] = (),
 ) -> AsyncIterator[None]:
     """Run the parts while the block lasts: they start in this order, and end in the opposite one.
 
@@ -218,6 +217,8 @@ async def running(
         at_end(ctx.presence.close)
         at_end(ctx.typing.close)
         at_end(chat.close)
+        if metrics:
+            await part(metrics_port(metrics, exposing(lambda: figures(ctx))))
         await part(_in_background(sweep_regularly(ctx), name="sweep"))
         await part(_in_background(tend_sessions(ctx), name="sessions"))
         await part(_in_background(watch_database(ctx), name="database"))
@@ -264,7 +265,9 @@ def create_bus(settings: Settings) -> Bus:
 def create_context(settings: Settings, bus: Bus) -> Context:
     """Return what operations are handed: the parts, of which none is started."""
     secret = signing_secret(settings)
-    database = Database(settings.database, pool_size=settings.db_pool_size)
+    database = Database(
+        settings.database, pool_size=settings.db_pool_size, slow_ms=settings.slow_sql_ms
+    )
     reader = LogReader(database)
     neighbours = Neighbours(database, None if settings.redis is None else bus)
     control, blocks, directory = Control(), BlockedPairs(), Directory(settings.directory)

@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from application import create_app
@@ -13,11 +14,14 @@ from commands.migrate import upgrade_tables
 from db.engines.sole_server import sole_server
 from db.files import FileStore
 from db.private import open_directory
+from observe.exposition import expose
+from observe.families import Workers
+from server.metrics_port import metrics_port
 from server.processes.descriptors import raise_limit
 from server.processes.listeners import bind, describe, is_everywhere
 from server.processes.memory import give_back_large_blocks
 from server.processes.service_manager import ServiceManager
-from server.processes.workers import supervise, worker_channel
+from server.processes.workers import Supervisor, supervise, worker_channel
 from server.run import make_server
 from settings import VERSION, Settings, unknown_names
 
@@ -60,6 +64,7 @@ def run(
         listeners = manager.listeners or bind(
             settings.host, settings.port, socket_mode=settings.socket_mode
         )
+        metrics = _bind_metrics(settings)
         if bound is not None:
             bound()
         # A database or a file store that cannot be used is reported in one line, before the banner.
@@ -67,8 +72,33 @@ def run(
         FileStore(settings.storage)
         print(_banner(settings, listeners[0]), flush=True)
         if settings.workers > 1:
-            raise SystemExit(supervise(settings, listeners, manager))
-        _serve(settings, settings.instance, listeners=listeners, manager=manager)
+            beside = partial(_metrics_of_workers, metrics)
+            raise SystemExit(supervise(settings, listeners, manager, beside=beside))
+        _serve(settings, settings.instance, listeners=listeners, manager=manager, metrics=metrics)
+
+
+def _bind_metrics(settings: Settings) -> Sequence[socket.socket]:
+    """Return sockets for the figures; none where METRICS_PORT is not set. Raises OSError."""
+    if settings.metrics_port is None:
+        return ()
+    return bind(settings.metrics_host, settings.metrics_port)
+
+
+@contextlib.asynccontextmanager
+async def _metrics_of_workers(
+    listeners: Sequence[socket.socket], supervisor: Supervisor
+) -> AsyncIterator[None]:
+    """Expose the figures of all workers as one while the block lasts."""
+    workers = Workers()
+
+    async def expose_all(accept: str) -> tuple[bytes, str]:
+        return expose(workers.merge(await supervisor.reports()), accept)
+
+    if not listeners:
+        yield
+        return
+    async with metrics_port(listeners, expose_all):
+        yield
 
 
 def _serve(
@@ -78,10 +108,11 @@ def _serve(
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
     manager: ServiceManager | None = None,
+    metrics: Sequence[socket.socket] = (),
 ) -> None:
     """Serve in this process: alone, or as a worker with a channel to its supervisor."""
     give_back_large_blocks()
-    parley = create_app(settings, process=process)
+    parley = create_app(settings, process=process, metrics=metrics)
     server = make_server(
         parley.app,
         settings,
@@ -89,6 +120,7 @@ def _serve(
         listeners=listeners,
         channel=channel,
         manager=manager,
+        report=parley.report,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn stopped cleanly, then raised it again
         server.run()

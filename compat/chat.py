@@ -1,13 +1,14 @@
 """The older Socket.IO events, on the default namespace."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.types import Scope
 
@@ -20,10 +21,11 @@ from compat.bodies import (
     parse_receiver,
     parse_text,
 )
-from compat.errors import error_shape
+from compat.errors import code_of, error_shape
 from compat.presence import OnlineLists
-from compat.shapes import MessageShape, edit_shape, message_shape
+from compat.shapes import ErrorShape, MessageShape, edit_shape, message_shape
 from compat.socketio.client import Client, Socket
+from compat.socketio.endings import SLOW_READER
 from compat.socketio.login_buffer import BufferBudget, LoginBuffer
 from compat.socketio.options import Options
 from compat.socketio.packets import EncodedEvent, encode_event
@@ -39,16 +41,20 @@ from resolvers.events import watch_by_id
 from resolvers.messages import send_message
 from resolvers.pending import Pending
 from resolvers.people.auth import authenticate_login
+from server.calls import milliseconds_since
 from server.moments import wire_moment
 from server.remote import Remote
 
 DRAIN_SECONDS = 3.0
+
+logger = logging.getLogger("parley.operations")
 
 
 @dataclass(slots=True, eq=False)
 class ChatSocket(Socket):
     """One client in the namespace: the wire of its connection, and the sink of its messages."""
 
+    face: ClassVar[str] = "socketio"  # in the operator's figures
     ctx: Context
     server: "ChatServer"
     connection: Connection = field(init=False)
@@ -58,6 +64,7 @@ class ChatSocket(Socket):
     hears: int | None = field(init=False, default=None)
     resuming: asyncio.Task[None] | None = field(init=False, default=None)
     shown: int | None = field(init=False, default=None)  # see compat/presence.py
+    refused: Exception | None = field(init=False, default=None)  # why its login failed
 
     def __post_init__(self) -> None:
         self.connection = self.ctx.hub.open(self)
@@ -193,24 +200,44 @@ class ChatServer(SocketServer):
     def on_disconnect(self, socket: Socket, reason: str) -> None:
         """Forget the client."""
         assert isinstance(socket, ChatSocket)  # noqa: S101  # `on_connect` makes no other
+        if reason == SLOW_READER.reason:
+            self._ctx.counted.slow_readers[socket.face] += 1
         self.clients.discard(socket)
         socket.logged_in()
         socket.stop_hearing()
         socket.connection.close()
 
-    def on_handler_error(self, event: str, error: Exception) -> object:
+    def on_handler_error(self, socket: Socket, event: str, error: Exception) -> object:
         """Return the error in the older form."""
-        return error_shape(error)
+        return _named(socket, error_shape(error))
+
+    def on_handled(
+        self, socket: Socket, event: str, started_at: float, error: Exception | None
+    ) -> None:
+        """Log the event; a send that succeeds, which is frequent, only at DEBUG."""
+        assert isinstance(socket, ChatSocket)  # noqa: S101  # `on_connect` makes no other
+        if event == "auth:login":
+            error, socket.refused = error or socket.refused, None
+        level = logging.DEBUG if error is None and event != "auth:login" else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        fields = {
+            "event": event,
+            "ms": milliseconds_since(started_at),
+            **({} if error is None else {"errors": [code_of(error)]}),
+            **socket.client.call.ends(),
+        }
+        logger.log(level, "%(event)s %(ms).1fms", fields, extra={"fields": fields})
 
     def on_unclaimed(self, socket: Socket, result: object) -> None:
         """Send `message:error` for a send that failed."""
         if isinstance(result, dict) and "error" in result:
             socket.push(encode_event("message:error", result))
 
-    def on_buffer_full(self) -> object:
+    def on_buffer_full(self, socket: Socket) -> object:
         """Refuse the newest event: those before it keep their place."""
         text = "Too many messages wait for auth:login; log in first"
-        return error_shape(RateLimited(text, retry_after_ms=1000))
+        return _named(socket, error_shape(RateLimited(text, retry_after_ms=1000)))
 
     def _give_up(self, socket: ChatSocket) -> None:
         self._refuse_buffered(socket)
@@ -221,13 +248,14 @@ class ChatServer(SocketServer):
         try:
             self._ctx.user  # noqa: B018  # raises what anybody hears who has not logged in
         except ParleyError as nobody:
-            self.answer_buffered(socket, error_shape(nobody))
+            self.answer_buffered(socket, _named(socket, error_shape(nobody)))
 
     async def _log_in(self, socket: ChatSocket, *arguments: object) -> None:
         try:
             body = _payload(arguments)
             token = parse_text(body, "token", "Token").removeprefix("Bearer ").strip()
-        except BadInput:
+        except BadInput as error:
+            socket.refused = error
             self._refuse(socket, "Invalid token")
             return
         try:
@@ -238,6 +266,7 @@ class ChatServer(SocketServer):
                 raise
             ctx = await enter(socket.ctx, socket.connection, token)
         except (Unauthenticated, BadInput) as error:
+            socket.refused = error
             self._refuse(socket, error.message)
             return
         except Exception as error:  # the border: the client hears in its form
@@ -247,6 +276,7 @@ class ChatServer(SocketServer):
             return  # the connection ended while its token was checked
         socket.logged_in()
         socket.ctx = ctx
+        socket.client.call.user = ctx.user.id
         if socket.hears != ctx.user.id or after is not None:
             socket.stop_hearing()  # another login on this connection
             socket.hears = ctx.user.id
@@ -264,7 +294,8 @@ class ChatServer(SocketServer):
         socket.refuse()
 
     def _turn_away(self, socket: ChatSocket, error: Exception) -> None:
-        shape = error_shape(error)
+        socket.refused = error
+        shape = _named(socket, error_shape(error))
         self.answer_buffered(socket, shape)  # it says when to send them again
         socket.tell("auth:error", shape["error"], shape)
         socket.drop()  # not for good: the client comes back and tries again
@@ -285,9 +316,10 @@ class ChatServer(SocketServer):
             socket.tell("auth:error", error.message)
             socket.refuse()
         except SubscriberTooSlow:
+            self._ctx.counted.slow_readers[socket.face] += 1
             socket.drop()
         except Exception as error:  # the border: the client comes back and resumes
-            socket.tell("message:error", error_shape(error))
+            socket.tell("message:error", _named(socket, error_shape(error)))
             socket.drop()
 
     def _send(self, socket: ChatSocket, *arguments: object, to_one: bool) -> Pending[MessageShape]:
@@ -306,6 +338,11 @@ class ChatServer(SocketServer):
             client_message_id=parse_optional_text(body, "clientMessageId"),
         )
         return sent.then(partial(message_shape, urls=ctx.file_urls))
+
+
+def _named(socket: Socket, shape: ErrorShape) -> ErrorShape:
+    """Return an error that says the id of its connection."""
+    return {**shape, "requestId": socket.client.call.request_id}
 
 
 def _encode_fact(fact: Fact) -> EncodedEvent | None:

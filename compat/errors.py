@@ -63,4 +63,9 @@ def error_shape(error: Exception) -> ErrorShape:
             shape["retryAfterMs"] = error.retry_after_ms
         return shape
     logger.error("A request or an event could not be handled", exc_info=error)
-    return {"error": UNEXPECTED, "code": Code.INTERNAL.value}
+    return {"error": UNEXPECTED, "code": code_of(error)}
+
+
+def code_of(error: Exception) -> str:
+    """Return the code that clients are told."""
+    return (error.code if isinstance(error, ParleyError) else Code.INTERNAL).value

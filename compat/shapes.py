@@ -90,6 +90,7 @@ class ErrorShape(TypedDict):
     error: str
     code: str
     retryAfterMs: NotRequired[int]
+    requestId: NotRequired[str]  # of the connection; over REST each answer's X-Request-ID says it
 
 
 def user_shape(user: StoredUser) -> UserShape:

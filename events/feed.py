@@ -110,6 +110,11 @@ class Feed(Generic[E]):
         # The last loss: the log went back to the first of these from the second.
         self._lost: tuple[int, int, float] | None = None
 
+    @property
+    def promised(self) -> int:
+        """The last position that was announced; it may not be handed out yet."""
+        return self._promised
+
     async def start(self) -> None:
         """Begin at the log's head."""
         try:

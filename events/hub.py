@@ -8,7 +8,7 @@ session that ends are found by topic.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
@@ -119,6 +119,11 @@ class Hub:
     def entered(self) -> list[Connection]:
         """Return the connections that have a user."""
         return [*self._table.get(EVERYBODY, ())]
+
+    @property
+    def table(self) -> Mapping[Topic, Collection[Connection]]:
+        """The connections at each topic, to look at."""
+        return self._table
 
     def enter(
         self,

@@ -71,7 +71,7 @@ class Roster:
         renewal_seconds: float = 1,
         sweep_seconds: float = 5,
     ) -> None:
-        self._bus = bus
+        self.bus = self._bus = bus
         self._lease_seconds = lease_seconds
         self._renewal_seconds = renewal_seconds
         self._sweep_seconds = sweep_seconds

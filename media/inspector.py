@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -57,6 +58,7 @@ class Inspector:
         self._memory = memory_bytes
         self._seconds = seconds
         self._turns = Turns(workers)
+        self.runs, self.seconds = 0, 0.0
         if missing := missing_containment():
             logger.warning(
                 "Processes that look at uploads are held by less here: this system has no %s"
@@ -150,6 +152,7 @@ class Inspector:
         self, file: BinaryIO, output: BinaryIO, errors: BinaryIO, most_bytes: int, *work: str
     ) -> int:
         """Run a worker to its end, and return its exit status. Raises FileRefused."""
+        began_at = perf_counter()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *(*PROGRAM, str(self._memory), str(self._seconds), str(most_bytes), *work),
@@ -167,6 +170,8 @@ class Inspector:
         except TimeoutError:
             raise FileRefused("The file takes too long to read") from None
         finally:
+            self.runs += 1
+            self.seconds += perf_counter() - began_at
             # The caller may have gone: no worker goes on for a caller who has.
             if process.returncode is None:
                 process.kill()

@@ -24,6 +24,7 @@ from media.inspector import Inspector
 from resolvers.errors import Unauthenticated, as_unavailable
 from resolvers.guards.addresses import Caller, ClientInfo, Proxies
 from resolvers.guards.blocked_pairs import BlockedPairs
+from resolvers.guards.counted import Counted
 from resolvers.guards.directory import Directory
 from resolvers.guards.file_urls import FileUrls
 from resolvers.guards.invisible import Invisible
@@ -73,6 +74,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     limits: RateLimits
     proxies: Proxies
     connection_slots: ConnectionSlots
+    counted: Counted = msgspec.field(default_factory=Counted)
     search: MessageSearch | None = None  # None: SEARCH=off
     viewer: Viewer | None = None
     # Why there is no viewer, in the words of the older server.
@@ -92,6 +94,11 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     def address(self) -> str:
         """The address by which the caller is counted; empty when it is not known."""
         return "" if self.caller is None else self.caller.address
+
+    @property
+    def request_id(self) -> str:
+        """The name of the request, or of its connection, in logs; empty when it has none."""
+        return "" if self.caller is None else self.caller.request_id
 
     @property
     def counted_address(self) -> str:

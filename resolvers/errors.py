@@ -13,6 +13,7 @@ ParleyError
 └── Unavailable       INTERNAL           the database is away: nothing was done, try again
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -44,6 +45,8 @@ class ParleyError(Exception):
     """
 
     names_settings: ClassVar[bool] = False
+    # How many there were in this process, by code and by what refused, for the operator's figures.
+    raised: ClassVar[Counter[tuple[str, str]]] = Counter()
 
     code = Code.INTERNAL
     # When the same call may go through; None where time changes nothing.
@@ -55,6 +58,7 @@ class ParleyError(Exception):
         if setting and ParleyError.names_settings:
             message = f"{message} ({setting})"
         super().__init__(message)
+        ParleyError.raised[self.code.value, setting or type(self).__name__] += 1
         self.message = message
         if retry_after_ms is not None:
             self.retry_after_ms = retry_after_ms

@@ -327,14 +327,15 @@ async def watch_log(
 
     `replay` is given the positions after which and up to which it reads. Raises as watch_messages.
     """
-    viewer = ctx.user
     while True:
-        await know_groups(ctx, viewer.id)
-        with _subscribe(ctx, viewer.broadcasts_after if facts else None) as live:
+        await know_groups(ctx, ctx.user.id)
+        with _subscribe(ctx, ctx.user.broadcasts_after if facts else None) as live:
             start = ctx.feed.position
             if after is not None:
+                ctx.counted.resumes += 1
                 async with aclosing(replay(after, start)) as replayed:
                     async for entry in replayed:
+                        ctx.counted.replayed += 1
                         after = entry.id
                         yield entry
                 if live.interrupted:

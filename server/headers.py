@@ -6,7 +6,7 @@ show it, an asset how long it may be kept.
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Header = tuple[bytes, bytes]
+from server.calls import Header, call_of
 
 # `fetch` across origins is CORS's to decide; Cross-Origin-Resource-Policy is about the rest.
 DEFAULTS: tuple[Header, ...] = (
@@ -42,7 +42,8 @@ class SecurityHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._completed(message.get("headers", ()))
+                given = [*message.get("headers", ()), *call_of(scope).headers]
+                message["headers"] = self._completed(given)
             await send(message)
 
         await self.app(scope, receive, sending)

@@ -23,7 +23,17 @@ class Proxies:
         self._warned = False
 
     def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
-        """Return the address by which a caller is counted; empty when it is not known.
+        """Return the address by which a caller is counted; empty when it is not known."""
+        client = self._find(direct, forwarded)
+        return direct if client is None else _counted(client)
+
+    def show_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
+        """Return the caller's own address, for log lines; empty when it is not known."""
+        client = self._find(direct, forwarded)
+        return direct if client is None else str(client)
+
+    def _find(self, direct: str, forwarded: Iterable[bytes]) -> Address | None:
+        """Return the caller's address.
 
         Each proxy adds, on the right, the address that called it. So the list is read from the
         right for as long as the proxy that added an entry is trusted, and no further than an entry
@@ -31,7 +41,7 @@ class Proxies:
         """
         client = _read(direct)
         if client is None:
-            return direct
+            return None
         if self._trusts(client):
             hops = b",".join(forwarded).rsplit(b",", MAX_HOPS)
             for hop in reversed(hops[-MAX_HOPS:]):
@@ -49,7 +59,7 @@ class Proxies:
                 " through it counts as one address, and meets the limits of one",
                 client,
             )
-        return _counted(client)
+        return client
 
     def is_proxy(self, direct: str) -> bool:
         """Whether the address is that of a trusted proxy, which speaks for others."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from server.calls import call_of
+
 
 class Remote:
     """What an ASGI scope says of who sent it; read when asked."""
@@ -27,6 +29,11 @@ class Remote:
     def agent(self) -> bytes:
         """What the `User-Agent` says; empty when there is none."""
         return next(iter(self._values(b"user-agent")), b"")
+
+    @property
+    def request_id(self) -> str:
+        """The name of the request, or of the connection: the client's own, or one of ours."""
+        return call_of(self._scope).request_id
 
     def _values(self, wanted: bytes) -> Iterable[bytes]:
         return (value for name, value in self._scope["headers"] if name == wanted)

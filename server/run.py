@@ -16,7 +16,7 @@ from server.processes.acceptor import Acceptor
 from server.processes.descriptors import Descriptors
 from server.processes.listeners import bind, describe
 from server.processes.service_manager import ServiceManager
-from server.processes.workers import ALIVE, ALIVE_SECONDS, READY, STOPPING
+from server.processes.workers import ALIVE, ALIVE_SECONDS, ASKED, READY, REPORT, STOPPING
 from server.protocols.http import ImpatientHTTP
 from server.protocols.progress import TransferLimits
 from server.protocols.unfinished import Unfinished
@@ -117,9 +117,11 @@ class HandedServer(DrainingServer):
         *,
         drain: Callable[[], Awaitable[None]],
         channel: socket.socket,
+        report: Callable[[], bytes],
     ) -> None:
         super().__init__(config, drain=drain)
         self._channel = channel
+        self._make_report = report
         self._beat: asyncio.TimerHandle | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -146,6 +148,13 @@ class HandedServer(DrainingServer):
             self._channel.send(ALIVE)
         self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._say_alive)
 
+    def _report(self) -> None:
+        """Tell the supervisor this process's figures."""
+        try:
+            self._channel.send(REPORT + self._make_report())
+        except OSError as error:  # it does not read, and asks again another time
+            logger.warning("The figures could not be told: %s", error)
+
     def _receive(self) -> None:
         for _ in range(100):  # others must get a turn
             try:
@@ -161,6 +170,8 @@ class HandedServer(DrainingServer):
                 self.config.timeout_graceful_shutdown = ORPHAN_SECONDS
                 self.should_exit = True
                 return
+            if told == ASKED:
+                self._report()
             for descriptor in descriptors:
                 self._serve_connection(socket.socket(fileno=descriptor))
 
@@ -173,11 +184,13 @@ def make_server(
     listeners: Sequence[socket.socket] | None = None,
     channel: socket.socket | None = None,
     manager: ServiceManager | None = None,
+    report: Callable[[], bytes] = bytes,
 ) -> DrainingServer:
     """Return a server for the application, ready to `run()` or `await serve()`.
 
     It listens on `listeners`, which were bound before, or else where the settings say. With a
-    channel it is a worker's: its connections come from the dispatcher. `manager` hears of it.
+    channel it is a worker's: its connections come from the dispatcher, whom it tells its `report`.
+    `manager` hears of the start.
     """
     # A body of the largest size must have room beside others.
     unfinished = Unfinished(max(settings.max_unfinished_bytes, 4 * settings.max_body_bytes))
@@ -221,5 +234,5 @@ def make_server(
         proxy_headers=False,
     )
     if channel is not None:
-        return HandedServer(config, drain=drain, channel=channel)
+        return HandedServer(config, drain=drain, channel=channel, report=report)
     return DrainingServer(config, drain=drain, listeners=listeners, manager=manager)

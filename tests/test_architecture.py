@@ -26,6 +26,7 @@ ROOMS = {
     "events",
     "db",
     "media",
+    "observe",
     "server",
     "web",
 }
@@ -41,6 +42,7 @@ class Room(NamedTuple):
 # What both wires have in common, and that knows nothing of ours.
 SHARED = {
     "server.bearer",
+    "server.calls",
     "server.json_input",
     "server.moments",
     "server.multipart",
@@ -53,9 +55,11 @@ SHARED = {
 HOUSE = {
     "media":       Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "web":         Room(set(), GRAPHQL | SOCKETS | SQL),
+    # Reads what the parts hold; no part knows of it.
+    "observe":     Room({"db", "events", "resolvers", "settings"}, GRAPHQL | WEB | SOCKETS | SQL),
     "main":        Room({"commands", "db", "media", "server", "settings"}, WEB),
-    "commands":    Room({"application", "compat", "db", "events.bus", "resolvers", "schema.root",
-                         "server", "settings"}, WEB | SOCKETS | GRAPHQL),
+    "commands":    Room({"application", "compat", "db", "events.bus", "observe", "resolvers",
+                         "schema.root", "server", "settings"}, WEB | SOCKETS | GRAPHQL),
     "application": Room(ROOMS - {"main", "commands"}, set()),
     "settings":    Room(set(), GRAPHQL | WEB | SOCKETS | SQL),
     "server":      Room({"settings"}, GRAPHQL | SOCKETS | SQL),
@@ -84,9 +88,14 @@ SUB_ROOMS = {
     "server": {
         "":           {"server.protocols", "server.processes", "server.middleware"},
         "processes":  {"server.logs"},
-        "protocols":  {"server.headers", "server.logs", "server.processes.descriptors",
-                       "server.processes.listeners"},
-        "middleware": {"server.headers", "server.protocols.visits"},
+        "protocols":  {"server.calls", "server.headers", "server.logs",
+                       "server.processes.descriptors", "server.processes.listeners"},
+        "middleware": {"server.calls", "server.headers", "server.protocols.visits",
+                       "server.remote"},
+    },
+    "observe": {
+        "":           set(),
+        "figures":    {"observe.families"},
     },
     "schema": {
         "":           {"schema.execution", "schema.of_messages", "schema.people"},

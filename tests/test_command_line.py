@@ -278,7 +278,8 @@ async def test_json_logs_are_json_and_tell_no_secret(tmp_path: Path) -> None:
     seen = {(line["method"], line["path"], line["status"]) for line in requests}
     assert ("POST", "/api/auth/register", 200) in seen
     assert ("POST", "/api/messages/send", 201) in seen
-    assert ("GET", "/no/such\npath\u2028", 404) in seen
+    # What is no word in the path of nothing may be anything.
+    assert ("GET", "/no/…", 404) in seen
     assert any(line["method"] == "WS" for line in requests)
     assert all(line["ms"] >= 0 and line["time"] and line["level"] for line in requests)
     for secret in (token, token.rpartition(".")[2], PASSWORD, content, "in the query", "$2b$"):

@@ -56,6 +56,7 @@ def test_the_example_changes_nothing() -> None:
         "INSTANCE",
         "PASSWORD_WORKERS",
         "MEDIA_WORKERS",
+        "METRICS_PORT",
         "PUBLIC_URL",
     }
     may_be_empty |= {"TRUSTED_PROXIES", "INTROSPECTION", "PLAYGROUND", "CHAT_PAGE"}

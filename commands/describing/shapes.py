@@ -100,6 +100,8 @@ def error(reason: str) -> Schema:
             reason: {"type": "string"},
             "code": {"enum": [code.value for code in Code]},
             "retryAfterMs": {"type": "integer", "minimum": 0},
+            # REST says it in the header X-Request-ID of the answer.
+            **({"requestId": {"type": "string"}} if reason == "error" else {}),
         },
         required=(reason, "code"),
         description="Why it failed. The code is of a closed list; the text may change.",

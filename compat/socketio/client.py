@@ -10,6 +10,7 @@ from compat.socketio.endings import DROPPED, NEVER_CONNECTED, REFUSED
 from compat.socketio.engine_socket import EngineSocket
 from compat.socketio.login_buffer import LoginBuffer
 from compat.socketio.packets import EncodedEvent, StrictPacket, encode_packet
+from server.calls import Call, call_of
 
 MOST_WAITING = 4  # for a client that reads: a polling one fetches it with the next request
 
@@ -26,6 +27,10 @@ class Client:
     freed: asyncio.Future[None] | None = None  # its reader waits for a slot
     partial: StrictPacket | None = None  # waits for its attachments
     kept: Any = None  # what the application keeps, should the client leave and connect again
+    call: Call = field(init=False)  # of its first request
+
+    def __post_init__(self) -> None:
+        self.call = call_of(self.scope)
 
     def wait_for_connect(self, seconds: float) -> None:
         """Give the client so long for its CONNECT."""

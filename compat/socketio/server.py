@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from socketio import packet
@@ -28,6 +29,7 @@ from compat.socketio.packets import (
 )
 from compat.socketio.transports import forget_request
 from resolvers.pending import Pending
+from server.calls import current
 
 logger = logging.getLogger(__name__)
 
@@ -90,14 +92,19 @@ class SocketServer(ABC):
         """Forget a client that has left."""
 
     @abstractmethod
-    def on_handler_error(self, event: str, error: Exception) -> object:
+    def on_handler_error(self, socket: Socket, event: str, error: Exception) -> object:
         """Return the acknowledgement when a handler raised."""
+
+    def on_handled(  # noqa: B027  # optional
+        self, socket: Socket, event: str, started_at: float, error: Exception | None
+    ) -> None:
+        """Act on the end of a handler; `started_at` is of `perf_counter`."""
 
     def on_unclaimed(self, socket: Socket, result: object) -> None:  # noqa: B027  # optional
         """Act on what a handler returned, when the client wants no acknowledgement."""
 
     @abstractmethod
-    def on_buffer_full(self) -> object:
+    def on_buffer_full(self, socket: Socket) -> object:
         """Return the acknowledgement of an event for which the login buffer has no room."""
 
     def encode_acknowledgement(self, number: int, result: object) -> EncodedEvent:
@@ -150,7 +157,7 @@ class SocketServer(ABC):
             if buffer is None or buffer.expired or received.data[0] not in self.options.needs_login:
                 await self._start_event(client.socket, received)
             elif not buffer.put(received):
-                self._answer(client.socket, received, self.on_buffer_full())
+                self._answer(client.socket, received, self.on_buffer_full(client.socket))
         else:  # this server asks for no acknowledgement
             raise BadPacket("acknowledgement of nothing")
 
@@ -237,26 +244,34 @@ class SocketServer(ABC):
         handler = self._handlers.get(event)
         if handler is None:
             return None
+        started_at = perf_counter()
+        serving = current.set((socket.client.call, event))
         try:
             result = handler(socket, *received.data[1:])
+            if inspect.iscoroutine(result):
+                # A task of its own: a session that ends stops its reader, never a handler midway.
+                result = Pending.of(asyncio.create_task(result))
         except Exception as error:  # the border: the client hears in its form
-            self._answer(socket, received, self.on_handler_error(event, error))
+            self.on_handled(socket, event, started_at, error)
+            self._answer(socket, received, self.on_handler_error(socket, event, error))
             return None
-        if inspect.iscoroutine(result):
-            # A task of its own: a session that ends stops its reader, never a handler midway.
-            result = Pending.of(asyncio.create_task(result))
+        finally:
+            current.reset(serving)
         if not isinstance(result, Pending):
+            self.on_handled(socket, event, started_at, None)
             self._answer(socket, received, result)
             return None
         socket.client.slots -= 1
         self._running.add(result.future)
-        result.future.add_done_callback(partial(self._finish, socket, received, result))
+        finish = partial(self._finish, socket, received, started_at, result)
+        result.future.add_done_callback(finish)
         return result.future
 
     def _finish(
         self,
         socket: Socket,
         received: StrictPacket,
+        started_at: float,
         pending: Pending[Any],
         future: asyncio.Future[Any],
     ) -> None:
@@ -264,10 +279,14 @@ class SocketServer(ABC):
         socket.client.free_slot()
         if future.cancelled():
             return
+        event = received.data[0]
         try:
             result = pending.result()
         except Exception as error:  # the border: the client hears in its form
-            result = self.on_handler_error(received.data[0], error)
+            self.on_handled(socket, event, started_at, error)
+            result = self.on_handler_error(socket, event, error)
+        else:
+            self.on_handled(socket, event, started_at, None)
         self._answer(socket, received, result)
 
     def _answer(self, socket: Socket, received: StrictPacket, result: object) -> None:

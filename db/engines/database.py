@@ -16,6 +16,7 @@ from db.engines.mysql import MySQLFacts, check_version, create_database, mysql_e
 from db.engines.older import check_not_foreign
 from db.engines.recent import RecentConnections, watch_pool
 from db.engines.sqlite import sqlite_engine
+from db.engines.statement_times import StatementTimes
 from db.engines.troubles import (
     DatabaseBusy,
     DatabaseMoved,
@@ -63,7 +64,9 @@ class Database:
     `says`: whether the log tells of its troubles.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, says: bool = True) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, says: bool = True, slow_ms: float = 0
+    ) -> None:
         self.url = make_url(url)
         self._turns = asyncio.Semaphore(pool_size)  # first come, first served
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -73,7 +76,9 @@ class Database:
         # one connection for its batches, beside those for all others.
         self._reads = self._engine(pool_size, writes=False)
         self._writes = self._engine(1 if self.is_sqlite else pool_size + 1, writes=True)
+        self.times = StatementTimes(slow_ms)
         for engine in (self._reads, self._writes):
+            self.times.watch(engine)
             watch_pool(engine, self._judging, pings=not self.is_sqlite)
         self._readers = RecentConnections(self._reads, self._judging)
         self._writers = RecentConnections(self._writes, self._judging)
@@ -121,6 +126,17 @@ class Database:
     def say_too_large(self, size: int) -> None:
         """Log, now and then, that a statement of this size was not even sent."""
         self._judging.say(too_large(size, self.packet_bytes))
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the database took changes when it was last asked."""
+        return self._tried_to_write[1] is None
+
+    @property
+    def in_use(self) -> dict[str, int]:
+        """How many connections are lent, of the pool that reads and of the one that writes."""
+        pools = {"read": self._reads.pool, "write": self._writes.pool}
+        return {name: pool.checkedout() for name, pool in pools.items()}  # type: ignore[attr-defined]  # a queue's
 
     @asynccontextmanager
     async def read(self, *, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:

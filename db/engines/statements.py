@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Dialect, bindparam, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
+
+from db.engines.statement_times import times_of
 
 # Texts of these characters alone are written in a statement as they are: on each engine they mean
 # themselves. Facts are such. The driver takes as long to escape the quotes of one as for a message.
@@ -78,6 +81,7 @@ async def fetch(
     """Return the rows of a query as the driver reads them."""
     assert connection.sync_connection is not None  # noqa: S101  # it was lent
     driver: Any = connection.sync_connection.connection.driver_connection
+    times, began_at = times_of(connection), perf_counter()
     try:
         return await ask_driver(driver, text, given)
     except BaseException as error:
@@ -87,6 +91,8 @@ async def fetch(
         if not isinstance(error, Exception):
             raise
         raise as_told(connection.dialect, text, error) from error
+    finally:
+        times.add(text, began_at)
 
 
 async def insert_row(

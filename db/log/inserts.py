@@ -6,6 +6,7 @@ each value of each row was most of what storing a message cost.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.conversations.activity import FOR_EVER
+from db.engines.statement_times import times_of
 from db.engines.statements import as_told
 from db.log.drafts import Draft
 from db.models import MessageKind, StoredAttachment, StoredMessage
@@ -115,6 +117,7 @@ async def append_in_one_trip(
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     assert connection.sync_connection is not None  # noqa: S101  # it was lent
     driver: Any = connection.sync_connection.connection.driver_connection
+    times, began_at = times_of(connection), perf_counter()
     try:
         cursor = driver.cursor()
         await cursor.execute(f"{statements}; COMMIT", texts)
@@ -138,6 +141,8 @@ async def append_in_one_trip(
         if not isinstance(error, Exception):
             raise
         raise as_told(connection.dialect, _INSERT, error) from error
+    finally:
+        times.add(_INSERT, began_at)
     return _stored(rows, range(head - len(rows) + 1, head + 1), now, {})
 
 

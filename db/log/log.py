@@ -20,6 +20,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -44,7 +45,9 @@ from db.log.drafts import (
     refuse,
     split_repeats,
 )
+from db.log.figures import LogFigures
 from db.log.inserts import Bounds, Overtaken, append_in_one_trip
+from db.log.sizes import texts_of, written_size
 from db.messages import find_by_keys
 from db.models import StoredMessage
 from events.facts import Fact
@@ -60,8 +63,6 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 STATEMENT_BYTES = 1024
 ROW_BYTES = 160
 CHANGE_BYTES = 4096
-# MySQL's driver writes a backslash before each of these.
-ESCAPED = "\0\n\r\x1a\"'\\"
 # How a database and its driver (a ValueError: text that is no Unicode) refuse one row of a batch.
 REFUSALS = (DBAPIError, ValueError, TooLargeForDatabase)
 # A batch of this size is never divided, however little was stored before.
@@ -112,6 +113,7 @@ class MessageLog:
         self._last_size = 0  # of the last batch
         self._others_at = -OTHERS_SECONDS  # when a position before ours was another process's
         self._untold: list[Stored] = []
+        self.figures = LogFigures(self._pending)
 
     @property
     def waiting(self) -> int:
@@ -186,6 +188,7 @@ class MessageLog:
                 try:
                     await self._settle(batch)
                 except Exception as error:  # of any kind: the senders must hear of it
+                    self.figures.failures += 1
                     refuse(batch, error)
                     self._last_position = None  # the positions found next may be of this batch
                     self._uncertain()
@@ -237,15 +240,11 @@ class MessageLog:
 
     def _fits_alone(self, change: Change, room: int) -> bool:
         """Whether the database takes what people wrote by itself; where not, the log says so."""
-        texts = [change.text]
-        if isinstance(change, Draft):
-            texts = [change.content, change.client_message_id or "", change.metadata or ""]
+        texts = texts_of(change)
         if self._database.packet_bytes is None or not texts[0]:
             return True
         size = ROW_BYTES if isinstance(change, Draft) else CHANGE_BYTES
-        for written in texts:
-            size += len(written.encode("utf-8", "surrogatepass"))
-            size += sum(written.count(character) for character in ESCAPED)
+        size += written_size(texts)
         if size <= room:
             return True
         self._database.say_too_large(size + STATEMENT_BYTES)
@@ -301,7 +300,7 @@ class MessageLog:
         batch = [w for w in batch if not w.outcome.done() or w.outcome.cancelled()]
         if not batch:
             return
-        now = datetime.now(UTC)
+        now, began_at = datetime.now(UTC), perf_counter()
         only_drafts = {type(waiting.change) for waiting in batch} == {Draft}
         try:
             stored = await (self._store_drafts if only_drafts else self._store_mixture)(batch, now)
@@ -311,6 +310,7 @@ class MessageLog:
         if not stored.batch:
             return
         if stored.entries:
+            self.figures.add(stored.entries, began_at, mixed=not only_drafts)
             first, last = stored.entries[0].id, stored.entries[-1].id
             self._conversations.moved(stored.moved, last)
             if self._last_position is not None and first > self._last_position + 1:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from time import perf_counter
 from uuid import uuid4
 
 from redis.exceptions import RedisError, ResponseError
@@ -45,6 +46,7 @@ class RedisBus:
         self._listening = False
         self._publishing = True
         self._tasks: list[asyncio.Task[None]] = []
+        self.flushes, self.flush_seconds = 0, 0.0
 
     @property
     def connected(self) -> bool:
@@ -151,6 +153,7 @@ class RedisBus:
         async with self._flushing:
             while self._waiting:
                 batch = [self._pop() for _ in range(min(len(self._waiting), MAX_PIPELINE))]
+                began_at = perf_counter()
                 try:
                     async with self._redis.pipeline(transaction=False) as pipeline:
                         for channel, publication in batch:
@@ -161,6 +164,9 @@ class RedisBus:
                 except (RedisError, OSError, TimeoutError):
                     self._put_back(batch)
                     raise
+                finally:
+                    self.flushes += 1
+                    self.flush_seconds += perf_counter() - began_at
 
     def _pop(self) -> tuple[str, bytes]:
         channel, publication = self._waiting.popleft()

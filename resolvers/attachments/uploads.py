@@ -93,10 +93,13 @@ async def upload_attachment(
         )
         _check_size(ctx, facts.kind, size)
         filename = clean_filename(received.filename, suffixes=SUFFIXES.get(facts.media_type, ()))
-        return await _keep(ctx, received, content, thumbnail, MessageKind(facts.kind), filename)
+        kept = await _keep(ctx, received, content, thumbnail, MessageKind(facts.kind), filename)
     except (StoreUnavailable, OSError) as error:
         logger.error("A file could not be kept: %s", error)
         raise Unavailable from error
+    ctx.counted.uploads[facts.kind] += 1
+    ctx.counted.upload_bytes += size
+    return kept
 
 
 def _hash_and_size(file: BufferedRandom) -> tuple[str, int]:

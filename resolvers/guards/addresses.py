@@ -22,6 +22,9 @@ class Proxies(Protocol):
     def find_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
         """Return the address by which a caller is counted; empty when it is not known."""
 
+    def show_client(self, direct: str, forwarded: Iterable[bytes]) -> str:
+        """Return the caller's own address, for log lines; empty when it is not known."""
+
     def is_proxy(self, direct: str) -> bool:
         """Whether the address is that of a trusted proxy, which speaks for others."""
 
@@ -41,6 +44,10 @@ class ClientInfo(Protocol):
     def agent(self) -> bytes:
         """The name of the client's program; empty when it is not known."""
 
+    @property
+    def request_id(self) -> str:
+        """The name of the request, or of the connection, in logs."""
+
 
 class Caller:
     """The client that calls; its address and name are read when they are asked for."""
@@ -59,6 +66,11 @@ class Caller:
         if self._address is None:
             self._address = self._proxies.find_client(self._client.address, self._client.forwarded)
         return self._address
+
+    @property
+    def request_id(self) -> str:
+        """The name of the request, or of the connection, in logs."""
+        return self._client.request_id
 
     @property
     def agent(self) -> str:

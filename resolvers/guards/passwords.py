@@ -55,6 +55,11 @@ class Passwords:
         # The password of an unknown e-mail is compared with this, so that it takes the same time.
         self._decoy = self._hashes.hash("decoy")
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait for a thread."""
+        return self._queue.waiting
+
     def check_new(self, password: str) -> None:
         """Raise BadInput for a password that no account may have from now on."""
         check_password(password)

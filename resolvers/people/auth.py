@@ -18,6 +18,7 @@ from db.people.sessions import TokenState, insert_sessions
 from resolvers.changes import open_session, write_again
 from resolvers.context import Context
 from resolvers.errors import BadInput, Conflict, Forbidden, Unauthenticated
+from resolvers.guards.counted import counting
 from resolvers.guards.limits.logins import check_address, verify_login
 from resolvers.guards.tokens import (
     LEEWAY_SECONDS,
@@ -128,6 +129,11 @@ async def log_in(ctx: Context, *, email: str, password: str) -> LoggedIn:
     Raises BadInput when it or the e-mail is wrong, Forbidden when the account is disabled,
     RateLimited. An unknown e-mail takes as long as a wrong password, and gives the same answer.
     """
+    with counting(ctx.counted.logins):
+        return await _log_in(ctx, email, password)
+
+
+async def _log_in(ctx: Context, email: str, password: str) -> LoggedIn:
     email = _stored_form(email)
     check_address(ctx)
     async with ctx.read() as connection:
@@ -211,12 +217,13 @@ async def authenticate_login(ctx: Context, token: str) -> Viewer:
 
     Bad tokens are counted: from an address of many, no token is looked at for a while.
     """
-    await ctx.limits.check_bad_tokens(ctx.address)
-    try:
-        return await authenticate(ctx, token)
-    except Unauthenticated:
-        await ctx.limits.count_bad_token(ctx.address)
-        raise
+    with counting(ctx.counted.tokens):
+        await ctx.limits.check_bad_tokens(ctx.address)
+        try:
+            return await authenticate(ctx, token)
+        except Unauthenticated:
+            await ctx.limits.count_bad_token(ctx.address)
+            raise
 
 
 async def enter_request(ctx: Context, token: str | None) -> Context:

@@ -19,10 +19,12 @@ from graphql import (
 )
 
 from resolvers.context import Context
+from resolvers.errors import Code, ParleyError
 from schema.execution.compiler import compile_plan
 from schema.execution.costs import Cost, Costs
 from schema.execution.errors import format_error
 from schema.execution.introspection import hide_suggestions, validation_rules
+from schema.execution.labels import Label, label_of
 from schema.execution.plans import Plan
 from schema.execution.selections import fragments_of
 from schema.execution.sizes import DocumentLimits, check_document
@@ -47,6 +49,7 @@ class RequestRefused(Exception):
 
     def __init__(self, errors: list[GraphQLFormattedError]) -> None:
         super().__init__(errors[0]["message"])
+        ParleyError.raised[Code.BAD_USER_INPUT.value, "document"] += 1
         self.errors = errors
 
     @classmethod
@@ -64,6 +67,7 @@ class Operation:
     name: str | None
     plan: Plan | None
     cost: Cost | None  # None: whatever its variables are, it is within the limit
+    label: Label
 
     @property
     def size(self) -> int:
@@ -155,13 +159,15 @@ class Documents:
             if errors:
                 raise self.refusal_of(errors)
             definition = _find(document, operation_name)
-            cost = self._costs.check(definition, fragments_of(document))
+            fragments = fragments_of(document)
+            cost = self._costs.check(definition, fragments)
             plan = compile_plan(self._schema, document, definition)
         except GraphQLError as error:
             raise RequestRefused.of(error) from error
         except RecursionError as error:
             raise _refusal("The document is nested too deeply") from error
-        return Operation(document, definition, operation_name or None, plan, cost)
+        label = label_of(definition, fragments)
+        return Operation(document, definition, operation_name or None, plan, cost, label)
 
 
 def _find(document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode:

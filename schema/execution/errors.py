@@ -1,4 +1,7 @@
-"""From an error to its GraphQL form: `message`, `path`, and `extensions.code`."""
+"""From an error to its GraphQL form: `message`, `path`, and `extensions.code`.
+
+What leaves the server also says the id of its request, by which the operator finds its log line.
+"""
 
 import logging
 from typing import Any
@@ -44,3 +47,20 @@ def _extensions(code: Code, retry_after_ms: int | None) -> dict[str, Any]:
     if retry_after_ms is not None:
         extensions["retryAfterMs"] = retry_after_ms
     return extensions
+
+
+def codes_of(result: dict[str, Any]) -> list[str]:
+    """Return the codes of a result's errors."""
+    return [error["extensions"]["code"] for error in result.get("errors", ())]
+
+
+def with_request_id(result: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """Return a result whose errors say the request's id (`extensions.requestId`)."""
+    if not result.get("errors") or not request_id:
+        return result
+    # Copies: what was refused once is remembered, and told to others.
+    named = [
+        {**error, "extensions": {**error["extensions"], "requestId": request_id}}
+        for error in result["errors"]
+    ]
+    return {**result, "errors": named}

@@ -19,7 +19,7 @@ from resolvers.pending import Pending
 from schema.context import OperationContext, Resumption
 from schema.execution.batches import Batch, Results
 from schema.execution.documents import Documents, Operation, RequestRefused
-from schema.execution.errors import format_error, format_exception
+from schema.execution.errors import format_error, format_exception, with_request_id
 from schema.execution.fastlane import Fastlane
 from schema.execution.persisted import PersistedQueries
 from schema.execution.plans import Plan, Result
@@ -177,7 +177,7 @@ class Operations:
         event: object,
     ) -> msgspec.Raw:
         result = execute(**self._arguments(operation, context, variables), root_value=event)
-        return _event(await result if isawaitable(result) else result)
+        return _event(await result if isawaitable(result) else result, context)
 
     async def _walk(
         self, operation: Operation, context: OperationContext, variables: dict[str, Any] | None
@@ -193,7 +193,7 @@ class Operations:
         # graphql-core types the stream as an iterator, but it has the generator's `aclose`.
         async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
             async for result in results:
-                yield [_event(result)]
+                yield [_event(result, context)]
 
 
 async def _is_prepared(plan: Plan, batch: Batch, context: OperationContext) -> bool:
@@ -224,7 +224,7 @@ def _forgetting(executor: type[Any]) -> type[Any]:
     return ForgettingExecutor
 
 
-def _event(result: ExecutionResult) -> msgspec.Raw:
+def _event(result: ExecutionResult, context: OperationContext) -> msgspec.Raw:
     """Return an event's result, encoded. Raises EventLost.
 
     An event that came to nothing by a fault of the server's is not passed over: its subscriber
@@ -235,7 +235,8 @@ def _event(result: ExecutionResult) -> msgspec.Raw:
             cause = error.original_error
             if not isinstance(cause, ParleyError) or isinstance(cause, Unavailable):
                 raise EventLost(error.message) from cause
-    return msgspec.Raw(_encoder.encode(_formatted(result)))
+    shown = with_request_id(_formatted(result), context.ctx.request_id)
+    return msgspec.Raw(_encoder.encode(shown))
 
 
 def _formatted(result: ExecutionResult) -> Result:

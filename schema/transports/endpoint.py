@@ -17,6 +17,7 @@ from schema.transports.http import answer_request
 from schema.transports.protocol import SUBPROTOCOL, CloseCode
 from schema.transports.server_sent_events import EventStream
 from schema.transports.websocket import GraphQLSocket
+from server.calls import call_of, current
 from server.remote import Remote
 
 # Some clients still offer `graphql-ws` by default, which subscriptions-transport-ws spoke.
@@ -38,6 +39,7 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
         ctx = self._ctx.called_from(Remote(scope))
+        current.set((call_of(scope), ""))  # the server made a task for this
         if scope["type"] == "websocket":
             await self._serve_websocket(ctx, WebSocket(scope, receive, send))
         else:

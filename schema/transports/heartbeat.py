@@ -15,12 +15,13 @@ class Heartbeat:
     It has no timer: the endpoint has one for all connections, so that an idle one costs little.
     """
 
-    __slots__ = ("_heard_at", "_interval", "_now", "_patience", "_writer")
+    __slots__ = ("_heard_at", "_interval", "_now", "_patience", "_slow_readers", "_writer")
 
     def __init__(self, ctx: Context, writer: SocketWriter) -> None:
         self._interval = ctx.settings.ping_interval_seconds
         self._patience = ctx.settings.ping_timeout_seconds
         self._writer = writer
+        self._slow_readers = ctx.counted.slow_readers
         self._now = asyncio.get_running_loop().time
         self._heard_at = self._now()
 
@@ -33,6 +34,7 @@ class Heartbeat:
         writer, now = self._writer, self._now()
         blocked, silent = writer.blocked_since, now - self._heard_at
         if blocked is not None and now - blocked > self._patience:
+            self._slow_readers["graphql_ws"] += 1
             writer.abort()
         elif silent >= self._interval + self._patience:
             return writer.close(CloseCode.TIMEOUT, "Pong timeout")

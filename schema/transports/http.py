@@ -13,6 +13,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput, Code, ParleyError, PayloadTooLarge, RateLimited
 from resolvers.people.auth import enter_request
 from schema.execution.documents import Operation, RequestRefused
+from schema.execution.errors import codes_of, with_request_id
 from schema.execution.operations import Operations, refusal
 from schema.execution.persisted import PersistedQueryUnknown
 from schema.execution.plans import Result
@@ -25,6 +26,7 @@ from schema.transports.uploads import (
     require_document,
 )
 from server.bearer import bearer_token
+from server.calls import Call, call_of, current, distinct
 from server.json_input import read_json_as
 from server.parameters import TOO_MANY_PARAMETERS, has_too_many_parameters
 from server.retry_after import retry_after
@@ -79,14 +81,15 @@ async def answer_request(
             parameters = await _read(request, ctx.settings.max_body_bytes)
             viewer = await _enter(ctx, request)
             operation = operations.prepare(viewer, parameters)
+            _note(request, operation)
             if streams and operation.type is OperationType.SUBSCRIPTION:
                 stream = EventStream(ctx, operations, operation, parameters.variables, request)
                 await stream.begin(bearer_token(request.headers.get("authorization")))
                 return stream
             result = await _execute(viewer, operations, request, operation, parameters.variables)
     except Exception as error:  # the border: whatever it was, the client hears in GraphQL's form
-        return _refuse(error, media_type or JSON)
-    return _respond(result, 200, media_type)
+        return _refuse(call_of(request.scope), error, media_type or JSON)
+    return _respond(call_of(request.scope), result, 200, media_type)
 
 
 async def _execute_multipart(ctx: Context, operations: Operations, request: Request) -> Result:
@@ -100,6 +103,7 @@ async def _execute_multipart(ctx: Context, operations: Operations, request: Requ
         except ParleyError as error:
             raise _HTTPError(_STATUS.get(error.code, 400), error) from error
         operation = operations.prepare(viewer, parameters)
+        _note(request, operation)
         return await _execute(viewer, operations, request, operation, parameters.variables)
 
 
@@ -115,15 +119,25 @@ async def _execute(
 
 
 async def _enter(ctx: Context, request: Request) -> Context:
-    return await enter_request(ctx, bearer_token(request.headers.get("authorization")))
+    token = bearer_token(request.headers.get("authorization"))
+    viewer = await enter_request(ctx, token)
+    call_of(request.scope).note_login(None if viewer.viewer is None else viewer.viewer.id, token)
+    return viewer
 
 
-def _refuse(error: Exception, media_type: str) -> Response:
+def _note(request: Request, operation: Operation) -> None:
+    """Have the request's log line say which operation it is."""
+    call = call_of(request.scope)
+    call.note(**operation.label.told)
+    current.set((call, operation.label.text))
+
+
+def _refuse(call: Call, error: Exception, media_type: str) -> Response:
     """Return the answer to a request whose operation was not executed, or broke off."""
     headers: dict[str, str] = {}
     if media_type == EVENT_STREAM:
         if isinstance(error, RequestRefused):  # PersistedQueryUnknown too
-            return whole_stream(refusal(error))
+            return whole_stream(_told(call, refusal(error)))
         media_type = RESPONSE_JSON  # with a status that says whether to try again
     match error:
         case _HTTPError():
@@ -143,7 +157,7 @@ def _refuse(error: Exception, media_type: str) -> Response:
             status = 500
     if isinstance(error, ParleyError):
         headers |= retry_after(error.retry_after_ms)
-    return _respond(refusal(error), status, media_type, headers=headers)
+    return _respond(call, refusal(error), status, media_type, headers=headers)
 
 
 def _is_multipart(request: Request) -> bool:
@@ -250,9 +264,22 @@ def _check_method(operation: Operation, method: str) -> None:
         raise _HTTPError(405, BadInput("A mutation must be sent by POST"), {"Allow": "POST"})
 
 
+def _told(call: Call, result: Result) -> Result:
+    """Note a result's errors for the log line; have them say the request's id."""
+    if codes := codes_of(result):
+        call.note(errors=distinct(codes))
+    return with_request_id(result, call.request_id)
+
+
 def _respond(
-    result: Result, status: int, media_type: str, *, headers: dict[str, str] | None = None
+    call: Call,
+    result: Result,
+    status: int,
+    media_type: str,
+    *,
+    headers: dict[str, str] | None = None,
 ) -> Response:
+    result = _told(call, result)
     if media_type == EVENT_STREAM:
         return whole_stream(result)
     return Response(

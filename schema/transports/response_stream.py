@@ -10,6 +10,7 @@ from schema.execution.batches import Results
 from schema.execution.documents import Operation
 from schema.execution.fastlane import Fastlane
 from schema.transports import protocol
+from schema.transports.operation_log import Doing, OperationLog
 from schema.transports.socket_writer import SocketWriter
 
 
@@ -20,22 +21,35 @@ class ResponseStream(Fastlane):
     slowly. An idle subscription has no task: it is an entry in the feed, and this object.
     """
 
-    __slots__ = ("_head", "_run", "_writer", "id", "operation", "task", "variables")
+    __slots__ = (
+        "_head",
+        "_log",
+        "_run",
+        "_writer",
+        "doing",
+        "id",
+        "operation",
+        "task",
+        "variables",
+    )
 
     def __init__(
         self,
         writer: SocketWriter,
+        log: OperationLog,
+        doing: Doing,
         run: Callable[["ResponseStream"], None],
-        id_: str,
         operation: Operation,
         variables: dict[str, Any] | None,
     ) -> None:
         super().__init__()
         self._writer = writer
         self._run = run
-        message = protocol.encode({"id": id_, "type": "next", "payload": None})
+        self._log = log
+        self.doing = doing
+        self.id = doing.id
+        message = protocol.encode({"id": doing.id, "type": "next", "payload": None})
         self._head = message.removesuffix(b"null}")
-        self.id = id_
         self.operation = operation
         self.variables = variables
         self.task: asyncio.Task[None] | None = None
@@ -59,6 +73,7 @@ class ResponseStream(Fastlane):
 
     def cancel(self) -> None:
         """End it, in whichever state it is."""
+        self._log.end(self.doing)
         self.leave()
         # Cancel it once: a second cancellation would interrupt the clean-up of the first.
         if self.task is not None and not self.task.cancelling():

@@ -21,8 +21,10 @@ from resolvers.context import Context
 from resolvers.errors import Unauthenticated
 from schema.context import Resumption
 from schema.execution.documents import Operation
+from schema.execution.errors import codes_of, with_request_id
 from schema.execution.operations import EventLost, Operations, is_outage, refusal
 from schema.execution.plans import Result
+from server.calls import call_of, distinct
 
 logger = logging.getLogger("parley.graphql")
 
@@ -55,6 +57,8 @@ def whole_stream(result: Result) -> Response:
 class EventStream:
     """The answer to one subscription; `begin` it before it is called."""
 
+    face = "graphql_sse"  # in the operator's figures
+
     def __init__(
         self,
         ctx: Context,
@@ -68,6 +72,7 @@ class EventStream:
         self._operation = operation
         self._variables = variables
         self._resumption = Resumption(request.headers.get("last-event-id") or None)
+        self._call = call_of(request.scope)
         self._connection = ctx.hub.open(self)
         self._ended: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
         self._wrote_at = 0.0
@@ -81,6 +86,7 @@ class EventStream:
         try:
             if token is not None:
                 self._ctx = await enter(self._ctx, self._connection, token)
+                self._call.user = self._ctx.user.id
         except Unauthenticated as error:
             self._ctx = self._ctx.as_nobody(error.message)
         except BaseException:
@@ -117,7 +123,7 @@ class EventStream:
             await self._stop(writing)
             last = COMPLETE if completes else b""
             if self._ended.done() and (refused := self._ended.result()) is not None:
-                last = next_event(_encoder.encode(refused)) + COMPLETE
+                last = next_event(_encoder.encode(self._told(refused))) + COMPLETE
             gone = beside[0].done()
             if last and not gone:
                 with suppress(TimeoutError):
@@ -145,15 +151,21 @@ class EventStream:
             async with aclosing(self._results()) as results:
                 async for result in results:
                     await self._send(send, result)
-        except (SubscriberTooSlow, EventLost):
+        except (SubscriberTooSlow, EventLost) as broken:
+            self._ctx.counted.slow_readers[self.face] += isinstance(broken, SubscriberTooSlow)
             logger.info("A stream of events broke off; its client resumes")
             # An ended session interrupts too; `session_ended` may come a moment later.
             return False
         except Exception as error:  # the border: the client hears in its form
             if is_outage(error):
                 return False
-            await self._send(send, next_event(_encoder.encode(refusal(error))))
+            await self._send(send, next_event(_encoder.encode(self._told(refusal(error)))))
         return True
+
+    def _told(self, refused: Result) -> Result:
+        """Note why the stream ends for its log line; have the errors say the request's id."""
+        self._call.note(errors=distinct(codes_of(refused)))
+        return with_request_id(refused, self._call.request_id)
 
     async def _results(self) -> AsyncGenerator[bytes, None]:
         stream = self._operations.subscribe(

@@ -16,14 +16,17 @@ from resolvers.context import Context
 from resolvers.errors import ParleyError, RateLimited, TooManyConnections, Unauthenticated
 from resolvers.pending import Pending
 from schema.execution.documents import Operation, RequestRefused
-from schema.execution.operations import EventLost, Operations, is_outage, refusal
+from schema.execution.labels import NONE
+from schema.execution.operations import EventLost, Operations, is_outage
 from schema.execution.plans import Result
 from schema.transports import protocol
 from schema.transports.heartbeat import Heartbeat
+from schema.transports.operation_log import Doing, OperationLog
 from schema.transports.protocol import CloseCode, SocketRefused
 from schema.transports.response_stream import ResponseStream
 from schema.transports.socket_writer import SocketWriter
 from server.bearer import bearer_token
+from server.calls import call_of, current
 
 logger = logging.getLogger("parley.graphql")
 
@@ -38,10 +41,13 @@ INTERRUPTED = "Interrupted: resume after the last id seen"
 class GraphQLSocket:
     """Serves one accepted connection until either side closes it."""
 
+    face = "graphql_ws"  # in the operator's figures
+
     def __init__(self, ctx: Context, operations: Operations, websocket: WebSocket) -> None:
         self._ctx = ctx
         self._operations = operations
         self._websocket = websocket
+        self._log = OperationLog(call_of(websocket.scope))
         self._writer = SocketWriter(websocket)
         self._heartbeat = Heartbeat(ctx, self._writer)
         # What goes on under each id: tasks, subscriptions, and mutations that need no task.
@@ -218,6 +224,7 @@ class GraphQLSocket:
                 raise SocketRefused(CloseCode.FORBIDDEN, "Forbidden")
             try:
                 self._ctx = await enter(self._ctx, self._connection, token)
+                self._log.call.user = self._ctx.user.id
             except Unauthenticated as error:
                 raise SocketRefused(CloseCode.FORBIDDEN, "Forbidden") from error
             except TooManyConnections as error:
@@ -240,8 +247,10 @@ class GraphQLSocket:
         if self._writer.leaving:
             return
         self._check_subscribe(message)
+        doing = self._log.begin(id_, NONE)
         try:
             operation = self._operations.prepare(self._ctx, payload)
+            doing.label = operation.label
             if operation.type is OperationType.SUBSCRIPTION:
                 if len(self._streams()) >= self._ctx.settings.max_subscriptions_per_connection:
                     raise RateLimited(
@@ -250,7 +259,7 @@ class GraphQLSocket:
                         setting="MAX_SUBSCRIPTIONS_PER_CONNECTION",
                     )
                 self._by_id[id_] = stream = ResponseStream(
-                    self._writer, self._run_stream, id_, operation, payload.variables
+                    self._writer, self._log, doing, self._run_stream, operation, payload.variables
                 )
                 self._run_stream(stream)
             else:
@@ -262,8 +271,7 @@ class GraphQLSocket:
                     return
                 self._start(id_, operation, payload.variables)
         except (RequestRefused, RateLimited) as error:
-            errors = refusal(error)["errors"]
-            await self._writer.send({"id": id_, "type": "error", "payload": errors})
+            await self._writer.send(self._log.refused(doing, error))
 
     def _start(self, id_: str, operation: Operation, variables: dict[str, Any] | None) -> None:
         """Start a query or a mutation. Raises RequestRefused.
@@ -271,19 +279,25 @@ class GraphQLSocket:
         A send takes its place in the log here, or when its task first runs. Tasks first run in the
         order in which they were made, so that a client's messages keep their order.
         """
-        started = self._operations.start(self._ctx, operation, variables)
-        self._in_flight += 1
-        if started is None:
-            self._run_counted(id_, self._execute(id_, operation, variables))
-        elif isinstance(started, Pending):
-            self._by_id[id_] = started.future
-            started.future.add_done_callback(partial(self._answer_pending, id_, started))
-        else:
-            self._answer(id_, started)
+        doing = self._log.begin(id_, operation.label)
+        serving = self._log.enter(doing)
+        try:
+            started = self._operations.start(self._ctx, operation, variables)
+            self._in_flight += 1
+            if started is None:
+                self._run_counted(doing, self._execute(doing, operation, variables))
+            elif isinstance(started, Pending):
+                self._by_id[id_] = started.future
+                started.future.add_done_callback(partial(self._answer_pending, doing, started))
+            else:
+                self._answer(doing, started)
+        finally:
+            current.reset(serving)
 
     def _answer_pending(
-        self, id_: str, pending: Pending[Result], outcome: asyncio.Future[Any]
+        self, doing: Doing, pending: Pending[Result], outcome: asyncio.Future[Any]
     ) -> None:
+        id_ = doing.id
         if self._by_id.get(id_) is not outcome:
             self._free()  # the client has completed it, perhaps as it was done
             if not outcome.cancelled():
@@ -292,10 +306,12 @@ class GraphQLSocket:
             del self._by_id[id_]
             self._free()
         else:
-            self._answer(id_, pending.result())
+            self._answer(doing, pending.result())
 
-    def _answer(self, id_: str, result: Result) -> None:
+    def _answer(self, doing: Doing, result: Result) -> None:
         """Send a result at once; if that is not possible, in a task."""
+        id_ = doing.id
+        result = self._log.told(doing, result)
         try:
             answer = protocol.encode({"id": id_, "type": "next", "payload": result})
             sent = self._writer.write(answer)
@@ -306,36 +322,41 @@ class GraphQLSocket:
             self._free()
             self._writer.write(protocol.encode({"id": id_, "type": "complete"}))
         else:
-            self._run_counted(id_, self._send_result(id_, result))
+            self._run_counted(doing, self._send_result(id_, result))
 
     def _free(self, _: object = None) -> None:
         self._in_flight -= 1
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 
-    def _run_counted(self, id_: str, work: Coroutine[Any, Any, bool]) -> None:
+    def _run_counted(self, doing: Doing, work: Coroutine[Any, Any, bool]) -> None:
         """Run a query or a mutation in a task."""
-        self._by_id[id_] = task = self._run_in_task(id_, work)
+        self._by_id[doing.id] = task = self._run_in_task(doing, work)
         task.add_done_callback(self._free)
 
     def _run_stream(self, stream: ResponseStream) -> None:
         """Run a subscription in a task until it ends or has caught up."""
         if not self._writer.closed and not self._writer.leaving:
-            stream.task = self._run_in_task(stream.id, self._stream(stream))
+            serving = self._log.enter(stream.doing)
+            stream.task = self._run_in_task(stream.doing, self._stream(stream))
+            current.reset(serving)
             stream.task.add_done_callback(stream.ended)
 
-    def _run_in_task(self, id_: str, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
-        task = self.run_beside(self._run(id_, work))
+    def _run_in_task(self, doing: Doing, work: Coroutine[Any, Any, bool]) -> asyncio.Task[None]:
+        task = self.run_beside(self._run(doing, work))
         # If the task is cancelled before it begins, the work is never awaited: Python would warn.
         task.add_done_callback(lambda _: work.close())
         return task
 
-    async def _run(self, id_: str, work: Coroutine[Any, Any, bool]) -> None:
+    async def _run(self, doing: Doing, work: Coroutine[Any, Any, bool]) -> None:
         """Tell the client how the work ended; work that goes on elsewhere returns False."""
+        id_ = doing.id
         try:
             if await work:
+                self._log.end(doing)
                 await self._finish(id_, {"id": id_, "type": "complete"})
         except SubscriberTooSlow:
+            self._ctx.counted.slow_readers[self.face] += 1
             text = "Too slow: resume after the last id seen"
             await self._writer.close(CloseCode.TRY_AGAIN_LATER, text)
         except EventLost:
@@ -344,14 +365,13 @@ class GraphQLSocket:
         except WebSocketDisconnect:
             self._writer.closed = True
         except Exception as error:  # the border: the client hears in its form
-            errors = refusal(error)["errors"]
-            await self._finish(id_, {"id": id_, "type": "error", "payload": errors})
+            await self._finish(id_, self._log.refused(doing, error))
 
     async def _execute(
-        self, id_: str, operation: Operation, variables: dict[str, Any] | None
+        self, doing: Doing, operation: Operation, variables: dict[str, Any] | None
     ) -> bool:
         result = await self._operations.execute(self._ctx, operation, variables)
-        return await self._send_result(id_, result)
+        return await self._send_result(doing.id, self._log.told(doing, result))
 
     async def _send_result(self, id_: str, result: Result) -> bool:
         await self._writer.send({"id": id_, "type": "next", "payload": result})

@@ -1,9 +1,34 @@
 """CORS, at no cost for requests that no page of another origin makes."""
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+
+# What pages of other origins may read of an answer, beside what they may anyway.
+EXPOSED_HEADERS = (
+    *("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition"),
+    *("X-Request-ID", "traceparent"),
+)
+
+
+def cors(origins: Sequence[str]) -> Middleware:
+    """Return the middleware for pages of these origins; `*` is any."""
+    return Middleware(
+        CORS,
+        allow_origins=origins,
+        # Never for any origin: a page of anybody's could then act with a visitor's cookies.
+        allow_credentials="*" not in origins,
+        # A page on the internet may reach a server in its visitor's own network.
+        allow_private_network=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+        max_age=600,
+    )
 
 
 class CORS(CORSMiddleware):

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,12 @@ WORKER_VARIABLE = "PARLEY_WORKER"
 READY = b"r"
 STOPPING = b"s"
 ALIVE = b"a"
+ASKED = b"m"  # to a worker, which answers with REPORT and its figures
+REPORT = b"m"
+# A report has some 20 kB; the system itself takes no larger message than 200 kB.
+MAX_TOLD = 256 * 1024
+# A worker that is busy for longer counts with what it reported last.
+REPORT_SECONDS = 2.0
 MAX_NAME = 64
 # How long after a worker's end the next one starts, if it keeps dying young.
 RESTART_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -61,6 +68,7 @@ class Worker:
     heard_at: float = 0.0
     failures: int = 0
     was_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Future[bytes] | None = None  # its report is under way
 
 
 class Supervisor:
@@ -76,9 +84,11 @@ class Supervisor:
         command: Sequence[str],
         listeners: Sequence[socket.socket],
         manager: ServiceManager | None = None,
+        beside: "Beside | None" = None,
     ) -> None:
         self._settings = settings
         self._manager = manager
+        self._beside = beside
         self._listeners = listeners
         self._command = command
         prefix = f"{settings.instance}-" if settings.instance else ""
@@ -113,7 +123,8 @@ class Supervisor:
                 serving = f"{len(self._workers)} processes serve on {describe(self._listeners[0])}"
                 self._manager.report_ready(serving)
             self._spare = await self._spawn("")
-            await stopping
+            async with contextlib.nullcontext() if self._beside is None else self._beside(self):
+                await stopping
             return 0
         finally:
             if self._manager is not None:
@@ -123,6 +134,32 @@ class Supervisor:
                 task.cancel()
             await status.close()
             await self._stop(keepers)
+
+    async def reports(self) -> "Reports":
+        """Return what each worker that serves reports of itself; None for one that says nothing."""
+        living = [w for w in self._workers.values() if w.ready and w.child is not None]
+        heard = await asyncio.gather(*map(self._report_of, living))
+        return {
+            (worker.name, worker.child.process.pid): told
+            for worker, told in zip(living, heard, strict=True)
+            if worker.child is not None
+        }
+
+    async def _report_of(self, worker: Worker) -> bytes | None:
+        if worker.asked is None:
+            worker.asked = asyncio.get_running_loop().create_future()
+            if worker.child is not None:
+                with contextlib.suppress(OSError):
+                    worker.child.channel.send(ASKED)
+        asked = worker.asked
+        try:
+            async with asyncio.timeout(REPORT_SECONDS):
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            return None
+        finally:
+            if worker.asked is asked:
+                worker.asked = None
 
     async def _all_ready(self) -> None:
         for worker in self._workers.values():
@@ -226,9 +263,12 @@ class Supervisor:
         """Note what the worker reports: that it is ready, that it lives, that it is stopping."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # it has died, which is noticed elsewhere
-            while told := await loop.sock_recv(channel, 1):
+            while told := await loop.sock_recv(channel, MAX_TOLD):
                 worker.heard_at = loop.time()
-                if told == READY:
+                if told[:1] == REPORT:
+                    if worker.asked is not None and not worker.asked.done():
+                        worker.asked.set_result(told[1:])
+                elif told == READY:
                     worker.ready, worker.ready_at = True, loop.time()
                     worker.was_ready.set()
                 elif told == STOPPING:
@@ -292,9 +332,19 @@ def worker_channel() -> tuple[str, socket.socket] | None:
     return name, channel
 
 
+# By a worker's name and process id.
+Reports = dict[tuple[str, int], bytes | None]
+# What runs beside the workers, given their supervisor.
+Beside = Callable[[Supervisor], AbstractAsyncContextManager[None]]
+
+
 def supervise(
-    settings: Settings, listeners: Sequence[socket.socket], manager: ServiceManager | None = None
+    settings: Settings,
+    listeners: Sequence[socket.socket],
+    manager: ServiceManager | None = None,
+    *,
+    beside: Beside | None = None,
 ) -> int:
     """Run this program's workers until it is told to stop; return the exit status."""
     command = [sys.executable, *sys.argv]
-    return asyncio.run(Supervisor(settings, command, listeners, manager).run())
+    return asyncio.run(Supervisor(settings, command, listeners, manager, beside).run())

@@ -10,7 +10,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import Protocol, State
 
-from server.headers import DEFAULTS, Header
+from server.calls import Header, call_of
+from server.headers import DEFAULTS
 from server.protocols.handshake import answer, proof_for, subprotocols_of
 from server.protocols.refusals import Refusal, response
 from server.protocols.turns import coming_of
@@ -129,7 +130,7 @@ class Opening(WebSocketsSansIOProtocol):
         self._refused = None
         self.conn.state = State.OPEN
         always = (header for header in self.default_headers if header[0] != b"keep-alive")
-        headers = [*always, *message.get("headers", [])]
+        headers = [*always, *call_of(self.scope).headers, *message.get("headers", [])]
         self.transport.write(answer(self._proof, headers, message.get("subprotocol")))
         self.start_keepalive()
         self._begin_frames()
@@ -143,6 +144,7 @@ class Opening(WebSocketsSansIOProtocol):
             return
         given = {name.lower() for name, _ in headers}
         length = (b"content-length", b"%d" % len(body))
+        headers = [*headers, *call_of(self.scope).headers]
         own = [header for header in (length, *DEFAULTS) if header[0] not in given]
         told = response(status, [*self.default_headers, *headers, *own], body)
         self._resume_reading()

@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from server.headers import DEFAULTS, Header
+from server.calls import Header, call_of, log_request, new_call
+from server.headers import DEFAULTS
 
 # Nobody knows when there will be room.
 RETRY_SECONDS = 10
@@ -37,13 +39,18 @@ class Refusal:
     def to_bytes(self) -> bytes:
         """The whole answer, which is the last one of its connection."""
         status, headers, body = self.answer
+        headers += new_call().headers
         return response(status, [*headers, (b"connection", b"close")], body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in turn, behind the answers to earlier requests."""
+        started, call = perf_counter(), call_of(scope)
         status, headers, body = self.answer
+        headers += call.headers
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        call.note(errors=[self.code])
+        log_request(call, scope["method"], scope["path"], status, started)
 
 
 def response(status: int, headers: Sequence[Header], body: bytes) -> bytes:

@@ -114,10 +114,10 @@ class Echo(SocketServer):
         """Which transport the client has come to use."""
         return "websocket" if self.stays[sid].client.engine_socket.upgraded else "polling"
 
-    def on_buffer_full(self) -> object:
+    def on_buffer_full(self, socket: Socket) -> object:
         return {"full": True}
 
-    def on_handler_error(self, event: str, error: Exception) -> object:
+    def on_handler_error(self, socket: Socket, event: str, error: Exception) -> object:
         return {"error": type(error).__name__, "event": event}
 
     async def settled(self) -> None:

@@ -259,7 +259,7 @@ def test_whatever_is_sent_it_is_acknowledged_and_the_connection_goes_on(
             if "id" in answer:
                 assert answer["senderId"] == alice.id
             else:
-                assert answer.keys() == {"error", "code"}
+                assert answer.keys() == {"error", "code", "requestId"}
                 assert answer["code"] in {"BAD_USER_INPUT", "NOT_FOUND", "CONFLICT"}
 
         check()

@@ -24,7 +24,7 @@ DATABASE_AWAY = (
 )
 WORKER_ENDED = r"Worker \S+ ended; starting it again"
 PROCESS_SILENT = r"A process went silent"
-_RECORD = re.compile(r"^\d\d:\d\d:\d\d (\w+) +(\S+)  (.*)$")
+_RECORD = re.compile(r"^\S+Z (\w+) +(\S+)  (.*)$")
 
 
 class Parley(Daemon):

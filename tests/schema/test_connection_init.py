@@ -36,7 +36,7 @@ async def test_an_empty_token_begins_as_nobody(sqlite_chat: RunningServer, paylo
     async with bare_socket(sqlite_chat) as socket:
         await socket.init(payload)
         [error] = (await socket.execute(ME))["errors"]
-        assert error["extensions"] == {"code": "UNAUTHENTICATED"}
+        assert error["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "authToken"])

@@ -40,7 +40,7 @@ def check_errors(response: httpx.Response) -> str:
         assert isinstance(error["message"], str)
         assert error["message"]
         assert "Traceback" not in error["message"]
-        assert set(error["extensions"]) <= {"code", "retryAfterMs"}
+        assert set(error["extensions"]) <= {"code", "retryAfterMs", "requestId"}
         assert error["extensions"]["code"] in CODES
     return str(body["errors"][0]["extensions"]["code"])
 

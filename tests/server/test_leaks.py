@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.faults.processes import Parley, parleys
@@ -40,6 +41,18 @@ async def drive(parley: Parley) -> tuple[set[str], list[str]]:
                 await SocketIOClient.open(parley.port, bad)
         for path in ("/api/messages", "/graphql", "/files/1", "/socket.io/"):
             await refused("GET", f"{path}?token={token}&signature={WRONG}")
+        for path in (f"/api/{token}", f"/files/{WRONG}", f"/{WRONG}/x", f"/graphql/{token}"):
+            await refused("GET", path)
+        for name in ("X-Request-ID", "traceparent", "User-Agent", "Idempotency-Key", "Cookie"):
+            headers = {name: f"{token} {WRONG}", "Authorization": f"Basic {WRONG}"}
+            await refused("GET", "/api/messages", headers=headers)
+            await refused("POST", "/graphql", json={"query": "{ me { id } }"}, headers=headers)
+        for named in (WRONG, token):
+            query = {"query": "query Q { me { id } }", "operationName": named}
+            told = await http.post("/graphql", json=query)
+            assert "errors" in told.json()  # which quotes the name to who sent it
+            other = {"query": "{ me { id } }", "extensions": {"persistedQuery": named}}
+            await http.post("/graphql", json=other)
         await refused("POST", "/api/auth/register", json=account)
         await refused("POST", "/api/auth/login", json={**account, "password": WRONG})
         await refused("POST", "/api/auth/login", json={**account, "password": WRONG * 10})
@@ -58,6 +71,12 @@ async def drive(parley: Parley) -> tuple[set[str], list[str]]:
         await GraphQLClient.open(parley.port, token),
         await SocketIOClient.open(parley.port, token),
     ):
+        for named in (token, WRONG):  # the id of an operation, the name of an event
+            if isinstance(client, GraphQLClient):
+                await client.ask(named, "{ nothing }", {named: named})
+            else:
+                event = msgspec.json.encode([named, {"token": named}]).decode()
+                await client.say(f"42{event}")
         answer = await client.start("k", CONTENT, None)
         await asyncio.wait([answer], timeout=10)
         await client.close()

@@ -30,6 +30,11 @@ class FairQueue:
         self._room = room
         self._root = _Group()
 
+    @property
+    def waiting(self) -> int:
+        """How many places are held by calls that do not run yet."""
+        return self._root.held
+
     def hold(self, path: Path) -> "Place":
         """Take a place; use it as a context manager. Raises RateLimited when there is none."""
         if self._root.held >= self._room:

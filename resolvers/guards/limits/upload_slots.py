@@ -24,6 +24,11 @@ class UploadSlots:
         # By user id, by address, and under None all uploads of the process.
         self._held: Counter[Hashable] = Counter()
 
+    @property
+    def open(self) -> int:
+        """How many uploads are under way."""
+        return self._held[None]
+
     @contextmanager
     def hold(self, user_id: int, address: str = "") -> Iterator[None]:
         """Hold a slot of the user's, and of the address where that is known. Raises RateLimited."""
