@@ -43,9 +43,8 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
             options.to / "manifest.json",
         )
     database = "the database and " if made.engine == "sqlite" else ""
-    files = made.files - (made.engine == "sqlite")
     print(
-        f"{options.to} has {database}{files:,} files, {made.bytes:,} bytes:"
+        f"{options.to} has {database}{made.beside:,} files, {made.bytes:,} bytes:"
         f" the log up to {made.position:,}, tables of version {made.schema}."
     )
     if made.engine == "mysql":

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from commands.backups.contents import read_contents
-from commands.backups.manifest import BackupUnusable, Manifest, read_manifest
+from commands.backups.manifest import BackupUnusable, read_manifest
 from commands.backups.restoring import Restoring, check_finished
 from db import migrate
 from db.engines.database import Database
@@ -47,7 +47,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
             _check_there(settings.database)
         with sole_user(settings.database):
             if options.epoch:
-                print(_told(asyncio.run(_begin_anew(settings.database, None))))
+                print(_told(asyncio.run(_begin_anew(settings.database))))
             else:
                 _restore(settings, options.source, force=options.force)
     except BackupUnusable as error:
@@ -72,11 +72,11 @@ def _restore(settings: Settings, source: Path, *, force: bool) -> None:
         asyncio.run(_check_tables(settings.database))
     log = restoring.restore()
     if log is None:
-        log = asyncio.run(_begin_anew(settings.database, manifest))
+        log = asyncio.run(_begin_anew(settings.database))
     print(
         f"Restored the backup of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC:"
         f" the log up to {manifest.position:,}, tables of version {manifest.schema},"
-        f" {manifest.files:,} files."
+        f" {manifest.beside:,} files."
     )
     print(_told(log))
 
@@ -93,7 +93,7 @@ async def _check_tables(url: str) -> None:
     database = Database(url)
     try:
         await wait_until_unserved(database)
-        async with database.read_written() as connection:
+        async with database.write() as connection:
             schema = (await connection.run_sync(read_contents)).schema
         known = migrate.versions()
         if schema not in known:
@@ -105,17 +105,14 @@ async def _check_tables(url: str) -> None:
         await database.close()
 
 
-async def _begin_anew(url: str, manifest: Manifest | None) -> NewLog:
+async def _begin_anew(url: str) -> NewLog:
+    """Give the log another epoch. The last entry says when the copy was made: no manifest can."""
     await _check_tables(url)
     database = Database(url)
     try:
         async with database.write(seconds=None) as connection:
             return await connection.run_sync(
-                lambda found: begin_anew(
-                    found,
-                    copied_at=None if manifest is None else manifest.made_at,
-                    now=datetime.now(UTC),
-                )
+                lambda found: begin_anew(found, copied_at=None, now=datetime.now(UTC))
             )
     finally:
         await database.close()

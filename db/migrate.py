@@ -186,7 +186,8 @@ def _is_at(connection: Connection, revision: str) -> bool:
     if found not in known:
         raise DatabaseUnsuitable(
             f"Its tables are of a newer Parley (version {found}; this one knows up to {known[-1]})."
-            " Run that Parley, or restore a copy of the database from before it"
+            " Run that Parley, or put back the backup from before its upgrade:"
+            " docs/operate/upgrade.md"
         )
     return found == (known[-1] if revision == "head" else revision)
 

@@ -26,6 +26,9 @@ LOOK_SECONDS = 0.005
 # How long a replica is left alone that did not answer, or was behind. Then one reader tries it.
 AWAY_SECONDS = 5.0
 LAGS_SECONDS = 1.0
+# A replica that was behind so often, one time after the other, is told of: others are behind in
+# turns, and the log would have a line each second.
+BEHIND_TOLD = 3
 
 
 class Replicas:
@@ -77,6 +80,7 @@ class _Replica:
         self._name = f"{self._database.url.host}:{self._database.url.port or 3306}"
         self._left_alone_until = 0.0
         self._trouble = ""  # what was said of it last
+        self._times_behind = 0
 
     async def borrow(
         self, stack: AsyncExitStack, epoch: str, position: int
@@ -84,7 +88,7 @@ class _Replica:
         """Return a connection while the stack lasts; None unless it sees the position."""
         if _now() < self._left_alone_until:
             return None
-        if self._trouble:
+        if self._trouble or self._times_behind:
             # One reader tries; the others leave it alone meanwhile.
             self._leave_alone(CHECK_SECONDS)
         try:
@@ -100,7 +104,9 @@ class _Replica:
         except (DatabaseUnavailable, TimeoutError) as error:
             self._note(type(error), error, None)
             return None
-        self._say(trouble)
+        self._times_behind += 1
+        if self._times_behind >= BEHIND_TOLD:
+            self._say(trouble)
         self._leave_alone(LAGS_SECONDS)
         return None
 
@@ -129,7 +135,7 @@ class _Replica:
         self._trouble = trouble
 
     def _is_well(self) -> None:
-        self._left_alone_until = 0.0
+        self._left_alone_until, self._times_behind = 0.0, 0
         if self._trouble:
             logger.info("The replica %s is read again", self._name)
             self._trouble = ""
@@ -171,9 +177,10 @@ class _SharedRead:
 
 async def _read_head(database: Database) -> int | None:
     try:
-        async with database.read(seconds=CHECK_SECONDS) as connection:
+        # Not `read(seconds=…)`: where the database is busy, its connections are good all the same.
+        async with asyncio.timeout(CHECK_SECONDS), database.read() as connection:
             return await head_position(connection)
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, TimeoutError):
         return None
 
 

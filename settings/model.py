@@ -1,6 +1,7 @@
 """Every setting, with its type, its bounds and its default."""
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -29,6 +30,8 @@ from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
+# After the scheme: an account, hosts with commas, a service, the database's number, parameters.
+SENTINELS = re.compile(r"([^@/]*@)?[^@/,?]+(,[^@/,?]+)*/[^/?]+(/\d*)?(\?.*)?")
 # The largest size that GraphQL can show: its Int has 32 bits.
 MAX_INT = 2**31 - 1
 
@@ -230,9 +233,13 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value()
         schemes = ("redis://", "rediss://", "unix://")
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        sentinels = ("redis+sentinel://", "rediss+sentinel://")
+        if value is not None and not url.startswith(schemes + sentinels):
+            raise ValueError("must start with redis://, rediss://, unix:// or redis+sentinel://")
+        if url.startswith(sentinels) and not SENTINELS.fullmatch(url.partition("://")[2]):
+            raise ValueError("must name Sentinels and a service: redis+sentinel://a,b,c/service")
         return value
 
     @field_validator("database_url")

@@ -112,6 +112,7 @@ class _Making:
             self._live = live
 
             def read_copy() -> Contents:
+                self._check_room(live.stat().st_size)
                 copy_database(live, copy)
                 with opened(copy) as connection:
                     return read_contents(connection)
@@ -120,7 +121,7 @@ class _Making:
 
         async def read() -> Contents:
             try:
-                async with database.read_written() as connection:
+                async with database.write() as connection:  # a replica may lag
                     return await connection.run_sync(read_contents)
             finally:
                 await database.close()
@@ -138,11 +139,28 @@ class _Making:
             contents = read()
             named = {*contents.files} if self._store is not None else set()
             self._forget_files(but=named)
+            self._check_room(sum(map(self._size_of, named)))
             gone = {name for name in named if not self._has_file(name)}
             if gone <= missing:
                 break
             missing = gone
         return contents, gone
+
+    def _check_room(self, wanted: int) -> None:
+        """Raise BackupUnusable before a disk is full that the server may write to as well."""
+        free = shutil.disk_usage(self._path).free
+        if free < wanted:
+            raise BackupUnusable(
+                f"{self._path} has {free:,} bytes of free space, and {wanted:,} are wanted"
+            )
+
+    def _size_of(self, name: str) -> int:
+        """Return how much of a file is still to be copied."""
+        assert self._store is not None  # noqa: S101  # no name is asked for otherwise
+        try:
+            return 0 if f"{FILES}/{name}" in self._sums else (self._store / name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _forget_files(self, *, but: set[str]) -> None:
         for name in [*self._sums]:

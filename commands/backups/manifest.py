@@ -49,6 +49,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]  # files that the store had lost before
     sums_sha256: str
 
+    @property
+    def beside(self) -> int:
+        """How many files there are beside the database."""
+        return self.files - (self.engine == "sqlite")
+
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest of a backup whose files are on the disk: it appears whole, or not."""

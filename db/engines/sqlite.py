@@ -10,6 +10,9 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+# Each commit is on the disk before it is acknowledged.
+SYNCHRONOUS = "FULL"
+
 
 class _Releasing(sqlite3.Connection):
     """Ends its transaction when it is closed. SQLite keeps a closed connection, and its lock, for
@@ -45,8 +48,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
         _stop_once(connection.driver_connection)
         try:
             cursor = connection.cursor()
-            # Each commit is on the disk before it is acknowledged.
-            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
             cursor.execute("PRAGMA foreign_keys = ON")
             # Deleted data is overwritten with zeros: no free page tells who had a deleted account.
             cursor.execute("PRAGMA secure_delete = ON")

@@ -1,7 +1,9 @@
 """`main.py backup` and `restore` on SQLite: a moment of the database, and the files it names."""
 
 import asyncio
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -182,6 +184,35 @@ async def test_a_backup_wants_a_new_directory_and_a_database(tmp_path: Path) -> 
     with pytest.raises(FolderUnusable, match="is no directory"):
         await run_backup(settings, tmp_path / "used" / "something")
     assert (tmp_path / "used" / "something").exists()
+
+
+async def test_a_backup_that_would_fill_the_disk_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_server(tmp_path / "data") as server:
+        ann, ben = await new_account(server, "Ann"), await new_account(server, "Ben")
+        await a_message_with_a_file(server, ann, ben)
+    database = (tmp_path / "data" / "parley.db").stat().st_size
+    for answers, wanted in (([database - 1], f"{database:,}"), ([database, 0], "1,800")):
+        free = iter(answers)  # before the database, before the files
+        monkeypatch.setattr(making, "shutil", Disk(free))
+        with pytest.raises(SystemExit, match=f"of free space, and {wanted} are wanted"):
+            await run_backup(server.settings, tmp_path / "backup")
+        assert next(free, None) is None
+        assert not (tmp_path / "backup").exists()
+
+
+class Disk:
+    """`shutil` on a disk with so much free space, each time that it is asked."""
+
+    def __init__(self, free: Iterator[int]) -> None:
+        self._free = free
+
+    def disk_usage(self, path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=next(self._free))
+
+    def rmtree(self, path: Path) -> None:
+        shutil.rmtree(path)
 
 
 async def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_every_wrong_setting_is_named_and_the_parts_are_looked_at_all_the_same(
         ),
         ({"ENV": "production", "LIMITS": "off"}, "network", "LIMITS=off"),
         ({"HOST": "192.0.2.1"}, "network", "correct HOST"),
-        ({"DATABASE_URL": "mysql://u@127.0.0.1/x?tls=9"}, "database", "not known: tls"),
+        ({"DATABASE_URL": "mysql://u@127.0.0.1/x?tls=9"}, "database", "unknown parameter: tls"),
         ({"STORAGE_URL": "ftp://somewhere/x"}, "files", "cannot be a store"),
         ({"STORAGE_URL": "file:///proc/nowhere/files"}, "machine", ""),
     ],

@@ -252,6 +252,7 @@ class SocketIOFace(Face):
         account: Account | None,
         transports: tuple[str, ...] = ("polling", "websocket"),
         http: aiohttp.ClientSession | None = None,
+        path: str = "socket.io",
     ) -> AsyncIterator["SocketIOFace"]:
         """Connect and log in."""
         client = socketio.AsyncClient(reconnection=False, http_session=http)
@@ -269,7 +270,7 @@ class SocketIOFace(Face):
             client.on(event, hear(event))
         for event in ("user:online", "user:offline", "disconnect"):
             client.on(event, hear(event))
-        await client.connect(server.url, transports=list(transports))
+        await client.connect(server.url, transports=list(transports), socketio_path=path)
         try:
             if account is not None:
                 await client.emit("auth:login", {"token": account.token})

@@ -3,11 +3,14 @@
 import re
 import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 
 from tests.support.clusters.galera import Galera, GaleraNode
 from tests.support.daemon import Daemon
 from tests.support.tools import require
 
+# A node that has just come back, or has lost the others for a moment, is led to after two checks.
+WRITER_SECONDS = 30
 CONFIGURATION = Path(__file__).resolve().parents[3] / "deploy" / "haproxy-galera.cfg"
 
 
@@ -39,12 +42,22 @@ class GaleraProxy(Daemon):
     def answers(self) -> bool:
         """Whether a node answers through it."""
         try:
-            return bool(self.writer())
+            return bool(self._writer())
         except RuntimeError:
             return False
 
     def writer(self) -> GaleraNode:
-        """The node that new connections are led to."""
+        """The node that new connections are led to, as soon as there is one."""
+        deadline = monotonic() + WRITER_SECONDS
+        while True:
+            try:
+                return self._writer()
+            except RuntimeError:
+                if monotonic() > deadline:
+                    raise
+            sleep(0.1)
+
+    def _writer(self) -> GaleraNode:
         first = self._cluster.nodes[0]
         [[name]] = first.execute("SELECT @@wsrep_node_name", at=self.port)
         return self._cluster.node(name)
