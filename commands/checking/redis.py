@@ -18,7 +18,9 @@ async def check_redis(settings: Settings) -> list[Finding]:
             return [wrong(said, "set REDIS_URL, or WORKERS=1")]
         return [ok("not used: one process needs none")]
     parts = urlsplit(settings.redis)
-    place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    # Of several Sentinels, and of a socket's path, what is behind the password says it.
+    hosts = parts.netloc.rpartition("@")[2]
+    place = f"{hosts}{parts.path}"
     try:
         state = await examine_redis(settings.redis, prefix=settings.redis_prefix)
     except RedisAway as error:
@@ -26,7 +28,7 @@ async def check_redis(settings: Settings) -> list[Finding]:
         return [wrong(f"{place}: {error}", remedy)]
     found = [*_check_state(state)]
     is_far = parts.scheme != "unix" and parts.hostname not in LOCAL
-    if is_far and not parts.password:
+    if is_far and "@" not in parts.netloc:
         said = f"{place} lets anybody in who reaches it: REDIS_URL has no password"
         remedy = "set requirepass (or an ACL user), and name it in REDIS_URL"
         found.append((wrong if settings.env == "production" else note)(said, remedy))

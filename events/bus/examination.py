@@ -9,6 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from events.bus.redis_address import client_of, close_pool, redis_pool
+
 # As the bus and the counts wait, who find a slower Redis away.
 TIMEOUT_SECONDS = 2.0
 PROBE_SECONDS = 10
@@ -32,13 +34,8 @@ class RedisState:
 
 async def examine_redis(url: str, *, prefix: str) -> RedisState:
     """Return what the Redis is. Raises RedisAway."""
-    redis: Redis = Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=None,
-        decode_responses=True,
-    )
+    pool = redis_pool(url, seconds=TIMEOUT_SECONDS)
+    redis = client_of(pool)
     try:
         await redis.ping()
         info = await _info(redis)
@@ -57,7 +54,7 @@ async def examine_redis(url: str, *, prefix: str) -> RedisState:
         raise RedisAway(str(error) or type(error).__name__) from error
     finally:
         with suppress(RedisError, OSError):
-            await redis.aclose()
+            await close_pool(pool)
 
 
 async def _info(redis: Redis) -> dict[str, Any]:
@@ -73,7 +70,8 @@ async def _config(redis: Redis) -> dict[str, str]:
     """Return what matters to us; hosted ones often tell nothing."""
     try:
         return {
-            str(name): str(value) for name, value in (await redis.config_get("maxmemory*")).items()
+            _text(name): _text(value)
+            for name, value in (await redis.config_get("maxmemory*")).items()
         }
     except RedisError as error:
         if _is_denied(error):
@@ -108,7 +106,7 @@ async def _try_publishing(redis: Redis, channel: str) -> list[str]:
                 heard = await pubsub.get_message(
                     ignore_subscribe_messages=True, timeout=TIMEOUT_SECONDS
                 )
-                if heard is not None and heard["data"] == said:
+                if heard is not None and heard["data"] == said.encode():
                     return []
     except RedisError as error:
         if _is_denied(error):
@@ -116,6 +114,10 @@ async def _try_publishing(redis: Redis, channel: str) -> list[str]:
         raise
     except TimeoutError as error:
         raise RedisAway("what is published is not heard") from error
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _is_denied(error: RedisError) -> bool:
