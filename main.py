@@ -46,8 +46,10 @@ finally:
     gc.enable()
 
 # In the order of the help.
-WORDS = (serve, check, status, demo, migrate, backup, restore)
-MORE_WORDS = (schema, search, users, importing, exporting)
+COMMANDS = (
+    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup,
+    restore,
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
@@ -98,7 +100,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (*WORDS, *MORE_WORDS):
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser.parse_args(arguments)
 

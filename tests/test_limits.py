@@ -45,7 +45,7 @@ NOT_LIMITS = {
         "redis_prefix",
     ),
     *("broadcast_history", "registration", "directory", "search", "chat_page", "socket_mode"),
-    "db_replica_urls",
+    *("db_replica_urls", "metrics_host", "metrics_port", "slow_sql_ms"),
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",

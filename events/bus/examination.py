@@ -70,7 +70,8 @@ async def _config(redis: Redis) -> dict[str, str]:
     """Return what matters to us; hosted ones often tell nothing."""
     try:
         return {
-            str(name): str(value) for name, value in (await redis.config_get("maxmemory*")).items()
+            _text(name): _text(value)
+            for name, value in (await redis.config_get("maxmemory*")).items()
         }
     except RedisError as error:
         if _is_denied(error):
@@ -105,7 +106,7 @@ async def _try_publishing(redis: Redis, channel: str) -> list[str]:
                 heard = await pubsub.get_message(
                     ignore_subscribe_messages=True, timeout=TIMEOUT_SECONDS
                 )
-                if heard is not None and heard["data"] == said:
+                if heard is not None and heard["data"] == said.encode():
                     return []
     except RedisError as error:
         if _is_denied(error):
@@ -113,6 +114,10 @@ async def _try_publishing(redis: Redis, channel: str) -> list[str]:
         raise
     except TimeoutError as error:
         raise RedisAway("what is published is not heard") from error
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _is_denied(error: RedisError) -> bool:
