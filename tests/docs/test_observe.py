@@ -1,7 +1,6 @@
 """Every command of docs/operate/observe.md finds what the page says, in a real server's log."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.docs.commands import commands_of
 from tests.faults.processes import parleys
 from tests.observed.logged import PASSWORD, register
 from tests.support.ports import free_port
+from tests.support.tools import require
 
 PAGE = Path(__file__).parents[2] / "docs/operate/observe.md"
 
@@ -28,13 +28,24 @@ BEGINNINGS = (
 Run = Callable[[str], list[str]]
 
 
-@pytest.fixture(scope="module", params=["text", "json"])
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs the page's command that begins so, beside a log of requests, in both forms."""
-    if request.param == "json" and shutil.which("jq") is None:
-        pytest.skip("jq is not installed")
-    home = tmp_path_factory.mktemp(f"observe-{request.param}")
-    settings = {"log_format": request.param, "slow_sql_ms": "0.000001", "search": "off"}
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs the page's command that begins so beside a log of requests, in the form it reads."""
+    homes: dict[str, Path] = {}
+
+    def run_one(beginning: str) -> list[str]:
+        found = command(beginning)
+        form = "json" if found.startswith("jq") else "text"
+        if form not in homes:
+            homes[form] = tmp_path_factory.mktemp(f"observe-{form}")
+            _write_log(homes[form], form)
+        return shell(found, homes[form])
+
+    return run_one
+
+
+def _write_log(home: Path, form: str) -> None:
+    settings = {"log_format": form, "slow_sql_ms": "0.000001", "search": "off"}
     with parleys(home, 1, allowed=(), **settings) as [parley]:
         register(parley.url, "reader")
         login = 'mutation { login(email: "reader@example.com", password: "wrong-1") { token } }'
@@ -45,15 +56,6 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     log = parley.log.read_text()
     (home / "parley.log").write_text(log)
     assert PASSWORD not in log
-    form = request.param
-
-    def run_one(beginning: str) -> list[str]:
-        [command] = [found for found in commands_of(PAGE) if found.startswith(beginning)]
-        if form == ("text" if command.startswith("jq") else "json"):
-            pytest.skip(f"for logs in the other form than {form}")
-        return shell(command, home)
-
-    return run_one
 
 
 def shell(command: str, directory: Path) -> list[str]:
@@ -72,8 +74,7 @@ def shell(command: str, directory: Path) -> list[str]:
 
 def command(beginning: str) -> str:
     [found] = [found for found in commands_of(PAGE) if found.startswith(beginning)]
-    if shutil.which(found.split()[0]) is None:
-        pytest.skip(f"{found.split()[0]} is not installed")
+    require(found.split()[0])
     return found
 
 

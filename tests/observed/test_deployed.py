@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from observe.exposition import expose
 from observe.families import Family, counter, histogram
 from observe.figures import figures
 from tests.support.server import make_settings
+from tests.support.tools import require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Prometheus makes these itself, or they are words of its language.
@@ -93,8 +93,8 @@ def test_panels_stand_side_by_side_and_have_ids_of_their_own() -> None:
     assert all(x + width <= 24 for _, width, x, _ in places)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_reads_the_rules_and_every_question(tmp_path: Path) -> None:
+    promtool = require("promtool")
     rules = tmp_path / "panels.yml"
     lines = ["groups:", "  - name: panels", "    rules:"]
     for number, (place, expression) in enumerate(expressions()):
@@ -107,7 +107,7 @@ def test_promtool_reads_the_rules_and_every_question(tmp_path: Path) -> None:
         ["check", "rules", str(DEPLOY / "alerts.yml")],
         ["check", "config", str(DEPLOY / "prometheus.yml")],
     ):
-        told = subprocess.run(["promtool", *words], capture_output=True, timeout=20, check=False)
+        told = subprocess.run([promtool, *words], capture_output=True, timeout=20, check=False)
         assert told.returncode == 0, told.stdout + told.stderr
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.faults.wire import GraphQLClient, RestClient, Sender, SocketIOClient
 from tests.observed.logged import PASSWORD, register
 from tests.support.ports import free_port
 from tests.support.redis import Redis, redis_server
+from tests.support.tools import require
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -180,12 +180,12 @@ def test_it_is_on_loopback_alone(server: tuple[Parley, Metrics]) -> None:
     assert found == [f"0100007F:{port:04X}"]
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_has_nothing_to_say_of_the_figures(server: tuple[Parley, Metrics]) -> None:
+    promtool = require("promtool")
     _, metrics = server
     text = httpx.get(f"{metrics.url}/metrics").content
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, timeout=20, check=False
+        [promtool, "check", "metrics"], input=text, capture_output=True, timeout=20, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
