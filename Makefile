@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## serve three people who have talked already, in a datab
 install: $(VENV)/.runtime $(VENV)/.dev ## .venv with everything: the server's packages and the tests'
 
 test: install ## every test whose tools are here; the others are skipped with a reason
-	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/faults --ignore=tests/attacks --numprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 CORE := tests/db tests/resolvers tests/schema tests/compat
 CORE_VENV = .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -26,7 +26,7 @@ test-core: ## the suite's core on SQLite with another interpreter: make test-cor
 	@test -x $(CORE_VENV)/bin/python || $(PYTHON) -m venv $(CORE_VENV)
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(CORE_VENV)/bin/python -m pytest $(CORE) -k "not mariadb" --numprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: install ## break servers under load (docs/reliability.md); FAULTS=long takes longer
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -78,11 +78,14 @@ sbom: install ## print what a release is made of, with digests, as CycloneDX JSO
 clean:
 	rm -rf site dist $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/bin/python:
+# Not bin/python: where Debian's python3-venv is missing, a failed attempt leaves that one behind.
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or name one: make run PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; this is " + sys.version.split()[0])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv (python3.12-venv for a python3.12 of its own). Then run make again." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
+$(VENV)/.runtime: requirements.lock | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 

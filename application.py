@@ -5,9 +5,10 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from compat.chat import ChatServer
+from compat.chat import ChatServer, ChatSocket
 from compat.errors import JSONAnswer
 from compat.rest.routes import rest_routes
 from db import migrate
@@ -26,6 +27,7 @@ from db.log.admission import Admission
 from db.log.log import MessageLog
 from db.log.reader import LogReader
 from db.models import StoredMessage
+from db.replicas import Replicas
 from db.search.search import MessageSearch
 from db.visibility import Visibility
 from events.bus.bus import Bus, LoneBus
@@ -65,11 +67,15 @@ from resolvers.reads import follow_groups
 from resolvers.upkeep.health import watch_database
 from resolvers.upkeep.log_state import follow_losses, load_epoch, settle_broadcasters
 from resolvers.upkeep.neighbours import Neighbours
+from resolvers.upkeep.status import describe_process
 from schema.transports.endpoint import GraphQLEndpoint
+from schema.transports.server_sent_events import EventStream
+from schema.transports.websocket import GraphQLSocket
 from server.middleware.access_log import AccessLog
 from server.middleware.cors import CORS
 from server.middleware.sockets import Application
 from server.processes.garbage import collect_in_steps, spare_the_collector
+from server.processes.status_socket import StatusSocket
 from server.proxies import Proxies
 from settings import Settings
 from web.chat_page import ChatPage, is_browser
@@ -77,6 +83,12 @@ from web.playground import playground_assets
 
 # What pages of other origins may read of an answer, beside what they may anyway.
 EXPOSED_HEADERS = ("Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+# What clients connect with, as `main.py status` calls it.
+FACES: Mapping[type, str] = {
+    GraphQLSocket: "graphqlWebSocket",
+    EventStream: "graphqlEventStream",
+    ChatSocket: "socketio",
+}
 # How long the end waits for a background task that was cancelled: its database may be gone.
 CANCEL_SECONDS = 2.0
 
@@ -104,11 +116,13 @@ def create_app(settings: Settings, *, process: str = "") -> Parley:
     graphql = GraphQLEndpoint(ctx, origins=settings.cors_origins)
     chat = ChatServer(ctx, process=process)
 
+    status = StatusSocket(settings.data_dir, partial(describe_process, ctx, bus, FACES, process))
+
     async def drain() -> None:
         await asyncio.gather(graphql.drain(), chat.drain())
 
     app = Application(
-        lifespan=lambda app: running(ctx, bus, chat),
+        lifespan=lambda app: running(ctx, bus, chat, status),
         callers=TcpSlots(ctx.connection_slots, ctx.proxies),
         middleware=[Middleware(AccessLog), _cors(settings)],
         routes=_routes(ctx, graphql, chat),
@@ -174,7 +188,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 @asynccontextmanager
-async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[None]:
+async def running(
+    ctx: Context, bus: Bus, chat: ChatServer, status: StatusSocket
+) -> AsyncIterator[None]:
     """Run the parts while the block lasts: they start in this order, and end in the opposite one.
 
     Where a part does not start, it and those before it are ended.
@@ -182,6 +198,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
     async with AsyncExitStack() as stack:
         part, at_end = stack.enter_async_context, stack.push_async_callback
         at_end(ctx.db.close)
+        at_end(ctx.replicas.close)
         stack.callback(ctx.passwords.close)
         await migrate.upgrade(ctx.db)
         await part(_started(bus))
@@ -205,6 +222,7 @@ async def running(ctx: Context, bus: Bus, chat: ChatServer) -> AsyncIterator[Non
         await part(_in_background(tend_sessions(ctx), name="sessions"))
         await part(_in_background(watch_database(ctx), name="database"))
         await part(_in_background(collect_in_steps(), name="garbage"))
+        await part(_started(status))
         spare_the_collector()
         yield
 
@@ -316,6 +334,7 @@ def create_context(settings: Settings, bus: Bus) -> Context:
     return Context(
         settings=settings,
         db=database,
+        replicas=Replicas(settings.replicas, database, pool_size=settings.db_pool_size),
         log=log,
         hub=hub,
         feed=feed,

@@ -12,24 +12,30 @@ try:
     from pydantic import ValidationError
 
     from commands import (
+        backup,
+        check,
         command_line,
         demo,
         exporting,
         importing,
         migrate,
         program,
+        restore,
         schema,
         search,
         serve,
+        status,
         users,
     )
+    from commands.backups.manifest import BackupUnusable
+    from commands.backups.restoring import check_finished
     from commands.exports.folder import FolderUnusable
     from db.engines.database import DatabaseUnavailable, DatabaseUnsuitable
     from db.files import StoreUnsuitable
     from db.migrate import MigrationStopped
     from media.containment import hide_memory
     from server.logs import configure_logs
-    from settings import VERSION, SecretFileError, Settings
+    from settings import VERSION, SecretFileError, Settings, problems_of, unknown_names
 except ModuleNotFoundError as missing:
     # Mostly the system's Python in place of the one that `make run` has filled.
     raise SystemExit(
@@ -38,6 +44,12 @@ except ModuleNotFoundError as missing:
     ) from missing
 finally:
     gc.enable()
+
+# In the order of the help.
+COMMANDS = (
+    serve, check, status, demo, migrate, schema, search, users, importing, exporting, backup,
+    restore,
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
@@ -48,19 +60,28 @@ def main(arguments: list[str]) -> None:
     if options.command == "schema":
         schema.run(options)
         return
+    if options.command == "check":
+        check.run(options)
     settings = _read_settings(options)
     configure_logs(settings.log_level, settings.log_format)
     run = {
         "serve": serve.run,
         "migrate": migrate.run,
         "search": search.run,
+        "status": status.run,
         "users": users.run,
         "import": importing.run,
         "export": exporting.run,
+        "backup": backup.run,
+        "restore": restore.run,
         "demo": demo.run,
     }[options.command]
     try:
+        if options.command != "restore":
+            check_finished(settings)
         run(settings, options)
+    except BackupUnusable as error:
+        raise SystemExit(str(error).replace("python main.py", command_line())) from error
     except (DatabaseUnavailable, DatabaseUnsuitable) as error:
         told = str(error).replace("python main.py", command_line())
         raise SystemExit(f"The database: {told}") from error
@@ -79,7 +100,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program(), description="Parley, a realtime chat backend.")
     parser.add_argument("--version", action="version", version=f"Parley {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (serve, demo, migrate, schema, search, users, importing, exporting):
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser.parse_args(arguments)
 
@@ -98,10 +119,9 @@ def _read_settings(options: argparse.Namespace) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(map(str, problem['loc'])).upper() or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+    lines = [f"  {found.name or 'settings'}: {found.text}" for found in problems_of(error)]
+    # A name that is mistyped is often why.
+    lines += [f"  {unknown}" for unknown in unknown_names()]
     return "\n".join(["The settings cannot be used:", *lines])
 
 

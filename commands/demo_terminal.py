@@ -95,6 +95,9 @@ def _say(socket: ClientConnection, line: str, names: dict[int, str]) -> None:
     ids = [id_ for id_, known in names.items() if known.lower() == name.strip().lower()]
     if separator and ids:
         _emit(socket, "message:private", {"toUserId": ids[0], "content": content.strip()})
+    elif content.startswith(" ") and " " not in name.strip():
+        # Most likely a mistyped name: what was meant for one person must not go to everybody.
+        print(f"Nobody is called {name.strip()}. There are: {', '.join(names.values())}")
     else:
         _emit(socket, "message:send", {"content": line})
 

@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import URL, text
+from sqlalchemy import URL
 
 from commands import command_line
 from commands.moving.move import Done, Options, find_tables, move, opened
@@ -19,12 +19,10 @@ from commands.moving.report import Tell
 from commands.moving.source import open_url
 from db import migrate
 from db.engines.database import Database, DatabaseUnsuitable
-from db.engines.sole_server import sole_server
+from db.engines.sole_server import sole_user, wait_until_unserved
 from db.private import FILE_MODE, open_directory
 from settings import Settings
 
-# A connection of a process that was just killed is there a little longer.
-OTHERS_SECONDS = 15.0
 # A look-up of so many pairs of people is what SQLite takes in one statement.
 MOST_ROWS = 10_000
 STOPPED = 130  # as a shell counts Ctrl+C
@@ -82,7 +80,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
         else:
             if settings.keeps_files:
                 open_directory(settings.data_dir, name="DATA_DIR")
-            with _alone(settings.database), _stoppable():
+            with sole_user(settings.database), _stoppable():
                 done = asyncio.run(_move(written, settings.database, how, tell))
     _print(done, monotonic() - began, settings, is_dry=options.dry_run)
 
@@ -98,9 +96,9 @@ async def _move(written: str, url: str, options: Options, tell: Tell | None) -> 
         async with opened(open_url(written)) as source:
             _check_two(source.url, database.url)
             tables = await find_tables(source)  # before the target is touched
-            async with _unserved(database):
-                await migrate.upgrade(database, importing=True)
-                return await move(source, tables, database, options, tell=tell)
+            await wait_until_unserved(database)
+            await migrate.upgrade(database, importing=True)
+            return await move(source, tables, database, options, tell=tell)
     finally:
         await database.close()
 
@@ -124,44 +122,6 @@ def _part(url: URL, name: str) -> object:
     if name == "database" and url.get_backend_name() == "sqlite":
         return os.path.realpath(str(value))
     return value
-
-
-@contextmanager
-def _alone(url: str) -> Iterator[None]:
-    """Hold SQLite's file, as its server would. Raises DatabaseUnsuitable while that runs."""
-    try:
-        with sole_server(url):
-            yield
-    except DatabaseUnsuitable as error:
-        if "serves" not in str(error):
-            raise
-        raise DatabaseUnsuitable(f"{error}. Stop the server first") from error
-
-
-@asynccontextmanager
-async def _unserved(database: Database) -> AsyncIterator[None]:
-    """Wait until nobody else uses MySQL's database. Raises DatabaseUnsuitable where they stay."""
-    if not database.is_sqlite:
-        await database.prepare()
-        deadline = monotonic() + OTHERS_SECONDS
-        while others := await _others(database):
-            if monotonic() > deadline:
-                raise DatabaseUnsuitable(
-                    f"{others} other connections use it: stop the servers that run on it first"
-                )
-            await asyncio.sleep(0.5)
-    yield
-
-
-async def _others(database: Database) -> int:
-    async with database.read() as connection:
-        found = await connection.execute(
-            text(
-                "SELECT COUNT(*) FROM information_schema.processlist"
-                " WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-            )
-        )
-        return int(found.scalar_one())
 
 
 @contextmanager

@@ -67,6 +67,11 @@ class ChatSocket(Socket):
         """The user who has logged in."""
         return self.connection.user_id
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait for the client."""
+        return len(self.client.engine_socket.outbox)
+
     def session_ended(self, reason: str) -> None:
         """Say why, as for a token that was refused, and disconnect."""
         self.stop_hearing()

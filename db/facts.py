@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from db import messages
 from db.engines.statements import insert_many, insert_numbers
+from db.groups.leaving import as_they_were
 from db.models import LogHead, LogPerson, LogRow, Message, StoredMessage
 from events.facts import (
     CONTROLS,
@@ -99,13 +100,18 @@ async def read_controls(connection: AsyncConnection, after: int, upto: int) -> S
 async def read_log(
     connection: AsyncConnection, after: int, upto: int, limit: int
 ) -> list[StoredMessage | Fact]:
-    """Return up to `limit` entries of the log, of both tables, with after < position <= upto."""
+    """Return up to `limit` entries of the log, of both tables, with after < position <= upto.
+
+    Messages of groups that somebody has left are as they were: for processes, which hand them out.
+    """
     rows = await connection.execute(_between(after, upto).limit(limit))
     facts = await with_records(connection, [_fact(row) for row in rows])
     entries: list[StoredMessage | Fact] = [
         *await messages.read_entries(connection, after, upto, limit)
     ]
-    return [*merge(entries, facts, key=attrgetter("id"))][:limit] if facts else entries
+    if facts:
+        entries = [*merge(entries, facts, key=attrgetter("id"))][:limit]
+    return [*await as_they_were(connection, entries)]
 
 
 async def read_facts(connection: AsyncConnection, positions: Sequence[int]) -> list[Fact]:

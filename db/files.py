@@ -40,6 +40,12 @@ class FileMissing(Exception):
     """The store has no such file."""
 
 
+def directory_of(url: str) -> Path | None:
+    """Return the directory of a store that is one; None for a bucket."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
 class FileStore:
     """Keeps files by name. A file that was put is there whole, or not at all.
 
@@ -49,11 +55,10 @@ class FileStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._directory: Path | None = None
+        self._directory = directory_of(url)
         self._store: ObjectStore
         parts = urlsplit(url)
-        if parts.scheme == "file":
-            self._directory = Path(unquote(parts.path))
+        if self._directory is not None:
             try:
                 self._directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
                 close_to_others(self._directory)

@@ -21,6 +21,7 @@ from sqlmodel import col
 
 from db.attachments import attachments_of
 from db.engines.statements import Statement, in_list, lists_of, rows_by_key
+from db.groups.leaving import as_left
 from db.models import (
     EVERYBODY_ID,
     Conversation,
@@ -121,7 +122,8 @@ async def page_messages(
     rows = await _page_statement(shape).fetch(
         connection, {**values, "after": after, "before": before}
     )
-    return await _stored(connection, reversed(rows) if newest else rows)
+    page = await _stored(connection, reversed(rows) if newest else rows)
+    return page if conversation_id is None else await as_left(connection, viewer_id, page)
 
 
 class _PageShape(NamedTuple):
@@ -209,13 +211,16 @@ async def find_all_visible(
     *,
     broadcasts_after: int = 0,
 ) -> Sequence[StoredMessage]:
-    """Return those of these messages that there are and that the viewer may see."""
+    """Return those of these messages that there are and that the viewer may see, as they see them.
+
+    Who has left a group sees its messages as they were then.
+    """
     found: list[StoredMessage] = []
     for size, ids in lists_of(message_ids):
         values = {"viewer": viewer_id, "joined": broadcasts_after, **ids}
         rows = await _visible_statement(size).fetch(connection, values)
         found += await _stored(connection, rows)
-    return found
+    return await as_left(connection, viewer_id, found)
 
 
 @cache

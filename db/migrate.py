@@ -90,7 +90,7 @@ async def upgrade(
             await connection.run_sync(check_moved)
         if await connection.run_sync(_is_at, revision):
             return
-        if (older := await connection.run_sync(_version)) is not None:
+        if (older := await connection.run_sync(version_of)) is not None:
             logger.warning(
                 "Upgrading the database's tables, which are of version %s. No server of an older"
                 " Parley may run on this database, now or later: stop each that does",
@@ -179,14 +179,15 @@ def _say_waiting(said: float) -> float:
 
 def _is_at(connection: Connection, revision: str) -> bool:
     """Whether nothing is missing. Raises DatabaseUnsuitable for a database of a newer Parley."""
-    found = _version(connection)
+    found = version_of(connection)
     if found is None:
         return False
     known = versions()
     if found not in known:
         raise DatabaseUnsuitable(
             f"Its tables are of a newer Parley (version {found}; this one knows up to {known[-1]})."
-            " Run that Parley, or restore a copy of the database from before it"
+            " Run that Parley, or put back the backup from before its upgrade:"
+            " docs/operate/upgrade.md"
         )
     return found == (known[-1] if revision == "head" else revision)
 
@@ -197,7 +198,7 @@ def versions() -> list[str]:
     return sorted(file.name.partition("_")[0] for file in files)
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
     """Return the version of the tables; None where there are none yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None

@@ -19,6 +19,9 @@ from sqlalchemy.engine.reflection import Inspector
 
 from db.engines.troubles import DatabaseUnsuitable
 
+# What a migration says that cannot be taken back.
+THE_WAY_BACK = "The way back is the backup from before the upgrade: docs/operate/upgrade.md"
+
 
 class _Stoppable:
     """Asks before each statement whether the migration is to stop there."""

@@ -111,6 +111,15 @@ class Hub:
         found = self._table.get(kind, ())
         return [cast("T", connection.transport) for connection in found]
 
+    def count(self, kind: type) -> tuple[int, int]:
+        """Return how many transports of one kind are open, and how many of them have a user."""
+        found = self._table.get(kind, ())
+        return len(found), sum(connection.user_id is not None for connection in found)
+
+    def entered(self) -> list[Connection]:
+        """Return the connections that have a user."""
+        return [*self._table.get(EVERYBODY, ())]
+
     def enter(
         self,
         connection: Connection,

@@ -126,6 +126,16 @@ class Roster:
         return len(self._table.own)
 
     @property
+    def online(self) -> int:
+        """How many users any process holds."""
+        return len(self._table.holders)
+
+    @property
+    def processes(self) -> int:
+        """How many processes are heard, this one included."""
+        return self._table.processes
+
+    @property
     def own_users(self) -> list[int]:
         """The users whom this process holds."""
         return [key for key in self._table.own if isinstance(key, int)]

@@ -63,6 +63,11 @@ class Subscription(Generic[T]):
         self.overflowed = False
         self.interrupted = False
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for the reader."""
+        return 0 if self._items is None else len(self._items)
+
     def interrupt(self) -> None:
         """Drop what is queued, and have the reader get SubscriberTooSlow so that it resumes."""
         self.interrupted = self.overflowed = True

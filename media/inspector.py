@@ -64,6 +64,16 @@ class Inspector:
                 " and no ".join(missing),
             )
 
+    @property
+    def busy(self) -> int:
+        """How many files are being inspected."""
+        return self._turns.taken
+
+    @property
+    def waiting(self) -> int:
+        """How many files wait to be inspected."""
+        return self._turns.waiting
+
     async def inspect(
         self,
         file: BinaryIO,

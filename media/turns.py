@@ -43,6 +43,16 @@ class Turns:
         self._spent = Spent()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def taken(self) -> int:
+        """How many files are being inspected."""
+        return len(self._looking)
+
+    @property
+    def waiting(self) -> int:
+        """How many files wait for a place."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def hold(self, owner: str, address: str) -> AsyncIterator[None]:
         """Wait for a place, and hold it while the block lasts."""

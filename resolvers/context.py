@@ -12,6 +12,7 @@ from db.engines.database import Database
 from db.files import FileStore
 from db.log.log import MessageLog
 from db.models import StoredMessage
+from db.replicas import Replicas
 from db.search.search import MessageSearch
 from events.control import Control
 from events.feed import Feed
@@ -49,6 +50,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
 
     settings: Settings
     db: Database
+    replicas: Replicas
     log: MessageLog
     hub: Hub
     feed: Feed[StoredMessage]

@@ -11,6 +11,7 @@ from operator import attrgetter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import facts
+from db.groups.leaving import as_left
 from db.groups.pages import find_stays
 from db.models import EVERYBODY_ID, StoredMessage
 from db.shown_facts import parts_of, shown_positions
@@ -20,7 +21,7 @@ from events.subscription import Consumer
 from resolvers.context import Context
 from resolvers.errors import BadInput, CursorExpired
 from resolvers.messages import PAGE, place_of, read_between, replay_messages, watch_log
-from resolvers.reads import is_in_log, know_contacts, reading_log
+from resolvers.reads import as_viewer_left, is_in_log, know_contacts, reading_history
 
 # So much of the epoch's 32 digits tells logs apart; each event carries it.
 EPOCH_DIGITS = 12
@@ -115,12 +116,12 @@ def _recent(ctx: Context, after: int, upto: int) -> Sequence[Event] | None:
 async def _replay(ctx: Context, after: int, upto: int) -> AsyncGenerator[Event, None]:
     recent = _recent(ctx, after, upto)
     if recent is not None:
-        for event in recent:
+        for event in await as_viewer_left(ctx, recent):
             yield event
         return
     shown = _ShownFacts(ctx, after, upto)
     while after < upto:
-        async with reading_log(ctx, upto) as connection:
+        async with reading_history(ctx, upto) as connection:
             messages = await read_between(ctx, connection, after, upto, PAGE)
             end = messages[-1].id if len(messages) == PAGE else upto
             found, end = await shown.read(connection, end)
@@ -161,7 +162,7 @@ class _ShownFacts:
             wanted.append(self._positions.popleft())
         if self._positions and self._positions[0] <= end:
             end = wanted[-1]
-        read = await facts.read_facts(connection, wanted)
+        read = await as_left(connection, viewer.id, await facts.read_facts(connection, wanted))
         return [fact for fact in read if fact.is_whole and self._shows(fact, self._stays)], end
 
     def _shows(self, fact: Fact, stays: Mapping[int, Stay]) -> bool:

@@ -22,7 +22,7 @@ from resolvers.connections import connection_of
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import check_page_size
-from resolvers.reads import is_in_log, know_groups, reading_log
+from resolvers.reads import as_viewer_left, is_in_log, know_groups, reading_history, reading_log
 from resolvers.sends import send_message as send_message  # of this noun, in a file of its own
 
 _encoder = msgspec.msgpack.Encoder()
@@ -113,11 +113,13 @@ async def list_messages(
     check_page_size(limit, "messages", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
     await know_groups(ctx, viewer.id)
-    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+    async with ctx.limits.reading(viewer.id), reading_history(ctx) as connection:
         wanted = _Range(with_id, conversation_id, after, before)
         wanted = await _within_conversation(ctx, connection, wanted)
         found = await _read_page(ctx, connection, wanted, newest=newest, limit=limit + 1)
-        if with_id is not None and not found:
+    if with_id is not None and not found:
+        # A user who has just come need not be in a replica: the log does not tell of them.
+        async with reading_log(ctx) as connection:
             await access.visible_user(ctx, connection, with_id)
     more = len(found) > limit
     if more:
@@ -148,7 +150,7 @@ async def list_messages_around(
     ctx.limits.count_read(viewer.id)
     await know_groups(ctx, viewer.id)
     size = limit // 2 + 1  # with the message, which a page of none has too
-    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+    async with ctx.limits.reading(viewer.id), reading_history(ctx) as connection:
         wanted = _Range(with_id, conversation_id)
         wanted = await _within_conversation(ctx, connection, wanted)
         end = message_id + 1 if wanted.before is None else min(message_id + 1, wanted.before)
@@ -188,7 +190,7 @@ async def stream_messages(
         limit = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
-        async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+        async with ctx.limits.reading(viewer.id), reading_history(ctx) as connection:
             page = await _read_page(ctx, connection, wanted, limit=size)
         if page:
             yield page[::-1]
@@ -230,7 +232,7 @@ async def _first_of(ctx: Context, wanted: _Range, limit: int) -> _Range:
     rest = wanted
     while limit > 0:
         size = min(PAGE, limit)
-        async with ctx.limits.reading(ctx.user.id), reading_log(ctx) as connection:
+        async with ctx.limits.reading(ctx.user.id), reading_history(ctx) as connection:
             page = await _read_page(ctx, connection, rest, newest=False, limit=size)
         if len(page) < size:
             return wanted
@@ -375,12 +377,12 @@ async def replay_messages(
         groups=ctx.shows_groups,
     )
     if recent is not None:
-        for message in recent:
+        for message in await as_viewer_left(ctx, recent):
             yield message
         return
     while after < upto:
         await know_groups(ctx, viewer.id)
-        async with reading_log(ctx, upto) as connection:
+        async with reading_history(ctx, upto) as connection:
             page = await read_between(ctx, connection, after, upto, PAGE)
         for message in page:
             yield message

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import messages
 from db.engines.database import DatabaseUnavailable
+from db.groups.leaving import as_left
+from db.models import StoredMessage
 from db.people import contacts
 from events.facts import Fact, MembersChanged
 from resolvers.background import start_retried
@@ -46,6 +49,30 @@ async def reading_log(ctx: Context, upto: int | None = None) -> AsyncIterator[As
                 await asyncio.sleep(LOOK_SECONDS)
                 connection = await _connection_at(ctx, stack, min(wanted, ctx.feed.position))
             yield connection
+
+
+@asynccontextmanager
+async def reading_history(ctx: Context, upto: int | None = None) -> AsyncIterator[AsyncConnection]:
+    """As `reading_log`, from a replica where one sees all of it.
+
+    Without `upto` that is all that is committed by now, in any process: nobody reads what is older
+    than what they have seen. Raises Unavailable.
+    """
+    if not ctx.replicas:
+        async with reading_log(ctx, upto) as connection:
+            yield connection
+        return
+    with as_unavailable():
+        wanted = ctx.feed.position if upto is None else upto
+        if upto is None:
+            # While the database is away: all that was announced here.
+            wanted = max(wanted, await ctx.replicas.head() or 0)
+        async with AsyncExitStack() as stack:
+            reading = ctx.replicas.reading(ctx.control.epoch, wanted)
+            lent: AsyncConnection | None = await stack.enter_async_context(reading)
+            if lent is None:
+                lent = await stack.enter_async_context(reading_log(ctx, upto))
+            yield lent
 
 
 async def _connection_at(
@@ -133,6 +160,22 @@ async def _change_contacts(ctx: Context, position: int, changed: MembersChanged)
     await ctx.directory.join(members | {*changed.joined}, changed.joined)
     for user_id, known in left.items():
         ctx.directory.leave_group(user_id, known)
+
+
+E = TypeVar("E", StoredMessage, StoredMessage | Fact)
+
+
+async def as_viewer_left(ctx: Context, entries: Sequence[E]) -> Sequence[E]:
+    """Return entries from memory as the viewer sees them, who may have left groups since.
+
+    Raises Unauthenticated, Unavailable.
+    """
+    viewer = ctx.user
+    stays = (ctx.shows_groups and ctx.memberships.stays_of(viewer.id)) or {}
+    if all(stay.left_position is None for stay in stays.values()):
+        return entries
+    async with reading_log(ctx) as connection:
+        return await as_left(connection, viewer.id, entries)
 
 
 async def is_in_log(ctx: Context, position: int) -> bool:

@@ -68,7 +68,10 @@ class Marks:
 class Conversation(Node):
     id: ID = field(description="A decimal string.")
     kind: ConversationKind = field(description="Whose it is.")
-    title: str | None = field(description="The name of a group; null for the other kinds.")
+    title: str | None = field(
+        description="The name of a group, for who has left it as it was then; null for the other"
+        " kinds."
+    )
     created_at: datetime = field(description="When it began.")
     read_up_to: ID | None = field(
         description="You have read the messages up to this one; null for none."
@@ -87,7 +90,10 @@ class Conversation(Node):
         record = await info.context.loaders.users.load(self.record.peer_id)
         return None if record is None else User.of(record)
 
-    @field(description="The picture of a group; null without one, and for the other kinds.")
+    @field(
+        description="The picture of a group, for who has left it as it was then; null without one,"
+        " and for the other kinds."
+    )
     async def avatar(self, info: Info) -> Attachment | None:
         if self.record.avatar_id is None:
             return None

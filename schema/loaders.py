@@ -21,6 +21,7 @@ from resolvers.conversations.groups import get_avatars
 from resolvers.conversations.listing import OthersMarks
 from resolvers.messages import Page, get_messages
 from resolvers.of_messages.edits import Edit, get_edits
+from resolvers.of_messages.leaving import Kept, find_kept
 from resolvers.of_messages.reactions import Key, Reactions, find_own, get_reactions
 from resolvers.of_messages.replies import get_replied, get_replied_of_streams
 from resolvers.people.settings import OwnSettings, get_settings
@@ -171,12 +172,25 @@ class Loaders(msgspec.Struct, dict=True):
         return self._for_streams(load_replied)
 
     @cached_property
-    def reactions(self) -> DataLoader[int, Sequence[Reactions]]:
-        """Loads the reactions to messages by the messages' ids."""
+    def kept(self) -> DataLoader[tuple[int, int], Kept | None]:
+        """Loads messages as they were when their viewer left their group, by viewer and id.
 
-        async def load_reactions(ids: Sequence[int]) -> list[Sequence[Reactions]]:
-            found = await get_reactions(self.ctx, set(ids))
-            return [found.get(id_, ()) for id_ in ids]
+        None for those that the viewer sees as they are.
+        """
+
+        async def load_kept(asked: Sequence[tuple[int, int]]) -> list[Kept | None]:
+            found = await find_kept(self.ctx, {*asked})
+            return [found.get(pair) for pair in asked]
+
+        return self._for_streams(load_kept)
+
+    @cached_property
+    def reactions(self) -> DataLoader[tuple[int, int], Sequence[Reactions]]:
+        """Loads the reactions to messages, by their viewer (0 outside of groups) and their id."""
+
+        async def load_reactions(asked: Sequence[tuple[int, int]]) -> list[Sequence[Reactions]]:
+            found = await get_reactions(self.ctx, {*asked})
+            return [found[pair] for pair in asked]
 
         return self._for_streams(load_reactions)
 

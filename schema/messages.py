@@ -13,6 +13,7 @@ from events.subscription import Consumer
 from resolvers import messages
 from resolvers.errors import BadInput, NotFound
 from resolvers.guards.validation import find_id
+from resolvers.of_messages.leaving import may_differ
 from resolvers.of_messages.reactions import Reactions, shown_users
 from resolvers.of_messages.replies import may_see
 from resolvers.pending import Pending
@@ -70,7 +71,10 @@ class Reaction:
         return await info.context.loaders.own_reactions.load(key)
 
 
-@strawberry.type(description="A message: direct, in a group, or to everybody.")
+@strawberry.type(
+    description="A message: direct, in a group, or to everybody. Who has left a group sees its"
+    " messages as they were then, without later edits and reactions; deletions show."
+)
 class Message(Node):
     id: ID = field(
         description="A decimal string: the position in the log. Later messages have greater ids."
@@ -137,6 +141,9 @@ class Message(Node):
         record = await loaders.replied.load(self.record.reply_to_id)
         if record is None or (loaders.shared and not may_see(info.context.ctx, record)):
             return None
+        if loaders.shared and may_differ(record):
+            kept = await loaders.kept.load((info.context.ctx.user.id, record.id))
+            record = record if kept is None else kept.of(record)
         return Message.of(record)
 
     @field(description="The reactions to it, in the order in which their emoji came.")
@@ -144,9 +151,13 @@ class Message(Node):
         record = self.record
         if not record.reacted or record.deleted_at is not None:
             return []
+        reactions: Sequence[Reactions] | None = record.kept_reactions
+        if reactions is None:
+            viewer_id = info.context.ctx.user.id if record.is_of_group else 0
+            reactions = await info.context.loaders.reactions.load((viewer_id, record.id))
         return [
             Reaction(emoji=found.emoji, count=found.count, record=found, message=record)
-            for found in await info.context.loaders.reactions.load(record.id)
+            for found in reactions
         ]
 
     @field(

@@ -49,16 +49,41 @@ def split(value: str) -> tuple[str, ...]:
     return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
+# The words for yes and no, beside pydantic's own for settings that take nothing else.
+_YES = frozenset({"1", "true", "yes", "y", "on", "t", "enabled", "enable"})
+_NO = frozenset({"0", "false", "no", "n", "off", "f", "disabled", "disable", "none"})
+
+
+def unquoted(value: str) -> str:
+    """Return a value without the quotes that `docker run --env-file` leaves around it."""
+    value = value.strip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if is_quoted else value
+
+
+def _yes_or_no(word: str, known: dict[str, str]) -> str | None:
+    """Return the choice that a word for yes or no means; None where it means none, or several."""
+    if "off" not in known:
+        return None
+    if word in _NO:
+        return known["off"]
+    others = [choice for choice in known if choice != "off"]
+    return known[others[0]] if word in _YES and len(others) == 1 else None
+
+
 def plain(name: str, annotation: object, value: str) -> str:
     """Return the text of a setting in the form that its type reads.
 
     A text in no known form stays as it is: the type refuses it.
     """
-    value = value.strip()
+    value = unquoted(value)
+    word = value.lower()
     if get_origin(annotation) is Literal:
-        word = value.lower()
         known = {str(choice).lower(): str(choice) for choice in get_args(annotation)}
-        return known.get(word, known.get(_SYNONYMS.get(word, ""), value))
+        meant = known.get(word, known.get(_SYNONYMS.get(word, "")))
+        return meant or _yes_or_no(word, known) or value
+    if annotation in (bool, bool | None):
+        return "true" if word in _YES else "false" if word in _NO else value
     if (name.endswith("_bytes") or name == "storage_per_user") and (size := _SIZE.fullmatch(value)):
         return str(int(float(size[1]) * 1024 ** ("kmgt".index(size[2].lower()) + 1)))
     if name.endswith("_seconds") and (time := _TIME.fullmatch(value)):

@@ -1,6 +1,7 @@
 """Every setting, with its type, its bounds and its default."""
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -23,11 +24,14 @@ from settings.forms import (
     RateSetting,
     plain,
     split,
+    unquoted,
 )
 from settings.secret_files import SecretFiles
 from settings.strength import weakness_of
 
 ENV_FILE = ".env"
+# After the scheme: an account, hosts with commas, a service, the database's number, parameters.
+SENTINELS = re.compile(r"([^@/]*@)?[^@/,?]+(,[^@/,?]+)*/[^/?]+(/\d*)?(\?.*)?")
 # The largest size that GraphQL can show: its Int has 32 bits.
 MAX_INT = 2**31 - 1
 
@@ -57,6 +61,7 @@ class Settings(BaseSettings):
     db_user: str = "root"
     db_pass: SecretStr = SecretStr("")
     db_name: str = "parley"
+    db_replica_urls: SecretStr | None = None
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     wait_for_db_seconds: float = Field(default=0, ge=0, le=3600)
 
@@ -199,8 +204,10 @@ class Settings(BaseSettings):
         fields = {name: field.annotation for name, field in cls.model_fields.items()}
         return {
             name: plain(name, fields[name], value)
-            # A password may begin or end with a space.
+            # A password may begin or end with a space or a quote; a URL does not.
             if isinstance(value, str) and name in fields and "SecretStr" not in str(fields[name])
+            else unquoted(value)
+            if isinstance(value, str) and name.endswith("_url")
             else value
             for name, value in values.items()
         }
@@ -226,9 +233,13 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value()
         schemes = ("redis://", "rediss://", "unix://")
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        sentinels = ("redis+sentinel://", "rediss+sentinel://")
+        if value is not None and not url.startswith(schemes + sentinels):
+            raise ValueError("must start with redis://, rediss://, unix:// or redis+sentinel://")
+        if url.startswith(sentinels) and not SENTINELS.fullmatch(url.partition("://")[2]):
+            raise ValueError("must name Sentinels and a service: redis+sentinel://a,b,c/service")
         return value
 
     @field_validator("database_url")
@@ -236,6 +247,14 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             _with_driver(value.get_secret_value())
+        return value
+
+    @field_validator("db_replica_urls")
+    @classmethod
+    def _known_replicas(cls, value: SecretStr | None) -> SecretStr | None:
+        for url in split(value.get_secret_value()) if value is not None else ():
+            if not _with_driver(url).startswith("mysql"):
+                raise ValueError("must be URLs of MySQL or MariaDB: mysql://user:word@host/name")
         return value
 
     @model_validator(mode="after")
@@ -250,6 +269,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LOGINS_PER_ACCOUNT_FROM_ELSEWHERE must be twice LOGINS_PER_ACCOUNT at least"
             )
+        if self.replicas and self.database.startswith("sqlite"):
+            raise ValueError("DB_REPLICA_URLS is for MySQL and MariaDB: SQLite has no replicas")
         secret = self.jwt_secret and self.jwt_secret.get_secret_value()
         if self.env == "production" and secret and (why := weakness_of(secret)):
             raise ValueError(f"JWT_SECRET {why}; ENV=production refuses it")
@@ -269,6 +290,12 @@ class Settings(BaseSettings):
             return f"mysql+asyncmy://{user}:{password}@{host}:{self.db_port}/{name}"
         path = str(self.data_dir / "parley.db").replace("%", "%25").replace("?", "%3F")
         return f"sqlite+aiosqlite:///{path}"
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The URLs of the database's replicas: DB_REPLICA_URLS."""
+        written = self.db_replica_urls.get_secret_value() if self.db_replica_urls else ""
+        return tuple(map(_with_driver, split(written)))
 
     @property
     def redis(self) -> str | None:

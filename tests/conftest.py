@@ -1,41 +1,67 @@
 """Servers and databases that the tests share."""
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
+import httpx
 import pytest
 
+from db.engines import sqlite
 from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.server import RunningServer, running_server
 from tests.support.tables import offer_tables
 
 TESTS = Path(__file__).parent
 ENGINES = ("sqlite", "mariadb")
+# For tests on one engine only: where databases have no say, or a few cases are enough for one.
+on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True, scope="session")
+on_mariadb = pytest.mark.parametrize("engine", ["mariadb"], indirect=True, scope="session")
 
 # The files that take longest: the processes of `make test` begin with them, so that at the end none
 # works alone.
 LONGEST = (
+    "web/test_chat_page_in_chromium.py",
     "db/test_resumable.py",
-    "test_users_command.py",
-    "test_attachments.py",
     "resolvers/test_floods.py",
-    "resolvers/test_state_and_facts.py",
     "schema/test_chat_apps.py",
-    "test_command_line.py",
+    "test_attachments.py",
+    "server/test_shared_connections.py",
     "server/test_workers.py",
     "server/test_worker_lives.py",
-    "resolvers/test_attachments.py",
-    "resolvers/test_search.py",
-    "resolvers/test_profiles.py",
-    "test_faces.py",
-    "resolvers/test_storage.py",
+    "resolvers/test_state_and_facts.py",
+    "test_users_command.py",
+    "test_command_line.py",
     "schema/test_close_codes.py",
-    "media/test_hostile.py",
-    "resolvers/test_events.py",
-    "server/test_storage.py",
+    "resolvers/test_search.py",
+    "resolvers/test_attachments.py",
+    "commands/test_killed_imports.py",
+    "test_entering.py",
+    "server/test_unfinished.py",
+    "media/test_recorders.py",
+    "test_faces.py",
+    "test_cycles.py",
+    "test_sessions.py",
     "test_directory.py",
+    "web/test_client_build.py",
+    "web/test_client.py",
+    "web/test_playground_in_chromium.py",
+    "media/test_sounds.py",
+    "schema/test_moving_apps.py",
+    "server/test_haproxy.py",
+    "db/test_search_keeper.py",
+    "server/test_storage.py",
 )
+
+# Each client of httpx reads all certificates of its package again, in 20 ms of CPU: a fifth of what
+# these tests cost. Here they are read once a process.
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
+# A commit survives a killed process before the disk has it, and nothing here ends the machine.
+# Servers in processes of their own, which some tests kill, wait for the disk as users' do.
+SYNCHRONOUS = sqlite.SYNCHRONOUS
+sqlite.SYNCHRONOUS = "OFF"
 
 _databases = count(1)
 

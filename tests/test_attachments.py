@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.conftest import on_mariadb
 from tests.schema.client import open_socket
 from tests.support.attaching import (
     CLIENTS,
@@ -40,8 +41,21 @@ each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: clie
 @pytest.mark.parametrize("caption", ["", "a caption 🎉"], ids=["no caption", "a caption"])
 @each_client
 async def test_what_one_face_uploads_and_sends_every_face_gets(
-    chat: RunningServer, client: Any, caption: str, file: File
+    sqlite_chat: RunningServer, client: Any, caption: str, file: File
 ) -> None:
+    await everybody_gets(sqlite_chat, client, caption, file)
+
+
+@on_mariadb
+@each_client
+async def test_what_one_face_uploads_and_sends_comes_from_mariadb_too(
+    chat: RunningServer, client: Any
+) -> None:
+    await everybody_gets(chat, client, "a caption 🎉", FILES[0])
+
+
+async def everybody_gets(chat: RunningServer, client: Any, caption: str, file: File) -> None:
+    """Upload and send a file by one face; ask every face for it."""
     alice, bob = await new_account(chat, "Alice"), await new_account(chat, "Bob")
     async with AsyncExitStack() as stack:
         sender: Client = await stack.enter_async_context(client.open(chat, alice))
@@ -121,13 +135,13 @@ async def test_who_resumes_gets_the_files_that_were_missed(
 
 @each_client
 async def test_a_file_that_cannot_be_sent_so_is_refused_and_nothing_else_happens(
-    chat: RunningServer, client: Any
+    sqlite_chat: RunningServer, client: Any
 ) -> None:
-    alice, bob, carol = [await new_account(chat, name) for name in ("Alice", "Bob", "Carol")]
+    alice, bob, carol = [await new_account(sqlite_chat, name) for name in ("Alice", "Bob", "Carol")]
     async with (
-        client.open(chat, alice) as sender,
-        RestClient.open(chat, bob) as receiver,
-        RestClient.open(chat, carol) as stranger,
+        client.open(sqlite_chat, alice) as sender,
+        RestClient.open(sqlite_chat, bob) as receiver,
+        RestClient.open(sqlite_chat, carol) as stranger,
     ):
         mine, note = await sender.upload(FILES[0]), await sender.upload(FILES[1])
         others, secret = await stranger.upload(FILES[0]), await stranger.upload(FILES[1])
@@ -176,10 +190,10 @@ async def test_a_file_that_cannot_be_sent_so_is_refused_and_nothing_else_happens
 @pytest.mark.parametrize("client", [RestClient, SocketIOClient], ids=lambda client: client.name)
 @each_file
 async def test_older_clients_need_not_say_the_kind(
-    chat: RunningServer, client: Any, file: File
+    sqlite_chat: RunningServer, client: Any, file: File
 ) -> None:
-    alice, bob = await new_account(chat), await new_account(chat)
-    async with client.open(chat, alice) as sender:
+    alice, bob = await new_account(sqlite_chat), await new_account(sqlite_chat)
+    async with client.open(sqlite_chat, alice) as sender:
         uploaded = await sender.upload(file)
         sent = await sender.send(attachmentId=uploaded["id"], receiverId=bob.id)
         assert (sent["kind"], sent["content"]) == (file.kind, file.filename)
@@ -188,12 +202,12 @@ async def test_older_clients_need_not_say_the_kind(
 
 
 @each_client
-async def test_who_may_see_a_file_may_send_it_on(chat: RunningServer, client: Any) -> None:
-    alice, bob, carol = [await new_account(chat, name) for name in ("Alice", "Bob", "Carol")]
+async def test_who_may_see_a_file_may_send_it_on(sqlite_chat: RunningServer, client: Any) -> None:
+    alice, bob, carol = [await new_account(sqlite_chat, name) for name in ("Alice", "Bob", "Carol")]
     async with (
-        RestClient.open(chat, alice) as first,
-        client.open(chat, bob) as second,
-        GraphQLClient.open(chat, carol) as third,
+        RestClient.open(sqlite_chat, alice) as first,
+        client.open(sqlite_chat, bob) as second,
+        GraphQLClient.open(sqlite_chat, carol) as third,
     ):
         uploaded = await first.upload(FILES[0])
         await first.send(attachmentId=uploaded["id"], receiverId=bob.id, content="from Alice")
@@ -233,9 +247,12 @@ async def test_a_retry_of_a_file_is_the_same_message(chat: RunningServer, client
 
 
 @each_client
-async def test_emoji_and_text_carry_nothing(chat: RunningServer, client: Any) -> None:
-    alice, bob = await new_account(chat), await new_account(chat)
-    async with client.open(chat, alice) as sender, RestClient.open(chat, bob) as receiver:
+async def test_emoji_and_text_carry_nothing(sqlite_chat: RunningServer, client: Any) -> None:
+    alice, bob = await new_account(sqlite_chat), await new_account(sqlite_chat)
+    async with (
+        client.open(sqlite_chat, alice) as sender,
+        RestClient.open(sqlite_chat, bob) as receiver,
+    ):
         for kind, content in (("EMOJI", "🎉"), ("EMOJI", "👩‍👩‍👧‍👦🇫🇷❤️"), ("TEXT", "hello")):
             sent = await sender.send(kind=kind, content=content, receiverId=bob.id)
             assert (sent["kind"], sent["content"], sent["attachment"]) == (kind, content, None)

@@ -72,7 +72,7 @@ async def test_no_form_is_taken_for_graphql(
     server: RunningServer, alice: Account, form: str
 ) -> None:
     content_type, body = FORMS[form]
-    async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=server.url) as http:
         before = await history(http, alice)
         # With a token, too, which no form can send: the type alone is enough to be refused.
         headers = {"Content-Type": content_type, "Origin": "https://evil.example", **bearer(alice)}
@@ -90,7 +90,7 @@ async def test_no_form_is_taken_for_graphql(
 
 @pytest.mark.parametrize("query", [SEND, "query A { me { id } } " + SEND])
 async def test_get_changes_nothing(server: RunningServer, alice: Account, query: str) -> None:
-    async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=server.url) as http:
         before = await history(http, alice)
         for more in ({}, bearer(alice)):
             answer = await http.get("/graphql", params={"query": query}, headers=more)
@@ -108,7 +108,7 @@ async def test_get_changes_nothing(server: RunningServer, alice: Account, query:
 
 
 async def test_no_answer_leaves_anything_in_a_browser(server: RunningServer) -> None:
-    async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=server.url) as http:
         account = {"email": "cookie@example.com", "password": PASSWORD, "displayName": "C"}
         for answer in (
             await http.post("/api/auth/register", data=account),
@@ -190,7 +190,7 @@ async def test_websockets_are_for_pages_of_ours(
 @pytest.mark.parametrize("origin", [origin for origin in ORIGINS if origin and "own" not in origin])
 async def test_cors_lets_only_pages_of_ours_read(server: RunningServer, origin: str) -> None:
     expected = origin if ORIGINS[origin] else None
-    async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=server.url) as http:
         for path in ("/health", "/nowhere", "/graphql?query={__typename}", "/api/messages"):
             answer = await http.get(path, headers={"Origin": origin})
             assert answer.headers.get("access-control-allow-origin") == expected
@@ -211,7 +211,7 @@ async def test_cors_lets_only_pages_of_ours_read(server: RunningServer, origin: 
 async def test_another_name_of_the_host_is_another_origin(server: RunningServer) -> None:
     host = f"127.0.0.1:{server.settings.port}"
     for origin, status in ((f"http://{host}", 200), ("http://127.0.0.1", 403), ("http://x", 403)):
-        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url) as http:
             polling = {"EIO": "4", "transport": "polling"}
             answer = await http.get("/socket.io/", params=polling, headers={"Origin": origin})
             assert answer.status_code == status

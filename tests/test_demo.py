@@ -124,7 +124,7 @@ def test_carol_speaks_socket_io_in_a_terminal(demo: Demo) -> None:
     done = subprocess.run(
         [*demo.command()[:-1], "--socketio"],
         cwd=demo.directory,
-        input="Alice: from the terminal\nfrom Carol to all\n",
+        input="Alise: a mistyped name\nAlice: from the terminal\nfrom Carol to all\n",
         capture_output=True,
         text=True,
         timeout=60,
@@ -132,9 +132,11 @@ def test_carol_speaks_socket_io_in_a_terminal(demo: Demo) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "You are Carol" in done.stdout
-    found = query(demo, "alice", "{ messages(last: 2) { nodes { content receiverId } } }")
+    assert "Nobody is called Alise. There are: Alice, " in done.stdout
+    found = query(demo, "alice", "{ messages(last: 3) { nodes { content receiverId } } }")
     said = [(m["content"], m["receiverId"]) for m in found["data"]["messages"]["nodes"]]
-    assert said == [("from the terminal", "1"), ("from Carol to all", None)]
+    assert said[1:] == [("from the terminal", "1"), ("from Carol to all", None)]
+    assert "mistyped" not in said[0][0]
 
 
 def test_the_terminal_says_in_one_line_that_there_is_no_demo(tmp_path: Path) -> None:

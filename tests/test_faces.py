@@ -114,6 +114,7 @@ async def test_a_retry_with_the_same_key_is_the_same_message(
         assert [seen.id for seen in receiver.inbox.items].count(first.id) == 1
 
 
+# Refused before a database is asked, or by the operations, which are tested on each of them.
 BAD_SENDS: list[tuple[str, dict[str, Any], str]] = [
     ("empty content", {"content": ""}, "BAD_USER_INPUT"),
     ("blank content", {"content": " \n\t"}, "BAD_USER_INPUT"),
@@ -139,10 +140,10 @@ BAD_SENDS: list[tuple[str, dict[str, Any], str]] = [
     ("bad", "code"), [case[1:] for case in BAD_SENDS], ids=[c[0] for c in BAD_SENDS]
 )
 async def test_a_bad_send_is_refused_with_its_code_and_nothing_else_happens(
-    chat: RunningServer, face: Any, bad: dict[str, Any], code: str
+    sqlite_chat: RunningServer, face: Any, bad: dict[str, Any], code: str
 ) -> None:
-    alice, bob = await new_account(chat), await new_account(chat)
-    async with face.open(chat, alice) as sender:
+    alice, bob = await new_account(sqlite_chat), await new_account(sqlite_chat)
+    async with face.open(sqlite_chat, alice) as sender:
         good = await sender.send(some_text(), bob.id)
         with pytest.raises(Refused) as refused:
             await sender.send(**{"to": bob.id, **bad})
@@ -167,10 +168,10 @@ async def test_emoji_are_a_kind_of_their_own(chat: RunningServer, face: Any) -> 
 
 @each_face
 async def test_emoji_are_recognised_unless_text_is_asked_for(
-    chat: RunningServer, face: Any
+    sqlite_chat: RunningServer, face: Any
 ) -> None:
-    alice, bob = await new_account(chat), await new_account(chat)
-    async with face.open(chat, alice) as sender:
+    alice, bob = await new_account(sqlite_chat), await new_account(sqlite_chat)
+    async with face.open(sqlite_chat, alice) as sender:
         for content, kind in (
             ("👍", "EMOJI"),
             ("❤️👩‍👩‍👧‍👦🇫🇷", "EMOJI"),
@@ -182,18 +183,18 @@ async def test_emoji_are_recognised_unless_text_is_asked_for(
 
 
 @each_face
-async def test_a_stranger_is_refused(chat: RunningServer, face: Any) -> None:
-    async with face.open(chat, None) as stranger:
+async def test_a_stranger_is_refused(sqlite_chat: RunningServer, face: Any) -> None:
+    async with face.open(sqlite_chat, None) as stranger:
         with pytest.raises(Refused) as refused:
             await stranger.send("hello", 1)
     assert refused.value.code == "UNAUTHENTICATED"
 
 
-async def test_nothing_reaches_a_socket_that_has_not_logged_in(chat: RunningServer) -> None:
-    alice = await new_account(chat)
+async def test_nothing_reaches_a_socket_that_has_not_logged_in(sqlite_chat: RunningServer) -> None:
+    alice = await new_account(sqlite_chat)
     async with (
-        SocketIOFace.open(chat, None) as stranger,
-        SocketIOFace.open(chat, alice) as sender,
+        SocketIOFace.open(sqlite_chat, None) as stranger,
+        SocketIOFace.open(sqlite_chat, alice) as sender,
     ):
         sent = await sender.send(some_text())
         await sender.hear(sent.content)
@@ -235,13 +236,13 @@ async def _is_online(face: GraphQLFace, user_id: int) -> bool:
     return bool(listed)
 
 
-async def test_a_reload_is_no_departure(chat: RunningServer) -> None:
-    alice, bob = await new_account(chat), await new_account(chat)
-    async with SocketIOFace.open(chat, alice) as watcher:
-        async with SocketIOFace.open(chat, bob):
+async def test_a_reload_is_no_departure(sqlite_chat: RunningServer) -> None:
+    alice, bob = await new_account(sqlite_chat), await new_account(sqlite_chat)
+    async with SocketIOFace.open(sqlite_chat, alice) as watcher:
+        async with SocketIOFace.open(sqlite_chat, bob):
             await watcher.events.expect(lambda e: e[0] == "user:online" and bob.id in e[1])
-        async with SocketIOFace.open(chat, bob):
-            await asyncio.sleep(chat.settings.presence_grace_seconds * 2)
+        async with SocketIOFace.open(sqlite_chat, bob):
+            await asyncio.sleep(sqlite_chat.settings.presence_grace_seconds * 2)
             assert ("user:offline", bob.id) not in watcher.events.items
         await watcher.events.expect(lambda e: e == ("user:offline", bob.id))
 

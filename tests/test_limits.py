@@ -44,7 +44,8 @@ NOT_LIMITS = {
         "redis_url",
         "redis_prefix",
     ),
-    *("broadcast_history", "registration", "directory", "search", "chat_page"),
+    *("broadcast_history", "registration", "directory", "search", "chat_page", "socket_mode"),
+    "db_replica_urls",
     *("jwt_secret", "bcrypt_rounds", "password_workers", "cors_origins", "trusted_proxies"),
     *(
         "legacy_tokens",

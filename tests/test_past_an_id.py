@@ -15,7 +15,7 @@ QUERY = """query($with: ID, $after: String, $first: Int) {
 SENT = 250  # more than the two pages that a streamed history reads at once
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def pair(chat: RunningServer) -> tuple[Account, Account, list[int]]:
     """Two people, and the ids of what one wrote to the other."""
     alice, bob = await new_account(chat), await new_account(chat)

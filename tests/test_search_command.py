@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from settings import Settings
-from tests.conftest import fresh_database_url
+from tests.conftest import fresh_database_url, on_sqlite
 from tests.support.faces import Account, new_account
 from tests.support.server import RunningServer, running_server
+from tests.support.tools import AS_INSTALLED
 
 ROOT = Path(__file__).parent.parent
 FOUND = '{ searchMessages(query: "station") { complete edges { node { id } } } }'
@@ -25,6 +26,7 @@ async def search(
     """Run the command on this machine's index."""
     ours = {name.upper() for name in Settings.model_fields}
     clean = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    clean |= AS_INSTALLED
     return await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-W", "ignore:'crypt'", str(ROOT / "main.py"), "search", *words],
@@ -60,6 +62,7 @@ async def fill(server: RunningServer) -> int:
         return await find(http, alice)
 
 
+@on_sqlite
 async def test_the_index_is_looked_at_and_made_anew(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_the_example_changes_nothing() -> None:
         if separator and name not in {
             "DATABASE_URL",
             "DB_HOST",
+            "DB_REPLICA_URLS",
             "REDIS_URL",
             "JWT_SECRET",
             "STORAGE_URL",
@@ -94,6 +95,7 @@ def test_secrets_are_not_shown() -> None:
         jwt_secret=SecretStr(GOOD_SECRET),
         db_pass=SecretStr("hidden-1"),
         database_url=SecretStr("mysql://a:hidden-2@h/db"),
+        db_replica_urls=SecretStr("mysql://a:hidden-4@h/db"),
         redis_url=SecretStr("redis://:hidden-3@h"),
     )
     assert GOOD_SECRET not in repr(settings)
@@ -108,6 +110,25 @@ def test_the_database_is_sqlite_until_another_is_named() -> None:
     for directory in ("/a b", "/a?b", "/a%20b", "/a#b", "/é@x:y"):
         url = make_url(Settings(data_dir=Path(directory)).database)
         assert (url.database, url.query) == (f"{directory}/parley.db", {})
+
+
+def test_replicas_are_urls_with_commas_of_a_database_that_has_replicas() -> None:
+    urls = SecretStr("mysql://a:b%2Cc@h/db, mariadb://a:hidden@[::1]:3307/db?ssl=true")
+    assert Settings().replicas == ()
+    assert Settings(db_host="h", db_replica_urls=urls).replicas == (
+        "mysql+asyncmy://a:b%2Cc@h/db",
+        "mysql+asyncmy://a:hidden@[::1]:3307/db?ssl=true",
+    )
+    refused_settings: dict[str, dict[str, Any]] = {
+        "SQLite has no replicas": {"db_replica_urls": urls},
+        "must be URLs of MySQL": {"db_replica_urls": SecretStr("sqlite:///x.db"), "db_host": "h"},
+        "must name a host": {"db_replica_urls": SecretStr("mysql://u:hidden@h"), "db_host": "h"},
+    }
+    for why, settings in refused_settings.items():
+        with pytest.raises(ValidationError, match=why) as refused:
+            Settings(**settings)
+        [problem] = refused.value.errors(include_input=False)
+        assert "hidden" not in problem["msg"]
 
 
 def test_db_host_and_its_kin_name_mysql_whatever_they_hold() -> None:

@@ -33,7 +33,22 @@ def _empty_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("LIMITS", " yes ", True),
         ("LEGACY_TOKENS", "TRUE", True),
         ("INTROSPECTION", "on", True),
+        ("INTROSPECTION", "Enabled", True),
+        ("LIMITS", "disabled", False),
+        ("LIMITS", "0", False),
+        ("SEARCH", "true", "on"),
+        ("SEARCH", "No", "off"),
+        ("SEARCH", "1", "on"),
+        ("REGISTRATION", "false", "off"),
+        ("REGISTRATION", "yes", "open"),
+        ("PASSWORD_CHECK", "on", "common"),
+        ("BROADCAST", "disabled", "off"),
+        ("DIRECTORY", "no", "off"),
         ("PORT", " 3001 ", 3001),
+        # As `docker run --env-file` hands over what is quoted in the file.
+        ("PORT", '"3001"', 3001),
+        ("LOG_LEVEL", "'info'", "INFO"),
+        ("DB_USER", '"chat"', "chat"),
         ("MAX_IMAGE_BYTES", "25MB", 25 * 1024**2),
         ("MAX_IMAGE_BYTES", "64 KiB", 64 * 1024),
         ("MAX_BODY_BYTES", "1.5m", 1536 * 1024),
@@ -67,6 +82,9 @@ def test_a_password_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_IMAGE_BYTES", "MB"),
         ("TOKEN_LIFETIME_SECONDS", "soon"),
         ("LIMITS", "maybe"),
+        ("BROADCAST", "yes"),  # to everyone, or to admins?
+        ("SEARCH", "sometimes"),
+        ("LOG_LEVEL", "off"),
         ("PORT", "99999"),
     ],
 )
@@ -95,6 +113,120 @@ def test_unknown_names_are_told_with_the_nearest(monkeypatch: pytest.MonkeyPatch
         assert f"{name} is no setting and has no effect; did you mean {near}?" in told
     assert "MY_OWN_THING is no setting and has no effect" in told
     assert not [line for line in told if line.startswith(("PORT ", "PATH ", "HOME "))]
+
+
+def test_the_quotes_around_a_url_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", '"mysql://u:p@h/db"')
+    monkeypatch.setenv("REDIS_URL", "'redis://h'")
+    monkeypatch.setenv("DB_PASS", '"quoted"')
+    settings = Settings()
+    assert settings.database == "mysql+asyncmy://u:p@h/db"
+    assert settings.redis == "redis://h"
+    assert settings.db_pass.get_secret_value() == '"quoted"'
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "anywhere"),
+    [
+        ("jwt_secert", "JWT_SECRET", True),
+        ("JWT_SECERT_FILE", "JWT_SECRET_FILE", True),
+        ("PARLEY_PORT", "PORT", True),
+        ("DB_HOST_FILE", "DB_HOST", True),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES", True),
+        ("MYSQL_HOST", "DB_HOST", True),
+        ("REDIS_HOST", "REDIS_URL", True),
+        ("LOG_LEVLE", "LOG_LEVEL", True),
+        ("SECRET_KEY", "JWT_SECRET", False),
+        ("WEB_CONCURRENCY", "WORKERS", False),
+        ("CORS-ORIGINS", "CORS_ORIGINS", True),
+    ],
+)
+def test_a_name_is_told_in_the_file_and_near_ones_in_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str, anywhere: bool
+) -> None:
+    told = f"{name} is no setting and has no effect; did you mean {near}?"
+    monkeypatch.setenv(name, "x")
+    assert (told in unknown_names()) == anywhere
+    monkeypatch.delenv(name)
+    Path(".env").write_text(f"{name}=x\n")
+    if "-" not in name:  # which a file cannot hold
+        assert told in unknown_names()
+
+
+def test_names_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    others = [
+        "HOSTNAME",
+        "HOSTTYPE",
+        "HOME",
+        "PATH",
+        "PWD",
+        "OLDPWD",
+        "SHELL",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "LC_ALL",
+        "TERM",
+        "DISPLAY",
+        "EDITOR",
+        "MAIL",
+        "SHLVL",
+        "TZ",
+        "TMPDIR",
+        "PAGER",
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "PIP_NO_CACHE_DIR",
+        "NODE_PATH",
+        "SSH_AUTH_SOCK",
+        "XDG_RUNTIME_DIR",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "WATCHDOG_USEC",
+        "STATE_DIRECTORY",
+        "RUNTIME_DIRECTORY",
+        "CREDENTIALS_DIRECTORY",
+        "KUBERNETES_SERVICE_HOST",
+        "KUBERNETES_PORT",
+        "KUBERNETES_SERVICE_PORT",
+        "container",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_REGION",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "NO_PROXY",
+        "DEBUG",
+        "CI",
+        "OTEL_SERVICE_NAME",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "COLORTERM",
+        "LS_COLORS",
+        "MANPATH",
+        "SECRET_KEY",
+        "BASE_URL",
+        "ENVIRONMENT",
+        "GPG_KEY",
+        "PYTHON_VERSION",
+        "LIMIT_NOFILE",
+    ]
+    for name in others:
+        monkeypatch.setenv(name, "x")
+    assert unknown_names() == []
+    # The database's own image is told its names in the same file.
+    Path(".env").write_text("DB_HOST=db\nDB_PASS=x\n")
+    monkeypatch.setenv("MYSQL_HOST", "db")
+    monkeypatch.setenv("MYSQL_PASSWORD", "x")
+    assert unknown_names() == []
 
 
 def test_without_a_file_nothing_is_told() -> None:

@@ -18,7 +18,7 @@ from db.engines.database import Database
 from main import main
 from resolvers.people import accounts
 from settings import Settings
-from tests.conftest import fresh_database_url
+from tests.conftest import fresh_database_url, on_sqlite
 from tests.db.rows import make_log
 from tests.schema.client import open_socket
 from tests.support.faces import PASSWORD, Account, GraphQLFace, SocketIOFace, new_account
@@ -99,6 +99,7 @@ async def test_a_user_who_is_disabled_or_deleted_is_out_within_a_second(
         assert (await http.get("/api/messages", headers=headers)).status_code == 401
 
 
+@on_sqlite
 async def test_the_list_shows_who_there_is_and_what_they_are(server: RunningServer) -> None:
     alice, bob, carol = [await new_account(server, name) for name in ("Alice", "Bob", "Carol")]
     await asyncio.to_thread(change, server, bob, carol)
@@ -111,6 +112,7 @@ async def test_the_list_shows_who_there_is_and_what_they_are(server: RunningServ
     assert "is no administrator" in (await users(server, "no-admin", alice.email)).stdout
 
 
+@on_sqlite
 async def test_an_operator_makes_accounts_where_nobody_registers(server: RunningServer) -> None:
     email = f"{uuid4().hex}@Example.com"
     done = await users(server, "add", email, " Zoë ", typed="a good one\n", REGISTRATION="off")

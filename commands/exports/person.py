@@ -108,6 +108,7 @@ class _Person:
                 table.lower_user_id,
                 table.higher_user_id,
                 member.left_position,
+                member.left_title,
             )
             .join(Member, col(Member.conversation_id) == col(Conversation.id))
             .where(col(Member.user_id) == self._id)
@@ -125,6 +126,9 @@ class _Person:
             for row, pair in zip(page, pairs, strict=True):
                 people = pair - {None}
                 row["has_left"] = row.pop("left_position") is not None
+                left_title = row.pop("left_title")
+                if row["has_left"]:  # as they see it
+                    row["title"] = left_title
                 row["with"] = [self._named(id_) for id_ in sorted(people - {self._id} or people)]
                 yield row
 

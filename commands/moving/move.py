@@ -108,7 +108,9 @@ class _Moving:
         async with self._source.connect() as connection:
             total, odd = await self._source.count(connection, table)
             self._report.leave_out_unseen(table.role, odd, "an id that is no whole number")
-            progress = Progress(NOUNS[table.role], total, done=self._report.seen_of(table.role))
+            progress = Progress(
+                f"{NOUNS[table.role]}s", total, done=self._report.seen_of(table.role)
+            )
             async for rows in self._pages(connection, table, upto):
                 await self._write(table, rows)
                 progress.add(len(rows))

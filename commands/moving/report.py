@@ -6,7 +6,7 @@ from typing import Any
 # So many ids are told for each reason; --list tells all.
 TOLD_IDS = 10
 # Reasons are our own words, so there are few of them.
-NOUNS = {"users": "accounts", "messages": "messages"}
+NOUNS = {"users": "account", "messages": "message"}
 Tell = Callable[[str], None]
 
 
@@ -64,7 +64,8 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return the report as it is printed."""
-        lines = [f"{self.moved['users']:,} accounts and {self.moved['messages']:,} messages moved."]
+        moved = [_counted(self.moved[table], noun) for table, noun in NOUNS.items()]
+        lines = [f"{' and '.join(moved)} moved."]
         for title, notes in (("Moved, but changed:", self.changed), ("Left out:", self.left_out)):
             if notes:
                 lines.append(title)
@@ -74,4 +75,8 @@ class Report:
     def _line(self, why: str, count: int, ids: list[object]) -> str:
         table, _, reason = why.partition(": ")
         told = ", ".join(map(str, ids)) + (", …" if count > len(ids) else "")
-        return f"  {count:,} {NOUNS[table]}: {reason}" + (f" (ids {told})" if ids else "")
+        return f"  {_counted(count, NOUNS[table])}: {reason}" + (f" (ids {told})" if ids else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -109,10 +109,9 @@ class Target:
         self, connection: AsyncConnection, source: str, report: Mapping[str, Any]
     ) -> None:
         for model, noun in ((User, "accounts"), (Message, "messages")):
-            count = (await connection.execute(select(func.count()).select_from(model))).scalar_one()
-            if count:
+            if (await connection.execute(select(1).select_from(model).limit(1))).first():
                 raise DatabaseUnsuitable(
-                    f"It has {count} {noun} already. Move into an empty database, since ids are"
+                    f"It has {noun} already. Move into an empty database, since ids are"
                     " kept: name another in DB_NAME or DATABASE_URL, and the import makes it"
                 )
         # Without an account nobody has a cursor: what a server has noted of itself may go, since

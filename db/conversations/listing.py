@@ -130,7 +130,17 @@ class _Row(NamedTuple):
     archived: int
     pinned: int
     activity: int
+    left_title: str | None
+    left_avatar_id: int | None
+    left_shows_earlier: int | None
     last: int | None
+
+    @property
+    def shown(self) -> tuple[str | None, int | None, bool]:
+        """Title, picture, and whether newcomers see what was before: as the viewer sees them."""
+        if self.left_position is None:
+            return self.title, self.avatar_id, bool(self.shows_earlier)
+        return self.left_title, self.left_avatar_id, bool(self.left_shows_earlier)
 
 
 def _rows(found: Sequence[Sequence[Any]]) -> list[_Row]:
@@ -170,6 +180,9 @@ def _of_members() -> Select[Any]:
         col(Member.archived),
         col(Member.pinned),
         col(Member.activity),
+        col(Member.left_title),
+        col(Member.left_avatar_id),
+        col(Member.left_shows_earlier),
         # Who has left asks apart: what came later would be passed over one by one.
         case((col(Member.left_position).is_(None), last)).label("last"),
     ).join(Conversation, col(Conversation.id) == col(Member.conversation_id))
@@ -190,11 +203,12 @@ async def _listed(
         after = row.sees_after
         last = row.last if row.left_position is None else lasts.get(row.id)
         last = last if last is not None and last > after else 0
+        title, avatar_id, shows_earlier = row.shown
         listed.append(
             ListedConversation(
                 id=row.id,
                 kind=ConversationKind(row.kind),
-                title=row.title,
+                title=title,
                 created_at=utc_from(row.created_at),
                 peer_id=row.peer_id,
                 role=row.role,
@@ -208,8 +222,8 @@ async def _listed(
                 last_position=last,
                 # A group without messages stands where its member joined it.
                 place=Place(bool(row.pinned), max(last, row.joined_position)),
-                avatar_id=row.avatar_id,
-                shows_earlier=bool(row.shows_earlier) and row.kind == ConversationKind.GROUP,
+                avatar_id=avatar_id,
+                shows_earlier=shows_earlier and row.kind == ConversationKind.GROUP,
             )
         )
     return listed

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -58,13 +58,16 @@ NO_CHANGE = text("UPDATE log_head SET position = position WHERE id = 0")
 
 
 class Database:
-    """`read` and `write` lend connections of the two pools; `close` ends both."""
+    """`read` and `write` lend connections of the two pools; `close` ends both.
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    `says`: whether the log tells of its troubles.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, says: bool = True) -> None:
         self.url = make_url(url)
         self._turns = asyncio.Semaphore(pool_size)  # first come, first served
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._judging = Judging(is_sqlite=self.is_sqlite)
+        self._judging = Judging(is_sqlite=self.is_sqlite, says=says)
         self._facts = MySQLFacts()
         # SQLite has one writer at a time; more would only wait for its lock. On MySQL the log keeps
         # one connection for its batches, beside those for all others.
@@ -90,6 +93,30 @@ class Database:
     def packet_bytes(self) -> int | None:
         """The largest statement that may be sent, in bytes; None where that is not known."""
         return self._facts.packet_bytes
+
+    @property
+    def place(self) -> str:
+        """Where the database is, without a user and a password."""
+        if self.is_sqlite:
+            return self.url.database or ""
+        return f"{self.url.host}:{self.url.port or 3306}/{self.url.database}"
+
+    def product(self, connection: AsyncConnection) -> str:
+        """Return what the database of a connection is, and its version."""
+        dialect: Any = connection.dialect
+        name = "SQLite" if self.is_sqlite else "MariaDB" if dialect.is_mariadb else "MySQL"
+        return f"{name} {'.'.join(map(str, dialect.server_version_info or ()))}"
+
+    def usage(self) -> dict[str, int]:
+        """Return how many connections are in use, and how many there may be."""
+        told: dict[str, int] = {}
+        for name, engine, kept in (
+            ("reading", self._reads, self._readers),
+            ("writing", self._writes, self._writers),
+        ):
+            pool: Any = engine.pool
+            told |= {name: pool.checkedout() - len(kept), f"most{name.title()}": pool.size()}
+        return told
 
     def say_too_large(self, size: int) -> None:
         """Log, now and then, that a statement of this size was not even sent."""

@@ -26,6 +26,20 @@ ER_READ_ONLY = (1290, 1792, 1836)
 # What one connection may send at once: our largest batch, and its statement around it.
 WANTED_PACKET_BYTES = 4 * 1024 * 1024
 
+# The parameters of a URL that speak of TLS, as MySQL's client, PostgreSQL's and drivers name them.
+_TLS_WORDS = {
+    "ssl-mode": "mode", "sslmode": "mode", "ssl": "mode",
+    "ssl-ca": "authority", "sslrootcert": "authority",
+    "ssl-cert": "certificate", "sslcert": "certificate",
+    "ssl-key": "key", "sslkey": "key",
+}  # fmt: skip
+_TLS_MODES = {
+    "disabled": "disabled", "disable": "disabled", "false": "disabled", "0": "disabled",
+    "required": "required", "require": "required", "true": "required", "1": "required",
+    "verify-ca": "verify-ca",
+    "verify-identity": "verify-identity", "verify-full": "verify-identity",
+}  # fmt: skip
+
 
 class MySQLFacts:
     """What the server that answered last says of itself."""
@@ -100,22 +114,41 @@ def mysql_engine(
 
 
 def tls(url: URL) -> ssl.SSLContext | None:
-    """Return what the URL's parameters say of TLS, in MySQL's words or PostgreSQL's."""
-    mode = "disabled"
+    """Return what the URL's parameters say of TLS, in MySQL's words or PostgreSQL's.
+
+    A server is never taken whose certificate another authority has signed than the one that is
+    named. Raises DatabaseUnsuitable.
+    """
+    told: dict[str, str] = {}
     for name, value in url.query.items():
-        if name.lower().replace("_", "-") in {"ssl-mode", "sslmode", "ssl"}:
-            mode = str(value).lower().replace("_", "-")
-        elif name != "charset":  # it is utf8mb4, whatever they say
-            raise DatabaseUnsuitable(f"DATABASE_URL has a parameter that is not known: {name}")
-    if mode in {"disabled", "disable", "false", "0"}:
+        word = name.lower().replace("_", "-")
+        if word in _TLS_WORDS:
+            told[_TLS_WORDS[word]] = str(value)
+        elif word != "charset":  # it is utf8mb4, whatever they say
+            raise DatabaseUnsuitable(f"The database's URL has an unknown parameter: {name}")
+    mode = told.get("mode", "verify-ca" if "authority" in told else "disabled")
+    mode = _TLS_MODES.get(mode.lower().replace("_", "-"), mode)
+    if mode not in _TLS_MODES.values():
+        raise DatabaseUnsuitable(f"The database's URL has {mode!r} for the way to use TLS")
+    if mode == "disabled":
         return None
-    context = ssl.create_default_context()
-    if mode not in {"verify-identity", "verify-full"}:
+    if "key" in told and "certificate" not in told:
+        raise DatabaseUnsuitable("The database's URL has ssl-key without ssl-cert")
+    try:
+        context = ssl.create_default_context(cafile=told.get("authority"))
+        if "certificate" in told:
+            # A key with a password would have the server ask for it on the terminal.
+            context.load_cert_chain(told["certificate"], told.get("key"), password="")  # nosec B106
+    except OSError as error:  # ssl's own errors are of this kind
+        files = [told[name] for name in ("authority", "certificate", "key") if name in told]
+        raise DatabaseUnsuitable(
+            f"The database's certificates cannot be used ({', '.join(files)}):"
+            f" {error.strerror or error}"
+        ) from error
+    if mode != "verify-identity":
         context.check_hostname = False
-    if mode in {"required", "require", "true", "1"}:
+    if mode == "required" and "authority" not in told:
         context.verify_mode = ssl.CERT_NONE
-    elif mode not in {"verify-ca", "verify-identity", "verify-full"}:
-        raise DatabaseUnsuitable(f"DATABASE_URL's {mode!r} is no way to use TLS that is known")
     return context
 
 

@@ -36,6 +36,10 @@ class RecentConnections:
         self._drops = drops
         self._kept: list[tuple[AsyncConnection, float]] = []
 
+    def __len__(self) -> int:
+        """Return how many are kept here for the next caller."""
+        return len(self._kept)
+
     async def borrow(self) -> AsyncConnection:
         """Return the connection used last if that was just now, else one from the pool."""
         if self._kept:

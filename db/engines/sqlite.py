@@ -1,11 +1,17 @@
 """SQLite's connections: transactions begun by us, one writer, each commit on the disk."""
 
+import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# Each commit is on the disk before it is acknowledged.
+SYNCHRONOUS = "FULL"
 
 
 class _Releasing(sqlite3.Connection):
@@ -33,6 +39,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
             "isolation_level": None,
             "timeout": wait_seconds,
             "factory": _Releasing,
+            "async_creator_fn": _open,
         },
     )
 
@@ -41,8 +48,7 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
         _stop_once(connection.driver_connection)
         try:
             cursor = connection.cursor()
-            # Each commit is on the disk before it is acknowledged.
-            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
             cursor.execute("PRAGMA foreign_keys = ON")
             # Deleted data is overwritten with zeros: no free page tells who had a deleted account.
             cursor.execute("PRAGMA secure_delete = ON")
@@ -58,6 +64,35 @@ def sqlite_engine(url: URL, *, pool_size: int, wait_seconds: float, writes: bool
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _open(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Open a connection. One whose caller goes away meanwhile is closed.
+
+    aiosqlite forgets it: its file stayed open until the collector came.
+    """
+    connection = aiosqlite.connect(*arguments, **options)
+    connection._thread.daemon = True  # as SQLAlchemy has it: no thread keeps the process alive
+    opening = asyncio.ensure_future(_opened(connection))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        closing = asyncio.create_task(_close(opening), name="close")
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+        raise
+
+
+_closing: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
+
+
+async def _close(opening: asyncio.Future[aiosqlite.Connection]) -> None:
+    with suppress(sqlite3.Error):  # it could not be opened
+        await (await opening).close()
 
 
 def _stop_once(connection: Any) -> None:

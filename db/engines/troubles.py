@@ -107,6 +107,9 @@ _SETTINGS = {1153: "max_allowed_packet", 1118: "innodb_log_file_size"}
 
 ER_ERROR_DURING_COMMIT = 1180
 GALERA_ROLLED_BACK = "149"
+# How the driver (asyncmy) and the event loop (uvloop) say that a connection is closed already, as a
+# proxy closes it at once that has no server to lead to.
+CLOSED_AT_ONCE = ("Transport does not expose socket", "unable to perform operation on <TCP")
 
 # https://sqlite.org/rescode.html; the lowest byte of an extended code is its primary one.
 _SQLITE: Mapping[int, Remedy] = {
@@ -149,6 +152,8 @@ def judge(error: BaseException | None, *, is_sqlite: bool) -> Trouble | None:
         return Trouble(remedy, "time", "no answer in time")
     if isinstance(error, OSError):
         return Trouble(Remedy.REFUSE, type(error).__name__, str(error) or type(error).__name__)
+    if isinstance(error, RuntimeError) and str(error).startswith(CLOSED_AT_ONCE):
+        return Trouble(Remedy.REFUSE, "closed", "the connection was closed as soon as it was made")
     if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
         return None
     judged = _judge_sqlite(error) if is_sqlite else _judge_mysql(error)
@@ -205,8 +210,9 @@ def _words(error: DBAPIError, *, is_known: bool = True) -> str:
 class Judging:
     """Turns a driver's errors into ours, says them, and has the pools dropped where that helps."""
 
-    def __init__(self, *, is_sqlite: bool) -> None:
+    def __init__(self, *, is_sqlite: bool, says: bool = True) -> None:
         self._is_sqlite = is_sqlite
+        self._says = says
         self._said: dict[str, tuple[float, int]] = {}
         self.dropped_at = float("-inf")
 
@@ -220,7 +226,8 @@ class Judging:
         trouble = judge(error, is_sqlite=self._is_sqlite)
         if trouble is None:
             return
-        self.say(trouble)
+        if self._says:
+            self.say(trouble)
         # Where many callers meet the same trouble, it is enough to drop the pools for the first.
         now = monotonic()
         if trouble.remedy is Remedy.RECONNECT and now - self.dropped_at > DROP_SECONDS:

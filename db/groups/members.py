@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -186,6 +186,28 @@ async def update_members(connection: AsyncConnection, members: Iterable[GroupMem
             ),
             rows,
         )
+
+
+async def note_leaving(connection: AsyncConnection, left: Collection[GroupMember]) -> None:
+    """Keep for those who have left their groups just now what these were, besides messages."""
+    if not left:
+        return
+    member: Any = Member.__table__  # type: ignore[attr-defined]  # SQLModel hides them
+    group: Any = Conversation.__table__  # type: ignore[attr-defined]
+    names = ("title", "avatar_id", "shows_earlier")
+    of_group = {
+        f"left_{name}": select(group.c[name])
+        .where(group.c.id == member.c.conversation_id)
+        .scalar_subquery()
+        for name in names
+    }
+    key = [(row.conversation_id, row.user_id) for row in left]
+    here = tuple_(member.c.conversation_id, member.c.user_id)
+    await connection.execute(member.update().where(here.in_(key)).values(**of_group))
+    lasts: dict[int, int] = {}
+    for row in left:
+        lasts[row.conversation_id] = max(lasts.get(row.conversation_id, 0), row.left_position or 0)
+    await update_groups(connection, {id_: {"last_left_position": at} for id_, at in lasts.items()})
 
 
 async def renew_members(

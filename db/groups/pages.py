@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from db.conversations.activity import MOST_BEHIND
+from db.groups.leaving import as_left
 from db.messages import page_messages, read_by_ids_of
 from db.models import LogHead, Member, StoredMessage
 from db.visibility import Stay
@@ -46,7 +47,7 @@ async def page_with_groups(
     """Return up to `limit` messages the viewer may see, oldest first; as `page_messages`.
 
     Nothing on the page is later than the state of the groups that the page shows: what is stored
-    after somebody was removed is not there.
+    after somebody was removed is not there, and no later change to what was stored before.
     """
     lowest = after or 0
     head, stays = await _active_stays(connection, viewer_id, lowest - MOST_BEHIND, AT_ONCE + 1)
@@ -67,7 +68,7 @@ async def page_with_groups(
     page.add(others)
     if len(stays) > AT_ONCE:
         if await _scan(connection, viewer_id, page):
-            return page.messages()
+            return await as_left(connection, viewer_id, page.messages())
         _, stays = await _active_stays(connection, viewer_id, lowest - MOST_BEHIND)
     for start in range(0, len(stays), AT_ONCE):
         chunk = stays[start : start + AT_ONCE]
@@ -79,7 +80,7 @@ async def page_with_groups(
             for id_, _, stay in chunk
         ]
         page.add(await _read(connection, ranges, page))
-    return page.messages()
+    return await as_left(connection, viewer_id, page.messages())
 
 
 class _Page:

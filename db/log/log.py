@@ -31,13 +31,7 @@ from db.engines.database import (
     retrying_deadlocks,
 )
 from db.log.admission import Admission
-from db.log.batches import (
-    Authority,
-    NewConversation,
-    Stored,
-    write_messages,
-    write_mixture,
-)
+from db.log.batches import Authority, NewConversation, Stored, write_messages, write_mixture
 from db.log.changes.change import Change
 from db.log.conversations import Conversations
 from db.log.drafts import (
@@ -118,6 +112,11 @@ class MessageLog:
         self._last_size = 0  # of the last batch
         self._others_at = -OTHERS_SECONDS  # when a position before ours was another process's
         self._untold: list[Stored] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait to be written."""
+        return len(self._pending)
 
     def append(
         self, change: Change, first: Callable[[Any], None] | None = None

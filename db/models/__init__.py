@@ -2,6 +2,7 @@
 
 from db.models.audiences import LogPerson
 from db.models.edits import MessageEdit
+from db.models.leaving import LeftMessage
 from db.models.listed import ListedConversation, Place, StoredMember
 from db.models.profiles import Avatar
 from db.models.reactions import Reaction, ReactionCount
@@ -11,6 +12,7 @@ from db.models.records import (
     ConversationKind,
     MemberRole,
     MessageKind,
+    Reactions,
     StoredAttachment,
     StoredAvatar,
     StoredMessage,
@@ -54,6 +56,7 @@ __all__ = [
     "Digest",
     "FamiliarAddress",
     "File",
+    "LeftMessage",
     "ListedConversation",
     "LogHead",
     "LogPerson",
@@ -67,6 +70,7 @@ __all__ = [
     "Place",
     "Reaction",
     "ReactionCount",
+    "Reactions",
     "SessionRow",
     "StoredAttachment",
     "StoredAvatar",

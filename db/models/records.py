@@ -93,6 +93,15 @@ class StoredAttachment(Content, frozen=True, gc=False):
     kind: MessageKind
 
 
+class Reactions(msgspec.Struct, frozen=True, gc=False):
+    """All reactions to a message with one emoji."""
+
+    emoji: str
+    number: int  # their order among the message's
+    count: int
+    first_users: tuple[int, ...]  # in the order in which they reacted
+
+
 class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A committed message, as everything outside `db` sees it."""
 
@@ -111,6 +120,8 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reply_to_id: int | None = None
     reacted: bool = False  # whether anybody has, since it was stored
     metadata_json: str | None = None  # the sender's custom data, until the message is deleted
+    # The reactions to it, where they are not those of now: its reader has left the group.
+    kept_reactions: tuple[Reactions, ...] | None = None
 
     @property
     def is_of_group(self) -> bool:

@@ -203,6 +203,9 @@ class Conversation(SQLModel, table=True):
     # The attachment that is a group's picture. No reference: it is kept while it is this.
     avatar_id: int | None = _column(BigId, nullable=True)
     created_at: datetime = _column(UTCDateTime())
+    # Where somebody left the group, the last time; 0 for never. Who has left is shown the messages
+    # up to here as they were then (db/groups/leaving.py).
+    last_left_position: int = _column(BigId, server_default=text("0"))
 
 
 class Member(SQLModel, table=True):
@@ -233,6 +236,10 @@ class Member(SQLModel, table=True):
     sees_after: int = _column(BigId, server_default=text("0"))
     # When they joined the group, the last time; NULL in other conversations.
     joined_at: datetime | None = _column(UTCDateTime(), nullable=True)
+    # The group as it was when they left it, once they have.
+    left_title: str | None = _column(String(100), nullable=True)
+    left_avatar_id: int | None = _column(BigId, nullable=True)
+    left_shows_earlier: bool | None = _column(Boolean(), nullable=True)
 
 
 class File(SQLModel, table=True):

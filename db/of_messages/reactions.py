@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from db.engines.statements import delete_by_key, insert_many, rows_by_key
 from db.models import Reaction
+from db.models import Reactions as Reactions
 
 # So many of those who reacted first are kept beside the count, and shown.
 FIRST_USERS = 20
@@ -19,15 +20,6 @@ FIRST_USERS = 20
 Key = tuple[int, int, str]
 _KEY = ("message_id", "user_id", "emoji")
 _decoder = msgspec.json.Decoder(tuple[int, ...])
-
-
-class Reactions(msgspec.Struct, frozen=True, gc=False):
-    """All reactions to a message with one emoji."""
-
-    emoji: str
-    number: int  # their order among the message's
-    count: int
-    first_users: tuple[int, ...]  # in the order in which they reacted
 
 
 async def read_reactions(

@@ -1,5 +1,6 @@
 """The index's form of a message, and the schema of the index."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ class Text(NamedTuple):
     at: int  # when it was sent, as `microseconds` gives it
     content: str
     filename: str | None = None
+    # What those who have left the group see instead: kinds and texts.
+    kept: Sequence[tuple[str, str]] = ()
 
     @property
     def text(self) -> str:
@@ -80,9 +83,13 @@ def open_index(path: str) -> Index:
 
 def document_of(text: Text) -> str:
     """Return the message as the index takes it, in JSON."""
-    id_, sender, receiver, conversation, kind, at, content, filename = text
+    id_, sender, receiver, conversation, kind, at, content, filename, kept = text
     if filename is not None:
         content = join_text(content, filename)
+    if kept:
+        # Each reader's hits are looked at afterwards, in the text that they see.
+        content = "\n".join(dict.fromkeys((content, *(text for _, text in kept))))
+        kind = " k".join(sorted({kind, *(kind for kind, _ in kept)}))
     words, parts = index_form(content)
     people = "" if receiver is None else f" p{sender} p{receiver}"
     filters = f"c{conversation} s{sender} k{kind}{people}"

@@ -61,6 +61,19 @@ class MessageSearch:
         await self._keeper.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    async def span(self) -> tuple[int, int] | None:
+        """Return the first and last position in the index; None while there is no index.
+
+        Raises SearchUnavailable.
+        """
+        reader = ReadableIndex(self._place.path_of(self._epoch()))
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            snapshot = await run(self._executor, reader.snapshot)
+        except (IndexDamaged, OSError, ValueError) as error:
+            raise SearchUnavailable from error
+        return None if snapshot is None else (snapshot.state.first, snapshot.state.last)
+
     async def find(self, search: Search, *, before: int | None, limit: int) -> Found:
         """Return hits of messages before an id; by relevance, all that are ranked, from any time.
 

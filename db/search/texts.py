@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Dialect, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from db.engines.statements import Statement
+from db.engines.statements import Statement, rows_by_key
 from db.messages import ATTACHING_KINDS
 from db.models import (
     EVERYBODY_ID,
@@ -35,6 +35,7 @@ _COLUMNS = (
     col(Message.kind),
     col(Message.created_at),
     col(Message.content),
+    col(Message.edited_at),
 )
 _EPOCH = datetime(1970, 1, 1)  # as the database has moments
 _CHANGES = [kind.__struct_config__.tag for kind in (MessageEdited, MessageDeleted)]
@@ -87,11 +88,30 @@ async def _texts(connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> 
             .where(col(MessageAttachment.message_id).in_(attaching))
         )
         names = {row[0]: row[1] for row in await connection.execute(query)}
+    edited = [row[0] for row in rows if row[7] is not None]
+    earlier = await read_kept(connection, edited) if edited else {}
     get = names.get
     return [
-        Text(id_, sender, receiver, where, kind, _microseconds(at), content, get(id_))
-        for id_, sender, receiver, where, kind, at, content in rows
+        Text(
+            *(id_, sender, receiver, where, kind, _microseconds(at), content, get(id_)),
+            earlier.get(id_, ()),
+        )
+        for id_, sender, receiver, where, kind, at, content, _ in rows
     ]
+
+
+async def read_kept(
+    connection: AsyncConnection, ids: Sequence[int]
+) -> dict[int, list[tuple[str, str]]]:
+    """Return the kinds and texts of these messages that those see who have left their groups."""
+    keys = [(id_,) for id_ in ids]
+    names = ("message_id", "kind", "content")
+    found: dict[int, list[tuple[str, str]]] = {}
+    for id_, kind, content in await rows_by_key(
+        connection, "left_messages", names[:1], keys, wanted=names
+    ):
+        found.setdefault(id_, []).append((kind, content))
+    return found
 
 
 def _microseconds(at: datetime | str) -> int:

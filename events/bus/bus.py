@@ -35,6 +35,10 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Whether publications are likely to arrive, both ways."""
 
+    @property
+    def waiting(self) -> int:
+        """How many publications wait to be sent."""
+
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Call the handler, on the loop, with each publication of the other processes."""
 
@@ -52,6 +56,7 @@ class LoneBus:
     """The bus of a server that is one process: there is nobody to tell."""
 
     connected = is_lone = True
+    waiting = 0
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Nobody will call."""

@@ -5,10 +5,10 @@ import logging
 from collections import deque
 from uuid import uuid4
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from events.bus.bus import Handler, Subscribers, Topic
+from events.bus.redis_address import client_of, close_pool, redis_pool
 
 logger = logging.getLogger("parley.bus")
 
@@ -31,12 +31,8 @@ class RedisBus:
     is_lone = False
 
     def __init__(self, url: str, *, prefix: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=None,
-        )
+        self._pool = redis_pool(url, seconds=TIMEOUT_SECONDS)
+        self._redis = client_of(self._pool)
         self._prefix = prefix
         # Begins each publication, so that a process knows its own when Redis sends it back.
         self._origin = uuid4().bytes
@@ -54,6 +50,11 @@ class RedisBus:
     def connected(self) -> bool:
         """Whether Redis answered when it was last asked."""
         return self._listening and self._publishing
+
+    @property
+    def waiting(self) -> int:
+        """How many publications wait to be sent."""
+        return len(self._waiting)
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Call the handler, on the loop, with each publication of the other processes."""
@@ -85,7 +86,7 @@ class RedisBus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
+        await close_pool(self._pool)
 
     def _channel(self, topic: str) -> str:
         return f"{self._prefix}:{topic}"

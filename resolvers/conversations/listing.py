@@ -17,7 +17,7 @@ from resolvers.errors import NotFound
 from resolvers.events import cursor_at
 from resolvers.guards.validation import check_page_size
 from resolvers.messages import Page
-from resolvers.reads import reading_log
+from resolvers.reads import reading_history, reading_log
 
 # The most ids in one statement.
 IDS_PER_QUERY = 1000
@@ -42,7 +42,7 @@ async def list_conversations(
     viewer = ctx.user
     check_page_size(limit, "conversations", most=ctx.settings.max_page_size)
     ctx.limits.count_read(viewer.id)
-    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+    async with ctx.limits.reading(viewer.id), reading_history(ctx) as connection:
         # First: what is committed while the rows are read comes after the cursor.
         head = await messages.head_position(connection)
         found = await listing.page_conversations(
@@ -83,7 +83,7 @@ async def count_unread(ctx: Context, conversations: Iterable[ListedConversation]
     Raises Unauthenticated, Unavailable.
     """
     viewer = ctx.user
-    async with reading_log(ctx) as connection:
+    async with reading_history(ctx) as connection:
         return await marks.count_unread(
             connection, viewer.id, conversations, has_blocks=viewer.id in ctx.blocks.apart
         )
@@ -116,7 +116,7 @@ async def list_messages_of(
         for listed in conversations
     ]
     has_blocks = viewer.id in ctx.blocks.apart
-    async with ctx.limits.reading(viewer.id), reading_log(ctx) as connection:
+    async with ctx.limits.reading(viewer.id), reading_history(ctx) as connection:
         ids = await page_ids(connection, spans, apart_from=viewer.id if has_blocks else None)
         wanted = [id_ for page in ids.values() for id_ in page]
         found: dict[int, StoredMessage] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from db.groups.leaving import find_left
 from db.log.changes.reactions import ChangeReaction
 from db.models import EVERYBODY_ID, StoredMessage
 from db.of_messages import reactions
@@ -40,11 +41,22 @@ def change_reaction(
 
 
 async def get_reactions(
-    ctx: Context, message_ids: Collection[int]
-) -> Mapping[int, Sequence[Reactions]]:
-    """Return the reactions to messages that the viewer was shown. Raises Unavailable."""
+    ctx: Context, asked: Collection[tuple[int, int]]
+) -> Mapping[tuple[int, int], Sequence[Reactions]]:
+    """Return the reactions to messages, by the viewers and the messages, which they were shown.
+
+    Who has left a message's group meanwhile sees those of then. The viewer of a message of no group
+    may be 0. Raises Unavailable.
+    """
     async with reading_log(ctx) as connection:
-        return await reactions.read_reactions(connection, message_ids)
+        found = await reactions.read_reactions(connection, {id_ for _, id_ in asked})
+        of_groups = [pair for pair in asked if pair[0]]
+        left = await find_left(
+            connection, {viewer for viewer, _ in of_groups}, {id_ for _, id_ in of_groups}
+        )
+    return {
+        pair: left[pair].reactions if pair in left else found.get(pair[1], ()) for pair in asked
+    }
 
 
 async def find_own(ctx: Context, pairs: Collection[tuple[int, int]]) -> Collection[Key]:

@@ -158,7 +158,7 @@ async def _find(ctx: Context, search: Search, first: int, after: Cursor | None) 
     end, is_complete = after, True
     looked_at = characters = 0
     async for ids, is_complete, reached in _proposed(ctx, search, first + 1 + SPARE, after):
-        found = await _read(ctx, ids)
+        found = await _read(ctx, ids, search.filters.kind)
         excerpts = await _excerpts(found, search)
         for id_ in ids:
             pieces = excerpts.get(id_)
@@ -213,8 +213,13 @@ async def _ask(ctx: Context, search: Search, before: int | None, limit: int) -> 
         raise Unavailable from error
 
 
-async def _read(ctx: Context, ids: Sequence[int]) -> dict[int, StoredMessage]:
-    """Return those of these messages that the viewer may see, and that are not deleted."""
+async def _read(
+    ctx: Context, ids: Sequence[int], kind: MessageKind | None
+) -> dict[int, StoredMessage]:
+    """Return those of these messages that the viewer may see, and that are not deleted.
+
+    With a kind, only those of it: some are of another kind for who has left their group.
+    """
     if not ids:
         return {}
     viewer = ctx.user
@@ -222,7 +227,11 @@ async def _read(ctx: Context, ids: Sequence[int]) -> dict[int, StoredMessage]:
         found = await messages.find_all_visible(
             connection, viewer.id, ids, broadcasts_after=viewer.broadcasts_after
         )
-    return {message.id: message for message in found if message.deleted_at is None}
+    return {
+        message.id: message
+        for message in found
+        if message.deleted_at is None and kind in {None, message.kind}
+    }
 
 
 async def _excerpts(found: dict[int, StoredMessage], search: Search) -> dict[int, Sequence[Piece]]:

@@ -11,6 +11,7 @@ import resource
 import socket
 from collections.abc import Callable, Sequence
 
+from server.logs import RareWarning
 from server.processes.listeners import UNIX_PEER, listen
 
 logger = logging.getLogger("parley.server")
@@ -32,6 +33,7 @@ class Acceptor:
         self._listeners = [*listeners]
         self._serve = serve
         self._loop = asyncio.get_running_loop()
+        self._trouble = RareWarning("Could not accept a connection: %s")
         # Up to this descriptor, half of those that there are, a crowd may come in at once.
         self._roomy = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
@@ -57,7 +59,7 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno not in _GONE:
-                    logger.warning("Could not accept a connection: %s", error)
+                    self._trouble.log(error)
                     self._loop.remove_reader(listener)
                     self._loop.call_later(PAUSE_SECONDS, self._resume, listener)
                     return

@@ -14,7 +14,8 @@ from typing import Any
 from server.processes.dispatcher import Dispatcher
 from server.processes.listeners import describe, listen
 from server.processes.service_manager import ServiceManager
-from settings import Settings
+from server.processes.status_socket import StatusSocket
+from settings import VERSION, Settings
 
 logger = logging.getLogger("parley.supervisor")
 
@@ -98,6 +99,8 @@ class Supervisor:
         started = asyncio.create_task(self._all_ready())
         stopping = asyncio.create_task(self._stopping.wait())
         watching = asyncio.create_task(self._watch())
+        status = StatusSocket(self._settings.data_dir, self._describe)
+        await status.start()
         changes: list[asyncio.Task[Any]] = [started, stopping, *keepers]
         try:
             await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
@@ -118,11 +121,28 @@ class Supervisor:
             dispatcher.close()
             for task in (started, stopping, watching):
                 task.cancel()
+            await status.close()
             await self._stop(keepers)
 
     async def _all_ready(self) -> None:
         for worker in self._workers.values():
             await worker.was_ready.wait()
+
+    async def _describe(self, with_users: bool) -> dict[str, Any]:
+        """Say how the workers are, for `main.py status`."""
+        now = asyncio.get_running_loop().time()
+        workers = [
+            {
+                "name": worker.name,
+                "process": None if worker.child is None else worker.child.process.pid,
+                "ready": worker.ready,
+                "silentSeconds": round(now - worker.heard_at, 1) if worker.ready else None,
+                "endings": worker.failures,
+            }
+            for worker in self._workers.values()
+        ]
+        spare = None if self._spare is None else self._spare.process.pid
+        return {"version": VERSION, "workers": workers, "spare": spare}
 
     def _choose(self, name: str | None) -> socket.socket | None:
         worker = self._workers.get(name) if name is not None else None

@@ -185,7 +185,7 @@ async def test_a_directory_with_something_in_it_is_refused(
 
 async def test_memory_stays_flat(server: RunningServer, tmp_path: Path) -> None:
     ann = await new_account(server, "Ann")
-    await fill(server.settings, ann.id, 20_000)
+    await fill(server.settings, ann.id, 10_000)
     tracemalloc.start()
     try:
         await export(server.settings, "--all", "--to", str(tmp_path / "all"))
@@ -194,8 +194,8 @@ async def test_memory_stays_flat(server: RunningServer, tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     written = (tmp_path / "ann" / "messages.jsonl").stat().st_size
-    assert written > 20_000_000
-    assert peak < 10_000_000
+    assert written > 10_000_000
+    assert peak < 5_000_000
 
 
 async def fill(settings: Settings, sender_id: int, messages: int) -> None:

@@ -72,8 +72,8 @@ async def test_a_message_of_a_group_never_becomes_one_to_everybody(
         (3, 1, 2, "gone", MOMENT, None, 1),
     )
     printed = await moved()
-    assert "1 messages: of a group: those are not moved (ids 1)" in printed
-    assert "1 messages: was deleted there (ids 3)" in printed
+    assert "1 message: of a group: those are not moved (ids 1)" in printed
+    assert "1 message: was deleted there (ids 3)" in printed
     assert await rows_of(settings, "SELECT id FROM messages") == [(2,)]
     assert await rows_of(settings, "SELECT display_name FROM users ORDER BY id") == [
         ("a",),
@@ -102,7 +102,7 @@ async def test_every_character_set_is_read_as_what_it_says(
     )
     printed = await moved("--time-zone", "America/New_York")  # TIMESTAMP is UTC all the same
     assert "2 accounts and 3 messages moved." in printed
-    assert "1 messages: no time: has that of the one before (ids 3)" in printed
+    assert "1 message: no time: has that of the one before (ids 3)" in printed
     rows = await rows_of(settings, "SELECT content, created_at FROM messages ORDER BY id")
     assert [(content, str(at)) for content, at in rows] == [
         ("déjà vu", "2020-02-03 09:05:06"),
@@ -136,7 +136,7 @@ async def test_a_target_that_a_server_uses_is_refused(
     monkeypatch.setenv("PORT", str(settings.port))
     monkeypatch.setenv("HOST", "127.0.0.1")
     monkeypatch.setenv("JWT_SECRET", "a secret of the tests, long enough to sign with")
-    monkeypatch.setattr("commands.importing.OTHERS_SECONDS", 0.5)
+    monkeypatch.setattr("db.engines.sole_server.OTHERS_SECONDS", 0.5)
     command = [sys.executable, "-W", "ignore:'crypt'", "main.py", "serve"]
     root = Path(__file__).parent.parent.parent
     with (tmp_path / "log").open("wb") as log:

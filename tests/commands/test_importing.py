@@ -152,7 +152,7 @@ async def test_marks_are_as_the_columns_say(
     )
     printed = await moved()
     assert "3 accounts and 5 messages moved." in printed
-    assert "1 accounts: was kept out there: disabled (ids 3)" in printed
+    assert "1 account: was kept out there: disabled (ids 3)" in printed
     assert await rows_of(settings, "SELECT id, content FROM messages ORDER BY id") == [
         (1, "read"),
         (2, "sent"),
@@ -204,20 +204,20 @@ async def test_the_report_says_what_was_left_out_and_why(
     assert printed.splitlines()[:-2] == [
         "6 accounts and 2 messages moved.",
         "Moved, but changed:",
-        "  1 messages: no time: has that of the one before (ids 8)",
-        "  1 accounts: a bcrypt hash of a cost out of bounds: cannot log in (ids 5)",
-        "  1 accounts: a name that is too long or cannot be shown: changed (ids 6)",
-        "  1 accounts: an e-mail that an earlier account has, but for capitals: cannot log in"
+        "  1 message: no time: has that of the one before (ids 8)",
+        "  1 account: a bcrypt hash of a cost out of bounds: cannot log in (ids 5)",
+        "  1 account: a name that is too long or cannot be shown: changed (ids 6)",
+        "  1 account: an e-mail that an earlier account has, but for capitals: cannot log in"
         " (ids 2)",
-        "  1 accounts: an e-mail that is none: cannot log in (ids 3)",
-        "  1 accounts: no bcrypt hash: cannot log in (ids 4)",
+        "  1 account: an e-mail that is none: cannot log in (ids 3)",
+        "  1 account: no bcrypt hash: cannot log in (ids 4)",
         "Left out:",
-        "  1 messages: a text that is not UTF-8 (ids 7)",
-        "  1 messages: has no text (ids 5)",
-        "  1 messages: is longer than MAX_MESSAGE_BYTES (16384) (ids 6)",
+        "  1 message: a text that is not UTF-8 (ids 7)",
+        "  1 message: has no text (ids 5)",
+        "  1 message: is longer than MAX_MESSAGE_BYTES (16384) (ids 6)",
         "  2 messages: its receiver is no account (ids 3, 4)",
         "  2 messages: its sender is no account (ids 2, 9)",
-        "  1 accounts: an id of 0 or less (ids 0)",
+        "  1 account: an id of 0 or less (ids 0)",
     ]
     assert dry.splitlines()[1:] == printed.splitlines()[:-2]
     listed = settings.data_dir.parent / "listed"
@@ -251,7 +251,7 @@ async def test_a_target_that_is_in_use_is_refused(
         async with httpx.AsyncClient(base_url=server.url) as http:
             body = {"email": "x@example.com", "password": PASSWORD, "displayName": "X"}
             await http.post("/api/auth/register", json=body)
-    with pytest.raises(DatabaseUnsuitable, match="has 1 accounts already"):
+    with pytest.raises(DatabaseUnsuitable, match="has accounts already"):
         await moved()
 
 

@@ -15,7 +15,9 @@ import pytest
 from main import main
 from settings import Settings
 from tests.commands.older import Older, chat, person
+from tests.conftest import on_mariadb
 from tests.support.faces import PASSWORD
+from tests.support.tools import AS_INSTALLED
 
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "docs" / "moving-in.md").read_text()
@@ -37,6 +39,7 @@ class Shell:
         self._directory = directory
         self.environment = {
             **clean,
+            **AS_INSTALLED,
             "DATABASE_URL": url.get_secret_value(),
             "DATA_DIR": str(settings.data_dir),
             "HOST": "127.0.0.1",
@@ -75,6 +78,7 @@ def line_with(*words: str) -> str:
     return found
 
 
+@on_mariadb  # as the page has it
 async def test_the_steps_of_the_guide(older: Older, settings: Settings, tmp_path: Path) -> None:
     older.make()
     older.insert("users", *map(person, range(1, 4)))

@@ -247,7 +247,7 @@ class Poller:
 
 @contextlib.asynccontextmanager
 async def poller(echo: Echo) -> AsyncIterator[Poller]:
-    async with httpx.AsyncClient(timeout=WAIT, verify=False) as http:  # loading roots is slow
+    async with httpx.AsyncClient(timeout=WAIT) as http:  # loading roots is slow
         client = Poller(http, echo.url)
         yield client
         await client.post("1")  # if it is still there, so that nobody waits for it

@@ -112,7 +112,7 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
 async def test_an_endless_upload_is_answered_and_ended(
     small: RunningServer, alice: Account, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(patience, "ANSWERED_BODY_SECONDS", 2.0)
+    monkeypatch.setattr(patience, "ANSWERED_BODY_SECONDS", 0.5)
     begin, more = ENDLESS[name]
     kept = files_in(small)
     async with RawConnection(small.settings.port) as connection:

@@ -1,13 +1,18 @@
 """Connections as they are lent: a caller who was cancelled meanwhile gets none."""
 
 import asyncio
+import threading
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.engines import sqlite as sqlite_module
 from db.engines.database import Database
+from tests.db.rows import open_database
 
 
 async def test_a_cancellation_that_the_driver_loses_while_it_connects_is_not_lost(
@@ -35,3 +40,37 @@ async def test_a_cancellation_that_the_driver_loses_while_it_connects_is_not_los
             await asyncio.create_task(read())
     for _ in range(12):  # more than the pool has: none was kept
         await read()
+
+
+async def test_a_caller_that_goes_away_while_a_file_is_opened_leaves_it_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(sqlite_module._Releasing):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            begun.set()
+            assert go_on.wait(10)
+            super().__init__(*arguments, **options)
+
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    database = open_database(f"sqlite+aiosqlite:///{tmp_path}/chat.db")
+    monkeypatch.setattr(sqlite_module, "_Releasing", Slow)
+    engine = database._engine(1, writes=False)
+
+    async def read() -> None:
+        async with engine.connect():
+            pass
+
+    reading = asyncio.create_task(read())
+    assert await asyncio.to_thread(begun.wait, 10)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    go_on.set()
+    assert await asyncio.to_thread(closed.wait, 10)
+    await engine.dispose()
+    await database.close()

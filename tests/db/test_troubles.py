@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -69,6 +70,28 @@ def test_what_an_unknown_error_quotes_is_not_said() -> None:
     assert trouble is not None
     assert "dear" not in trouble.words
     assert judge(ValueError("ours"), is_sqlite=False) is None
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_proxy_that_has_no_server_makes_the_database_unavailable(loop: str) -> None:
+    async def connect() -> list[BaseException]:
+        # As HAProxy does: it takes the connection, finds no server, and resets.
+        def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        server = await asyncio.start_server(close, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        database = Database(f"mysql+asyncmy://user:word@127.0.0.1:{port}/name")
+        found = await asyncio.gather(*(database.ping() for _ in range(200)), return_exceptions=True)
+        await database.close()
+        server.close()
+        return [error for error in found if error is not None]
+
+    factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        errors = runner.run(connect())
+    assert {type(error) for error in errors} == {DatabaseUnavailable}
+    assert len(errors) == 200
 
 
 def test_a_trouble_is_said_at_once_and_then_counted(

@@ -32,6 +32,7 @@ class LossyBus:
     """A bus; while it is not `connected`, or is `cut` unnoticed, it neither tells nor hears."""
 
     is_lone = False
+    waiting = 0
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -21,7 +21,7 @@ from tests.support.held import held_counts
 
 HOME = "2001:db8:7:1::5"
 MOST_GUESSES = 150  # LOGINS_PER_ACCOUNT_FROM_ELSEWHERE, if all are tried at the same moment
-REFUSED = 1000  # far more than any limit here lets through
+REFUSED = 300  # far more than any limit here lets through
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_a_flood_buys_no_more_guesses_than_the_limit(limited: Context, whe
     came = await flood(limited, email, addresses)
     assert came["wrong"] <= (30 if where == "one address" else MOST_GUESSES // 2)
     assert came["wrong"] + came["limited"] == REFUSED
-    await flood(limited, "another@example.com", rotating(1000, "2001:db9:{}:{:x}::1"))
+    await flood(limited, "another@example.com", rotating(REFUSED, "2001:db9:{}:{:x}::1"))
     assert await guess(at(limited, addresses[0]), email, 3) == ["limited"] * 3
 
 
@@ -135,12 +135,12 @@ async def test_an_owner_comes_in_from_where_they_were_while_their_own_provider_a
 
         attackers = [asyncio.create_task(attack()) for _ in range(60)]
         await asyncio.sleep(0.5)
-        for _ in range(12):
+        for _ in range(5):
             async with asyncio.timeout(5):
                 assert await auth.log_in(at(ctx, home), email=email, password=GOOD)
         stop.set()
         await asyncio.gather(*attackers)
-        assert next(fresh) > 500
+        assert next(fresh) > 200
 
 
 async def test_a_crowd_that_waits_for_its_passwords_keeps_no_owner_out(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_a_crowd_that_waits_for_its_passwords_keeps_no_owner_out(tmp_path:
         "logins_per_account_from_elsewhere": "10000/minute",
     }
     async with running_context(
-        tmp_path, limits=True, bcrypt_rounds=10, password_workers=1, **wide
+        tmp_path, limits=True, bcrypt_rounds=8, password_workers=1, **wide
     ) as ctx:
         email = await new_email(ctx)
         await auth.log_in(at(ctx, HOME), email=email, password=GOOD)

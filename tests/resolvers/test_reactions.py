@@ -33,7 +33,7 @@ async def take_back(ctx: Context, message: StoredMessage, emoji: str = "👍") -
 
 async def shown(ctx: Context, message: StoredMessage) -> list[tuple[str, int, tuple[int, ...]]]:
     """Return the message's reactions: emoji, count and first users."""
-    found = (await get_reactions(ctx, [message.id])).get(message.id, ())
+    [found] = (await get_reactions(ctx, [(0, message.id)])).values()
     return [(each.emoji, each.count, each.first_users) for each in found]
 
 

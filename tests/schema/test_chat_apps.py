@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.cut import CuttableProxy, cuttable
 from tests.support.faces import GraphQLFace, new_account
-from tests.support.node import Message, NodeProcess, node_process
+from tests.support.node import Message, NodeProcess, node_process, run_node
 from tests.support.server import RunningServer
 
 OPAQUE = {"cursor", "startCursor", "endCursor"}  # of the page that they came with
@@ -279,6 +279,13 @@ async def test_after_a_cut_the_cache_is_what_a_new_query_gives(
     # With the headers that each library sends by itself, only subscriptions are streams.
     for request in compared["requests"]:
         assert request["type"].startswith(STREAM) == (request["operation"] == "Events"), request
+
+
+async def test_graphcache_keeps_the_events_that_wait_for_their_turn() -> None:
+    run = await run_node("chat/urql_layers.mjs", "200")
+    [lost] = run.lines
+    assert lost["inTurn"] == 0
+    assert lost["plain"] > 0, "Graphcache keeps them by itself: docs/guides/urql.md need not say it"
 
 
 async def test_after_an_expired_cursor_the_app_queries_anew(

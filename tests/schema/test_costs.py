@@ -161,7 +161,7 @@ async def alice(sqlite_chat: RunningServer) -> Account:
 @pytest.fixture
 async def http(sqlite_chat: RunningServer, alice: Account) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {alice.token}"}
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers, verify=False) as client:
+    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
         yield client
 
 
@@ -239,7 +239,7 @@ async def test_a_planned_query_is_checked_too(tmp_path: Path) -> None:
         alice = await new_account(server)
         headers = {"Authorization": f"Bearer {alice.token}"}
         async with (
-            httpx.AsyncClient(base_url=server.url, headers=headers, verify=False) as http,
+            httpx.AsyncClient(base_url=server.url, headers=headers) as http,
             open_socket(server, alice) as socket,
         ):
             for _ in range(2):  # a known document, the second time
@@ -274,7 +274,7 @@ async def test_each_limit_is_a_setting(tmp_path: Path) -> None:
     with running_server(tmp_path, **tight) as server:
         alice = await new_account(server)
         headers = {"Authorization": f"Bearer {alice.token}"}
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
             assert "data" in await ask(http, "{ me { id } }")
             for query, says in (
                 ("{" + "a" * 3 + " a" * 100 + "}", "100 tokens"),

@@ -49,8 +49,7 @@ def check_errors(response: httpx.Response) -> str:
 async def http(sqlite_chat: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client; whatever the test sent, the server answers the next one too."""
     headers = {"Content-Type": JSON, "Accept": RESPONSE_JSON}
-    # verify=False: no certificates are read for each of so many tests; none is needed here.
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers, verify=False) as client:
+    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
         yield client
         after = await client.post("/graphql", content=post("{ __typename }"))
         assert (after.status_code, after.json()) == (200, {"data": {"__typename": "Query"}})

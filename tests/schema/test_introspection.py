@@ -50,7 +50,7 @@ async def shown(server: RunningServer) -> list[bool]:
     found = []
     alice = await new_account(server)
     bearer = {"Authorization": f"Bearer {alice.token}"}
-    async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=server.url) as http:
         for query in ASKING:
             answer = await http.post("/graphql", json={"query": query}, headers=bearer)
             found.append("introspection has been disabled" not in answer.text)
@@ -67,7 +67,7 @@ async def shown(server: RunningServer) -> list[bool]:
 async def test_production_shows_no_schema_and_suggests_nothing(tmp_path: Path) -> None:
     with running_server(tmp_path, **SECRET) as server:
         assert not any(await shown(server))
-        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url) as http:
             assert (await http.get("/graphql", headers=BROWSER)).status_code == 404
             # What clients need of it stays.
             assert (await ask(http, "{ __typename }"))["data"] == {"__typename": "Query"}
@@ -79,7 +79,7 @@ async def test_elsewhere_or_switched_on_it_is_shown(
 ) -> None:
     with running_server(tmp_path, **settings) as server:
         assert all(await shown(server))
-        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url) as http:
             assert len(await suggestions(http)) >= 7
             assert (await http.get("/graphql", headers=BROWSER)).status_code == 200
 
@@ -87,7 +87,7 @@ async def test_elsewhere_or_switched_on_it_is_shown(
 async def test_each_is_switched_off_by_itself(tmp_path: Path) -> None:
     with running_server(tmp_path, introspection=False) as server:
         assert not any(await shown(server))
-        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url) as http:
             assert (await http.get("/graphql", headers=BROWSER)).status_code == 200
 
 

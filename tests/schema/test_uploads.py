@@ -38,7 +38,7 @@ async def alice(sqlite_chat: RunningServer) -> Account:
 async def http(sqlite_chat: RunningServer, alice: Account) -> AsyncIterator[httpx.AsyncClient]:
     """A client that may upload; whatever the test sent, the server answers the next one too."""
     headers = {"Authorization": f"Bearer {alice.token}", "Accept": RESPONSE_JSON, **PREFLIGHT}
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers, verify=False) as client:
+    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
         yield client
         after = await post(client, operations("{ __typename }", None), field("map", {}))
         assert after.json() == {"data": {"__typename": "Query"}}

@@ -25,7 +25,7 @@ async def alice(sqlite_chat: RunningServer) -> Account:
 @pytest.fixture
 async def http(sqlite_chat: RunningServer, alice: Account) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {alice.token}"}
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers, verify=False) as client:
+    async with httpx.AsyncClient(base_url=sqlite_chat.url, headers=headers) as client:
         yield client
 
 
@@ -150,7 +150,7 @@ async def test_what_nobody_foresaw_has_them(
 
     monkeypatch.setattr(sqlite_chat.app.router, "app", fails)
     monkeypatch.setattr(sqlite_chat.app.router, "middleware_stack", fails)
-    async with httpx.AsyncClient(base_url=sqlite_chat.url, verify=False) as http:
+    async with httpx.AsyncClient(base_url=sqlite_chat.url) as http:
         answer = await http.get("/")
         assert answer.status_code == 500
         assert "hidden" not in answer.text
@@ -165,7 +165,7 @@ async def test_a_file_is_private_to_whoever_asks_with_a_token(http: httpx.AsyncC
 
 async def test_browsers_insist_on_https_where_they_are_told_to(tmp_path: Path) -> None:
     with running_server(tmp_path, hsts_seconds=31536000) as server:
-        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+        async with httpx.AsyncClient(base_url=server.url) as http:
             for path in ("/health", "/nothing", "/graphql/playground/playground.js"):
                 answer = await http.get(path)
                 assert answer.headers["strict-transport-security"] == "max-age=31536000"

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,7 @@ def _start_with(limit: int, port: int, directory: Path, log: Path) -> subprocess
         "BCRYPT_ROUNDS": "4",
         "REQUEST_HEAD_SECONDS": "60",
         "LOG_LEVEL": "WARNING",
+        "CONNECTION_INIT_SECONDS": "60",
     }
     with log.open("w") as written:
         return subprocess.Popen(
@@ -224,3 +227,71 @@ async def test_near_the_last_descriptor_new_ones_are_refused_and_ready_is_answer
             wire.abort()
         server.terminate()
         await asyncio.to_thread(server.wait, 20)
+
+
+def _cpu_seconds(process: int) -> float:
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def _started_with(limit: int, directory: Path) -> Iterator[tuple[int, int, Path]]:
+    """A server that may have so many files open: its port, its process, its log."""
+    port, log = free_port(), directory / "log"
+    server = _start_with(limit, port, directory, log)
+    try:
+        yield port, server.pid, log
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+async def _wait_until_it_serves(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                if (await _ask(port, HEALTH)).status == 200:
+                    return
+            await asyncio.sleep(0.1)
+
+
+async def test_more_websockets_than_files_are_refused_with_a_reason_and_served_again_later(
+    tmp_path: Path,
+) -> None:
+    limit = 300
+    with _started_with(limit, tmp_path) as (port, process, log):
+        await _wait_until_it_serves(port)
+        held: list[Wire] = []
+        try:
+            answers = []
+            for _ in range(limit + 100):
+                wire = await Wire.open(port)
+                held.append(wire)
+                await wire.send(handshake("/graphql"))
+                answers.append(await wire.answer())
+            statuses = [answer.status for answer in answers]
+            opened = statuses.index(503)
+            assert statuses == [101] * opened + [503] * (limit + 100 - opened)
+            assert opened > limit // 2
+            for refused in answers[opened:]:
+                assert refused.headers["retry-after"] == "10"
+                assert "no room" in json.loads(refused.body)["message"]
+            assert (await _ask(port, http_request("GET", "/ready"))).status == 200
+            # Nothing turns in circles while there is no room.
+            before = _cpu_seconds(process)
+            await asyncio.sleep(1)
+            assert _cpu_seconds(process) - before < 0.3
+            assert len(re.findall("file descriptors are in use", log.read_text())) == 1
+        finally:
+            for wire in held:
+                wire.abort()
+        async with asyncio.timeout(10):
+            while True:  # the server hears one after the other that they have gone
+                wire = await Wire.open(port)
+                await wire.send(handshake("/graphql"))
+                status = (await wire.answer()).status
+                wire.abort()
+                if status == 101:
+                    break
+        for text in ("Traceback", "Too many open files"):
+            assert text not in log.read_text()

@@ -32,11 +32,14 @@ def redis() -> Iterator[Redis]:
         yield server
 
 
-@pytest.fixture
-def workers(mariadb: MariaDB, redis: Redis, tmp_path: Path) -> Iterator[Parley]:
+@pytest.fixture(scope="module")
+def workers(
+    mariadb: MariaDB, redis: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Parley]:
     """A server of two workers, one of which a test may freeze or kill."""
     shared: dict[str, Any] = {"database_url": mariadb.url("lives"), "redis_url": redis.url}
-    with parleys(tmp_path, workers=2, allowed=(WORKER_ENDED, SILENT), **shared) as [parley]:
+    directory = tmp_path_factory.mktemp("workers")
+    with parleys(directory, workers=2, allowed=(WORKER_ENDED, SILENT), **shared) as [parley]:
         yield parley
 
 

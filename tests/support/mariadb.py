@@ -114,10 +114,13 @@ class MariaDB(Daemon):
         except RuntimeError:
             return False
 
-    def execute(self, sql: str, database: str = "") -> list[list[str]]:
-        """Run statements through the server's own client: the rows, as text."""
+    def execute(self, sql: str, database: str = "", *, at: int | None = None) -> list[list[str]]:
+        """Run statements through the server's own client: the rows, as text.
+
+        `at` is the port of a proxy to go through.
+        """
         command = [str(self._programs.client), "--no-defaults", "--protocol=tcp"]
-        command += [f"--host={self.host}", f"--port={self.port}", f"--user={self.user}"]
+        command += [f"--host={self.host}", f"--port={at or self.port}", f"--user={self.user}"]
         command += ["--connect-timeout=5", "--default-character-set=utf8mb4"]
         command += ["--batch", "--raw", "--skip-column-names", database]
         done = subprocess.run(

@@ -5,10 +5,14 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from tests.conftest import LONGEST, TESTS
+from db.engines import sqlite
+from tests.conftest import LONGEST, SYNCHRONOUS, TESTS
+from tests.db.rows import open_database
 from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.node import node_process, run_node
 from tests.support.ports import free_port
@@ -127,3 +131,15 @@ async def test_the_documented_walk_fails_without_a_server() -> None:
     run = await run_node("documented_client.mjs", f"http://127.0.0.1:{free_port()}")
     assert run.code == 1
     assert run.lines[-1]["differences"]
+
+
+async def test_each_commit_to_sqlite_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SYNCHRONOUS", SYNCHRONOUS)  # as it is where no tests run
+    database = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    await database.prepare()
+    async with database.write() as connection:
+        kept = (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
+    assert kept == 2  # FULL
+    await database.close()

@@ -334,7 +334,8 @@ async def leave_all(
             heirs = people.leave(id_, user_id, positions[user_id] + more)
             body = MembersChanged(id_, left=(user_id,), changed=heirs)
             made[user_id].append(Made(user_id, body, Members(id_)))
-    await people.save(connection, max(positions.values(), default=0) + more)
+    # Nobody looks at the groups by these accounts any more.
+    await people.save(connection, max(positions.values(), default=0) + more, come_back=False)
     return made
 
 

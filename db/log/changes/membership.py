@@ -75,8 +75,10 @@ class Membership:
         self.set_role(conversation_id, heir.user_id, MemberRole.OWNER)
         return (heir.user_id,)
 
-    async def save(self, connection: AsyncConnection, position: int) -> None:
-        """Write what has changed."""
+    async def save(
+        self, connection: AsyncConnection, position: int, *, come_back: bool = True
+    ) -> None:
+        """Write what has changed. Who leaves may look at the group later, if they `come_back`."""
         rows = [row for of_group in self._rows.values() for row in of_group.values()]
         new = [row for row in rows if (row.conversation_id, row.user_id) not in self._before]
         old = [
@@ -86,8 +88,15 @@ class Membership:
         ]
         await members.insert_members(connection, new, position)
         await members.update_members(connection, [row for was, row in old if row != was])
+        if come_back:
+            left = [row for was, row in old if was.left_position is None and _has_left(row)]
+            await members.note_leaving(connection, left)
         again = [row for was, row in old if row.joined_at != was.joined_at]
         await members.renew_members(connection, again, position)
 
     def _put(self, row: GroupMember) -> None:
         self._rows.setdefault(row.conversation_id, {})[row.user_id] = row
+
+
+def _has_left(row: GroupMember) -> bool:
+    return row.left_position is not None

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.facts import read_broadcasters
+from db.groups.leaving import forget_kept, keep_for_leavers
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.of_message import (
     IsDeleted,
@@ -68,6 +69,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
         The same text and custom data make no fact.
         """
         standing = await Standing.of(connection, changes)
+        found = dict(standing.originals)
         muted = await _muted(connection, standing, changes)
         before = [o.message for o in standing.originals.values() if o.message.edited_at is not None]
         numbers = await edits.last_numbers(connection, [message.id for message in before])
@@ -101,6 +103,7 @@ class EditMessage(OfMessage, frozen=True, gc=False):
                 changed[message.id] = None
                 standing.originals[message.id] = Original(edited, _sent_hash(original))
                 outcomes.append(change._made(edited))
+        await keep_for_leavers(connection, [found[id_].message for id_ in changed])
         await edits.insert_edits(connection, earlier)
         await edits.rewrite(connection, [standing.originals[id_] for id_ in changed])
         return outcomes
@@ -167,6 +170,7 @@ class DeleteMessage(OfMessage, frozen=True, gc=False):
                 outcomes.append(Made(change.user_id, body, audience_of(left), left, left))
         if gone:
             await edits.forget_content(connection, gone)
+            await forget_kept(connection, gone)
             await reactions.forget_reactions(connection, [m.id for m in gone if m.reacted])
             await edits.rewrite(connection, [standing.originals[m.id] for m in gone])
         return outcomes

@@ -7,6 +7,7 @@ from typing import Self
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.groups.leaving import keep_for_leavers
 from db.log.changes.change import Made, Outcome, Refused
 from db.log.changes.of_message import IsDeleted, OfMessage, Standing, Unreachable, audience_of
 from db.models import StoredMessage
@@ -48,7 +49,9 @@ class ChangeReaction(OfMessage, frozen=True, gc=False):
         """
         standing = await Standing.of(connection, changes)
         state = await _State.of(connection, standing, changes)
+        found = dict(standing.originals)
         outcomes = [change._outcome(standing, state) for change in changes]
+        await keep_for_leavers(connection, [found[id_].message for id_ in state.changed])
         await state.write(connection, now)
         return outcomes
 
@@ -57,11 +60,14 @@ class ChangeReaction(OfMessage, frozen=True, gc=False):
         if isinstance(original, Refused):
             return original
         message = original.message
+        reaches = standing.reaches(message, self.user_id)
+        if message.is_of_group and not reaches:  # also without a change: it shows what is now
+            return Unreachable()
         if self.added == (self.key in state.there):
             return Made(self.user_id, None, answer=message)
         if message.deleted_at is not None:
             return IsDeleted()
-        if not standing.reaches(message, self.user_id):
+        if not reaches:
             return Unreachable()
         if self.added and (refusal := state.refusal_of_another(self)) is not None:
             return refusal
@@ -102,6 +108,11 @@ class _State:
         for message_id, found in (await reactions.read_reactions(connection, reacted)).items():
             state._counts[message_id] = {each.emoji: each for each in found}
         return state
+
+    @property
+    def changed(self) -> set[int]:
+        """The messages whose reactions change."""
+        return {message_id for message_id, _ in self._changed}
 
     def refusal_of_another(self, change: ChangeReaction) -> TooManyEmoji | None:
         """Return why the message may have no reaction with this emoji, if it may not."""

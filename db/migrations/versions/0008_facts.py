@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.models import TABLE_OPTIONS, BigId, UTCDateTime
+from db.resumable import THE_WAY_BACK
 
 revision = "0008"
 down_revision = "0007"
@@ -143,4 +144,4 @@ def _body(
 
 
 def downgrade() -> None:
-    raise NotImplementedError("positions of facts cannot be taken back")
+    raise NotImplementedError(f"positions of facts cannot be taken back. {THE_WAY_BACK}")

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.models import COUNTED_OPTIONS, TABLE_OPTIONS, BigId, UTCDateTime
+from db.resumable import THE_WAY_BACK
 
 revision = "0009"
 down_revision = "0008"
@@ -165,4 +166,4 @@ def _columns(table: str) -> set[str]:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("which messages were whose is in conversations only")
+    raise NotImplementedError(f"which messages were whose is in conversations only. {THE_WAY_BACK}")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.models import BigId, UTCDateTime
+from db.resumable import THE_WAY_BACK
 
 revision = "0012"
 down_revision = "0011"
@@ -28,4 +29,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("what was written in groups would be shown to nobody, or to all")
+    raise NotImplementedError(
+        f"what was written in groups would be shown to nobody, or to all. {THE_WAY_BACK}"
+    )

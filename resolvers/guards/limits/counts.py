@@ -15,10 +15,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 from limits import RateLimitItem
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from events.bus.bus import Bus, Topic
+from events.bus.redis_address import client_of, close_pool, redis_pool
 from resolvers.guards.limits.windows import Windows
 
 logger = logging.getLogger("parley.counts")
@@ -87,10 +88,9 @@ class Counts:
         self._stores: dict[str, Windows] = {}
         self._pool: ConnectionPool | None = None
         if redis_url is not None:
-            self._pool = ConnectionPool.from_url(
-                redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
-            )
-            self._script = Redis(connection_pool=self._pool).register_script(SCRIPT)
+            # Twice: a connection that was not used for a while may have ended.
+            self._pool = redis_pool(redis_url, seconds=TIMEOUT_SECONDS, tries=2)
+            self._script = client_of(self._pool).register_script(SCRIPT)
         self._prefix = prefix
         self._asking = asyncio.Semaphore(MAX_AT_ONCE)
         self._away_until = 0.0  # when to ask Redis again; 0 while it answers
@@ -148,7 +148,7 @@ class Counts:
         if self._publishing is not None:
             self._publishing.cancel()
         if self._pool is not None:
-            await self._pool.disconnect()
+            await close_pool(self._pool)
 
     def _store(self, item: RateLimitItem) -> Windows:
         store = self._stores.get(item.namespace)

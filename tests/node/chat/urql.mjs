@@ -12,6 +12,7 @@ import { readFileSync } from "node:fs";
 import { commandLine } from "../lines.mjs";
 import { resuming, runApp } from "./app.mjs";
 import { CONVERSATIONS, OPEN, screensOf } from "./documents.mjs";
+import { eventsInTurn } from "./in_turn.mjs";
 import { withConversation, withMessage } from "./lists.mjs";
 
 const [url, options] = commandLine("urql.mjs URL OPTIONS");
@@ -82,7 +83,7 @@ function newClient(exchanges, more = {}) {
 }
 
 function newSubscribingClient() {
-  if (options.transport === "fetch") return newClient([newCache(), fetchExchange], { fetchSubscriptions: true });
+  if (options.transport === "fetch") return newClient([newCache(), eventsInTurn, fetchExchange], { fetchSubscriptions: true });
   const forwarding = resuming(TRANSPORTS[options.transport]());
   const subscriptions = subscriptionExchange({
     forwardSubscription: (request) => {
@@ -90,7 +91,7 @@ function newSubscribingClient() {
       return { subscribe: (sink) => ({ unsubscribe: forwarding.subscribe(input, sink) }) };
     },
   });
-  return newClient([newCache(), fetchExchange, subscriptions]);
+  return newClient([newCache(), eventsInTurn, fetchExchange, subscriptions]);
 }
 
 const client = newSubscribingClient();

@@ -1,0 +1,1 @@
+"""What `main.py check` looks at: one file for each part that a server needs."""

@@ -1,0 +1,1 @@
+"""Databases and Redis of several servers, for the tests."""
