@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Kept bytecode: without, each of hundreds of processes compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs wheel clean
+.PHONY: run demo install test test-core test-faults test-attacks bench bench-quick check format lock schema docs wheel sbom clean
 
 run: $(VENV)/.runtime ## serve on PORT, with the embedded database under DATA_DIR
 	@exec $(BIN)/python main.py serve
@@ -69,6 +69,11 @@ docs: install ## build the documents as a site, strictly: its first page is site
 
 wheel: install ## build dist/parley-….whl, for pipx, uvx or a container
 	$(BIN)/python -m hatchling build -t wheel
+
+sbom: install ## print what a release is made of, with digests, as CycloneDX JSON into dist/sbom.json
+	@mkdir -p dist
+	$(BIN)/python -m cyclonedx_py requirements --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON -o dist/sbom.json requirements.lock
 
 clean:
 	rm -rf site dist $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,3 +1,3 @@
 """Which edition of Parley this is."""
 
-VERSION = "0.2.0.dev0"
+VERSION = "0.2.0"

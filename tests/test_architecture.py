@@ -153,7 +153,7 @@ SUB_ROOMS = {
 
 TOP_LEVEL_FILES = {"main.py", "application.py"}
 OUTSIDE = {"tests", "bench", "docs"}  # they look at the house; nothing in it knows of them
-HIDDEN_OR_MADE = {"data", "node_modules", "site"}
+HIDDEN_OR_MADE = {"data", "dist", "node_modules", "site"}
 NOT_PYTHON = {"deploy"}
 
 

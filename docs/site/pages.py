@@ -45,6 +45,7 @@ MENU = {
     "Protocol": ["protocol.md"],
     "Reference": ["reference/index.md", "reference/*.md"],
     "Operate": [
+        "operate/index.md",
         "operate/*.md",
         "moving-in.md",
         "reliability.md",

@@ -141,15 +141,20 @@ class Caddy(Proxy):
         files = f"{self.certificate.public} {self.certificate.key}"
         site = f"https://{NAMES[0]}:{self.port} {{\n\ttls {files}"
         return [
-            (r"reverse_proxy 127\.0\.0\.1:3000", f"reverse_proxy 127.0.0.1:{instance}"),
-            (r"^chat\.example\.com \{", site),
+            (r"^\{\$SITE:chat\.example\.com\} \{", site),
             (r"\A", "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"),
         ]
 
+    def configure(self, instance: int) -> None:
+        """Write the file, which names its upstream by a variable."""
+        super().configure(instance)
+        self._upstream = f"127.0.0.1:{instance}"
+
     def environment(self) -> dict[str, str]:
-        """Its own places for what it keeps."""
+        """Its upstream, and places of its own for what it keeps."""
         kept = str(self.directory)
-        return {"HOME": kept, "XDG_DATA_HOME": kept, "XDG_CONFIG_HOME": kept, "PATH": "/usr/bin"}
+        places = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), kept)
+        return {**places, "PARLEY": self._upstream}
 
     def command(self) -> list[str]:
         """The program in the foreground."""
@@ -171,6 +176,7 @@ class TlsHAProxy(Proxy):
             (r"127\.0\.0\.1:3001", f"127.0.0.1:{instance}"),
             (r"127\.0\.0\.1:3002", "127.0.0.1:1"),
             (r"inter 2s", "inter 500ms"),
+            (r"/run/haproxy/admin\.sock", str(self.directory / "admin.sock")),
         ]
 
     def command(self) -> list[str]:

@@ -70,6 +70,8 @@ def proxy(
         proxy: Proxy = request.param(directory, Certificate.make(directory))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("SSL_CERT_FILE", str(proxy.certificate.public))
+        # The tests' other clients share one context, which trusts no certificate of ours.
+        patch.setattr("httpx._transports.default.create_ssl_context", httpx.create_ssl_context)
         public_url = f"https://localhost:{proxy.port}/chat"
         home = tmp_path_factory.mktemp("behind")
         parley = Parley(

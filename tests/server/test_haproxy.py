@@ -42,6 +42,8 @@ class HAProxy(Daemon):
             text, count = line.subn(rf"\g<1>{real}", text)
             assert count == 1, f"port {documented} is there {count} times"
         text = text.replace("inter 2s", "inter 500ms")  # the tests have no time
+        self.control = directory / "admin.sock"
+        text = text.replace("/run/haproxy/admin.sock", str(self.control))
         self.configuration = directory / "haproxy.cfg"
         self.configuration.write_text(text)
 
