@@ -106,7 +106,7 @@ async def _try_publishing(redis: Redis, channel: str) -> list[str]:
                 heard = await pubsub.get_message(
                     ignore_subscribe_messages=True, timeout=TIMEOUT_SECONDS
                 )
-                if heard is not None and heard["data"] == said.encode():
+                if heard is not None and _text(heard["data"]) == said:
                     return []
     except RedisError as error:
         if _is_denied(error):

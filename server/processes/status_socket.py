@@ -63,23 +63,25 @@ class StatusSocket:
         self._directory = data_dir / DIRECTORY
         self._describe = describe
         self._name = f"{os.getpid()}-{secrets.token_hex(3)}{SUFFIX}"
+        self._listener: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to answer; where that cannot be, say so in the log."""
         try:
-            listener = await asyncio.to_thread(self._listen)
+            self._listener = self._listen()
         except OSError as error:
             logger.warning("`main.py status` will not find this process: %s", error)
             return
-        self._task = asyncio.create_task(self._answer_all(listener), name="status")
+        self._task = asyncio.create_task(self._answer_all(self._listener), name="status")
 
     async def close(self) -> None:
         """End, and leave nothing behind."""
-        if self._task is None:
+        if self._task is None or self._listener is None:
             return
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._listener.close()
         with contextlib.suppress(OSError):
             (self._directory / self._name).unlink()
 
@@ -100,20 +102,19 @@ class StatusSocket:
 
     async def _answer_all(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with listener:
-            while True:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:  # no descriptor is left
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            with connection:
                 try:
-                    connection, _ = await loop.sock_accept(listener)
-                except OSError:  # no descriptor is left
-                    await asyncio.sleep(PAUSE_SECONDS)
-                    continue
-                with connection:
-                    try:
-                        await self._answer(connection)
-                    except (OSError, TimeoutError):
-                        logger.debug("Whoever asked for the status has gone, or sent nothing")
-                    except Exception:
-                        logger.exception("The status could not be told")
+                    await self._answer(connection)
+                except (OSError, TimeoutError):
+                    logger.debug("Whoever asked for the status has gone, or sent nothing")
+                except Exception:
+                    logger.exception("The status could not be told")
 
     async def _answer(self, connection: socket.socket) -> None:
         connection.setblocking(False)

@@ -15,6 +15,7 @@ from db.models import EVERYBODY_ID, Avatar, StoredAvatar
 from db.people import avatars, users
 from db.storage import stored_bytes
 from events.facts import Fact, Members, UserChanged
+from tests.conftest import on_sqlite
 from tests.db.rows import NOW, add_users
 from tests.db.test_mixtures import LATER, NOBODY, Process
 from tests.support.statements import statements_sent
@@ -171,9 +172,8 @@ async def test_a_batch_costs_few_statements(database: Database) -> None:
     await process.log.close()
 
 
+@on_sqlite  # the plans of one are enough
 async def test_the_sweep_and_the_removal_of_ones_own_are_ranges(database: Database) -> None:
-    if database.url.get_backend_name() != "sqlite":
-        pytest.skip("the plans of one engine are enough")
     async with database.read() as connection:
         for condition, index in (
             ("in_use = 0 AND changed_at < '2026-01-01'", "ix_avatars_used_changed"),
