@@ -10,7 +10,8 @@ from sqlalchemy import make_url
 
 from commands.backups.contents import read_contents
 from commands.backups.manifest import BackupUnusable, read_manifest
-from commands.backups.restoring import Restoring, check_finished
+from commands.backups.restoring import Restoring
+from commands.backups.unfinished import check_finished
 from db import migrate
 from db.engines.database import Database
 from db.engines.sole_server import sole_user, wait_until_unserved

@@ -23,26 +23,16 @@ from commands.backups.manifest import (
     read_sums,
     sync_directory,
 )
+from commands.backups.unfinished import MARK
 from db import migrate
 from db.files import directory_of
 from db.private import BESIDE, DIRECTORY_MODE, open_directory
 from db.restored import NewLog, begin_anew
 from settings import Settings
 
-MARK = "restore-unfinished"
 STAGED, REPLACED = ".restored", ".replaced"
 # The directories of the store's files are named by two digits of a hash. Nothing else is replaced.
 _OURS = re.compile("[0-9a-f]{2}")
-
-
-def check_finished(settings: Settings) -> None:
-    """Raise BackupUnusable where a restore was killed while it put things in their places."""
-    mark = settings.data_dir / MARK
-    if mark.exists():
-        raise BackupUnusable(
-            "A restore has not come to its end. Run it again:"
-            f" python main.py restore --from {mark.read_text().strip()}"
-        )
 
 
 class Restoring:

@@ -16,7 +16,7 @@ import pytest
 
 from commands.backups import restoring
 from commands.backups.contents import opened
-from commands.backups.restoring import check_finished
+from commands.backups.unfinished import check_finished
 from settings import Settings
 from tests.commands.backing_up import (
     ask,
