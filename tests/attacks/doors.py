@@ -30,12 +30,15 @@ MUTATIONS = (
     'blockUser(id: "1") { id }',
 )
 
+# Errors tell the request's id: two answers are the same only if their requests have one id.
+SAME_REQUEST = {"X-Request-ID": "the-same"}
+
 
 def client(target: Target, token: str, *, source: str | None = None) -> httpx.AsyncClient:
     """A client with this token, from an address of the loopback."""
     return httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{target.port}",
-        headers={"Authorization": f"Bearer {token}"} if token else {},
+        headers=SAME_REQUEST | ({"Authorization": f"Bearer {token}"} if token else {}),
         # Without TLS: reading the system's certificates takes longer than the requests.
         transport=httpx.AsyncHTTPTransport(local_address=source, verify=False),
         timeout=20,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.attacks.conftest import SECONDS, Report, times
+from tests.attacks.doors import SAME_REQUEST
 from tests.attacks.target import Target, attacked
 
 pytestmark = pytest.mark.timeout(SECONDS)
@@ -40,7 +41,8 @@ async def known_email(http: httpx.AsyncClient) -> str:
 
 
 def client(target: Target) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{target.port}", timeout=20)
+    base_url = f"http://127.0.0.1:{target.port}"
+    return httpx.AsyncClient(base_url=base_url, headers=SAME_REQUEST, timeout=20)
 
 
 @pytest.mark.parametrize("face", ["rest", "graphql"])

@@ -147,7 +147,7 @@ def test_every_event_and_every_name_of_an_id_is_in_the_tables() -> None:
         re.findall(r'"([a-z_]*_id|id|[a-z]+Id|[a-z]+UserId|after|before|since|with)"', read)
     )
     known = {name for table in (ROUTES, EVENTS) for ids in table.values() for name in ids}
-    assert names - {"clientMessageId", "_sid"} == known
+    assert names - {"clientMessageId", "requestId", "_sid"} == known
 
 
 def test_every_test_that_a_table_names_is_there() -> None:
