@@ -43,7 +43,7 @@ export function messageRow(item, act) {
         message.reactions?.length ? reactions(message) : null,
         message.state === "FAILED" ? failure(message) : null),
       message.id && !message.deletedAt ? toolbar(message) : null);
-    reach(element, element.tabIndex === 0);
+    reach(element, element.classList.contains("current"));
   }
 
   function bubble({ message, mine, tick }, named) {
